@@ -1,1 +1,54 @@
-//! TODO
+//! A container: its record, its life, its monitor.
+//!
+//! Everything here works on records that any process may read at any time, and on processes that it refers to by pidfd.
+//! It never parses arguments, never prints, and knows a pod only as namespaces to join and an id to show.
+
+mod attach;
+mod container;
+mod create;
+mod engine;
+mod error;
+mod exec;
+mod files;
+mod health;
+mod id;
+mod inspect;
+mod list;
+mod log;
+mod logs;
+mod monitor;
+mod names;
+mod oci;
+mod pause;
+mod remove;
+mod rename;
+mod spec;
+mod start;
+mod state;
+mod stop;
+mod top;
+mod users;
+mod wait;
+
+pub use attach::{AttachEnd, AttachRequest, Attached, Streams, attach};
+pub use container::{Container, ImageDefaults, NetworkStatus, Record, Status};
+pub use create::{CreateRequest, create};
+pub use engine::{Engine, Settings};
+pub use error::{Error, Result};
+pub use exec::{ExecRequest, exec};
+pub use files::{Endpoint, changes, commit, copy_in, copy_out, export};
+pub use health::{HealthLog, HealthStatus, check_health};
+pub use id::{ContainerId, ContainerName};
+pub use inspect::{Facts, facts, size};
+pub use list::{find, list, running};
+pub use logs::{LogLine, LogQuery, LogStream, follow_logs, logs};
+pub use monitor::monitor_main;
+pub use pause::{pause, unpause};
+pub use remove::{RemoveRequest, prune, remove};
+pub use rename::rename;
+pub use spec::*;
+pub use start::{Started, StartRequest, init, start};
+pub use state::{Exit, State};
+pub use stop::{kill, restart, stop};
+pub use top::top;
+pub use wait::{Condition, wait};

@@ -1,0 +1,110 @@
+//! A container as it is on disk: `container.json`, written once by `create`, and `state.json`, replaced by its monitor.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use storage::Digest;
+
+use crate::id::ContainerId;
+use crate::spec::{ContainerSpec, HealthSpec};
+use crate::state::State;
+
+/// A container: what it is meant to be and how it is now.
+#[derive(Clone, Debug)]
+pub struct Container {
+    pub record: Record,
+    pub status: Status,
+}
+
+impl Container {
+    pub fn id(&self) -> &ContainerId {
+        &self.record.id
+    }
+
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    pub fn spec(&self) -> &ContainerSpec {
+        &self.record.spec
+    }
+
+    pub fn state(&self) -> &State {
+        &self.status.state
+    }
+}
+
+/// `container.json`, version 1. Replaced only by `rename` and `update`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub id: ContainerId,
+    pub name: String,
+    pub created: Timestamp,
+    pub spec: ContainerSpec,
+    pub image: Option<ImageDefaults>,
+    /// Volumes that belong to this container alone, removed with it by `rm -v` and `--rm`.
+    #[serde(default)]
+    pub anonymous_volumes: Vec<String>,
+    /// The user namespace's map it was made under (`full` or `single`): files on disk fit only that.
+    #[serde(default)]
+    pub single_id: bool,
+}
+
+/// What the image says, copied so that a start reads one file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImageDefaults {
+    pub id: String,
+    pub digest: Option<Digest>,
+    /// The name it was found by.
+    pub name: String,
+    /// Chain ids, bottom first.
+    pub layers: Vec<Digest>,
+    pub env: Vec<String>,
+    pub entrypoint: Vec<String>,
+    pub cmd: Vec<String>,
+    pub user: Option<String>,
+    pub workdir: Option<String>,
+    pub volumes: Vec<String>,
+    pub exposed_ports: Vec<String>,
+    pub stop_signal: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub health: Option<HealthSpec>,
+    pub architecture: String,
+    pub os: String,
+}
+
+/// `state.json`, version 1. Only the monitor writes `Running` and `Exited`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    #[serde(flatten)]
+    pub state: State,
+    /// Restarts by policy since the last start by hand.
+    #[serde(default)]
+    pub restarts: u32,
+    /// What the container got on the network, while it runs.
+    #[serde(default)]
+    pub network: Option<NetworkStatus>,
+    /// The cgroup it is in, relative to the cgroup v2 mount.
+    #[serde(default)]
+    pub cgroup: Option<String>,
+    /// The previous run's exit, kept while it runs again.
+    #[serde(default)]
+    pub last_exit: Option<crate::state::Exit>,
+}
+
+impl Status {
+    pub fn new(state: State) -> Status {
+        Status { state, restarts: 0, network: None, cgroup: None, last_exit: None }
+    }
+}
+
+/// Addresses and published ports of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkStatus {
+    pub addresses: Option<network::Addresses>,
+    /// With the real host ports.
+    pub ports: Vec<network::PortMapping>,
+}

@@ -1,0 +1,49 @@
+//! What every operation needs: the store, and the settings of this invocation.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use storage::Store;
+
+use crate::id::ContainerId;
+
+/// The store and the settings. Passed by reference; there are no globals.
+pub struct Engine {
+    pub store: Store,
+    pub settings: Settings,
+}
+
+/// What the surface resolved from flags, configuration files and the environment. Handed to the monitor as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Where [`sys::userns::enter`] keeps its record.
+    pub userns_dir: PathBuf,
+    /// The caller's ids outside of the user namespace.
+    pub uid: u32,
+    pub gid: u32,
+    /// No sub-ids: only the caller's own id exists.
+    pub single_id: bool,
+    /// `--runtime`: an external OCI runtime instead of creel's own.
+    pub runtime: Option<PathBuf>,
+    /// `systemd` or `cgroupfs`; `None` finds out.
+    pub cgroup_manager: Option<String>,
+    /// `default_rootless_network_cmd` of containers.conf, or `--network-cmd-path`.
+    pub uplink: Option<String>,
+    pub hooks_dirs: Vec<PathBuf>,
+    /// `seccomp_profile` of containers.conf.
+    pub seccomp_profile: Option<PathBuf>,
+    pub log_level: Option<String>,
+}
+
+impl Engine {
+    /// The directory of one container in the store.
+    pub fn container_dir(&self, id: &ContainerId) -> PathBuf {
+        self.store.dirs().root.join("containers").join(id)
+    }
+
+    /// The directory of one container's run time: gone after a reboot.
+    pub fn run_dir(&self, id: &ContainerId) -> PathBuf {
+        self.store.dirs().runroot.join("containers").join(id)
+    }
+}
