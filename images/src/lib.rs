@@ -1,1 +1,64 @@
-//! TODO
+//! A reference becomes an image in the store, and an image leaves it again.
+//!
+//! Here are the names of images, the records of what the store holds, and every way in (pull, load, import, commit) and
+//! out (push, save). The crate never mounts, never runs a container and does not know who uses an image: whoever removes
+//! one passes the users in. Registries are reached through skopeo alone, so the user's registries.conf, policy.json,
+//! certs.d and credentials mean what they mean to Podman. tokio lives in the pull worker, a process of its own.
+
+mod archive;
+mod changes;
+mod collect;
+mod commit;
+pub mod embedded;
+mod error;
+mod filter;
+mod find;
+mod history;
+mod image;
+mod import;
+mod inspect;
+mod load;
+mod login;
+mod names;
+mod places;
+mod policy;
+mod progress;
+mod prune;
+mod pull;
+mod push;
+mod reference;
+pub mod registries;
+mod remove;
+mod save;
+mod settings;
+mod skopeo;
+mod tag;
+mod tree;
+mod worker;
+
+pub use changes::apply_change;
+pub use collect::collect_garbage;
+pub use commit::{CommitRequest, Content, Format, HistoryEntry, Squash, commit};
+pub use error::{Error, Result};
+pub use filter::{Filter, FilterContext};
+pub use find::{find, get, list};
+pub use history::{HistoryRow, history};
+pub use image::Image;
+pub use import::{ImportOptions, import};
+pub use inspect::inspect;
+pub use load::{LoadOptions, load};
+pub use login::{LoginOptions, get_login, login, logout};
+pub use places::Places;
+pub use policy::PullPolicy;
+pub use progress::Progress;
+pub use prune::{PruneOptions, Pruned, prune};
+pub use pull::{Credentials, Platform, PullOptions, Pulled, ensure, pull};
+pub use push::{PushOptions, push};
+pub use reference::{Reference, Source, Transport};
+pub use remove::{ImageUser, RemoveOptions, Removed, remove};
+pub use save::{SaveFormat, SaveOptions, SaveTarget, save};
+pub use settings::{Healthcheck, Settings};
+pub use skopeo::list_tags;
+pub use tag::{tag, untag};
+pub use tree::{TreeLayer, tree};
+pub use worker::pull_worker;

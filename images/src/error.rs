@@ -1,0 +1,135 @@
+//! What can go wrong with an image, divided by what the reader can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No such image here. Pull it, or look at the spelling.
+    #[error("{name}: image not known")]
+    NotFound { name: String },
+
+    /// A prefix of several ids. Write more of it.
+    #[error("{name}: ambiguous image id, it fits {}", candidates.join(", "))]
+    Ambiguous { name: String, candidates: Vec<String> },
+
+    /// A short name that several registries may have. Write the full name.
+    #[error("short name {name:?} does not say which registry is meant; candidates are {}", candidates.join(", "))]
+    ShortName { name: String, candidates: Vec<String> },
+
+    /// Something stands in the way of removing it; `force` may help.
+    #[error("image {name} is in use by {}: image is in use by a container", users.join(", "))]
+    InUse { name: String, users: Vec<String> },
+
+    /// Other images are built on it. Remove these first, or force.
+    #[error("image {name} has dependent images {}: image is in use by another image", children.join(", "))]
+    HasChildren { name: String, children: Vec<String> },
+
+    /// A name that follows no grammar. Write it differently.
+    #[error("invalid reference format {name:?}: {reason}")]
+    InvalidReference { name: String, reason: &'static str },
+
+    /// A value of an option that cannot be used.
+    #[error("invalid {what} {value:?}: {reason}")]
+    InvalidValue { what: &'static str, value: String, reason: String },
+
+    /// The registry wants other credentials. Log in.
+    #[error("{reference}: access denied: {message}")]
+    Denied { reference: String, message: String },
+
+    /// The registry answered that it has no such thing.
+    #[error("{reference}: not in the registry: {message}")]
+    NotInRegistry { reference: String, message: String },
+
+    /// The registry has it, but not for this machine.
+    #[error("{reference}: no image for platform {platform}")]
+    NoPlatform { reference: String, platform: String },
+
+    /// Nobody answered. Look at the network, try again.
+    #[error("{reference}: cannot reach the registry: {message}")]
+    Unreachable { reference: String, message: String },
+
+    /// TLS did not come about. Give the CA in certs.d, or say that the registry is plain.
+    #[error("{reference}: cannot talk TLS with the registry: {message}")]
+    Tls { reference: String, message: String },
+
+    /// policy.json says no.
+    #[error("{reference}: rejected by the signature policy: {message}")]
+    Policy { reference: String, message: String },
+
+    /// The policy `never` and nothing local.
+    #[error("{name}: image not known, and the pull policy is never")]
+    PullForbidden { name: String },
+
+    /// Install the package skopeo.
+    #[error("cannot find skopeo, which talks to registries")]
+    SkopeoMissing,
+
+    /// Install a newer skopeo.
+    #[error("this skopeo is too old: it speaks proxy protocol {found}, at least {wanted} is needed")]
+    SkopeoTooOld { found: String, wanted: String },
+
+    /// skopeo failed in a way we have no word for.
+    #[error("skopeo: {message}")]
+    Skopeo { message: String },
+
+    /// The content is not what its name says. Nothing of it was kept.
+    #[error("{what}: digest mismatch, expected {expected}, found {found}")]
+    DigestMismatch { what: String, expected: String, found: String },
+
+    /// A file that is no image archive, or a broken one.
+    #[error("{}: not a readable image archive: {reason}", path.display())]
+    BadArchive { path: PathBuf, reason: String },
+
+    /// An image that breaks its own specification.
+    #[error("{reference}: {reason}")]
+    BadImage { reference: String, reason: String },
+
+    /// A configuration file that cannot be used.
+    #[error("cannot use {}: {reason}", path.display())]
+    BadConfiguration { path: PathBuf, reason: String },
+
+    /// Not there, and why.
+    #[error("{what} is not supported: {reason}")]
+    Unsupported { what: String, reason: String },
+
+    /// The disk is full. Free some, e.g. by `image prune`.
+    #[error("no space left on device while storing {what}")]
+    NoSpace { what: String },
+
+    /// Interrupted, or the worker was killed.
+    #[error("{what} was interrupted")]
+    Interrupted { what: String },
+
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+
+    #[error("cannot access {}", path.display())]
+    File { path: PathBuf, source: io::Error },
+}
+
+impl Error {
+    /// For `map_err` where a file is at fault.
+    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into();
+        move |source| match source.raw_os_error() {
+            Some(code) if code == rustix::io::Errno::NOSPC.raw_os_error() || code == rustix::io::Errno::DQUOT.raw_os_error() => {
+                Error::NoSpace { what: path.display().to_string() }
+            }
+            _ => Error::File { path, source },
+        }
+    }
+
+    /// Whether trying once more may help: the network, not the request, was at fault.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Error::Unreachable { message, .. } if !refused(message))
+    }
+}
+
+/// A port where nobody listens and a name nobody knows do not get better within seconds.
+fn refused(message: &str) -> bool {
+    ["connection refused", "no such host", "network is unreachable"].iter().any(|text| message.contains(text))
+}

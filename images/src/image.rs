@@ -1,0 +1,107 @@
+//! One image of the store, read whole from its record.
+
+use jiff::Timestamp;
+use oci_spec::image::{History, ImageConfiguration, ImageManifest};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use storage::Digest;
+
+use crate::settings::Settings;
+
+/// An image whose layers are all unpacked.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// 64 hexadecimal digits, the digest of the configuration.
+    pub id: String,
+    /// Full names with tag, or with digest for one pulled by digest; sorted.
+    pub names: Vec<String>,
+    /// As the registry has it, or as we made it.
+    pub manifest: ImageManifest,
+    pub config: ImageConfiguration,
+    /// How to run it, with Docker's additions.
+    pub settings: Settings,
+    /// The configuration as JSON, with every field that our types leave out.
+    pub raw_config: Value,
+    /// The manifest as JSON; may be Docker schema 2.
+    pub raw_manifest: Value,
+    pub created: Timestamp,
+    /// When it came into this store.
+    pub stored: Timestamp,
+    /// Chain ids, bottom first.
+    pub layers: Vec<Digest>,
+    /// Digest of the manifest as the registry has it.
+    pub digest: Digest,
+    /// `repository@digest`.
+    pub repo_digests: Vec<String>,
+    /// Bytes of the regular files in all layers.
+    pub size: u64,
+    /// Id of the image this one was built on, when that happened here.
+    pub parent: Option<String>,
+    /// Names it had at any time, newest first.
+    pub name_history: Vec<String>,
+}
+
+impl Image {
+    /// The first 12 digits of the id, as tables show it.
+    pub fn short_id(&self) -> &str {
+        &self.id[..12]
+    }
+
+    /// Whether no name leads to it.
+    pub fn is_untagged(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Go's word for the processor, `amd64`.
+    pub fn architecture(&self) -> &str {
+        text(&self.raw_config, "architecture")
+    }
+
+    pub fn os(&self) -> &str {
+        text(&self.raw_config, "os")
+    }
+
+    pub fn variant(&self) -> &str {
+        text(&self.raw_config, "variant")
+    }
+
+    pub fn author(&self) -> &str {
+        text(&self.raw_config, "author")
+    }
+
+    /// Docker's `comment`, else the comment of the newest history entry.
+    pub fn comment(&self) -> &str {
+        match text(&self.raw_config, "comment") {
+            "" => self.history().last().and_then(|entry| entry.comment().as_deref()).unwrap_or_default(),
+            comment => comment,
+        }
+    }
+
+    /// Oldest first.
+    pub fn history(&self) -> &[History] {
+        self.config.history().as_deref().unwrap_or_default()
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// `ROOT/images/ID/image.json`. Names are not in it: they point here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ImageRecord {
+    pub id: String,
+    pub digest: Digest,
+    #[serde(default)]
+    pub repo_digests: Vec<String>,
+    pub created: Timestamp,
+    pub stored: Timestamp,
+    pub layers: Vec<Digest>,
+    pub size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    #[serde(default)]
+    pub name_history: Vec<String>,
+    pub manifest: Value,
+    pub config: Value,
+}
