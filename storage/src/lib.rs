@@ -1,1 +1,34 @@
-//! TODO
+//! What is on disk: blobs, unpacked layers, root file systems, volumes, and the versioned records of everybody above.
+//! It knows no image, no container and no network; it never prints and never waits for anything but a disk or a lock.
+//! `README.md` shows the tree and the locking rules.
+
+mod blobs;
+mod changes;
+mod decompress;
+mod diff;
+mod digest;
+mod error;
+mod layers;
+mod remove;
+mod rootfs;
+mod staging;
+mod store;
+mod usage;
+mod volumes;
+
+pub mod names;
+pub mod record;
+
+pub use blobs::BlobWriter;
+pub use changes::{Change, ChangeKind, changes};
+pub use decompress::decompress;
+pub use diff::TarOptions;
+pub use digest::{Algorithm, Digest, Hasher};
+pub use error::{Error, Result};
+pub use layers::{Layer, Limits, chain_id};
+pub use record::{Durability, Record};
+pub use rootfs::{FuseServer, Prepared, RootfsRequest};
+pub use staging::Staging;
+pub use store::{Dirs, Driver, Store, StoreOptions};
+pub use usage::Usage;
+pub use volumes::Volume;
