@@ -1,1 +1,22 @@
-//! TODO
+//! Safe words for what the Linux kernel gives and std does not: processes by pidfd, user namespaces, clone3, descriptors
+//! over sockets, pseudo-terminals, signals, capabilities, seccomp, mounts and locks.
+//!
+//! Every `unsafe` block of creel is in this crate. It knows no container, image or store, prints nothing and keeps no
+//! state.
+
+#![expect(unsafe_code, reason = "this crate is the fence around the system calls that have no safe wrapper")]
+
+pub mod capabilities;
+pub mod channel;
+pub mod clone;
+pub mod lock;
+pub mod mount;
+pub mod net;
+pub mod nsfs;
+pub mod passwd;
+pub mod process;
+pub mod pty;
+pub mod seccomp;
+pub mod signals;
+pub mod task;
+pub mod userns;

@@ -55,8 +55,8 @@ impl Handle {
         if hex.len() % 2 != 0 || hex.len() > 2 * MAX_BYTES || !hex.is_ascii() {
             return None;
         }
-        let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok()).collect();
-        Some(Handle { kind: kind.parse().ok()?, bytes: Option::<Vec<u8>>::from(bytes)? })
+        let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok());
+        Some(Handle { kind: kind.parse().ok()?, bytes: bytes.collect::<Option<_>>()? })
     }
 }
 

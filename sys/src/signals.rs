@@ -1,0 +1,245 @@
+//! Signals: names, the mask, a descriptor to read them from, and the clean state a new program expects.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Sends a signal through a pidfd. 0 only asks.
+pub fn pidfd_send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // SAFETY: a null siginfo means the same as kill(2); no other pointer is passed.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0u32,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sleeps until a signal arrives.
+pub fn pause() {
+    // SAFETY: no requirements.
+    unsafe {
+        libc::pause();
+    }
+}
+
+/// Kills the calling process by a signal with its default action.
+pub fn raise_default(signal: i32) {
+    // SAFETY: both calls take plain numbers; SIG_DFL runs no code of ours.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
+/// All dispositions to their defaults and an empty mask. Both are inherited over execve(2), and std ignores SIGPIPE:
+/// without this every program in a container would too.
+pub fn reset_for_exec() -> io::Result<()> {
+    for signal in 1..=64 {
+        // The two that cannot be changed, and glibc's own two.
+        if matches!(signal, libc::SIGKILL | libc::SIGSTOP | 32 | 33) {
+            continue;
+        }
+        // SAFETY: SIG_DFL runs no code of ours.
+        if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    set_mask(&Set::empty()).map(drop)
+}
+
+/// A set of signals.
+#[derive(Clone)]
+pub struct Set(libc::sigset_t);
+
+impl Set {
+    pub fn empty() -> Set {
+        // SAFETY: sigset_t is plain old data that sigemptyset initialises.
+        unsafe {
+            let mut set = std::mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            Set(set)
+        }
+    }
+
+    pub fn of(signals: &[i32]) -> Set {
+        let mut set = Set::empty();
+        for &signal in signals {
+            // SAFETY: an initialised set; an invalid number is refused by the call.
+            unsafe {
+                libc::sigaddset(&raw mut set.0, signal);
+            }
+        }
+        set
+    }
+}
+
+/// Blocks exactly these signals and returns what was blocked before.
+pub fn set_mask(set: &Set) -> io::Result<Set> {
+    change_mask(libc::SIG_SETMASK, set)
+}
+
+/// Blocks these signals too and returns what was blocked before.
+pub fn block(set: &Set) -> io::Result<Set> {
+    change_mask(libc::SIG_BLOCK, set)
+}
+
+fn change_mask(how: libc::c_int, set: &Set) -> io::Result<Set> {
+    let mut before = Set::empty();
+    // SAFETY: both point to initialised sets.
+    match unsafe { libc::pthread_sigmask(how, &raw const set.0, &raw mut before.0) } {
+        0 => Ok(before),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Makes the calling process ignore a signal.
+pub fn ignore(signal: i32) -> io::Result<()> {
+    // SAFETY: SIG_IGN runs no code of ours.
+    if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Signals as something to poll(2) and read, see signalfd(2). They must be blocked.
+#[derive(Debug)]
+pub struct SignalFd(OwnedFd);
+
+/// One signal that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    pub signal: i32,
+    /// Who sent it, in our pid namespace; 0 for the kernel or somebody outside of it.
+    pub sender: u32,
+}
+
+impl SignalFd {
+    /// Blocks the signals and opens a non-blocking, close-on-exec descriptor for them.
+    pub fn new(signals: &[i32]) -> io::Result<SignalFd> {
+        let set = Set::of(signals);
+        block(&set)?;
+        // SAFETY: the set is initialised; -1 asks for a new descriptor.
+        let fd = unsafe { libc::signalfd(-1, &raw const set.0, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just given us this descriptor.
+        Ok(SignalFd(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// The next signal, if one has arrived.
+    pub fn read(&self) -> io::Result<Option<Arrived>> {
+        let mut info = [0u8; size_of::<libc::signalfd_siginfo>()];
+        match rustix::io::read(&self.0, &mut info) {
+            Ok(_) => {
+                let word = |at: usize| [info[at], info[at + 1], info[at + 2], info[at + 3]];
+                let signal = i32::from_ne_bytes(word(std::mem::offset_of!(libc::signalfd_siginfo, ssi_signo)));
+                let sender = u32::from_ne_bytes(word(std::mem::offset_of!(libc::signalfd_siginfo, ssi_pid)));
+                Ok(Some(Arrived { signal, sender }))
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl AsFd for SignalFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Names without `SIG`, by number, as signal(7) has them for x86 and ARM.
+const NAMES: [(i32, &str); 33] = [
+    (libc::SIGHUP, "HUP"),
+    (libc::SIGINT, "INT"),
+    (libc::SIGQUIT, "QUIT"),
+    (libc::SIGILL, "ILL"),
+    (libc::SIGTRAP, "TRAP"),
+    (libc::SIGABRT, "ABRT"),
+    (libc::SIGABRT, "IOT"),
+    (libc::SIGBUS, "BUS"),
+    (libc::SIGFPE, "FPE"),
+    (libc::SIGKILL, "KILL"),
+    (libc::SIGUSR1, "USR1"),
+    (libc::SIGSEGV, "SEGV"),
+    (libc::SIGUSR2, "USR2"),
+    (libc::SIGPIPE, "PIPE"),
+    (libc::SIGALRM, "ALRM"),
+    (libc::SIGTERM, "TERM"),
+    (libc::SIGSTKFLT, "STKFLT"),
+    (libc::SIGCHLD, "CHLD"),
+    (libc::SIGCHLD, "CLD"),
+    (libc::SIGCONT, "CONT"),
+    (libc::SIGSTOP, "STOP"),
+    (libc::SIGTSTP, "TSTP"),
+    (libc::SIGTTIN, "TTIN"),
+    (libc::SIGTTOU, "TTOU"),
+    (libc::SIGURG, "URG"),
+    (libc::SIGXCPU, "XCPU"),
+    (libc::SIGXFSZ, "XFSZ"),
+    (libc::SIGVTALRM, "VTALRM"),
+    (libc::SIGPROF, "PROF"),
+    (libc::SIGWINCH, "WINCH"),
+    (libc::SIGIO, "IO"),
+    (libc::SIGPWR, "PWR"),
+    (libc::SIGSYS, "SYS"),
+];
+/// The real-time range that programs may use: glibc keeps 32 and 33.
+const RTMIN: i32 = 34;
+const RTMAX: i32 = 64;
+
+/// Reads `9`, `KILL`, `SIGKILL`, `sigkill`, `RTMIN+3` or `RTMAX-1`.
+pub fn parse(text: &str) -> Option<i32> {
+    if let Ok(number) = text.parse::<i32>() {
+        return (0..=RTMAX).contains(&number).then_some(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some(&(number, _)) = NAMES.iter().find(|(_, known)| *known == name) {
+        return Some(number);
+    }
+    let real_time = match name {
+        "RTMIN" => RTMIN,
+        "RTMAX" => RTMAX,
+        _ if name.starts_with("RTMIN+") => RTMIN + name["RTMIN+".len()..].parse::<i32>().ok()?,
+        _ if name.starts_with("RTMAX-") => RTMAX - name["RTMAX-".len()..].parse::<i32>().ok()?,
+        _ => return None,
+    };
+    (RTMIN..=RTMAX).contains(&real_time).then_some(real_time)
+}
+
+/// `SIGTERM` for 15.
+pub fn name(signal: i32) -> Option<String> {
+    if let Some((_, name)) = NAMES.iter().find(|(number, _)| *number == signal) {
+        return Some(format!("SIG{name}"));
+    }
+    match signal {
+        RTMIN => Some("SIGRTMIN".into()),
+        RTMAX => Some("SIGRTMAX".into()),
+        RTMIN..=RTMAX => Some(format!("SIGRTMIN+{}", signal - RTMIN)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_read_by_number_and_by_name() {
+        for (text, number) in [("9", 9), ("KILL", 9), ("SIGKILL", 9), ("sigterm", 15), ("IOT", 6), ("RTMIN+3", 37)] {
+            assert_eq!(parse(text), Some(number), "{text}");
+        }
+        for text in ["", "SIG", "NOSUCH", "65", "-1", "RTMIN+99"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+        assert_eq!(name(15).as_deref(), Some("SIGTERM"));
+        assert_eq!(name(6).as_deref(), Some("SIGABRT"));
+        assert_eq!(name(37).as_deref(), Some("SIGRTMIN+3"));
+    }
+}
