@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use oci_spec::image::{History, ImageConfiguration, ImageManifest};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use storage::Digest;
 
@@ -85,23 +84,4 @@ impl Image {
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// `ROOT/images/ID/image.json`. Names are not in it: they point here.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct ImageRecord {
-    pub id: String,
-    pub digest: Digest,
-    #[serde(default)]
-    pub repo_digests: Vec<String>,
-    pub created: Timestamp,
-    pub stored: Timestamp,
-    pub layers: Vec<Digest>,
-    pub size: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<String>,
-    #[serde(default)]
-    pub name_history: Vec<String>,
-    pub manifest: Value,
-    pub config: Value,
 }

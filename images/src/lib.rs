@@ -26,6 +26,7 @@ mod progress;
 mod prune;
 mod pull;
 mod push;
+mod record;
 mod reference;
 pub mod registries;
 mod remove;

@@ -27,6 +27,48 @@ pub struct Credentials {
     pub password: String,
 }
 
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials {{ user: {:?}, .. }}", self.user)
+    }
+}
+
+impl std::str::FromStr for Credentials {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> Result<Credentials> {
+        let (user, password) = text.split_once(':').unwrap_or((text, ""));
+        if user.is_empty() {
+            let reason = "use USER[:PASSWORD]".to_owned();
+            // The value itself may be a password that slipped.
+            return Err(crate::Error::InvalidValue { what: "credentials", value: String::new(), reason });
+        }
+        Ok(Credentials { user: user.to_owned(), password: password.to_owned() })
+    }
+}
+
+impl std::str::FromStr for Platform {
+    type Err = crate::Error;
+
+    /// `OS[/ARCH[/VARIANT]]`.
+    fn from_str(text: &str) -> Result<Platform> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let some = |text: &str| Some(text.to_owned());
+        match parts.as_slice() {
+            [""] | [] => Err(crate::Error::InvalidValue {
+                what: "platform",
+                value: text.to_owned(),
+                reason: "use OS/ARCH[/VARIANT]".to_owned(),
+            }),
+            [os] => Ok(Platform { os: some(os), architecture: None, variant: None }),
+            [os, architecture] => Ok(Platform { os: some(os), architecture: some(architecture), variant: None }),
+            [os, architecture, variant @ ..] => {
+                Ok(Platform { os: some(os), architecture: some(architecture), variant: Some(variant.join("/")) })
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PullOptions {
     pub policy: PullPolicy,

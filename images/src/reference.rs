@@ -193,6 +193,11 @@ impl Reference {
         reference
     }
 
+    /// The repository of one with the tag and digest of the other: what an alias makes of a short name.
+    pub(crate) fn assemble(repository: &Reference, version: &Reference) -> Reference {
+        Reference { domain: repository.domain.clone(), path: repository.path.clone(), ..version.clone() }
+    }
+
     /// The same repository with this tag and without a digest.
     pub fn with_tag(&self, tag: &str) -> Result<Reference> {
         check_tag(tag).map_err(|reason| Error::InvalidReference { name: format!("{self}:{tag}"), reason })?;
