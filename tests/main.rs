@@ -1,1 +1,85 @@
-fn main(){}
+//! The one test binary: every command, driven from outside as a user would, on a real kernel.
+//!
+//! The program under test is the `creel` of this build, or what `CREEL_UNDER_TEST` names: another build by its path, or
+//! `podman`, whose behaviour is the oracle for everything that is not marked as a difference we mean.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod lab;
+
+// Life of a container.
+mod create;
+mod init;
+mod kill;
+mod pause;
+mod rename;
+mod restart;
+mod rm;
+mod run;
+mod start;
+mod stop;
+mod wait;
+
+// What a container is given.
+mod environment;
+mod mounts;
+mod namespaces;
+mod network;
+mod publish;
+mod security;
+mod user;
+
+// Looking at containers and reaching into them.
+mod attach;
+mod cp;
+mod diff;
+mod exec;
+mod exists;
+mod inspect;
+mod logs;
+mod port;
+mod prune;
+mod ps;
+mod terminal;
+mod top;
+
+// Images.
+mod commit;
+mod export;
+mod history;
+mod images;
+mod import;
+mod load;
+mod login;
+mod pull;
+mod push;
+mod rmi;
+mod save;
+mod tag;
+
+// The program and its store.
+mod arguments;
+mod corrupt;
+mod crash;
+mod full_disk;
+mod hostile;
+mod info;
+mod limits;
+mod packaging;
+mod parallel;
+mod readme;
+mod reboot;
+mod system;
+mod unshare;
+mod version;
+
+/// A file that is no module is a file of tests that never run.
+#[test]
+fn every_file_of_tests_is_a_module() {
+    let source = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some(module) = name.strip_suffix(".rs").filter(|&module| module != "main") else { continue };
+        assert!(source.contains(&format!("\nmod {module};")), "tests/{name} is not named in tests/main.rs");
+    }
+}

@@ -1,0 +1,219 @@
+//! Volumes, binds, tmpfs, read-only roots.
+
+use crate::lab::Lab;
+
+#[test]
+fn a_host_folder_is_bound_and_both_sides_see_it() {
+    let lab = Lab::new();
+    lab.write("data/in", "from outside\n");
+    assert_eq!(lab.ok("run --rm --network none -v ./data:/data box sh -c 'cat /data/in; echo from inside > /data/out'"), "from outside");
+    assert_eq!(lab.read("data/out"), "from inside\n");
+    let absolute = lab.path("data");
+    assert_eq!(lab.ok(&format!("run --rm --network none -v {}:/data box cat /data/out", absolute.display())), "from inside");
+}
+
+#[test]
+fn a_single_file_can_be_bound() {
+    let lab = Lab::new();
+    lab.write("settings", "one\n");
+    assert_eq!(lab.ok("run --rm --network none -v ./settings:/etc/deep/down/settings box cat /etc/deep/down/settings"), "one");
+}
+
+#[test]
+fn a_read_only_bind_refuses_writes_for_root_too() {
+    let lab = Lab::new();
+    lab.write("data/in", "");
+    let outcome = lab.creel("run --rm --network none -v ./data:/data:ro box touch /data/out").run();
+    assert!(outcome.fails(1).contains("Read-only file system"), "{outcome}");
+    let outcome = lab.creel("run --rm --network none --mount type=bind,src=./data,dst=/data,ro box touch /data/out").run();
+    assert!(outcome.fails(1).contains("Read-only file system"), "{outcome}");
+    assert!(!lab.path("data/out").exists());
+}
+
+#[test]
+fn a_missing_host_path_is_an_error_and_is_not_made() {
+    let lab = Lab::new();
+    let error = lab.creel("run --rm --network none -v ./absent:/data box true").run().fails(125);
+    assert!(error.contains("absent") && error.contains("no such file or directory"), "{error}");
+    assert!(!lab.path("absent").exists());
+}
+
+#[test]
+fn a_named_volume_is_made_on_demand_and_keeps_its_content() {
+    let lab = Lab::new();
+    lab.ok("run --rm --network none -v store:/store box sh -c 'echo kept > /store/f'");
+    assert_eq!(lab.ok("run --rm --network none -v store:/elsewhere box cat /elsewhere/f"), "kept");
+    assert_eq!(lab.ok("volume ls -q"), "store");
+}
+
+#[test]
+fn a_fresh_volume_gets_the_image_s_content_once() {
+    let lab = Lab::new();
+    assert_eq!(lab.ok("run --rm --network none -v store:/content box sh -c 'ls /content; rm /content/one'"), "one\nsub");
+    assert_eq!(lab.ok("run --rm --network none -v store:/content box ls /content"), "sub");
+    assert_eq!(lab.ok("run --rm --network none -v bare:/content:nocopy box ls /content"), "");
+}
+
+#[test]
+fn a_volume_of_the_image_is_made_by_itself() {
+    let lab = Lab::new();
+    let draft = crate::lab::image::box_with(serde_json::json!({ "Volumes": { "/content": {} } }));
+    let archive = lab.write("v.tar", draft.docker_archive(&["localhost/v:latest"]));
+    lab.ok(&format!("load -q -i {}", archive.display()));
+    assert_eq!(lab.ok("run --name one --network none v sh -c 'ls /content; touch /content/new'"), "one\nsub");
+    assert_eq!(lab.ok("volume ls -q").len(), 64);
+    assert!(!lab.ok("diff one").contains("new"));
+    lab.ok("rm -v one");
+    assert_eq!(lab.ok("volume ls -q"), "");
+    assert_eq!(lab.ok("run --rm --network none --image-volume ignore v sh -c 'touch /content/x && ls /content/x'"), "/content/x");
+}
+
+#[test]
+fn mount_type_volume_has_the_same_means() {
+    let lab = Lab::new();
+    lab.ok("run --rm --network none --mount type=volume,source=store,target=/store box sh -c 'mkdir /store/sub; echo deep > /store/sub/f'");
+    assert_eq!(lab.ok("run --rm --network none --mount src=store,dst=/s,ro=true box cat /s/sub/f"), "deep");
+    assert_eq!(lab.ok("run --rm --network none --mount type=volume,src=store,dst=/s,subpath=sub box cat /s/f"), "deep");
+    let outcome = lab.creel("run --rm --network none --mount type=volume,src=store,dst=/s,readonly box touch /s/x").run();
+    assert!(outcome.fails(1).contains("Read-only"), "{outcome}");
+    for bad in ["type=volume,source=x", "type=nonsense,dst=/x", "type=bind,dst=/x", "type=volume,dst=/x,colour=blue"] {
+        lab.creel(&format!("run --rm --network none --mount {bad} box true")).run().fails(125);
+    }
+}
+
+#[test]
+fn tmpfs_is_in_memory_and_has_the_usual_options() {
+    let lab = Lab::new();
+    let line = lab.ok("run --rm --network none --tmpfs /scratch box grep ' /scratch ' /proc/mounts");
+    for option in ["tmpfs", "rw", "nosuid", "nodev", "noexec"] {
+        assert!(line.contains(option), "{line}");
+    }
+    let line = lab.ok("run --rm --network none --tmpfs /scratch:size=1m,mode=0700,exec box grep ' /scratch ' /proc/mounts");
+    assert!(line.contains("size=1024k") && line.contains("mode=700") && !line.contains("noexec"), "{line}");
+    let line = lab.ok("run --rm --network none --mount type=tmpfs,dst=/scratch,tmpfs-size=2m,tmpfs-mode=1770 box grep ' /scratch ' /proc/mounts");
+    assert!(line.contains("size=2048k") && line.contains("mode=1770"), "{line}");
+    assert_eq!(lab.ok("run --rm --network none --tmpfs /content box ls /content"), "one\nsub");
+    assert_eq!(lab.ok("run --rm --network none --mount type=tmpfs,dst=/content,notmpcopyup box ls /content"), "");
+}
+
+#[test]
+fn a_read_only_root_keeps_its_temporary_folders() {
+    let lab = Lab::new();
+    lab.creel("run --rm --network none --read-only box touch /etc/x").run().fails(1);
+    assert_eq!(lab.ok("run --rm --network none --read-only box sh -c 'for d in /tmp /var/tmp /run /dev/shm; do touch $d/x && echo $d; done'"), "/tmp\n/var/tmp\n/run\n/dev/shm");
+    lab.creel("run --rm --network none --read-only --read-only-tmpfs=false box touch /tmp/x").run().fails(1);
+    lab.ok("run --rm --network none --read-only -v scratch:/scratch box touch /scratch/x");
+}
+
+#[test]
+fn two_mounts_at_one_place_are_refused() {
+    let lab = Lab::new();
+    lab.folder("data");
+    let error = lab.creel("run --rm --network none -v ./data:/x -v other:/x box true").run().fails(125);
+    assert!(error.contains("/x") && error.contains("duplicate mount destination"), "{error}");
+    lab.creel("run --rm --network none -v ./data:relative box true").run().fails(125);
+}
+
+#[test]
+fn mounts_nest_in_whatever_order_they_are_given() {
+    let lab = Lab::new();
+    lab.write("outer/file", "outer\n");
+    lab.write("inner/file", "inner\n");
+    let text = lab.ok("run --rm --network none -v ./inner:/a/b -v ./outer:/a --tmpfs /a/b/c box sh -c 'cat /a/file /a/b/file; grep -c \" /a/b/c \" /proc/mounts'");
+    assert_eq!(text, "outer\ninner\n1");
+}
+
+#[test]
+fn a_symbolic_link_in_the_image_cannot_lead_a_mount_out() {
+    let lab = Lab::new();
+    lab.write("data/in", "");
+    let draft = {
+        let mut draft = crate::lab::image::box_draft().clone();
+        let layer = crate::lab::archive::Archive::new().symlink("escape", "../../../../../../tmp").symlink("inside", "/content");
+        draft.layers.push(layer.bytes());
+        draft
+    };
+    let archive = lab.write("l.tar", draft.docker_archive(&["localhost/links:latest"]));
+    lab.ok(&format!("load -q -i {}", archive.display()));
+    assert_eq!(lab.ok("run --rm --network none -v ./data:/escape/x links ls /tmp/x"), "in");
+    assert_eq!(lab.ok("run --rm --network none -v ./data:/inside/x links ls /content/x"), "in");
+}
+
+#[test]
+fn volumes_from_takes_the_mounts_of_another_container() {
+    let lab = Lab::new();
+    lab.write("data/in", "shared\n");
+    lab.ok("create --name giver -v ./data:/data -v named:/named --network none box true");
+    assert_eq!(lab.ok("run --rm --network none --volumes-from giver box sh -c 'cat /data/in; touch /named/x'"), "shared");
+    lab.creel("run --rm --network none --volumes-from giver:ro box touch /data/y").run().fails(1);
+    lab.creel("run --rm --network none --volumes-from nosuch box true").run().fails(125);
+}
+
+#[test]
+fn chown_option_hands_a_bind_to_the_user() {
+    let lab = Lab::new();
+    lab.write("data/in", "");
+    assert_eq!(lab.ok("run --rm --network none -u alice -v ./data:/data:U box stat -c %u /data /data/in"), "1000\n1000");
+}
+
+#[test]
+fn options_of_a_bind_reach_the_kernel() {
+    let lab = Lab::new();
+    lab.executable("data/tool", "#!/bin/sh\necho ran\n");
+    assert_eq!(lab.ok("run --rm --network none -v ./data:/data box /data/tool"), "ran");
+    lab.creel("run --rm --network none -v ./data:/data:noexec box /data/tool").run().fails(126);
+    let line = lab.ok("run --rm --network none -v ./data:/data:nosuid,nodev,noexec,z box grep ' /data ' /proc/mounts");
+    for option in ["nosuid", "nodev", "noexec"] {
+        assert!(line.contains(option), "{line}");
+    }
+    lab.creel("run --rm --network none -v ./data:/data:nonsense box true").run().fails(125);
+}
+
+#[test]
+fn an_overlay_bind_keeps_the_host_folder_as_it_is() {
+    let lab = Lab::new();
+    lab.write("data/in", "before\n");
+    assert_eq!(lab.ok("run --rm --network none -v ./data:/data:O box sh -c 'echo after > /data/in; touch /data/new; cat /data/in'"), "after");
+    assert_eq!(lab.read("data/in"), "before\n");
+    assert!(!lab.path("data/new").exists());
+}
+
+#[test]
+fn volumes_can_be_made_listed_looked_at_and_removed() {
+    let lab = Lab::empty();
+    assert_eq!(lab.ok("volume create one -l a=b"), "one");
+    lab.creel("volume create one").run().fails(125);
+    lab.ok("volume create --ignore one");
+    let made = lab.ok("volume create");
+    assert_eq!(made.len(), 64);
+    assert_eq!(lab.ok("volume ls -q --filter label=a=b"), "one");
+    let place = lab.ok("volume inspect --format {{.Mountpoint}} one");
+    assert!(std::path::Path::new(&place).is_dir(), "{place}");
+    assert_eq!(lab.ok("volume inspect --format '{{.Driver}} {{.Scope}} {{index .Labels \"a\"}}' one"), "local local b");
+    assert_eq!(lab.ok("volume rm one"), "one");
+    let error = lab.creel("volume rm one").run().fails(1);
+    assert!(error.contains("no volume with name \"one\" found: no such volume"), "{error}");
+    lab.ok("volume prune -f");
+    assert_eq!(lab.ok("volume ls -q"), "");
+}
+
+#[test]
+fn a_volume_in_use_is_not_removed_without_force() {
+    let lab = Lab::new();
+    lab.ok("create --name user -v one:/one --network none box true");
+    lab.creel("volume rm one").run().fails(2);
+    lab.ok("volume rm -f one");
+    assert_eq!(lab.creel("container exists user").run().exit_code(), 1);
+}
+
+#[test]
+fn every_mount_of_the_host_stays_out_of_the_container() {
+    let lab = Lab::new();
+    let mounts = lab.ok("run --rm --network none box cat /proc/self/mountinfo");
+    // The root, the kernel's own, the three files and the masks: nothing that belongs to the host.
+    for line in mounts.lines() {
+        let target = line.split(' ').nth(4).unwrap();
+        let known = target == "/" || ["/proc", "/sys", "/dev", "/etc/", "/run/"].iter().any(|start| target.starts_with(start));
+        assert!(known, "{line}");
+    }
+}

@@ -1,0 +1,37 @@
+//! `wait`
+
+use crate::lab::Lab;
+
+#[test]
+fn wait_prints_exit_codes() {
+    let lab = Lab::new();
+    lab.ok("run -d --name a --network none box sh -c 'sleep 0.3; exit 3'");
+    lab.ok("run -d --name b --network none box sh -c 'exit 4'");
+    assert_eq!(lab.ok("wait a b"), "3\n4");
+    assert_eq!(lab.ok("wait b"), "4");
+}
+
+#[test]
+fn a_missing_container_is_an_error_unless_ignored() {
+    let lab = Lab::new();
+    lab.creel("wait nosuch").run().fails(125);
+    assert_eq!(lab.ok("wait --ignore nosuch"), "-1");
+}
+
+#[test]
+fn other_conditions_give_minus_one() {
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none box sleep 1000");
+    assert_eq!(lab.ok("wait --condition running one"), "-1");
+    lab.ok("create --name two --network none box true");
+    assert_eq!(lab.ok("wait --condition created two"), "-1");
+    lab.creel("wait --condition nonsense two").run().fails(125);
+}
+
+#[test]
+fn wait_sees_the_end_of_a_container_that_is_removed() {
+    let lab = Lab::new();
+    lab.ok("run -d --rm --name brief --network none box sh -c 'sleep 0.5; exit 7'");
+    let waiting = lab.creel("wait brief").spawn();
+    assert_eq!(waiting.end().ok(), "7");
+}
