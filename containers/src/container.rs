@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use storage::Digest;
+use sys::process::Process;
 
 use crate::id::ContainerId;
 use crate::spec::{ContainerSpec, HealthSpec};
@@ -89,6 +90,9 @@ pub struct Status {
     /// The cgroup it is in, relative to the cgroup v2 mount.
     #[serde(default)]
     pub cgroup: Option<String>,
+    /// The monitor that will start it again after a pause, by restart policy. SIGTERM makes it give up.
+    #[serde(default)]
+    pub restarting: Option<Process>,
     /// The previous run's exit, kept while it runs again.
     #[serde(default)]
     pub last_exit: Option<crate::state::Exit>,
@@ -96,7 +100,7 @@ pub struct Status {
 
 impl Status {
     pub fn new(state: State) -> Status {
-        Status { state, restarts: 0, network: None, cgroup: None, last_exit: None }
+        Status { state, restarts: 0, network: None, cgroup: None, restarting: None, last_exit: None }
     }
 }
 
@@ -107,4 +111,12 @@ pub struct NetworkStatus {
     pub addresses: Option<network::Addresses>,
     /// With the real host ports.
     pub ports: Vec<network::PortMapping>,
+}
+
+impl storage::record::Record for Record {
+    const VERSION: u32 = 1;
+}
+
+impl storage::record::Record for Status {
+    const VERSION: u32 = 1;
 }

@@ -6,6 +6,7 @@
 mod attach;
 mod container;
 mod create;
+mod devices;
 mod engine;
 mod error;
 mod exec;
@@ -28,6 +29,8 @@ mod state;
 mod stop;
 mod top;
 mod users;
+mod userns;
+mod volumes;
 mod wait;
 
 pub use attach::{AttachEnd, AttachRequest, Attached, Streams, attach};

@@ -1,0 +1,241 @@
+//! A specification becomes a container on disk: validated first, then named, then put in place with one rename.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use storage::record::{self, Durability};
+
+use crate::container::{Container, ImageDefaults, Record, Status};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::id::{ContainerId, ContainerName};
+use crate::remove::{RemoveRequest, remove};
+use crate::spec::{ContainerSpec, HealthAction, HealthSpec, ImageVolumes, MountKind, MountSpec, Remove, Source};
+use crate::state::State;
+use crate::{list, names};
+
+pub struct CreateRequest<'a> {
+    pub spec: ContainerSpec,
+    /// `None` draws a random one.
+    pub name: Option<&'a str>,
+    pub image: Option<&'a images::Image>,
+    /// Remove the container that has the name.
+    pub replace: bool,
+}
+
+/// Makes a container. Nothing is left behind when it fails.
+pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> {
+    let CreateRequest { mut spec, name, image, replace } = request;
+    let name = name.map(str::parse::<ContainerName>).transpose()?;
+    let image = image.map(|image| defaults(image, &spec));
+    take_mounts_of_others(engine, &mut spec)?;
+    add_image_volumes(&mut spec, image.as_ref());
+    check(&spec)?;
+
+    let id = ContainerId::random().map_err(Error::io("/dev/urandom"))?;
+    let mut anonymous_volumes = Vec::new();
+    for mount in &mut spec.mounts {
+        if let MountKind::Volume { name: volume @ None, anonymous, .. } = &mut mount.kind {
+            let fresh = ContainerId::random().map_err(Error::io("/dev/urandom"))?.to_string();
+            *anonymous = true;
+            anonymous_volumes.push(fresh.clone());
+            *volume = Some(fresh);
+        }
+    }
+    let name = reserve_name(engine, &id, name, replace)?;
+    let record = Record {
+        id,
+        name,
+        created: Timestamp::now(),
+        spec,
+        image,
+        anonymous_volumes,
+        single_id: engine.settings.single_id,
+    };
+    match put_in_place(engine, &record) {
+        Ok(status) => Ok(Container { record, status }),
+        Err(error) => {
+            // The error that matters is the first one; a name without a container is taken over by the next user of it.
+            let _ = storage::names::release(&names::dir(engine), &record.name, record.id.as_str());
+            Err(error)
+        }
+    }
+}
+
+fn put_in_place(engine: &Engine, record: &Record) -> Result<Status> {
+    for mount in &record.spec.mounts {
+        if let MountKind::Volume { name: Some(name), anonymous, .. } = &mount.kind {
+            crate::volumes::ensure(engine, name, *anonymous)?;
+        }
+    }
+    let staging = engine.store.staging()?;
+    // A container that is thrown away on exit need not outlive a crash of the host.
+    let durability = if record.spec.remove == Remove::Nothing { Durability::Durable } else { Durability::Visible };
+    record::write(&staging.path().join("container.json"), record, durability)?;
+    let status = Status::new(State::Created);
+    record::write(&staging.path().join("state.json"), &status, Durability::Visible)?;
+    staging.commit(&engine.container_dir(&record.id))?;
+    Ok(status)
+}
+
+fn reserve_name(
+    engine: &Engine,
+    id: &ContainerId,
+    wanted: Option<ContainerName>,
+    replace: bool,
+) -> Result<String> {
+    let dir = names::dir(engine);
+    let gone = |holder: &str| match holder.parse::<ContainerId>() {
+        Ok(holder) => names::is_abandoned(engine, &holder),
+        Err(_) => true,
+    };
+    let Some(wanted) = wanted else {
+        for attempt in 0.. {
+            let name = names::random(attempt);
+            match storage::names::reserve(&dir, &name, id.as_str()) {
+                Ok(()) => return Ok(name),
+                Err(storage::Error::NameTaken { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        unreachable!("the loop above has no end");
+    };
+    let name = wanted.as_str();
+    loop {
+        match storage::names::reserve_from_dead(&dir, name, id.as_str(), gone) {
+            Ok(()) => return Ok(name.to_owned()),
+            Err(storage::Error::NameTaken { holder, .. }) if replace => {
+                let holder = list::find(engine, &holder)?;
+                remove(engine, &holder, &RemoveRequest { force: true, volumes: true, ..RemoveRequest::default() })?;
+            }
+            Err(storage::Error::NameTaken { holder, .. }) => {
+                return Err(Error::NameTaken { name: name.to_owned(), holder });
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// What can be known to fail before anything is made.
+fn check(spec: &ContainerSpec) -> Result<()> {
+    let mut destinations = std::collections::BTreeSet::new();
+    for mount in &spec.mounts {
+        if !mount.destination.is_absolute() {
+            let shown = mount.destination.display();
+            return Err(Error::Invalid(format!("invalid container path \"{shown}\", must be an absolute path")));
+        }
+        if !destinations.insert(&mount.destination) {
+            return Err(Error::Invalid(format!("{}: duplicate mount destination", mount.destination.display())));
+        }
+        if let MountKind::Bind { source, .. } = &mount.kind {
+            check_exists(source)?;
+        }
+    }
+    if let Source::Directory { path, .. } = &spec.source {
+        check_exists(path)?;
+    }
+    crate::oci::capabilities(&spec.security, 0)?;
+    Ok(())
+}
+
+fn check_exists(path: &Path) -> Result<()> {
+    match rustix::fs::statat(rustix::fs::CWD, path, rustix::fs::AtFlags::empty()) {
+        Ok(_) => Ok(()),
+        Err(rustix::io::Errno::NOENT) => {
+            Err(Error::Invalid(format!("statfs {}: no such file or directory", path.display())))
+        }
+        Err(error) => Err(Error::Io { path: path.to_owned(), source: error.into() }),
+    }
+}
+
+fn take_mounts_of_others(engine: &Engine, spec: &mut ContainerSpec) -> Result<()> {
+    for (other, options) in spec.volumes_from.clone() {
+        let other = list::find(engine, &other)?;
+        for mount in &other.spec().mounts {
+            if spec.mounts.iter().any(|own| own.destination == mount.destination) {
+                continue;
+            }
+            let mut mount = mount.clone();
+            for option in options.split(',') {
+                match option {
+                    "ro" => mount.read_only = true,
+                    "rw" => mount.read_only = false,
+                    "" | "z" => {}
+                    other => return Err(Error::Invalid(format!("invalid option \"{other}\" specified for --volumes-from"))),
+                }
+            }
+            spec.mounts.push(mount);
+        }
+    }
+    Ok(())
+}
+
+fn add_image_volumes(spec: &mut ContainerSpec, image: Option<&ImageDefaults>) {
+    let Some(image) = image else { return };
+    for path in &image.volumes {
+        let destination = crate::volumes::clean(Path::new(path));
+        if spec.mounts.iter().any(|mount| mount.destination == destination) {
+            continue;
+        }
+        let kind = match spec.image_volumes {
+            ImageVolumes::Anonymous => {
+                MountKind::Volume { name: None, anonymous: true, copy_up: true, overlay: false }
+            }
+            ImageVolumes::Tmpfs => MountKind::Tmpfs { size: None, mode: None, copy_up: true },
+            ImageVolumes::Ignore => continue,
+        };
+        let options = Vec::new();
+        spec.mounts.push(MountSpec { kind, destination, read_only: false, options, chown: false, subpath: None });
+    }
+}
+
+/// What a start needs of the image, so that it reads one file.
+fn defaults(image: &images::Image, spec: &ContainerSpec) -> ImageDefaults {
+    let settings = &image.settings;
+    let name = match &spec.source {
+        Source::Image { name, .. } if !name.is_empty() => name.clone(),
+        Source::Image { .. } | Source::None | Source::Directory { .. } => {
+            image.names.first().cloned().unwrap_or_else(|| image.id.clone())
+        }
+    };
+    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    ImageDefaults {
+        id: image.id.clone(),
+        digest: Some(image.digest.clone()),
+        name,
+        layers: image.layers.clone(),
+        env: settings.env.clone(),
+        entrypoint: settings.entrypoint.clone().unwrap_or_default(),
+        cmd: settings.cmd.clone().unwrap_or_default(),
+        user: text(&settings.user),
+        workdir: text(&settings.working_dir),
+        volumes: settings.volumes.keys().cloned().collect(),
+        exposed_ports: settings.exposed_ports.keys().cloned().collect(),
+        stop_signal: text(&settings.stop_signal),
+        labels: settings.labels.clone(),
+        health: settings.healthcheck.as_ref().and_then(health),
+        architecture: image.architecture().to_owned(),
+        os: image.os().to_owned(),
+    }
+}
+
+/// Docker's health check of an image, with the field's defaults for what it leaves open.
+fn health(check: &images::Healthcheck) -> Option<HealthSpec> {
+    if check.test.is_empty() || check.test[0] == "NONE" {
+        return None;
+    }
+    let or = |time: i64, default: u64| images::Healthcheck::duration(time).unwrap_or(Duration::from_secs(default));
+    Some(HealthSpec {
+        test: check.test.clone(),
+        interval: Some(or(check.interval, 30)),
+        timeout: or(check.timeout, 30),
+        start_period: or(check.start_period, 0),
+        retries: u32::try_from(check.retries).ok().filter(|retries| *retries > 0).unwrap_or(3),
+        on_failure: HealthAction::None,
+        startup: None,
+        log_destination: "local".into(),
+        max_log_count: 5,
+        max_log_size: 500,
+    })
+}

@@ -1,0 +1,221 @@
+//! The resident process of one running container: it owns the container's streams, log, exit code and clean-up.
+//!
+//! `creel monitor ID FD`, re-executed from the same binary. Its input is the record on disk and one request on FD; it
+//! can be run by hand in a debugger. It has no threads, and it is the parent of the container's first process.
+
+mod clients;
+mod files;
+mod prepare;
+mod watch;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use storage::Store;
+use sys::channel::Channel;
+use sys::lock::FileLock;
+use sys::signals::SignalFd;
+
+use crate::container::{Container, Status};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::remove;
+use crate::spec::{Remove, RestartPolicy};
+use crate::start::MonitorRequest;
+use crate::state::{Exit, State};
+use crate::wire::FromMonitor;
+use prepare::Prepared;
+use watch::End;
+
+/// signal(7).
+const SIGHUP: i32 = 1;
+const SIGINT: i32 = 2;
+pub(crate) const SIGTERM: i32 = 15;
+
+/// The first wait before a restart by policy; it doubles up to [`LONGEST_BACKOFF`].
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// A run this long counts as healthy: the next restart is quick again.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// The whole life of a monitor. `channel` is the descriptor named on the command line.
+pub fn monitor_main(channel: std::os::fd::RawFd) -> ExitCode {
+    let Some(channel) = sys::task::inherited_descriptor(channel) else { return ExitCode::FAILURE };
+    let mut channel = Some(Channel::from(channel));
+    match run(&mut channel) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let failed = FromMonitor::Failed { exit_code: exit_code(&error), message: message(&error) };
+            if let Some(channel) = channel {
+                // Nobody listens any more: then nobody needs to know.
+                let _ = channel.send(&failed.encode(), &[]);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(starter: &mut Option<Channel>) -> Result<()> {
+    // Away from the terminal of whoever started us; our own signals arrive as reads.
+    let _ = rustix::process::setsid();
+    let _ = rustix::process::chdir("/");
+    let _ = rustix::thread::set_name(c"creel-monitor");
+    let channel = starter.as_ref().ok_or_else(|| Error::Invalid("no channel".into()))?;
+    let (message, mut fds) = channel.recv().map_err(Error::io("the starter's channel"))?;
+    let request: MonitorRequest =
+        serde_json::from_slice(&message).map_err(|error| Error::Invalid(error.to_string()))?;
+    let store = Store::open(request.dirs.clone(), request.options.clone())?;
+    let engine = Engine { store, settings: request.settings.clone() };
+    let id = request.id.clone();
+
+    let run_dir = engine.run_dir(&id);
+    std::fs::create_dir_all(&run_dir).map_err(Error::io(&run_dir))?;
+    // Held for our whole life: whoever wants to know whether a monitor is there tries it.
+    let lock = FileLock::try_exclusive(&run_dir.join("monitor.lock")).map_err(Error::io(&run_dir))?;
+    let Some(_lock) = lock else {
+        return Err(Error::StateImproper { what: format!("container {id} already has a monitor") });
+    };
+    remove_if_there(&run_dir.join("stopped"))?;
+    sys::userns::hold(&engine.settings.userns_dir).map_err(Error::io(&engine.settings.userns_dir))?;
+
+    let mut container = crate::list::find(&engine, id.as_str())?;
+    let passthrough: Vec<_> = if request.passthrough { fds.drain(..3.min(fds.len())).collect() } else { Vec::new() };
+    let mut streams = prepare::Inherited { passthrough, preserved: fds };
+    let handled = [SIGTERM, SIGINT, SIGHUP];
+    sys::signals::block(&sys::signals::Set::of(&handled)).map_err(Error::io("signalfd"))?;
+    let signals = SignalFd::new(&handled).map_err(Error::io("signalfd"))?;
+    let mut restarts = 0;
+    let mut backoff = FIRST_BACKOFF;
+    loop {
+        let begun = Instant::now();
+        let hold = request.hold && restarts == 0;
+        let prepared = match prepare::prepare(&engine, &container, &mut streams, restarts) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                give_up(&engine, &container, &error, restarts);
+                return Err(error);
+            }
+        };
+        let attach = request.attach.filter(|_| restarts == 0);
+        let end = watch::watch(&engine, &mut container, prepared, starter, attach, hold, &signals)?;
+        let End { exit, released, clients } = end;
+        let by_user = exit.stopped_by_user;
+        if exit.started.is_some() && begun.elapsed() > SETTLED {
+            (restarts, backoff) = (0, FIRST_BACKOFF);
+        }
+        let again = !by_user && restart_wanted(container.spec().restart, &exit, restarts);
+        if !again {
+            finish(&engine, &container, exit, clients, released);
+            break;
+        }
+        drop(released);
+        clients.close(exit.code);
+        restarts += 1;
+        if !watch::pause_before_restart(&engine, &container, backoff, &signals)? {
+            break;
+        }
+        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    }
+    sys::userns::release(&engine.settings.userns_dir);
+    Ok(())
+}
+
+fn restart_wanted(policy: RestartPolicy, exit: &Exit, restarts: u32) -> bool {
+    match policy {
+        RestartPolicy::No => false,
+        RestartPolicy::OnFailure { max_retries } => exit.code != 0 && (max_retries == 0 || restarts < max_retries),
+        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+    }
+}
+
+/// The order matters: the record is written (by `watch`) and the name is free before the waiting command is answered;
+/// the slow part, taking mounts and directories down, comes after.
+fn finish(engine: &Engine, container: &Container, exit: Exit, clients: clients::Clients, released: prepare::Released) {
+    let removed = match container.spec().remove {
+        Remove::Nothing => None,
+        Remove::Container | Remove::ContainerAndImage => Some(remove::take_away(engine, container)),
+    };
+    clients.close(exit.code);
+    // The starter's channel is among the clients, or closed by now: only clean-up is left.
+    released.tear_down();
+    let run_dir = engine.run_dir(container.id());
+    if let Err(error) = std::fs::remove_dir_all(&run_dir) {
+        tracing::warn!(path = %run_dir.display(), %error, "cannot remove the run directory");
+    }
+    if let Some(removed) = removed {
+        match removed {
+            Ok(taken) => taken.discard(engine),
+            Err(error) => tracing::warn!(id = %container.id(), %error, "cannot remove the container"),
+        }
+    }
+    if container.spec().remove == Remove::ContainerAndImage
+        && let Some(image) = &container.record.image
+    {
+        remove::remove_image_if_unused(engine, &image.id);
+    }
+}
+
+/// A container that could not be started has an exit record too, unless it never ran.
+fn give_up(engine: &Engine, container: &Container, error: &Error, restarts: u32) {
+    if container.spec().remove != Remove::Nothing {
+        if let Ok(taken) = remove::take_away(engine, container) {
+            taken.discard(engine);
+        }
+        let _ = std::fs::remove_dir_all(engine.run_dir(container.id()));
+        return;
+    }
+    if restarts > 0 || matches!(container.state(), State::Exited(_)) {
+        let exit = Exit {
+            code: exit_code(error),
+            started: None,
+            at: jiff::Timestamp::now(),
+            oom_killed: false,
+            error: Some(message(error)),
+            stopped_by_user: false,
+        };
+        let mut status = Status::new(State::Exited(exit));
+        status.restarts = restarts;
+        if let Err(error) = write_status(engine, container, &status) {
+            tracing::warn!(%error, "cannot write the exit record");
+        }
+    }
+    let _ = std::fs::remove_dir_all(engine.run_dir(container.id()));
+}
+
+/// Replaces `state.json`. Only the monitor calls it while it lives.
+pub(crate) fn write_status(engine: &Engine, container: &Container, status: &Status) -> Result<()> {
+    let path = engine.container_dir(container.id()).join("state.json");
+    storage::record::write(&path, status, storage::record::Durability::Visible)?;
+    Ok(())
+}
+
+fn remove_if_there(path: &std::path::Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::Io { path: path.to_owned(), source: error }),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// What `run` exits with: 127 and 126 for the program itself, else 125.
+fn exit_code(error: &Error) -> i32 {
+    match error {
+        Error::Runtime(error) => error.exit_code(),
+        Error::StartFailed { exit_code, .. } => *exit_code,
+        _ => 125,
+    }
+}
+
+/// The error with its causes, on one line.
+fn message(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Transparent wrappers say the same as what they wrap.
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,145 @@
+//! Commands that are attached: each sees the output from when it came, and any of them may write to stdin.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use sys::channel::Channel;
+
+use crate::attach::Streams;
+use crate::log::Output;
+use crate::wire::{FromClient, FromMonitor};
+
+/// One attached command.
+pub(super) struct Client {
+    channel: Channel,
+    streams: Streams,
+    /// Messages it has not taken yet. While there are any, the container's output is not read: nothing is ever dropped,
+    /// a slow reader slows the writer as a pipe would.
+    pending: VecDeque<Vec<u8>>,
+    gone: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Clients(Vec<Client>);
+
+impl Clients {
+    pub(super) fn add(&mut self, channel: Channel, streams: Streams) -> io::Result<()> {
+        rustix::io::ioctl_fionbio(channel.as_fd(), true)?;
+        self.0.push(Client { channel, streams, pending: VecDeque::new(), gone: false });
+        Ok(())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// In order: what to poll, and whether for writing too.
+    pub(super) fn fds(&self) -> impl Iterator<Item = (BorrowedFd<'_>, bool)> {
+        self.0.iter().map(|client| (client.channel.as_fd(), !client.pending.is_empty()))
+    }
+
+    /// Whether somebody still has to take output before more may be read.
+    pub(super) fn congested(&self) -> bool {
+        self.0.iter().any(|client| !client.pending.is_empty())
+    }
+
+    pub(super) fn output(&mut self, output: Output, bytes: &[u8]) {
+        if self.0.is_empty() {
+            return;
+        }
+        let message = match output {
+            Output::Stdout => FromMonitor::Stdout(bytes.to_vec()),
+            Output::Stderr => FromMonitor::Stderr(bytes.to_vec()),
+        }
+        .encode();
+        for client in &mut self.0 {
+            let wanted = match output {
+                Output::Stdout => client.streams.stdout,
+                Output::Stderr => client.streams.stderr,
+            };
+            if wanted {
+                client.send(message.clone());
+            }
+        }
+        self.drop_gone();
+    }
+
+    /// Sends what the nth client has not taken yet.
+    pub(super) fn flush(&mut self, index: usize) {
+        if let Some(client) = self.0.get_mut(index) {
+            client.flush();
+        }
+    }
+
+    /// What the nth client says, everything that is there now. `None` after its last word.
+    pub(super) fn receive(&mut self, index: usize) -> Option<FromClient> {
+        let client = self.0.get_mut(index)?;
+        let message = match client.channel.recv() {
+            // Empty is the end of the peer, nonsense is not worth talking to.
+            Ok((message, _)) => FromClient::decode(&message).ok(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            Err(_) => None,
+        };
+        client.gone = message.is_none();
+        message
+    }
+
+    pub(super) fn set_streams(&mut self, index: usize, streams: Streams) {
+        if let Some(client) = self.0.get_mut(index) {
+            client.streams = streams;
+        }
+    }
+
+    /// Sends to one client outside of the output order (its answer to `Start`).
+    pub(super) fn answer(&mut self, index: usize, message: &FromMonitor) {
+        if let Some(client) = self.0.get_mut(index) {
+            client.send(message.encode());
+        }
+    }
+
+    /// Makes the nth client the first, whom [`Clients::answer`] of 0 reaches.
+    pub(super) fn move_first(&mut self, index: usize) {
+        self.0[..=index].rotate_right(1);
+    }
+
+    pub(super) fn drop_gone(&mut self) {
+        self.0.retain(|client| !client.gone);
+    }
+
+    /// The last message to everybody, waiting for slow ones: the exit must not overtake the output.
+    pub(super) fn close(mut self, code: i32) {
+        let exited = FromMonitor::Exited { code }.encode();
+        for client in &mut self.0 {
+            if rustix::io::ioctl_fionbio(client.channel.as_fd(), false).is_err() {
+                continue;
+            }
+            client.pending.push_back(exited.clone());
+            client.flush();
+        }
+    }
+}
+
+impl Client {
+    fn send(&mut self, message: Vec<u8>) {
+        self.pending.push_back(message);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        while let Some(message) = self.pending.front() {
+            match self.channel.send(message, &[]) {
+                Ok(()) => {
+                    self.pending.pop_front();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.pending.clear();
+                    self.gone = true;
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Everything before a container's program runs, as one list of steps. What can fail without a trace comes first.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio as ProcessStdio};
+
+use network::{Addresses, Mode, Uplink, UplinkKind};
+use runtime::cgroup::Cgroup;
+use runtime::{Bundle, Created, Stdio};
+use storage::RootfsRequest;
+use sys::mount::RootMount;
+use sys::process::Process;
+
+use super::files;
+use crate::container::{Container, NetworkStatus, Status};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::log::LogFile;
+use crate::oci::{self, Given, NetworkNamespace};
+use crate::spec::{CgroupsMode, IpcMode, LogDriver, NamespaceMode, Remove, SeccompProfile, Source};
+use crate::state::State;
+use crate::{devices, list, users, userns, volumes};
+
+/// Descriptors from whoever started the container.
+pub(super) struct Inherited {
+    /// With a passthrough log driver: the starter's stdin, stdout, stderr.
+    pub(super) passthrough: Vec<OwnedFd>,
+    /// Become 3, 4, ... in the container.
+    pub(super) preserved: Vec<OwnedFd>,
+}
+
+/// A container that stands before the first instruction of its program.
+pub(super) struct Prepared {
+    pub(super) created: Created,
+    pub(super) terminals: Terminals,
+    pub(super) log: Option<LogFile>,
+    pub(super) released: Released,
+    /// What the record will say while it runs.
+    pub(super) status: Status,
+}
+
+/// Our ends of the container's pipes. With a terminal there are none: its other end comes from the runtime.
+#[derive(Default)]
+pub(super) struct Terminals {
+    pub(super) stdin: Option<OwnedFd>,
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
+}
+
+/// What a run holds and gives back at its end. Dropping it gives everything back too; [`Released::tear_down`] says what
+/// went wrong.
+pub(super) struct Released {
+    cgroup: Option<Cgroup>,
+    uplink: Option<Uplink>,
+    forwarder: Option<Forwarder>,
+    /// Keeps the mounts standing until the waiting command has its answer.
+    mounts: Option<OwnedFd>,
+}
+
+/// The process that carries published ports into the container's network namespace.
+struct Forwarder(Child);
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Released {
+    pub(super) fn with_mounts(mut self, mounts: Option<OwnedFd>) -> Released {
+        self.mounts = mounts;
+        self
+    }
+
+    pub(super) fn oom_killed(&self) -> bool {
+        self.cgroup.as_ref().is_some_and(Cgroup::oom_killed)
+    }
+
+    pub(super) fn tear_down(mut self) {
+        drop(self.forwarder.take());
+        drop(self.uplink.take());
+        drop(self.mounts.take());
+        if let Some(cgroup) = self.cgroup.take()
+            && let Err(error) = cgroup.remove()
+        {
+            tracing::warn!(%error, "cannot remove the cgroup");
+        }
+    }
+
+    /// `--pidfile` and `--conmon-pidfile`.
+    pub(super) fn write_pid_files(&self, container: &Container, init: &Process) {
+        if let Some(path) = &container.spec().pidfile
+            && let Err(error) = std::fs::write(path, init.pid.to_string())
+        {
+            tracing::warn!(path = %path.display(), %error, "cannot write the pid file");
+        }
+    }
+}
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        self.forwarder = None;
+        self.uplink = None;
+        self.mounts = None;
+        if let Some(cgroup) = self.cgroup.take() {
+            // Nobody is told any more; `system check` finds what stays.
+            let _ = cgroup.remove();
+        }
+    }
+}
+
+/// How the container reaches the network.
+enum Plan {
+    None,
+    Host,
+    Join { namespace: PathBuf, files: Option<PathBuf> },
+    Uplink { kind: UplinkKind, options: Vec<String> },
+}
+
+pub(super) fn prepare(
+    engine: &Engine,
+    container: &Container,
+    inherited: &mut Inherited,
+    restarts: u32,
+) -> Result<Prepared> {
+    let spec = container.spec();
+    let run_dir = engine.run_dir(container.id());
+
+    // 1. What may be refused: ports, other containers, the user, the limits.
+    let plan = network_plan(engine, &spec.network.mode)?;
+    let mut listeners = match plan {
+        Plan::Uplink { .. } => network::bind(&published_ports(container))?,
+        Plan::None | Plan::Host | Plan::Join { .. } => Vec::new(),
+    };
+    let account = users::account(engine, container)?;
+    let hostname = hostname(engine, container)?;
+    let seccomp = seccomp(engine, container)?;
+    let terminal = spec.tty;
+    let (stdio, terminals) = streams(container, inherited)?;
+    let cgroup = cgroup(engine, container)?;
+    let released = Released { cgroup, uplink: None, forwarder: None, mounts: None };
+
+    // 2. What it sees: files, volumes, root file system.
+    let shared = match &plan {
+        Plan::Join { files, .. } => files.as_deref(),
+        Plan::None | Plan::Host | Plan::Uplink { .. } => None,
+    };
+    let expected = match &plan {
+        Plan::Uplink { kind, options } => Some(network::expected_addresses(*kind, options)),
+        Plan::None | Plan::Host | Plan::Join { .. } => None,
+    };
+    let mut managed = files::write(&run_dir, container, &hostname, expected.as_ref(), shared)?;
+    managed.extend(files::add_account(engine, &run_dir, container, &account)?);
+    let user_mounts = volumes::resolve(engine, container)?;
+    crate::files::copy_up(engine, container)?;
+    let (root, rootfs) = root(engine, container)?;
+
+    // 3. One configuration, one bundle.
+    let (uid_maps, gid_maps) = userns::maps(engine, &spec.namespaces.user)?;
+    let given = Given {
+        rootfs,
+        hostname: hostname.clone(),
+        files: managed,
+        volumes: user_mounts,
+        network: match &plan {
+            Plan::None | Plan::Uplink { .. } => NetworkNamespace::New,
+            Plan::Host => NetworkNamespace::Host,
+            Plan::Join { namespace, .. } => NetworkNamespace::Join(namespace.clone()),
+        },
+        pid: joined(engine, &spec.namespaces.pid, "pid")?,
+        uts: joined(engine, &spec.namespaces.uts, "uts")?,
+        cgroup: joined(engine, &spec.namespaces.cgroup, "cgroup")?,
+        ipc: match &spec.namespaces.ipc {
+            IpcMode::Container(other) => Some(namespace_of(engine, other, "ipc")?),
+            IpcMode::Path(path) => Some(path.clone()),
+            IpcMode::Shareable | IpcMode::Private | IpcMode::None | IpcMode::Host => None,
+        },
+        devices: devices::resolve(spec)?,
+        seccomp,
+        uid_maps,
+        gid_maps,
+        single_id: engine.settings.single_id,
+        hard_nofile: hard_limit(rustix::process::Resource::Nofile),
+        hard_nproc: hard_limit(rustix::process::Resource::Nproc),
+        secret_env: Vec::new(),
+        user: account,
+    };
+    let configuration = oci::configuration(&container.record, given)?;
+
+    // 4. The processes: the container's first one and the uplink make themselves ready side by side.
+    let bundle = Bundle::new(configuration, root);
+    let created =
+        runtime::create(&bundle, stdio, released.cgroup.as_ref(), std::mem::take(&mut inherited.preserved))?;
+    let mut prepared = Prepared { created, terminals, log: None, released, status: Status::new(State::Created) };
+    let mut addresses = None;
+    if let Plan::Uplink { kind, options } = &plan {
+        let netns = prepared.created.netns.take().ok_or_else(|| Error::Invalid("no network namespace".into()))?;
+        let mut uplink = network::start_uplink(*kind, options, prepared.created.init.pid, netns.as_fd())?;
+        prepared.created.prepared()?;
+        let ready = uplink.ready()?;
+        if !listeners.is_empty() {
+            prepared.released.forwarder = Some(forward(&listeners, &netns, &ready)?);
+        }
+        addresses = Some(ready);
+        prepared.released.uplink = Some(uplink);
+    } else {
+        prepared.created.prepared()?;
+    }
+    if shared.is_none() {
+        files::write_hosts(&run_dir, container, &hostname, addresses.as_ref(), matches!(plan, Plan::Host))?;
+    }
+    prepared.log = log(engine, container)?;
+    prepared.status.restarts = restarts;
+    prepared.status.cgroup = prepared.released.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
+    prepared.status.network = Some(NetworkStatus {
+        addresses,
+        ports: listeners.drain(..).map(|listener| listener.mapping).collect(),
+    });
+    Ok(prepared)
+}
+
+fn network_plan(engine: &Engine, mode: &Mode) -> Result<Plan> {
+    let uplink = engine.settings.uplink.as_deref();
+    Ok(match mode {
+        Mode::None => Plan::None,
+        Mode::Host => Plan::Host,
+        Mode::Path(path) => Plan::Join { namespace: path.clone(), files: None },
+        Mode::Container(other) => {
+            let namespace = namespace_of(engine, other, "net")?;
+            let files = engine.run_dir(list::find(engine, other)?.id());
+            Plan::Join { namespace, files: Some(files) }
+        }
+        Mode::Slirp4netns(options) => Plan::Uplink { kind: UplinkKind::Slirp, options: options.clone() },
+        Mode::Pasta(options) => Plan::Uplink { kind: UplinkKind::Pasta, options: options.clone() },
+        Mode::Default | Mode::Private | Mode::Networks(_) | Mode::Pod => {
+            Plan::Uplink { kind: network::choose(mode, uplink)?, options: Vec::new() }
+        }
+    })
+}
+
+/// `-p`, and with `-P` every exposed port on a random one.
+fn published_ports(container: &Container) -> Vec<network::PortMapping> {
+    let spec = &container.spec().network;
+    let mut ports = spec.ports.clone();
+    if spec.publish_all {
+        let image = container.record.image.iter().flat_map(|image| &image.exposed_ports);
+        for exposed in spec.expose.iter().chain(image) {
+            // Checked when the container was made.
+            if let Ok(mappings) = network::parse_publish(exposed) {
+                ports.extend(mappings);
+            }
+        }
+    }
+    ports
+}
+
+fn hostname(engine: &Engine, container: &Container) -> Result<String> {
+    let spec = container.spec();
+    if let Some(hostname) = &spec.hostname {
+        return Ok(hostname.clone());
+    }
+    match (&spec.namespaces.uts, &spec.network.mode) {
+        (NamespaceMode::Host, _) => Ok(host_name()),
+        (NamespaceMode::Container(other), _) | (_, Mode::Container(other)) => {
+            hostname(engine, &list::find(engine, other)?)
+        }
+        (_, Mode::Host) => Ok(host_name()),
+        (NamespaceMode::Private | NamespaceMode::Path(_), _) => Ok(container.id().short().to_owned()),
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn seccomp(engine: &Engine, container: &Container) -> Result<Option<oci_spec::runtime::LinuxSeccomp>> {
+    let security = &container.spec().security;
+    let file = match &security.seccomp {
+        SeccompProfile::Unconfined => return Ok(None),
+        SeccompProfile::Default if security.privileged => return Ok(None),
+        SeccompProfile::Default => engine.settings.seccomp_profile.as_ref(),
+        SeccompProfile::File(path) => Some(path),
+    };
+    let sets = oci::capabilities(security, 0)?;
+    let names: Vec<String> = sets.bounding().iter().flatten().map(|capability| format!("CAP_{capability}")).collect();
+    let Some(path) = file else { return Ok(Some(runtime::seccomp::default_profile(&names))) };
+    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    Ok(Some(runtime::seccomp::parse_profile(&text, &names)?))
+}
+
+fn streams(container: &Container, inherited: &mut Inherited) -> Result<(Stdio, Terminals)> {
+    let spec = container.spec();
+    if spec.tty {
+        return Ok((Stdio::Terminal, Terminals::default()));
+    }
+    if let [stdin, stdout, stderr] = inherited.passthrough.as_slice() {
+        let copy = |fd: &OwnedFd| fd.try_clone().map_err(Error::io("a standard stream"));
+        let stdio = Stdio::Fds { stdin: copy(stdin)?, stdout: copy(stdout)?, stderr: copy(stderr)? };
+        return Ok((stdio, Terminals::default()));
+    }
+    let (stdout, our_stdout) = output_pipe()?;
+    let (stderr, our_stderr) = output_pipe()?;
+    let (stdin, our_stdin) = if spec.stdin {
+        let (read, write) = pipe()?;
+        (read, Some(write))
+    } else {
+        (File::open("/dev/null").map_err(Error::io("/dev/null"))?.into(), None)
+    };
+    let terminals = Terminals { stdin: our_stdin, stdout: Some(our_stdout), stderr: Some(our_stderr) };
+    Ok((Stdio::Fds { stdin, stdout, stderr }, terminals))
+}
+
+fn output_pipe() -> Result<(OwnedFd, OwnedFd)> {
+    pipe().map(|(read, write)| (write, read))
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|error| Error::Io { path: "a pipe".into(), source: error.into() })
+}
+
+fn cgroup(engine: &Engine, container: &Container) -> Result<Option<Cgroup>> {
+    let wanted = &container.spec().resources;
+    let limits = oci::resources(wanted)?;
+    if wanted.cgroups == CgroupsMode::Disabled {
+        return Ok(None);
+    }
+    let manager = runtime::cgroup::Manager::choose(engine.settings.cgroup_manager.as_deref(), engine.settings.uid)?;
+    let name = format!("libpod-{}", container.id());
+    Ok(Cgroup::create(&manager, &name, wanted.cgroup_parent.as_deref(), &limits)?)
+}
+
+fn root(engine: &Engine, container: &Container) -> Result<(RootMount, PathBuf)> {
+    let target = engine.run_dir(container.id()).join("rootfs");
+    std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
+    let layers = match (&container.spec().source, &container.record.image) {
+        (Source::Directory { path, overlay: false }, _) => return Ok((RootMount::Directory(path.clone()), target)),
+        (Source::Directory { overlay: true, .. }, _) => {
+            return Err(Error::Invalid("--rootfs with :O is not supported yet".into()));
+        }
+        (_, Some(image)) => image.layers.as_slice(),
+        (_, None) => &[],
+    };
+    let request = RootfsRequest {
+        layers,
+        container_dir: &engine.container_dir(container.id()),
+        volatile: container.spec().remove != Remove::Nothing,
+        read_only: false,
+    };
+    let prepared = engine.store.root_mount(&request)?;
+    Ok((prepared.mount, target))
+}
+
+fn joined(engine: &Engine, mode: &NamespaceMode, kind: &str) -> Result<Option<PathBuf>> {
+    match mode {
+        NamespaceMode::Container(other) => namespace_of(engine, other, kind).map(Some),
+        NamespaceMode::Path(path) => Ok(Some(path.clone())),
+        NamespaceMode::Private | NamespaceMode::Host => Ok(None),
+    }
+}
+
+/// The path of a running container's namespace. The process may end before it is opened: then that fails, and nothing
+/// else can have taken its pid within the container's own lifetime record.
+fn namespace_of(engine: &Engine, other: &str, kind: &str) -> Result<PathBuf> {
+    let other = list::find(engine, other)?;
+    match other.state().init().filter(|init| init.alive()) {
+        Some(init) => Ok(Path::new("/proc").join(init.pid.to_string()).join("ns").join(kind)),
+        None => Err(Error::StateImproper {
+            what: format!("cannot share the {kind} namespace of container {}, which is not running", other.id()),
+        }),
+    }
+}
+
+/// `u64::MAX` without a limit.
+fn hard_limit(resource: rustix::process::Resource) -> u64 {
+    rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX)
+}
+
+/// `creel forwarder`, re-executed, with the listening sockets and the namespace as inherited descriptors.
+fn forward(listeners: &[network::Listener], netns: &OwnedFd, addresses: &Addresses) -> Result<Forwarder> {
+    let inherit = |fd: std::os::fd::BorrowedFd<'_>| {
+        rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())
+            .map(|()| fd.as_raw_fd())
+            .map_err(|error| Error::Io { path: "a listening socket".into(), source: error.into() })
+    };
+    inherit(netns.as_fd())?;
+    for listener in listeners {
+        inherit(listener.fd.as_fd())?;
+    }
+    let plan = network::forwarder_plan(listeners, netns.as_fd(), addresses)?;
+    let child = Command::new("/proc/self/exe")
+        .arg0("creel")
+        .args(["forwarder", &plan])
+        .stdin(ProcessStdio::null())
+        .stdout(ProcessStdio::null())
+        .stderr(ProcessStdio::null())
+        .spawn()
+        .map_err(Error::io("/proc/self/exe"))?;
+    let close = |fd: std::os::fd::BorrowedFd<'_>| rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
+    // They go with this process's copies soon; until then no other child may get them.
+    let _ = close(netns.as_fd());
+    for listener in listeners {
+        let _ = close(listener.fd.as_fd());
+    }
+    Ok(Forwarder(child))
+}
+
+/// Where the container's output is kept.
+fn log(engine: &Engine, container: &Container) -> Result<Option<LogFile>> {
+    let wanted = &container.spec().log;
+    match wanted.driver {
+        LogDriver::K8sFile | LogDriver::JsonFile => {
+            let path = wanted.path.clone().unwrap_or_else(|| engine.container_dir(container.id()).join("ctr.log"));
+            let files = wanted.max_files.unwrap_or(1);
+            LogFile::open(&path, wanted.max_size, files).map(Some).map_err(Error::io(&path))
+        }
+        LogDriver::None | LogDriver::Passthrough | LogDriver::PassthroughTty => Ok(None),
+        LogDriver::Journald => Err(Error::Invalid("the log driver journald is not supported yet".into())),
+    }
+}

@@ -1,0 +1,514 @@
+//! The loop of a running container: one poll over its streams, its end, its clients and our signals.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use sys::channel::Channel;
+use sys::process::{Ended, Pidfd, Process};
+use sys::signals::SignalFd;
+
+use super::clients::Clients;
+use super::prepare::{Prepared, Released, Terminals};
+use super::{SIGTERM, write_status};
+use crate::attach::Streams;
+use crate::container::{Container, Status};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::log::{LogFile, Output};
+use crate::state::{Exit, State};
+use crate::wire::{CHUNK, FromClient, FromMonitor};
+
+/// Input that the container has not read yet; above it, clients are not read.
+const MAX_PENDING_INPUT: usize = 64 * 1024;
+/// What `run --timeout` exits with.
+const TIMEOUT_CODE: i32 = 255;
+const SIGKILL: i32 = 9;
+
+/// A run that is over: its record is written, its clients wait for the last word, its resources are still held.
+pub(super) struct End {
+    pub(super) exit: Exit,
+    pub(super) released: Released,
+    pub(super) clients: Clients,
+}
+
+/// Starts the prepared program and stays with it to its end.
+pub(super) fn watch(
+    engine: &Engine,
+    container: &mut Container,
+    prepared: Prepared,
+    starter: &mut Option<Channel>,
+    attach: Option<Streams>,
+    hold: bool,
+    signals: &SignalFd,
+) -> Result<End> {
+    let Prepared { created, terminals, log, released, status } = prepared;
+    let listener = listen(engine, container)?;
+    let mut clients = Clients::default();
+    let monitor = Process::me().map_err(Error::io("/proc/self/stat"))?;
+    let init = created.init.clone();
+    let put = |container: &mut Container, state: State| {
+        container.status = Status { state, ..status.clone() };
+        write_status(engine, container, &container.status)
+    };
+    if hold {
+        put(container, State::Initialized { init: init.clone(), monitor: monitor.clone() })?;
+        if let Some(starter) = starter.take() {
+            // A starter that is gone does not undo what it asked for.
+            let _ = starter.send(&FromMonitor::Started { init: init.clone() }.encode(), &[]);
+        }
+        if !wait_for_start(&listener, &mut clients, signals, &created.pidfd)? {
+            drop(created);
+            put(container, State::Created)?;
+            let exit = Exit {
+                code: 0,
+                started: None,
+                at: Timestamp::now(),
+                oom_killed: false,
+                error: None,
+                stopped_by_user: true,
+            };
+            return Ok(End { exit, released, clients });
+        }
+    }
+    let running = match created.start() {
+        Ok(running) => running,
+        Err(error) => {
+            let failed = FromMonitor::Failed { exit_code: error.exit_code(), message: error.to_string() };
+            clients.answer(0, &failed);
+            return Err(error.into());
+        }
+    };
+    let since = Timestamp::now();
+    put(container, State::Running { init: init.clone(), monitor, since })?;
+    let started = FromMonitor::Started { init: init.clone() };
+    if hold {
+        clients.answer(0, &started);
+    }
+    if let Some(starter) = starter.take() {
+        let told = starter.send(&started.encode(), &[]);
+        if let (Ok(()), Some(streams)) = (told, attach) {
+            clients.add(starter, streams).map_err(Error::io("the starter's channel"))?;
+        }
+    }
+    released.write_pid_files(container, &init);
+    let mut run = Run {
+        stdin: Stdin { pipe: None, pending: VecDeque::new(), ended: false },
+        stdout: None,
+        stderr: None,
+        terminal: None,
+        clients,
+        log,
+        log_failed: false,
+        buffer: vec![0; CHUNK - 1],
+    };
+    run.take_streams(terminals, running.terminal)?;
+    let deadline = container.spec().timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
+    let mut health = crate::health::Schedule::new(container);
+    let ended = run.until_exit(engine, container, &running.pidfd, &listener, signals, deadline, &mut health)?;
+    drop(listener);
+    run.drain();
+    let now = Timestamp::now();
+    if let Some(log) = &mut run.log {
+        // What could be written was; the exit counts more.
+        let _ = log.finish(now);
+    }
+    let stopped = engine.run_dir(container.id()).join("stopped").exists();
+    let exit = Exit {
+        code: ended,
+        started: Some(since),
+        at: now,
+        oom_killed: released.oom_killed(),
+        error: None,
+        stopped_by_user: stopped,
+    };
+    container.status = Status { restarts: status.restarts, ..Status::new(State::Exited(exit.clone())) };
+    write_status(engine, container, &container.status)?;
+    Ok(End { exit, released: released.with_mounts(running.mount_ns), clients: run.clients })
+}
+
+/// The streams of one run.
+struct Run {
+    stdin: Stdin,
+    stdout: Option<File>,
+    stderr: Option<File>,
+    /// Instead of the three, with `--tty`.
+    terminal: Option<File>,
+    clients: Clients,
+    log: Option<LogFile>,
+    log_failed: bool,
+    buffer: Vec<u8>,
+}
+
+struct Stdin {
+    pipe: Option<File>,
+    pending: VecDeque<u8>,
+    /// A client said that there is no more.
+    ended: bool,
+}
+
+/// Who a poll entry belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Signals,
+    Init,
+    Listener,
+    Stdout,
+    Stderr,
+    Terminal,
+    Stdin,
+    Client(usize),
+}
+
+impl Run {
+    fn take_streams(&mut self, terminals: Terminals, terminal: Option<OwnedFd>) -> Result<()> {
+        let nonblocking = |fd: OwnedFd| -> Result<File> {
+            rustix::io::ioctl_fionbio(&fd, true).map_err(|error| Error::Io { path: "a stream".into(), source: error.into() })?;
+            Ok(File::from(fd))
+        };
+        self.terminal = terminal.map(nonblocking).transpose()?;
+        self.stdin.pipe = terminals.stdin.map(nonblocking).transpose()?;
+        self.stdout = terminals.stdout.map(nonblocking).transpose()?;
+        self.stderr = terminals.stderr.map(nonblocking).transpose()?;
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the loop's sources, each from another owner")]
+    fn until_exit(
+        &mut self,
+        engine: &Engine,
+        container: &Container,
+        init: &Pidfd,
+        listener: &OwnedFd,
+        signals: &SignalFd,
+        deadline: Option<Instant>,
+        health: &mut crate::health::Schedule,
+    ) -> Result<i32> {
+        let mut timed_out = false;
+        loop {
+            let (ready, exited) = {
+                let (mut entries, sources) = self.entries(init, listener, signals);
+                let next = match (deadline.filter(|_| !timed_out), health.next()) {
+                    (Some(one), Some(other)) => Some(one.min(other)),
+                    (one, other) => one.or(other),
+                };
+                wait(&mut entries, next).map_err(Error::io("poll"))?;
+                let ready: Vec<(Source, PollFlags)> = sources
+                    .into_iter()
+                    .zip(&entries)
+                    .map(|(source, entry)| (source, entry.revents()))
+                    .filter(|(_, events)| !events.is_empty())
+                    .collect();
+                let exited = ready.iter().any(|(source, _)| *source == Source::Init);
+                (ready, exited)
+            };
+            for (source, events) in ready {
+                self.handle(engine, container, source, events, init, listener, signals)?;
+            }
+            self.clients.drop_gone();
+            if exited && let Some(ended) = init.reap().map_err(Error::io("waitid"))? {
+                return Ok(match ended {
+                    Ended::Signal(_) if timed_out => TIMEOUT_CODE,
+                    ended => ended.exit_code(),
+                });
+            }
+            if !timed_out && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                timed_out = true;
+                init.signal(SIGKILL).map_err(Error::io("the container's first process"))?;
+            }
+            health.run_due(engine, container);
+        }
+    }
+
+    fn entries<'a>(
+        &'a self,
+        init: &'a Pidfd,
+        listener: &'a OwnedFd,
+        signals: &'a SignalFd,
+    ) -> (Vec<PollFd<'a>>, Vec<Source>) {
+        let mut entries = Vec::with_capacity(8);
+        let mut sources = Vec::with_capacity(8);
+        let mut add = |source: Source, fd: BorrowedFd<'a>, flags: PollFlags| {
+            entries.push(PollFd::from_borrowed_fd(fd, flags));
+            sources.push(source);
+        };
+        add(Source::Signals, signals.as_fd(), PollFlags::IN);
+        add(Source::Init, init.as_fd(), PollFlags::IN);
+        add(Source::Listener, listener.as_fd(), PollFlags::IN);
+        let output = !self.clients.congested();
+        for (source, stream) in [(Source::Stdout, &self.stdout), (Source::Stderr, &self.stderr)] {
+            if let Some(stream) = stream.as_ref().filter(|_| output) {
+                add(source, stream.as_fd(), PollFlags::IN);
+            }
+        }
+        let input = !self.stdin.pending.is_empty();
+        if let Some(terminal) = &self.terminal {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, output);
+            flags.set(PollFlags::OUT, input);
+            if !flags.is_empty() {
+                add(Source::Terminal, terminal.as_fd(), flags);
+            }
+        }
+        if let Some(pipe) = self.stdin.pipe.as_ref().filter(|_| input) {
+            add(Source::Stdin, pipe.as_fd(), PollFlags::OUT);
+        }
+        let read_clients = self.stdin.pending.len() < MAX_PENDING_INPUT;
+        for (index, (fd, write)) in self.clients.fds().enumerate() {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, read_clients);
+            flags.set(PollFlags::OUT, write);
+            add(Source::Client(index), fd, flags);
+        }
+        (entries, sources)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the loop's sources, each from another owner")]
+    fn handle(
+        &mut self,
+        engine: &Engine,
+        container: &Container,
+        source: Source,
+        events: PollFlags,
+        init: &Pidfd,
+        listener: &OwnedFd,
+        signals: &SignalFd,
+    ) -> Result<()> {
+        match source {
+            // Its end is handled last, when everything it wrote before has been read.
+            Source::Init => {}
+            Source::Signals => {
+                while let Some(arrived) = signals.read().map_err(Error::io("signalfd"))? {
+                    // A service manager stops the monitor: the container is to stop, by its own signal.
+                    if arrived.signal == SIGTERM {
+                        crate::stop::mark_stopped(engine, container)?;
+                        let _ = init.signal(crate::stop::stop_signal(container));
+                    }
+                }
+            }
+            Source::Listener => {
+                if let Some(channel) = accept(listener).map_err(Error::io("the attach socket"))? {
+                    self.clients.add(channel, Streams::default()).map_err(Error::io("the attach socket"))?;
+                }
+            }
+            Source::Stdout => {
+                let mut stream = self.stdout.take();
+                self.read_output(&mut stream, Output::Stdout);
+                self.stdout = stream;
+            }
+            Source::Stderr => {
+                let mut stream = self.stderr.take();
+                self.read_output(&mut stream, Output::Stderr);
+                self.stderr = stream;
+            }
+            Source::Terminal => {
+                if events.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+                    let mut stream = self.terminal.take();
+                    self.read_output(&mut stream, Output::Stdout);
+                    self.terminal = stream;
+                }
+                self.write_input();
+            }
+            Source::Stdin => self.write_input(),
+            Source::Client(index) => {
+                if events.contains(PollFlags::OUT) {
+                    self.clients.flush(index);
+                }
+                if events.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+                    self.hear(index);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One read of one output: to the log first, then to whoever is attached.
+    fn read_output(&mut self, stream: &mut Option<File>, output: Output) {
+        let Some(file) = stream else { return };
+        match file.read(&mut self.buffer) {
+            Ok(0) => *stream = None,
+            Ok(length) => {
+                let bytes = &self.buffer[..length];
+                if let Some(log) = &mut self.log
+                    && let Err(error) = log.append(output, bytes, Timestamp::now())
+                    && !std::mem::replace(&mut self.log_failed, true)
+                {
+                    tracing::warn!(%error, "the container's log cannot be written");
+                }
+                self.clients.output(output, bytes);
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            // EIO: the last process has closed the terminal.
+            Err(_) => *stream = None,
+        }
+    }
+
+    fn hear(&mut self, index: usize) {
+        match self.clients.receive(index) {
+            Some(FromClient::Stdin(bytes)) if !self.stdin.ended => {
+                self.stdin.pending.extend(bytes);
+                self.write_input();
+            }
+            Some(FromClient::StdinEnd) => {
+                self.stdin.ended = true;
+                self.write_input();
+            }
+            Some(FromClient::Resize { rows, columns }) => {
+                if let Some(terminal) = &self.terminal {
+                    // A terminal that is gone has no size.
+                    let _ = sys::pty::set_size(terminal, columns, rows);
+                }
+            }
+            Some(FromClient::Hello(streams) | FromClient::Start(streams)) => {
+                self.clients.set_streams(index, streams);
+            }
+            Some(FromClient::Stdin(_)) | None => {}
+        }
+    }
+
+    fn write_input(&mut self) {
+        let Some(target) = self.terminal.as_mut().or(self.stdin.pipe.as_mut()) else {
+            self.stdin.pending.clear();
+            return;
+        };
+        while !self.stdin.pending.is_empty() {
+            let (front, _) = self.stdin.pending.as_slices();
+            match target.write(front) {
+                Ok(written) => drop(self.stdin.pending.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    // The container reads no more.
+                    self.stdin.pending.clear();
+                    self.stdin.pipe = None;
+                    return;
+                }
+            }
+        }
+        if self.stdin.ended {
+            self.stdin.pipe = None;
+        }
+    }
+
+    /// After the exit: everything that is still in the pipes. A process that outlived the container's first one and
+    /// holds a pipe open is not waited for.
+    fn drain(&mut self) {
+        for output in [Output::Stdout, Output::Stderr] {
+            let mut stream = match output {
+                Output::Stdout => self.terminal.take().or_else(|| self.stdout.take()),
+                Output::Stderr => self.stderr.take(),
+            };
+            while let Some(file) = &stream {
+                let mut entry = [PollFd::new(file, PollFlags::IN)];
+                match poll(&mut entry, Some(&rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 })) {
+                    Ok(1..) => self.read_output(&mut stream, output),
+                    _ => break,
+                }
+            }
+        }
+    }
+}
+
+/// The socket that `attach`, and `start` of an initialized container, connect to.
+fn listen(engine: &Engine, container: &Container) -> Result<OwnedFd> {
+    let dir = engine.run_dir(container.id());
+    let failed = |error: rustix::io::Errno| Error::Io { path: dir.join("attach"), source: error.into() };
+    let open = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+    let handle = rustix::fs::open(&dir, open, rustix::fs::Mode::empty()).map_err(failed)?;
+    match rustix::fs::unlinkat(&handle, "attach", rustix::fs::AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).map_err(failed)?;
+    // A socket's path has 108 bytes, a directory may be deeper: name it through the descriptor.
+    let path = format!("/proc/self/fd/{}/attach", std::os::fd::AsRawFd::as_raw_fd(&handle));
+    let address = SocketAddrUnix::new(path).map_err(failed)?;
+    rustix::net::bind(&socket, &address).map_err(failed)?;
+    rustix::net::listen(&socket, 16).map_err(failed)?;
+    Ok(socket)
+}
+
+fn accept(listener: &OwnedFd) -> io::Result<Option<Channel>> {
+    match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
+        Ok(socket) => Ok(Some(Channel::from(socket))),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until something happens or it is `until`.
+fn wait(entries: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<()> {
+    let timeout = until.map(|until| {
+        let left = until.saturating_duration_since(Instant::now());
+        rustix::time::Timespec {
+            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        }
+    });
+    match poll(entries, timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An initialized container waits for the word to start. False when it is to end instead.
+fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd, init: &Pidfd) -> Result<bool> {
+    loop {
+        let mut entries = vec![
+            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(init.as_fd(), PollFlags::IN),
+            PollFd::new(listener, PollFlags::IN),
+        ];
+        entries.extend(clients.fds().map(|(fd, _)| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        wait(&mut entries, None).map_err(Error::io("poll"))?;
+        let ready: Vec<bool> = entries.iter().map(|entry| !entry.revents().is_empty()).collect();
+        drop(entries);
+        if ready[1] || (ready[0] && signals.read().map_err(Error::io("signalfd"))?.is_some()) {
+            return Ok(false);
+        }
+        if ready[2] && let Some(channel) = accept(listener).map_err(Error::io("the attach socket"))? {
+            clients.add(channel, Streams::default()).map_err(Error::io("the attach socket"))?;
+        }
+        for index in (0..clients.len()).filter(|index| ready.get(index + 3).copied().unwrap_or(false)) {
+            match clients.receive(index) {
+                Some(FromClient::Start(streams)) => {
+                    clients.set_streams(index, streams);
+                    clients.move_first(index);
+                    return Ok(true);
+                }
+                Some(FromClient::Hello(streams)) => clients.set_streams(index, streams),
+                Some(FromClient::Stdin(_) | FromClient::StdinEnd | FromClient::Resize { .. }) | None => {}
+            }
+        }
+        clients.drop_gone();
+    }
+}
+
+/// Waits before a restart by policy. False when somebody asked to stop, or took the container away.
+pub(super) fn pause_before_restart(
+    engine: &Engine,
+    container: &Container,
+    pause: Duration,
+    signals: &SignalFd,
+) -> Result<bool> {
+    let mut status = container.status.clone();
+    status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?);
+    write_status(engine, container, &status)?;
+    let mut entries = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+    wait(&mut entries, Some(Instant::now() + pause)).map_err(Error::io("poll"))?;
+    let told = signals.read().map_err(Error::io("signalfd"))?.is_some();
+    if told || crate::list::find(engine, container.id().as_str()).is_err() {
+        status.restarting = None;
+        // Gone with the container where it was removed.
+        let _ = write_status(engine, container, &status);
+        let _ = std::fs::remove_dir_all(engine.run_dir(container.id()));
+        return Ok(false);
+    }
+    Ok(true)
+}

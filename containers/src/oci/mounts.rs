@@ -1,0 +1,178 @@
+//! What is mounted, in the order in which it is mounted.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Mount;
+
+use super::process::INIT_PATH;
+use super::{Given, NetworkNamespace};
+use crate::container::Record;
+use crate::error::Result;
+use crate::spec::{IpcMode, NamespaceMode};
+
+/// Bytes of /dev/shm unless the user says otherwise.
+const SHM_SIZE: u64 = 65_536 << 10;
+
+/// One of the user's mounts, ready to be written down.
+#[derive(Clone, Debug)]
+pub(crate) enum VolumeMount {
+    Bind { source: PathBuf, destination: PathBuf, read_only: bool, options: Vec<String> },
+    /// `fstype` with its data options.
+    FileSystem { fstype: &'static str, destination: PathBuf, read_only: bool, options: Vec<String> },
+}
+
+impl VolumeMount {
+    fn destination(&self) -> &Path {
+        match self {
+            VolumeMount::Bind { destination, .. } | VolumeMount::FileSystem { destination, .. } => destination,
+        }
+    }
+}
+
+pub(super) fn mounts(record: &Record, given: &Given) -> Result<Vec<Mount>> {
+    let mut all = kernel_mounts(record, given);
+    if record.spec.security.read_only && record.spec.security.read_only_tmpfs {
+        for path in ["/tmp", "/run", "/var/tmp"] {
+            all.push(mount(path, "tmpfs", "tmpfs", &["rw", "rprivate", "nosuid", "nodev", "tmpcopyup"]));
+        }
+    }
+    for file in &given.files {
+        all.push(mount(file.destination, "bind", &file.source.to_string_lossy(), &["bind", "rprivate"]));
+    }
+    if record.spec.init {
+        let init = record.spec.init_path.clone().unwrap_or_else(|| "/proc/self/exe".into());
+        all.push(mount(INIT_PATH, "bind", &init.to_string_lossy(), &["bind", "rprivate", "ro"]));
+    }
+    // What the user mounts takes the place of what would be there anyway, and parents come before children.
+    all.retain(|default| !given.volumes.iter().any(|volume| volume.destination() == default.destination().as_path()));
+    let mut volumes: Vec<&VolumeMount> = given.volumes.iter().collect();
+    volumes.sort_by_key(|volume| volume.destination().components().count());
+    all.extend(volumes.into_iter().map(volume));
+    Ok(all)
+}
+
+fn kernel_mounts(record: &Record, given: &Given) -> Vec<Mount> {
+    let spec = &record.spec;
+    let read_only = if spec.security.privileged { "rw" } else { "ro" };
+    let mut all = Vec::with_capacity(16);
+    if matches!(spec.namespaces.pid, NamespaceMode::Host) {
+        // A fresh proc belongs to the owner of the pid namespace, which is not us.
+        all.push(mount("/proc", "bind", "/proc", &["rbind", "nosuid", "noexec", "nodev"]));
+    } else {
+        let mut proc = vec!["nosuid", "noexec", "nodev"];
+        proc.extend(spec.security.proc_opts.iter().map(String::as_str));
+        all.push(mount("/proc", "proc", "proc", &proc));
+    }
+    all.push(mount("/dev", "tmpfs", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=65536k"]));
+    let mut devpts = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
+    if !given.single_id {
+        devpts.push("gid=5");
+    }
+    all.push(mount("/dev/pts", "devpts", "devpts", &devpts));
+    match given.network {
+        NetworkNamespace::New => {
+            all.push(mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", read_only]));
+        }
+        // sysfs shows a network namespace, so only its owner may mount one.
+        NetworkNamespace::Host | NetworkNamespace::Join(_) => {
+            all.push(mount("/sys", "bind", "/sys", &["rbind", "nosuid", "noexec", "nodev", read_only]));
+        }
+    }
+    if !matches!(spec.namespaces.cgroup, NamespaceMode::Host) {
+        let options = ["rprivate", "nosuid", "noexec", "nodev", "relatime", read_only];
+        all.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &options));
+    }
+    let size = format!("size={}", spec.shm_size.unwrap_or(SHM_SIZE));
+    let shm = ["nosuid", "noexec", "nodev", "mode=1777", size.as_str()];
+    let mqueue = ["nosuid", "noexec", "nodev"];
+    match spec.namespaces.ipc {
+        IpcMode::Host => {
+            all.push(mount("/dev/mqueue", "bind", "/dev/mqueue", &["bind", "nosuid", "noexec", "nodev"]));
+            all.push(mount("/dev/shm", "bind", "/dev/shm", &["bind", "nosuid", "noexec", "nodev"]));
+        }
+        IpcMode::None => all.push(mount("/dev/mqueue", "mqueue", "mqueue", &mqueue)),
+        IpcMode::Shareable | IpcMode::Private | IpcMode::Container(_) | IpcMode::Path(_) => {
+            all.push(mount("/dev/mqueue", "mqueue", "mqueue", &mqueue));
+            all.push(mount("/dev/shm", "tmpfs", "shm", &shm));
+        }
+    }
+    all
+}
+
+fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Mount {
+    let mut mount = Mount::default();
+    mount.set_destination(destination.into());
+    mount.set_typ(Some(kind.to_owned()));
+    mount.set_source(Some(source.into()));
+    mount.set_options(Some(options.iter().map(|option| (*option).to_owned()).collect()));
+    mount
+}
+
+fn volume(volume: &VolumeMount) -> Mount {
+    let access = |read_only: bool| if read_only { "ro" } else { "rw" };
+    match volume {
+        VolumeMount::Bind { source, destination, read_only, options } => {
+            let has = |words: &[&str]| options.iter().any(|option| words.contains(&option.as_str()));
+            let mut all = options.clone();
+            if !has(&["bind", "rbind"]) {
+                all.push("rbind".into());
+            }
+            if !has(&["shared", "rshared", "slave", "rslave", "private", "rprivate", "unbindable", "runbindable"]) {
+                all.push("rprivate".into());
+            }
+            all.push(access(*read_only).into());
+            let all: Vec<&str> = all.iter().map(String::as_str).collect();
+            mount(&destination.to_string_lossy(), "bind", &source.to_string_lossy(), &all)
+        }
+        VolumeMount::FileSystem { fstype, destination, read_only, options } => {
+            let mut all: Vec<&str> = options.iter().map(String::as_str).collect();
+            all.push(access(*read_only));
+            mount(&destination.to_string_lossy(), fstype, fstype, &all)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{given, record};
+    use super::*;
+    use crate::container::ImageDefaults;
+    use crate::spec::ContainerSpec;
+
+    fn find<'a>(all: &'a [Mount], destination: &str) -> Vec<&'a Mount> {
+        all.iter().filter(|mount| mount.destination() == Path::new(destination)).collect()
+    }
+
+    #[test]
+    fn a_volume_takes_the_place_of_a_default_and_parents_come_first() {
+        let bind = |destination: &str| VolumeMount::Bind {
+            source: "/host".into(),
+            destination: destination.into(),
+            read_only: false,
+            options: Vec::new(),
+        };
+        let given = Given { volumes: vec![bind("/dev/shm"), bind("/a/b/c"), bind("/a")], ..given() };
+        let all = mounts(&record(ContainerSpec::default(), ImageDefaults::default()), &given).unwrap();
+        let shm = find(&all, "/dev/shm");
+        assert_eq!(shm.len(), 1);
+        assert_eq!(shm[0].typ().as_deref(), Some("bind"));
+        let place = |destination: &str| all.iter().position(|mount| mount.destination() == Path::new(destination));
+        assert!(place("/a") < place("/a/b/c"));
+    }
+
+    #[test]
+    fn a_joined_network_binds_the_hosts_sysfs() {
+        let given = Given { network: NetworkNamespace::Host, ..given() };
+        let all = mounts(&record(ContainerSpec::default(), ImageDefaults::default()), &given).unwrap();
+        assert_eq!(find(&all, "/sys")[0].typ().as_deref(), Some("bind"));
+    }
+
+    #[test]
+    fn a_read_only_root_keeps_places_to_write() {
+        let mut spec = ContainerSpec::default();
+        spec.security.read_only = true;
+        spec.security.read_only_tmpfs = true;
+        let all = mounts(&record(spec, ImageDefaults::default()), &given()).unwrap();
+        assert_eq!(find(&all, "/tmp").len() + find(&all, "/run").len() + find(&all, "/var/tmp").len(), 3);
+    }
+}

@@ -1,0 +1,53 @@
+//! `--init`: the built-in first process of a container. It starts the program, passes signals on and reaps orphans.
+//!
+//! The same binary, bound into the container read-only and executed as `podman-init __init -- COMMAND...`.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use rustix::process::{WaitOptions, WaitStatus};
+use sys::process::Pidfd;
+use sys::signals::{Set, SignalFd};
+
+const SIGCHLD: i32 = 17;
+/// Signals of a terminal's job control: the program gets them itself, being in the foreground.
+const SIGTTIN: i32 = 21;
+const SIGTTOU: i32 = 22;
+
+/// Runs until the program ends; the exit code is the program's.
+pub fn init_main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let command = arguments.by_ref().find(|argument| argument != "--");
+    let Some(command) = command else { return ExitCode::from(125) };
+    // Everything that can be blocked is read instead; SIGKILL and SIGSTOP of pid 1 come from outside anyway.
+    let all: Vec<i32> = (1..=31).filter(|signal| ![9, 11, 4, 8, 7, 19, SIGTTIN, SIGTTOU].contains(signal)).collect();
+    let Ok(signals) = sys::signals::block(&Set::of(&all)).and_then(|_| SignalFd::new(&all)) else {
+        return ExitCode::from(125);
+    };
+    let mut program = Command::new(&command);
+    program.args(arguments).process_group(0);
+    let child = match sys::signals::spawn_clean(&mut program) {
+        Ok(child) => child,
+        Err(error) => return ExitCode::from(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }),
+    };
+    let Ok(pid) = i32::try_from(child.id()) else { return ExitCode::from(125) };
+    let Ok(pidfd) = Pidfd::open(pid) else { return ExitCode::from(125) };
+    loop {
+        let Ok(Some(arrived)) = signals.wait() else { return ExitCode::from(125) };
+        if arrived.signal != SIGCHLD {
+            // The program may have ended in this moment; then its end is the next thing we read.
+            let _ = pidfd.signal(arrived.signal);
+            continue;
+        }
+        while let Ok(Some((ended, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if ended.as_raw_nonzero().get() == pid {
+                return ExitCode::from(code(status));
+            }
+        }
+    }
+}
+
+fn code(status: WaitStatus) -> u8 {
+    let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(125);
+    u8::try_from(code).unwrap_or(125)
+}

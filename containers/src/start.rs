@@ -1,0 +1,168 @@
+//! Starting a container: spawn its monitor, hand it the request, wait for "it runs" or for why it does not.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+use storage::{Dirs, StoreOptions};
+use sys::channel::Channel;
+use sys::lock::FileLock;
+use sys::process::Process;
+
+use crate::attach::{Attached, Streams};
+use crate::container::Container;
+use crate::engine::{Engine, Settings};
+use crate::error::{Error, Result};
+use crate::id::ContainerId;
+use crate::list;
+use crate::state::State;
+use crate::wire::{FromClient, FromMonitor};
+
+#[derive(Debug, Default)]
+pub struct StartRequest {
+    /// Stay connected to the container's streams.
+    pub attach: Option<Streams>,
+    /// Descriptors that become 3, 4, ... in the container.
+    pub preserve_fds: Vec<OwnedFd>,
+}
+
+#[derive(Debug)]
+pub struct Started {
+    pub init: Process,
+    /// Present when the request asked for it.
+    pub attached: Option<Attached>,
+}
+
+/// What the monitor is told, the first message on its channel. Descriptors ride along: with `passthrough` the caller's
+/// three standard streams, then those to preserve.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MonitorRequest {
+    pub(crate) id: ContainerId,
+    pub(crate) dirs: Dirs,
+    pub(crate) options: StoreOptions,
+    pub(crate) settings: Settings,
+    pub(crate) attach: Option<Streams>,
+    pub(crate) passthrough: bool,
+    /// Stop before the program (`creel init`); it goes on at `start`.
+    pub(crate) hold: bool,
+}
+
+/// Starts a container that is created, initialized or exited. One that runs already is left alone.
+pub fn start(engine: &Engine, container: &Container, request: StartRequest) -> Result<Started> {
+    launch(engine, container, request, false)
+}
+
+/// Prepares everything but does not run the program.
+pub fn init(engine: &Engine, container: &Container) -> Result<()> {
+    launch(engine, container, StartRequest::default(), true).map(drop)
+}
+
+fn launch(engine: &Engine, container: &Container, request: StartRequest, hold: bool) -> Result<Started> {
+    let id = container.id();
+    // Two starts at once: the second waits here and then finds it running.
+    let _lock = FileLock::exclusive(&engine.container_dir(id).join("lock")).map_err(Error::io(engine.container_dir(id)))?;
+    let container = list::find(engine, id.as_str())?;
+    if let Some(waiting) = container.status.restarting.as_ref().and_then(Process::open) {
+        // It would start the container too, later; from here on it is our turn.
+        waiting.signal(15).and_then(|()| waiting.wait_end(None)).map_err(Error::io("the waiting monitor"))?;
+    }
+    match container.state() {
+        State::Created | State::Exited(_) => {}
+        State::Initialized { .. } if hold => {
+            return Err(Error::StateImproper { what: format!("container {id} has already been created in runtime") });
+        }
+        State::Initialized { init, .. } => {
+            let attached = let_go(engine, &container, request.attach)?;
+            return Ok(Started { init: init.clone(), attached });
+        }
+        State::Running { .. } if hold => {
+            return Err(Error::StateImproper { what: format!("container {id} has already been created in runtime") });
+        }
+        State::Running { init, .. } => {
+            let attached = request.attach.map(|streams| crate::attach::attach(engine, &container, streams)).transpose()?;
+            return Ok(Started { init: init.clone(), attached });
+        }
+        State::Removing => return Err(Error::StateImproper { what: format!("container {id} is being removed") }),
+    }
+    if container.record.single_id != engine.settings.single_id {
+        return Err(Error::StateImproper {
+            what: format!(
+                "container {id} was made {} sub-ids and cannot run {} them",
+                if container.record.single_id { "without" } else { "with" },
+                if container.record.single_id { "with" } else { "without" },
+            ),
+        });
+    }
+    let (channel, request_message, passthrough) = spawn(engine, &container, &request, hold)?;
+    let stdio = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    let mut fds: Vec<BorrowedFd<'_>> = if passthrough { stdio.to_vec() } else { Vec::new() };
+    fds.extend(request.preserve_fds.iter().map(AsFd::as_fd));
+    let gone = |detail: String| Error::MonitorGone { id: id.to_string(), detail };
+    channel.send(&request_message, &fds).map_err(|error| gone(format!(": {error}")))?;
+    match answer(&channel).map_err(|error| gone(format!(": {error}")))? {
+        Some(FromMonitor::Started { init }) => {
+            let attached = request.attach.map(|streams| Attached::new(channel, streams));
+            Ok(Started { init, attached })
+        }
+        Some(FromMonitor::Failed { exit_code, message }) => Err(Error::StartFailed { message, exit_code }),
+        Some(_) | None => Err(gone(String::new())),
+    }
+}
+
+/// `None` when the monitor closed the channel without a word.
+fn answer(channel: &Channel) -> std::io::Result<Option<FromMonitor>> {
+    let (message, _) = channel.recv()?;
+    if message.is_empty() { Ok(None) } else { FromMonitor::decode(&message).map(Some) }
+}
+
+fn spawn(
+    engine: &Engine,
+    container: &Container,
+    request: &StartRequest,
+    hold: bool,
+) -> Result<(Channel, Vec<u8>, bool)> {
+    use crate::spec::LogDriver;
+    let (ours, theirs) = Channel::pair().map_err(Error::io("socketpair"))?;
+    let driver = container.spec().log.driver;
+    let passthrough = matches!(driver, LogDriver::Passthrough | LogDriver::PassthroughTty);
+    let message = MonitorRequest {
+        id: container.id().clone(),
+        dirs: engine.store.dirs().clone(),
+        options: engine.store.options().clone(),
+        settings: engine.settings.clone(),
+        attach: request.attach,
+        passthrough,
+        hold,
+    };
+    let message = serde_json::to_vec(&message).map_err(|error| Error::Invalid(error.to_string()))?;
+    // The monitor's end is meant to be inherited, by this child alone.
+    rustix::io::fcntl_setfd(theirs.as_fd(), rustix::io::FdFlags::empty())
+        .map_err(|error| Error::Io { path: "socketpair".into(), source: error.into() })?;
+    let child = Command::new("/proc/self/exe")
+        .arg0("creel")
+        .args(["monitor", container.id().as_str(), &theirs.as_fd().as_raw_fd().to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // Away from our terminal's signals before it has its own session.
+        .process_group(0)
+        .spawn();
+    drop(theirs);
+    // Not waited for: it outlives us.
+    child.map_err(Error::io("/proc/self/exe"))?;
+    Ok((ours, message, passthrough))
+}
+
+/// An initialized container's monitor waits for this on its attach socket.
+fn let_go(engine: &Engine, container: &Container, streams: Option<Streams>) -> Result<Option<Attached>> {
+    let channel = crate::attach::connect(engine, container)?;
+    let gone = |error: std::io::Error| Error::MonitorGone { id: container.id().to_string(), detail: format!(": {error}") };
+    let hello = streams.unwrap_or_default();
+    channel.send(&FromClient::Start(hello).encode(), &[]).map_err(gone)?;
+    match answer(&channel).map_err(gone)? {
+        Some(FromMonitor::Started { .. }) => Ok(streams.map(|streams| Attached::new(channel, streams))),
+        Some(FromMonitor::Failed { exit_code, message }) => Err(Error::StartFailed { message, exit_code }),
+        Some(_) | None => Err(Error::MonitorGone { id: container.id().to_string(), detail: String::new() }),
+    }
+}
