@@ -2,6 +2,7 @@
 //! It knows no image, no container and no network; it never prints and never waits for anything but a disk or a lock.
 //! `README.md` shows the tree and the locking rules.
 
+mod archive;
 mod blobs;
 mod changes;
 mod decompress;
@@ -13,6 +14,7 @@ mod remove;
 mod rootfs;
 mod staging;
 mod store;
+mod unpack;
 mod usage;
 mod volumes;
 
@@ -21,11 +23,11 @@ pub mod record;
 
 pub use blobs::BlobWriter;
 pub use changes::{Change, ChangeKind, changes};
-pub use decompress::decompress;
+pub use decompress::{decompress, decompress_within};
 pub use diff::TarOptions;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use error::{Error, Result};
-pub use layers::{Layer, Limits, chain_id};
+pub use layers::{BYTES_SETTING, ENTRIES_SETTING, Layer, Limits, RATIO_SETTING, chain_id};
 pub use record::{Durability, Record};
 pub use rootfs::{FuseServer, Prepared, RootfsRequest};
 pub use staging::Staging;
