@@ -64,6 +64,7 @@ mod crash;
 mod full_disk;
 mod hostile;
 mod info;
+mod ladder;
 mod limits;
 mod packaging;
 mod parallel;

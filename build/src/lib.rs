@@ -1,1 +1,3 @@
-//! TODO
+//! A Containerfile becomes an image.
+//!
+//! The place is kept; nothing is here yet.

@@ -82,7 +82,6 @@ fn run(starter: &mut Option<Channel>) -> Result<()> {
     let passthrough: Vec<_> = if request.passthrough { fds.drain(..3.min(fds.len())).collect() } else { Vec::new() };
     let mut streams = prepare::Inherited { passthrough, preserved: fds };
     let handled = [SIGTERM, SIGINT, SIGHUP];
-    sys::signals::block(&sys::signals::Set::of(&handled)).map_err(Error::io("signalfd"))?;
     let signals = SignalFd::new(&handled).map_err(Error::io("signalfd"))?;
     let mut restarts = 0;
     let mut backoff = FIRST_BACKOFF;

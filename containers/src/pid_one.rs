@@ -3,12 +3,12 @@
 //! The same binary, bound into the container read-only and executed as `podman-init __init -- COMMAND...`.
 
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{WaitOptions, WaitStatus};
 use sys::process::Pidfd;
-use sys::signals::{Set, SignalFd};
+use sys::signals::SignalFd;
 
 const SIGCHLD: i32 = 17;
 /// Signals of a terminal's job control: the program gets them itself, being in the foreground.
@@ -21,19 +21,19 @@ pub fn init_main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(command) = command else { return ExitCode::from(125) };
     // Everything that can be blocked is read instead; SIGKILL and SIGSTOP of pid 1 come from outside anyway.
     let all: Vec<i32> = (1..=31).filter(|signal| ![9, 11, 4, 8, 7, 19, SIGTTIN, SIGTTOU].contains(signal)).collect();
-    let Ok(signals) = sys::signals::block(&Set::of(&all)).and_then(|_| SignalFd::new(&all)) else {
-        return ExitCode::from(125);
-    };
-    let mut program = Command::new(&command);
-    program.args(arguments).process_group(0);
-    let child = match sys::signals::spawn_clean(&mut program) {
+    let Ok(signals) = SignalFd::new(&all) else { return ExitCode::from(125) };
+    // std gives the program an empty signal mask.
+    let child = match Command::new(&command).args(arguments).spawn() {
         Ok(child) => child,
         Err(error) => return ExitCode::from(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }),
     };
     let Ok(pid) = i32::try_from(child.id()) else { return ExitCode::from(125) };
     let Ok(pidfd) = Pidfd::open(pid) else { return ExitCode::from(125) };
     loop {
-        let Ok(Some(arrived)) = signals.wait() else { return ExitCode::from(125) };
+        // An interrupted wait reads nothing and comes back.
+        let _ = poll(&mut [PollFd::new(&signals, PollFlags::IN)], None);
+        let Ok(arrived) = signals.read() else { return ExitCode::from(125) };
+        let Some(arrived) = arrived else { continue };
         if arrived.signal != SIGCHLD {
             // The program may have ended in this moment; then its end is the next thing we read.
             let _ = pidfd.signal(arrived.signal);

@@ -1,1 +1,3 @@
-//! TODO
+//! Kubernetes manifests become pods, and pods become manifests.
+//!
+//! The place is kept; nothing is here yet. The way is: parse strictly, plan as a pure value, act.
