@@ -1,0 +1,203 @@
+//! What the user sees when a command fails: one line that begins with `Error: `, what to do about it on the next, and
+//! an exit code. Hints are chosen here, by looking at the error: the libraries say what is so.
+
+use std::fmt;
+use std::io::{self, Write};
+
+/// How the process ends. Numbers as Podman's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    Success,
+    /// `exists`: no. `rm`, `rmi`: no such object.
+    No,
+    /// `rm`, `rmi`: it is in use.
+    InUse,
+    /// creel itself failed.
+    Failed,
+    /// The command was found but could not be run.
+    NotExecutable,
+    /// The container has no such command.
+    NotFound,
+    /// The code of the process in the container.
+    Container(u8),
+}
+
+impl ExitCode {
+    pub fn number(self) -> u8 {
+        match self {
+            ExitCode::Success => 0,
+            ExitCode::No => 1,
+            ExitCode::InUse => 2,
+            ExitCode::Failed => 125,
+            ExitCode::NotExecutable => 126,
+            ExitCode::NotFound => 127,
+            ExitCode::Container(code) => code,
+        }
+    }
+
+    /// From a number that a library or a container's record gave; what does not fit becomes 125.
+    pub fn from_number(number: i32) -> ExitCode {
+        match number {
+            0 => ExitCode::Success,
+            125 => ExitCode::Failed,
+            126 => ExitCode::NotExecutable,
+            127 => ExitCode::NotFound,
+            number => u8::try_from(number).map_or(ExitCode::Failed, ExitCode::Container),
+        }
+    }
+}
+
+/// A failed command: what went wrong, what to do, and how the process ends.
+#[derive(Debug)]
+pub struct Failure {
+    text: String,
+    hint: Option<String>,
+    /// The user's typing was at fault: point at the command's help.
+    usage: bool,
+    code: ExitCode,
+    /// Nothing to say: the reader of our output went away, or the message was printed already.
+    silent: bool,
+}
+
+impl Failure {
+    /// A message of the surface itself.
+    pub fn plain(text: impl Into<String>) -> Failure {
+        Failure { text: text.into(), hint: None, usage: false, code: ExitCode::Failed, silent: false }
+    }
+
+    /// A message about flags: `See 'creel X --help'` follows.
+    pub fn usage(text: impl Into<String>) -> Failure {
+        Failure { usage: true, ..Failure::plain(text) }
+    }
+
+    /// An exit without a word.
+    pub fn silent(code: ExitCode) -> Failure {
+        Failure { silent: true, code, ..Failure::plain("") }
+    }
+
+    pub fn code(mut self, code: ExitCode) -> Failure {
+        self.code = code;
+        self
+    }
+
+    pub fn exit_code(&self) -> ExitCode {
+        self.code
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint.get_or_insert(hint.into());
+        self
+    }
+
+    /// Puts what was being done before the message: `CONTEXT: TEXT`.
+    pub fn context(mut self, context: impl fmt::Display) -> Failure {
+        self.text = format!("{context}: {}", self.text);
+        self
+    }
+
+    pub fn is_usage(&self) -> bool {
+        self.usage
+    }
+
+    /// Writes it to standard error. `command` is the path of the command for the pointer at its help.
+    pub fn print(&self, command: Option<&str>) {
+        if self.silent {
+            return;
+        }
+        let mut text = format!("Error: {}\n", self.text);
+        if self.usage
+            && let Some(command) = command
+        {
+            text.push_str(&format!("See '{command} --help'\n"));
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+        // Nobody is left to tell when standard error is closed.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The messages of an error and of what caused it, outermost first, joined by `: `. A cause whose words are already in
+/// the message above it is left out.
+pub fn folded(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    go_words(text)
+}
+
+/// The kernel's errors in the words that Go programs use for them, without Rust's `(os error N)`.
+fn go_words(text: String) -> String {
+    let mut result = text;
+    while let Some(start) = result.find(" (os error ") {
+        let Some(length) = result[start..].find(')') else { break };
+        // "No such file or directory" -> "no such file or directory", as strerror's words are printed by Go.
+        let head = &result[..start];
+        let sentence = head.rfind(": ").map_or(0, |at| at + 2);
+        let mut words = head[sentence..].to_owned();
+        let lower = words.chars().next().filter(|first| first.is_ascii_uppercase());
+        if let Some(first) = lower
+            && !words[1..].starts_with(|c: char| c.is_ascii_uppercase())
+        {
+            words.replace_range(..1, &first.to_ascii_lowercase().to_string());
+        }
+        result = format!("{}{words}{}", &head[..sentence], &result[start + length + 1..]);
+    }
+    result
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Failure::silent(ExitCode::Success);
+        }
+        Failure::plain(folded(&error))
+    }
+}
+
+/// For `map_err`: an I/O error with the deed and the path that Go would name: `open /x: no such file or directory`.
+pub fn on_path(deed: &'static str, path: impl AsRef<std::path::Path>) -> impl FnOnce(io::Error) -> Failure {
+    let path = path.as_ref().display().to_string();
+    move |error| Failure::plain(format!("{deed} {path}: {}", folded(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("opening the store")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn causes_are_folded_in_gos_words() {
+        let error = Outer(io::Error::from_raw_os_error(2));
+        assert_eq!(folded(&error), "opening the store: no such file or directory");
+    }
+
+    #[test]
+    fn exit_codes_are_podmans() {
+        assert_eq!(ExitCode::from_number(125).number(), 125);
+        assert_eq!(ExitCode::from_number(137), ExitCode::Container(137));
+        assert_eq!(ExitCode::from_number(-1), ExitCode::Failed);
+    }
+
+    #[test]
+    fn context_comes_first() {
+        assert_eq!(Failure::plain("b").context("a").to_string(), "a: b");
+    }
+}

@@ -1,0 +1,45 @@
+//! The only place that writes to the terminal.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use crate::error::Failure;
+
+/// Writes to standard output. A reader that went away is no error: what it wanted, it has.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::from)
+}
+
+/// One line on standard output.
+pub fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
+    print(&format!("{text}\n"))
+}
+
+/// One line on standard error, for what the user should know though creel goes on.
+pub fn warn(text: &str) {
+    // Nobody is left to tell when standard error is closed.
+    let _ = io::stderr().write_all(format!("Warning: {text}\n").as_bytes());
+}
+
+/// One line on standard error, as it is: progress, notices.
+pub fn note(text: &str) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Asks a yes-or-no question after a warning; everything but `y` and `Y` is no.
+pub fn confirm(warning: &str) -> Result<bool, Failure> {
+    print(&format!("{warning}\nAre you sure you want to continue? [y/N] "))?;
+    let mut answer = String::new();
+    if io::stdin().lock().read_line(&mut answer)? == 0 {
+        return Err(Failure::plain("EOF"));
+    }
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
+}
+
+pub fn stdin_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
