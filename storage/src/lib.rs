@@ -5,11 +5,14 @@
 mod archive;
 mod blobs;
 mod changes;
+mod copy;
 mod decompress;
 mod diff;
 mod digest;
 mod error;
+mod fuse;
 mod layers;
+mod probe;
 mod remove;
 mod rootfs;
 mod staging;

@@ -1,14 +1,18 @@
 //! The mount of a container's root file system: a value made by whoever knows the layers, executed by whoever is in the
 //! right mount namespace. Nothing here decides what to mount.
 
-use std::ffi::OsStr;
+use std::convert::Infallible;
+use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::FdFlags;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags};
+
+use crate::task::StringList;
 
 /// mount(2) copies one page of options; the last byte is the terminating zero.
 const OPTIONS_MAX: usize = 4095;
@@ -31,7 +35,8 @@ pub enum RootMount {
     },
     /// A FUSE file system whose server waits for the mount.
     Fuse {
-        /// An open `/dev/fuse`, opened in the user namespace that mounts (fuse(4) refuses any other).
+        /// An open `/dev/fuse`, opened in the user namespace that mounts (fuse(4) refuses any other). Whoever keeps a
+        /// copy keeps users of a mount waiting whose server has died.
         fd: OwnedFd,
         /// Options besides `fd`, `rootmode`, `user_id` and `group_id`.
         options: String,
@@ -60,13 +65,15 @@ impl RootMount {
                 done
             }
             RootMount::Fuse { fd, options, mounted } => {
-                let mut data =
-                    format!("fd={},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", fd.as_raw_fd());
+                let mut data = format!(
+                    "fd={},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions",
+                    fd.as_raw_fd()
+                );
                 if !options.is_empty() {
                     data.push(',');
                     data.push_str(options);
                 }
-                let data = std::ffi::CString::new(data).map_err(io::Error::other)?;
+                let data = CString::new(data).map_err(io::Error::other)?;
                 rustix::mount::mount(
                     "fuse-overlayfs",
                     target,
@@ -79,6 +86,76 @@ impl RootMount {
             }
         }
     }
+}
+
+/// A program that serves a FUSE mount which somebody else makes.
+#[derive(Debug)]
+pub struct FuseServer {
+    pub program: CString,
+    /// The whole argv but for its last word, which becomes `/dev/fd/N` (libfuse 3.3).
+    pub arguments: Vec<String>,
+    pub environment: Vec<String>,
+    /// Its working directory.
+    pub base: PathBuf,
+    pub fuse: OwnedFd,
+    /// The reading side of [`RootMount::Fuse::mounted`].
+    pub mounted: OwnedFd,
+}
+
+impl FuseServer {
+    /// Forks a process that waits for the mount and then becomes the program; if the mount never comes it exits with 0.
+    /// It has a session of its own and no descriptor of the caller's: neither a terminal's signals nor the caller's
+    /// locks and pipes are its business. The program ends by itself when the mount goes.
+    ///
+    /// # Errors
+    /// As [`crate::clone::fork`].
+    pub fn spawn(self) -> io::Result<crate::clone::Child> {
+        let name = format!("/dev/fd/{}", self.fuse.as_raw_fd());
+        let arguments = StringList::new(self.arguments.iter().map(String::as_str).chain([name.as_str()]))?;
+        let environment = StringList::new(&self.environment)?;
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        crate::clone::fork(|| match self.serve(&null, &arguments, &environment) {
+            Ok(never) => match never {},
+            Err(_) => crate::clone::exit_now(1),
+        })
+    }
+
+    /// The child's side. Its errors have nobody to go to: whoever uses the mount sees "not connected".
+    fn serve(&self, null: &OwnedFd, arguments: &StringList, environment: &StringList) -> io::Result<Infallible> {
+        rustix::process::setsid()?;
+        crate::signals::reset_for_exec()?;
+        crate::task::place_descriptors(0, &[null.as_fd(), null.as_fd(), null.as_fd()])?;
+        close_others(&[self.fuse.as_raw_fd(), self.mounted.as_raw_fd()])?;
+        let mut byte = [0];
+        loop {
+            match rustix::io::read(&self.mounted, &mut byte) {
+                Ok(0) => crate::clone::exit_now(0),
+                Ok(_) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        rustix::process::chdir(&self.base)?;
+        rustix::io::fcntl_setfd(&self.fuse, FdFlags::empty())?;
+        Err(crate::task::execve(&self.program, arguments, environment))
+    }
+}
+
+/// Closes everything from 3 upward but `keep`.
+fn close_others(keep: &[RawFd]) -> io::Result<()> {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).collect();
+    keep.sort_unstable();
+    let mut first = 3u32;
+    for end in keep.into_iter().chain([u32::MAX]) {
+        if first < end {
+            // SAFETY: the caller is a child that uses no other descriptor until it exits or becomes another program.
+            if unsafe { libc::syscall(libc::SYS_close_range, first, end - 1, 0) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        first = end.saturating_add(1).max(first);
+    }
+    Ok(())
 }
 
 struct Overlay<'a> {
@@ -130,7 +207,7 @@ impl Overlay<'_> {
             }
         }
         if data.len() <= OPTIONS_MAX {
-            let data = std::ffi::CString::new(data).map_err(io::Error::other)?;
+            let data = CString::new(data).map_err(io::Error::other)?;
             rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), Some(data.as_c_str()))?;
             return Ok(());
         }
@@ -146,8 +223,7 @@ impl Overlay<'_> {
             }
         }
         rustix::mount::fsconfig_create(&context)?;
-        let mount =
-            rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+        let mount = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
         rustix::mount::move_mount(&mount, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
         Ok(())
     }
