@@ -1,1 +1,43 @@
-//! diff
+//! `diff`
+
+use crate::lab::Lab;
+
+#[test]
+fn added_changed_and_deleted_files_are_listed() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box sh -c 'echo x > /content/new; echo more >> /content/one; rm /content/sub/two; mkdir /fresh; touch /fresh/f'");
+    let text = lab.ok("diff one");
+    for line in ["C /content", "A /content/new", "C /content/one", "C /content/sub", "D /content/sub/two", "A /fresh", "A /fresh/f"] {
+        assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
+    }
+    let json = lab.json("diff --format json one");
+    assert!(json["added"].as_array().unwrap().iter().any(|path| path == "/content/new"), "{json}");
+    assert!(json["deleted"].as_array().unwrap().iter().any(|path| path == "/content/sub/two"), "{json}");
+}
+
+#[test]
+fn a_running_container_is_compared_too() {
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none box sh -c 'touch /mark; idle'");
+    lab.log_holds("one", "ready");
+    assert!(lab.ok("diff one").contains("A /mark"));
+    lab.creel("diff nosuch").run().fails(125);
+}
+
+#[test]
+fn what_the_program_itself_puts_there_is_no_change() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box true");
+    let text = lab.ok("diff one");
+    for path in ["/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/run/.containerenv", "/dev", "/proc", "/sys"] {
+        assert!(!text.lines().any(|line| line.ends_with(path)), "{text}");
+    }
+}
+
+#[test]
+fn a_folder_that_was_replaced_shows_what_went() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box sh -c 'rm -r /content; mkdir /content; touch /content/one'");
+    let text = lab.ok("diff one");
+    assert!(text.lines().any(|line| line.starts_with("D /content")), "{text}");
+}

@@ -62,12 +62,17 @@ fn home_follows_the_user() {
 }
 
 #[test]
-fn workdir_is_made_when_it_is_missing() {
+fn workdir_must_exist_unless_the_image_names_it() {
     let lab = Lab::new();
     assert_eq!(lab.ok("run --rm --network none -w /content box cat one"), "one");
-    assert_eq!(lab.ok("run --rm --network none -w /made/for/us box pwd"), "/made/for/us");
+    let error = lab.creel("run --rm --network none -w /not/there box pwd").run().fails(126);
+    assert!(error.contains("/not/there"), "{error}");
+    let draft = crate::lab::image::box_with(serde_json::json!({ "WorkingDir": "/made/for/us" }));
+    let archive = lab.write("w.tar", draft.docker_archive(&["localhost/w:latest"]));
+    lab.ok(&format!("load -q -i {}", archive.display()));
+    assert_eq!(lab.ok("run --rm --network none w pwd"), "/made/for/us");
     assert_eq!(lab.ok("run --rm --network none box pwd"), "/");
-    lab.creel("run --rm --network none -w relative box pwd").run().fails(125);
+    lab.creel("run --rm --network none -w relative box pwd").run().fails(126);
 }
 
 #[test]
@@ -117,7 +122,7 @@ fn umask_is_022_or_what_was_asked() {
 #[test]
 fn the_usual_devices_are_there() {
     let lab = Lab::new();
-    let text = lab.ok("run --rm --network none box sh -c 'for d in null zero full random urandom tty; do [ -c /dev/$d ] && echo $d; done; readlink /dev/fd /dev/stdin /dev/stdout /dev/stderr /dev/ptmx; head -c 4 /dev/zero | wc -c; echo x > /dev/null'");
+    let text = lab.ok("run --rm --network none box sh -c 'for d in null zero full random urandom tty; do [ -c /dev/$d ] && echo $d; done; for l in fd stdin stdout stderr ptmx; do readlink /dev/$l; done; head -c 4 /dev/zero | wc -c; echo x > /dev/null'");
     assert_eq!(text, "null\nzero\nfull\nrandom\nurandom\ntty\n/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2\npts/ptmx\n4");
 }
 

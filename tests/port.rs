@@ -1,1 +1,19 @@
-//! port
+//! `port`
+
+use crate::lab::{Lab, free_port};
+
+#[test]
+fn port_lists_all_or_answers_for_one() {
+    let lab = Lab::new();
+    let (first, second) = (free_port(), free_port());
+    let id = lab.ok(&format!("run -d --name one -p 127.0.0.1:{first}:80 -p {second}:53/udp box idle"));
+    let all = lab.ok("port one");
+    let mut lines: Vec<&str> = all.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [format!("53/udp -> 0.0.0.0:{second}"), format!("80/tcp -> 127.0.0.1:{first}")]);
+    assert_eq!(lab.ok("port one 80"), format!("127.0.0.1:{first}"));
+    assert_eq!(lab.ok("port one 53/udp"), format!("0.0.0.0:{second}"));
+    lab.creel("port one 81").run().fails(125);
+    assert!(lab.ok("port --all").contains(&id[..12]));
+    lab.creel("port nosuch").run().fails(125);
+}

@@ -4,6 +4,7 @@
 pub(crate) mod archive;
 mod command;
 pub(crate) mod image;
+pub(crate) mod probe;
 pub(crate) mod registry;
 mod processes;
 mod terminal;
@@ -323,6 +324,11 @@ impl Lab {
     #[track_caller]
     pub(crate) fn inspect(&self, name: &str, template: &str) -> String {
         self.creel_words(&["container", "inspect", "--format", template, name]).run().ok()
+    }
+
+    /// For a test whose container leaves processes behind by right.
+    pub(crate) fn kill_what_is_left(&self) {
+        self.tracker.kill();
     }
 
     #[track_caller]

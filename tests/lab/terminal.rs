@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::pty::{OpenptyResult, openpty};
-use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcgetwinsize, tcsetwinsize};
 
 use super::command::comes_true;
 
@@ -51,6 +51,14 @@ impl Terminal {
         self.master.write_all(text.as_bytes()).unwrap();
     }
 
+    /// Presses keys one after another, as fingers do.
+    pub(crate) fn press(&mut self, keys: &str) {
+        for key in keys.chars() {
+            self.type_in(&key.to_string());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until the text is shown, after what was expected before; returns what came up to its end.
     #[track_caller]
     pub(crate) fn expect(&mut self, text: &str) -> String {
@@ -65,8 +73,9 @@ impl Terminal {
         let Some(at) = found else {
             panic!("{}: `{text}` not shown within 30 s, but: {:?}", self.line, String::from_utf8_lossy(rest))
         };
-        let text = String::from_utf8_lossy(&rest[..at + text.len()]).into_owned();
-        self.seen += at + text.len();
+        let upto = at + text.len();
+        let text = String::from_utf8_lossy(&rest[..upto]).into_owned();
+        self.seen += upto;
         text
     }
 
@@ -75,9 +84,20 @@ impl Terminal {
         assert_eq!(tcgetwinsize(&self.master).unwrap().ws_row, rows);
     }
 
+    /// Whether it echoes, collects lines and so on.
+    pub(crate) fn settings(&self) -> LocalModes {
+        tcgetattr(&self.master).unwrap().local_modes
+    }
+
     /// Waits for the command's end; its exit code.
     #[track_caller]
-    pub(crate) fn end(mut self) -> i32 {
+    pub(crate) fn end(self) -> i32 {
+        self.end_with_settings().0
+    }
+
+    /// Waits for the command's end; its exit code, and the settings it leaves.
+    #[track_caller]
+    pub(crate) fn end_with_settings(mut self) -> (i32, LocalModes) {
         let mut status = None;
         comes_true(Duration::from_secs(30), || {
             status = self.child.try_wait().unwrap();
@@ -87,7 +107,7 @@ impl Terminal {
             let shown = self.shown.lock().unwrap();
             panic!("{}: still runs after 30 s; shown: {:?}", self.line, String::from_utf8_lossy(&shown))
         };
-        status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+        (status.code().unwrap_or_else(|| 128 + status.signal().unwrap()), self.settings())
     }
 }
 
