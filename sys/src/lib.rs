@@ -11,6 +11,7 @@ pub mod channel;
 pub mod clone;
 pub mod lock;
 pub mod mount;
+pub mod mount_attributes;
 pub mod net;
 pub mod nsfs;
 pub mod passwd;

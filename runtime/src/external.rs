@@ -1,0 +1,1 @@
+//! Another OCI runtime (`--runtime PATH`).

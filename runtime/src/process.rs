@@ -1,0 +1,244 @@
+//! The last steps of a process on its way to the container's program. Runs in the child: system calls, and every error
+//! is returned to be sent.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, ResolveFlags, Uid};
+use rustix::io::Errno;
+use sys::capabilities;
+use sys::task;
+
+use crate::plan::Program;
+use crate::{Error, Result};
+
+/// The host's procfs. Only through it do we write to `/proc`: what is mounted there in the container may be made by an
+/// image or shared with another container (CVE-2025-52881).
+#[derive(Debug)]
+pub(crate) struct Proc(OwnedFd);
+
+impl Proc {
+    /// Opened before any mount of the container's exists.
+    pub(crate) fn open() -> Result<Proc> {
+        let step = |error: Errno| Error::kernel("open /proc", error);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let proc = rustix::fs::open("/proc", flags, Mode::empty()).map_err(step)?;
+        let magic = rustix::fs::fstatfs(&proc).map_err(step)?.f_type;
+        if magic != rustix::fs::PROC_SUPER_MAGIC {
+            return Err(Error::configuration("/proc is no proc file system"));
+        }
+        Ok(Proc(proc))
+    }
+
+    /// Writes one value. Nothing mounted inside of `/proc` is crossed and no magic link is followed.
+    pub(crate) fn write(&self, path: &Path, value: &str) -> io::Result<()> {
+        let how = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::openat2(&self.0, path, flags, Mode::empty(), how)?);
+        file.write_all(value.as_bytes())
+    }
+}
+
+/// Puts the three standard streams in place; the terminal, if it is one, becomes the session's.
+pub(crate) fn take_streams(streams: &[BorrowedFd<'_>; 3], owner: Option<u32>) -> Result<()> {
+    let step = |error| Error::kernel("pass on the standard streams", error);
+    task::place_descriptors(0, streams).map_err(step)?;
+    if let Some(uid) = owner {
+        for stream in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
+            give_to(stream, uid);
+        }
+    }
+    Ok(())
+}
+
+/// So that the program may open `/dev/stdout`, which asks for rights over the pipe again. Files of the host and devices
+/// other than terminals are not ours to give away; where the kernel says no, the stream still works.
+fn give_to(stream: BorrowedFd<'_>, uid: u32) {
+    let Ok(stat) = rustix::fs::fstat(stream) else { return };
+    let ours = match FileType::from_raw_mode(stat.st_mode as RawMode) {
+        FileType::Fifo | FileType::Socket => true,
+        FileType::CharacterDevice => rustix::termios::isatty(stream),
+        _ => false,
+    };
+    if ours && stat.st_uid != uid {
+        let _ = rustix::fs::fchown(stream, Some(Uid::from_raw(uid)), None::<Gid>);
+    }
+}
+
+/// From the container's root to its user: everything but the program itself. The effective capabilities stay as they are
+/// permitted, for [`execute`] to give up.
+pub(crate) fn take_identity(program: &Program, proc: &Proc) -> Result<()> {
+    match task::new_session_keyring() {
+        Ok(()) => {}
+        // No keys in this kernel, a seccomp filter above us, or the user's quota is used up: nothing to hide then.
+        Err(error) if matches!(errno(&error), Some(Errno::NOSYS | Errno::PERM | Errno::DQUOT)) => {}
+        Err(error) => return Err(Error::kernel("make a session keyring", error)),
+    }
+    if let Some(score) = program.oom_score_adj {
+        match proc.write(Path::new("self/oom_score_adj"), &score.to_string()) {
+            // Less than what we have is for root only; as close as possible is what we have.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            other => other.map_err(|error| Error::kernel("set oom_score_adj", error))?,
+        }
+    }
+    if let Some(profile) = &program.apparmor {
+        let text = format!("exec {profile}");
+        proc.write(Path::new("self/attr/apparmor/exec"), &text)
+            .or_else(|_| proc.write(Path::new("self/attr/exec"), &text))
+            .map_err(|error| Error::kernel(format!("use the AppArmor profile {profile}"), error))?;
+    }
+    if let Some(label) = &program.selinux {
+        proc.write(Path::new("self/attr/exec"), label)
+            .map_err(|error| Error::kernel(format!("use the SELinux label {label}"), error))?;
+    }
+    if let Some(nice) = program.nice {
+        rustix::process::setpriority_process(None, nice).map_err(|error| Error::kernel("set the priority", error))?;
+    }
+    if let Some((class, priority)) = program.io_priority {
+        task::set_io_priority(class, priority).map_err(|error| Error::kernel("set the I/O priority", error))?;
+    }
+    capabilities::limit_bounding(program.bounding)
+        .map_err(|error| Error::kernel("limit the bounding set of capabilities", error))?;
+    become_user(program)?;
+    let umask = program.umask.unwrap_or(0o022);
+    rustix::process::umask(Mode::from_raw_mode(umask));
+    enter_working_directory(&program.cwd)?;
+    if let Some(personality) = program.personality {
+        task::set_personality(personality).map_err(|error| Error::kernel("set the personality", error))?;
+    }
+    Ok(())
+}
+
+fn become_user(program: &Program) -> Result<()> {
+    let Program { uid, gid, groups, .. } = program;
+    match task::set_identity(*uid, *gid, Some(groups), true) {
+        // With one id only, the kernel forbids setgroups(2) (user_namespaces(7)): no groups then, if none are wanted.
+        Err(error) if errno(&error) == Some(Errno::PERM) && groups.is_empty() => {
+            task::set_identity(*uid, *gid, None, true)
+        }
+        other => other,
+    }
+    .map_err(|error| match errno(&error) {
+        Some(Errno::INVAL) => Error::configuration(format!(
+            "the user {uid}:{gid} does not exist in this user namespace, which has no subordinate id for it"
+        )),
+        _ => Error::kernel(format!("become the user {uid}:{gid}"), error),
+    })?;
+    if *uid != 0 {
+        // The effective set was emptied by the change; a filter may still have to be loaded.
+        let mut sets = capabilities::get().map_err(|error| Error::kernel("read capabilities", error))?;
+        sets.effective = sets.permitted;
+        capabilities::set(sets).map_err(|error| Error::kernel("set capabilities", error))?;
+    }
+    Ok(())
+}
+
+fn enter_working_directory(cwd: &Path) -> Result<()> {
+    let step = |error: Errno| Error::kernel(format!("enter the working directory {}", cwd.display()), error);
+    rustix::process::chdir(cwd).map_err(step)?;
+    // A directory of the host, reached through a descriptor that leaked (CVE-2024-21626), has no path from our root: the
+    // kernel then writes `(unreachable)` in front.
+    let path = rustix::process::getcwd(Vec::new()).map_err(step)?;
+    if !path.as_bytes().starts_with(b"/") {
+        return Err(Error::configuration(format!("the working directory {} is outside of the container", cwd.display())));
+    }
+    Ok(())
+}
+
+/// Which of the candidates to run.
+pub(crate) fn find(program: &Program) -> Result<&CStr> {
+    let name = program.name();
+    let mut unusable = None;
+    for candidate in &program.candidates {
+        let Ok(stat) = rustix::fs::statat(CWD, candidate.as_c_str(), AtFlags::empty()) else { continue };
+        let regular = FileType::from_raw_mode(stat.st_mode as RawMode) == FileType::RegularFile;
+        if regular && stat.st_mode & 0o111 != 0 {
+            return Ok(candidate);
+        }
+        unusable.get_or_insert(regular);
+    }
+    match unusable {
+        Some(true) => Err(Error::NotExecutable { message: format!("`{name}`: permission denied") }),
+        Some(false) if name.contains('/') => {
+            Err(Error::NotExecutable { message: format!("`{name}` is not a regular file: permission denied") })
+        }
+        _ => Err(Error::NotFound { message: format!("executable file `{name}` not found in $PATH") }),
+    }
+}
+
+/// Everything that must come last, and the program. Returns only an error.
+pub(crate) fn execute(program: &Program, path: &CStr) -> Error {
+    match finish(program) {
+        Ok(()) => {}
+        Err(error) => return error,
+    }
+    let error = task::execve(path, &program.arguments, &program.environment);
+    let name = program.name();
+    match errno(&error) {
+        Some(Errno::NOENT | Errno::NOTDIR) => {
+            Error::NotFound { message: format!("cannot run `{name}`: {error} (is its interpreter there?)") }
+        }
+        _ => Error::NotExecutable { message: format!("cannot run `{name}`: {error}") },
+    }
+}
+
+fn finish(program: &Program) -> Result<()> {
+    sys::signals::reset_for_exec().map_err(|error| Error::kernel("reset the signals", error))?;
+    for &(resource, soft, hard) in &program.limits {
+        task::set_limit(resource, soft, hard)
+            .map_err(|error| Error::kernel(format!("set the resource limit {}", limit_name(resource)), error))?;
+    }
+    if program.no_new_privileges {
+        rustix::thread::set_no_new_privs(true).map_err(|error| Error::kernel("set no_new_privs", error))?;
+        // The filter last: it need not allow what comes before it.
+        give_up_capabilities(program)?;
+        load_filter(program)
+    } else {
+        // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before that is given up.
+        load_filter(program)?;
+        give_up_capabilities(program)
+    }
+}
+
+fn give_up_capabilities(program: &Program) -> Result<()> {
+    let step = |error| Error::kernel("set the capabilities", error);
+    capabilities::set(program.capabilities).map_err(step)?;
+    capabilities::set_ambient(program.ambient & program.capabilities.inheritable & program.capabilities.permitted)
+        .map_err(step)
+}
+
+fn load_filter(program: &Program) -> Result<()> {
+    match &program.seccomp {
+        Some(filter) => sys::seccomp::load(&filter.instructions, filter.flags)
+            .map_err(|error| Error::kernel("load the seccomp filter", error)),
+        None => Ok(()),
+    }
+}
+
+fn limit_name(resource: u32) -> &'static str {
+    const NAMES: [&str; 16] = [
+        "cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending",
+        "msgqueue", "nice", "rtprio", "rttime",
+    ];
+    NAMES.get(resource as usize).copied().unwrap_or("unknown")
+}
+
+fn errno(error: &io::Error) -> Option<Errno> {
+    Errno::from_io_error(error)
+}
+
+/// Puts the extra descriptors at 3 and up and marks everything above close-on-exec. `keep` moves out of their way.
+pub(crate) fn take_descriptors(extra: &[OwnedFd], keep: &mut OwnedFd) -> Result<()> {
+    let step = |error| Error::kernel("pass on descriptors", error);
+    let above = 3 + u32::try_from(extra.len()).unwrap_or(u32::MAX);
+    if !extra.is_empty() {
+        let at_least = i32::try_from(above).map_err(|_| Error::configuration("too many descriptors"))?;
+        *keep = task::out_of_the_way(keep.as_fd(), at_least).map_err(step)?;
+        let extra: Vec<BorrowedFd<'_>> = extra.iter().map(AsFd::as_fd).collect();
+        task::place_descriptors(3, &extra).map_err(step)?;
+    }
+    task::close_on_exec_from(above).map_err(step)
+}
