@@ -163,7 +163,7 @@ struct Options {
 impl Options {
     /// The words of mount(8) and of config.md, "Linux mount options". Later words win over earlier ones.
     fn parse(words: &[String], destination: &Path) -> Result<Options> {
-        use attribute::{NO_ATIME, NO_DEV, NO_DIR_ATIME, NO_EXEC, NO_SUID, NO_SYMLINKS, READ_ONLY, STRICT_ATIME};
+        use attribute::{NO_DEV, NO_DIR_ATIME, NO_EXEC, NO_SUID, NO_SYMLINKS, READ_ONLY};
         let mut all = Options::default();
         for word in words {
             let (on, off, on_recursive, off_recursive) = match word.as_str() {
@@ -211,8 +211,8 @@ impl Options {
             "rslave" => self.attributes.propagation = Some((Slave, Reach::Recursive)),
             "unbindable" => self.attributes.propagation = Some((Unbindable, Reach::One)),
             "runbindable" => self.attributes.propagation = Some((Unbindable, Reach::Recursive)),
-            "noatime" => self.attributes.access_time = Some(NO_ATIME),
-            "strictatime" => self.attributes.access_time = Some(STRICT_ATIME),
+            "noatime" => self.attributes.access_time = Some(attribute::NO_ATIME),
+            "strictatime" => self.attributes.access_time = Some(attribute::STRICT_ATIME),
             "relatime" | "atime" | "norelatime" | "nostrictatime" => self.attributes.access_time = None,
             "tmpcopyup" => self.copy_up = true,
             // Said by the caller for others: relabelling, ownership and volume copies are done before us.
