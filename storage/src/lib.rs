@@ -12,6 +12,7 @@ mod digest;
 mod error;
 mod fuse;
 mod layers;
+mod overlaid;
 mod probe;
 mod remove;
 mod rootfs;
@@ -26,6 +27,7 @@ pub mod record;
 
 pub use blobs::BlobWriter;
 pub use changes::{Change, ChangeKind, changes};
+pub use copy::copy_tree;
 pub use decompress::{decompress, decompress_within};
 pub use diff::TarOptions;
 pub use digest::{Algorithm, Digest, Hasher};
