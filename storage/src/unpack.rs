@@ -476,7 +476,8 @@ impl Unpacker<'_> {
         }
         let dir = match self.resolve(path) {
             Ok(dir) => dir,
-            Err(Errno::NOENT) => self.make_path(path)?,
+            // Missing, or hidden a moment ago.
+            Err(Errno::NOENT | Errno::NOTDIR) => self.make_path(path)?,
             Err(error) => return Err(self.bad_path(path, error)),
         };
         let dir = Rc::new(dir);
