@@ -7,7 +7,7 @@ use storage::Store;
 
 use crate::error::Result;
 use crate::image::Image;
-use crate::pull::Platform;
+use crate::platform::Platform;
 use crate::settings::Settings;
 
 /// What the new image has above its base.
@@ -19,7 +19,7 @@ pub enum Content<'a> {
     /// A whole root file system.
     Tree(&'a Path),
     /// A tar stream, compressed or not.
-    Tar(Box<dyn std::io::Read + Send + 'a>),
+    Tar(Box<dyn std::io::Read + Send>),
 }
 
 /// How much history and how many layers stay.
@@ -56,7 +56,7 @@ pub struct CommitRequest<'a> {
     /// `None` takes those of the base.
     pub settings: Option<Settings>,
     /// `--change` instructions on top.
-    pub changes: &'a [String],
+    pub changes: Vec<String>,
     pub author: Option<String>,
     /// The comment.
     pub message: Option<String>,
@@ -82,7 +82,7 @@ impl<'a> CommitRequest<'a> {
             base,
             content,
             settings: None,
-            changes: &[],
+            changes: Vec::new(),
             author: None,
             message: None,
             created_by: String::new(),

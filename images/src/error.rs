@@ -76,6 +76,10 @@ pub enum Error {
     #[error("skopeo: {message}")]
     Skopeo { message: String },
 
+    /// A pull failed for a reason that has no word of its own.
+    #[error("{message}")]
+    Pull { message: String },
+
     /// The content is not what its name says. Nothing of it was kept.
     #[error("{what}: digest mismatch, expected {expected}, found {found}")]
     DigestMismatch { what: String, expected: String, found: String },

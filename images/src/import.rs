@@ -4,7 +4,7 @@ use storage::Store;
 
 use crate::error::Result;
 use crate::image::Image;
-use crate::pull::Platform;
+use crate::platform::Platform;
 
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
