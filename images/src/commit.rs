@@ -1,13 +1,18 @@
 //! A container's changes, or any other content, become an image.
 
+use std::io::Read;
 use std::path::Path;
 
 use jiff::Timestamp;
-use storage::Store;
+use serde_json::{Map, Value, json};
+use storage::{Digest, Limits, Store};
 
-use crate::error::Result;
+use crate::changes::apply_change;
+use crate::deposit::{self, Deposited, NewImage};
+use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::platform::Platform;
+use crate::platform::{self, Platform};
+use crate::reference::Reference;
 use crate::settings::Settings;
 
 /// What the new image has above its base.
@@ -19,7 +24,7 @@ pub enum Content<'a> {
     /// A whole root file system.
     Tree(&'a Path),
     /// A tar stream, compressed or not.
-    Tar(Box<dyn std::io::Read + Send>),
+    Tar(Box<dyn Read + Send>),
 }
 
 /// How much history and how many layers stay.
@@ -28,7 +33,7 @@ pub enum Squash {
     /// One layer above those of the base.
     #[default]
     No,
-    /// One layer in all.
+    /// One layer in all; the content must then be a [`Content::Tree`] or the archive of one.
     All,
 }
 
@@ -37,7 +42,7 @@ pub enum Squash {
 pub enum Format {
     #[default]
     Oci,
-    /// Docker schema 2, which alone can carry a health check, `SHELL` and `ONBUILD`.
+    /// Docker schema 2.
     Docker,
 }
 
@@ -98,7 +103,261 @@ impl<'a> CommitRequest<'a> {
     }
 }
 
+/// Makes the image and gives it its names.
 pub fn commit(store: &Store, request: CommitRequest<'_>) -> Result<Image> {
-    let _ = (store, request);
-    unimplemented!()
+    let names = request.names.iter().map(|name| Ok(name.parse::<Reference>()?.local().to_string()));
+    let names = names.collect::<Result<Vec<_>>>()?;
+    let mut settings = match (&request.settings, request.base) {
+        (Some(settings), _) => settings.clone(),
+        (None, Some(base)) => base.settings.clone(),
+        (None, None) => Settings::default(),
+    };
+    for change in &request.changes {
+        apply_change(&mut settings, change)?;
+    }
+    let under = match request.squash {
+        Squash::No => request.base,
+        Squash::All => None,
+    };
+    if request.squash == Squash::All && !matches!(request.content, Content::Tree(_) | Content::Tar(_)) {
+        return Err(Error::Unsupported {
+            what: "squashing".to_owned(),
+            reason: "it needs the whole root file system, not only what was changed".to_owned(),
+        });
+    }
+    let created = request.created.unwrap_or_else(Timestamp::now);
+    let mut config = Configuration::on(request.base, under, &request, created);
+    config.set_settings(&settings)?;
+    let mut chain: Vec<Digest> = under.map(|base| base.layers.clone()).unwrap_or_default();
+    let mut layers = under.map(|base| base_layers(store, base)).transpose()?.unwrap_or_default();
+
+    for entry in &request.history_before {
+        config.add_history(entry, created, Layered::No);
+    }
+    let adding = store.adding()?;
+    let entry = HistoryEntry {
+        created_by: request.created_by.clone(),
+        comment: request.message.clone().unwrap_or_default(),
+        author: request.author.clone().unwrap_or_default(),
+    };
+    match deposit_content(store, request.content, chain.last())? {
+        Some(deposited) => {
+            config.add_history(&entry, created, Layered::Yes(&deposited.layer.diff_id));
+            chain.push(deposited.layer.chain_id.clone());
+            layers.push(BlobDescriptor::of(store, deposited)?);
+        }
+        None => config.add_history(&entry, created, Layered::No),
+    }
+    let config = Value::Object(config.0).to_string().into_bytes();
+    let manifest = write_manifest(request.format, &config, &layers, &request.annotations);
+    let parent = request.base.filter(|_| request.keep_parent).map(|base| base.id.clone());
+    let new = NewImage { manifest, config, layers: chain, names, repositories: Vec::new(), parent };
+    let image = deposit::image(store, &adding, new)?;
+    drop(adding);
+    store.sweep()?;
+    Ok(image)
+}
+
+/// The layer of the new content, if it has one.
+fn deposit_content(store: &Store, content: Content<'_>, parent: Option<&Digest>) -> Result<Option<Deposited>> {
+    let mut writer = store.blob_writer()?;
+    match content {
+        Content::Nothing => return Ok(None),
+        Content::Tar(reader) => return deposit::layer(store, parent, None, None, reader).map(Some),
+        Content::Upper(upper) => store.diff_tar(upper, &mut writer)?,
+        Content::Tree(root) => store.tree_tar(root, &mut writer)?,
+    }
+    let size = writer.size();
+    let blob = writer.commit(None)?;
+    let mut plain = store.open_blob(&blob)?;
+    let layer = store.unpack_unsettled(parent, Some(&blob), Some(&blob), &mut plain, &Limits::default())?;
+    Ok(Some(Deposited { layer, blob, size }))
+}
+
+/// A layer as a manifest names it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BlobDescriptor {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) packing: Packing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl BlobDescriptor {
+    fn of(store: &Store, deposited: Deposited) -> Result<BlobDescriptor> {
+        BlobDescriptor::stored(store, deposited.blob)
+    }
+
+    /// One whose blob the store has.
+    pub(crate) fn stored(store: &Store, digest: Digest) -> Result<BlobDescriptor> {
+        let path = store.blob_path(&digest);
+        let mut file = store.open_blob(&digest)?;
+        let size = file.metadata().map_err(Error::file(&path))?.len();
+        let mut magic = Vec::new();
+        file.by_ref().take(4).read_to_end(&mut magic).map_err(Error::file(&path))?;
+        let packing = match magic.as_slice() {
+            [0x1f, 0x8b, ..] => Packing::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd] => Packing::Zstd,
+            _ => Packing::Plain,
+        };
+        Ok(BlobDescriptor { digest, size, packing })
+    }
+
+    fn media_type(&self, format: Format) -> &'static str {
+        match (format, self.packing) {
+            (Format::Oci, Packing::Plain) => "application/vnd.oci.image.layer.v1.tar",
+            (Format::Oci, Packing::Gzip) => "application/vnd.oci.image.layer.v1.tar+gzip",
+            (Format::Oci, Packing::Zstd) => "application/vnd.oci.image.layer.v1.tar+zstd",
+            (Format::Docker, Packing::Plain) => "application/vnd.docker.image.rootfs.diff.tar",
+            (Format::Docker, Packing::Gzip) => "application/vnd.docker.image.rootfs.diff.tar.gzip",
+            (Format::Docker, Packing::Zstd) => "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        }
+    }
+}
+
+/// The blobs of an image's layers. Where the one its manifest names was never fetched, because another image had brought
+/// the layer, the blob of that one stands in.
+pub(crate) fn base_layers(store: &Store, base: &Image) -> Result<Vec<BlobDescriptor>> {
+    let named: Vec<Digest> =
+        base.manifest.layers().iter().map(|layer| layer.digest().to_string().parse()).collect::<storage::Result<_>>()?;
+    let mut blobs = Vec::with_capacity(base.layers.len());
+    for (at, chain_id) in base.layers.iter().enumerate() {
+        let missing = || Error::BadImage {
+            reference: base.names.first().unwrap_or(&base.id).clone(),
+            reason: format!("the blob of its layer {} is not in the store; pull it again", at + 1),
+        };
+        let named = named.get(at).filter(|digest| store.has_blob(digest)).cloned();
+        let blob = match named {
+            Some(digest) => digest,
+            None => store
+                .layer(chain_id)?
+                .and_then(|layer| layer.blob.into_iter().chain([layer.diff_id]).find(|digest| store.has_blob(digest)))
+                .ok_or_else(missing)?,
+        };
+        blobs.push(BlobDescriptor::stored(store, blob)?);
+    }
+    Ok(blobs)
+}
+
+/// The bytes of a manifest.
+pub(crate) fn write_manifest(
+    format: Format,
+    config: &[u8],
+    layers: &[BlobDescriptor],
+    annotations: &[(String, String)],
+) -> Vec<u8> {
+    let (manifest, configuration) = match format {
+        Format::Oci => ("application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.config.v1+json"),
+        Format::Docker => (
+            "application/vnd.docker.distribution.manifest.v2+json",
+            "application/vnd.docker.container.image.v1+json",
+        ),
+    };
+    let layers: Vec<Value> = layers
+        .iter()
+        .map(|layer| {
+            json!({ "mediaType": layer.media_type(format), "digest": layer.digest.to_string(), "size": layer.size })
+        })
+        .collect();
+    let mut text = json!({
+        "schemaVersion": 2,
+        "mediaType": manifest,
+        "config": { "mediaType": configuration, "digest": Digest::of(config).to_string(), "size": config.len() },
+        "layers": layers,
+    });
+    if format == Format::Oci && !annotations.is_empty() {
+        text["annotations"] = annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect::<Map<_, _>>().into();
+    }
+    text.to_string().into_bytes()
+}
+
+/// The image configuration while it is written. Fields we do not know stay as the base has them.
+struct Configuration(Map<String, Value>);
+
+enum Layered<'a> {
+    Yes(&'a Digest),
+    No,
+}
+
+impl Configuration {
+    /// Platform and unknown fields come from `base`, layers and history from `under`, which squashing leaves out.
+    fn on(base: Option<&Image>, under: Option<&Image>, request: &CommitRequest<'_>, created: Timestamp) -> Self {
+        let mut config = match base.map(|base| &base.raw_config) {
+            Some(Value::Object(config)) => config.clone(),
+            _ => Map::new(),
+        };
+        // What Docker's old builder noted about the container of the last step.
+        for stale in ["container", "container_config", "docker_version", "id", "parent", "parent_id", "Size", "throwaway", "comment"] {
+            config.remove(stale);
+        }
+        config.insert("created".to_owned(), json!(created.to_string()));
+        if let Some(author) = &request.author {
+            config.insert("author".to_owned(), json!(author));
+        }
+        let wanted = request.platform.clone().unwrap_or_default();
+        let mut set = |key: &str, value: Option<String>, default: Option<&str>| {
+            if let Some(value) = value {
+                config.insert(key.to_owned(), json!(value));
+            } else if let (Some(default), false) = (default, config.contains_key(key)) {
+                config.insert(key.to_owned(), json!(default));
+            }
+        };
+        set("os", wanted.os, Some("linux"));
+        let architecture = wanted.architecture.map(|text| platform::normalized(&text).to_owned());
+        set("architecture", architecture, Some(platform::host_architecture()));
+        set("variant", wanted.variant, None);
+        let old = |pointer: &str| under.and_then(|under| under.raw_config.pointer(pointer)).filter(|old| old.is_array());
+        let diff_ids = old("/rootfs/diff_ids").cloned().unwrap_or_else(|| json!([]));
+        config.insert("rootfs".to_owned(), json!({ "type": "layers", "diff_ids": diff_ids }));
+        let history = old("/history").cloned().unwrap_or_else(|| json!([]));
+        config.insert("history".to_owned(), history);
+        Configuration(config)
+    }
+
+    /// Replaces every field that [`Settings`] knows.
+    fn set_settings(&mut self, settings: &Settings) -> Result<()> {
+        let bad = |error: serde_json::Error| Error::BadImage { reference: "the new image".to_owned(), reason: error.to_string() };
+        let known = serde_json::to_value(Settings::complete()).map_err(bad)?;
+        let fresh = serde_json::to_value(settings).map_err(bad)?;
+        let mut all = match self.0.remove("config") {
+            Some(Value::Object(all)) => all,
+            _ => Map::new(),
+        };
+        all.retain(|key, _| known.get(key).is_none());
+        if let Value::Object(fresh) = fresh {
+            all.extend(fresh);
+        }
+        // Docker's old way to say the id of the image it was built on.
+        all.remove("Image");
+        all.remove("Hostname");
+        self.0.insert("config".to_owned(), Value::Object(all));
+        Ok(())
+    }
+
+    fn add_history(&mut self, entry: &HistoryEntry, created: Timestamp, layered: Layered<'_>) {
+        let mut line = Map::new();
+        line.insert("created".to_owned(), json!(created.to_string()));
+        for (key, text) in [("created_by", &entry.created_by), ("author", &entry.author), ("comment", &entry.comment)] {
+            if !text.is_empty() {
+                line.insert(key.to_owned(), json!(text));
+            }
+        }
+        match layered {
+            Layered::No => drop(line.insert("empty_layer".to_owned(), json!(true))),
+            Layered::Yes(diff_id) => {
+                if let Some(diff_ids) = self.0.get_mut("rootfs").and_then(|rootfs| rootfs["diff_ids"].as_array_mut()) {
+                    diff_ids.push(json!(diff_id.to_string()));
+                }
+            }
+        }
+        if let Some(history) = self.0.get_mut("history").and_then(Value::as_array_mut) {
+            history.push(Value::Object(line));
+        }
+    }
 }

@@ -89,6 +89,27 @@ where
 }
 
 impl Settings {
+    /// With something in every field, so that its JSON has every key.
+    pub(crate) fn complete() -> Settings {
+        let text = || "x".to_owned();
+        let set = || Set::from([(text(), Empty {})]);
+        Settings {
+            user: text(),
+            exposed_ports: set(),
+            env: vec![text()],
+            entrypoint: Some(Vec::new()),
+            cmd: Some(Vec::new()),
+            volumes: set(),
+            working_dir: text(),
+            labels: BTreeMap::from([(text(), text())]),
+            stop_signal: text(),
+            stop_timeout: Some(0),
+            healthcheck: Some(Healthcheck::default()),
+            on_build: vec![text()],
+            shell: vec![text()],
+        }
+    }
+
     /// The value of one environment variable.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.env.iter().find_map(|entry| entry.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
