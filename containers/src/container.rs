@@ -1,6 +1,7 @@
 //! A container as it is on disk: `container.json`, written once by `create`, and `state.json`, replaced by its monitor.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -89,7 +90,7 @@ pub struct Status {
     pub network: Option<NetworkStatus>,
     /// The cgroup it is in, relative to the cgroup v2 mount.
     #[serde(default)]
-    pub cgroup: Option<String>,
+    pub cgroup: Option<PathBuf>,
     /// The monitor that will start it again after a pause, by restart policy. SIGTERM makes it give up.
     #[serde(default)]
     pub restarting: Option<Process>,

@@ -33,6 +33,7 @@ mod users;
 mod userns;
 mod volumes;
 mod wait;
+mod wire;
 
 pub use attach::{AttachEnd, AttachRequest, Attached, Streams, attach};
 pub use container::{Container, ImageDefaults, NetworkStatus, Record, Status};

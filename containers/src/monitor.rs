@@ -24,7 +24,6 @@ use crate::spec::{Remove, RestartPolicy};
 use crate::start::MonitorRequest;
 use crate::state::{Exit, State};
 use crate::wire::FromMonitor;
-use prepare::Prepared;
 use watch::End;
 
 /// signal(7).
@@ -198,7 +197,7 @@ fn remove_if_there(path: &std::path::Path) -> Result<()> {
 /// What `run` exits with: 127 and 126 for the program itself, else 125.
 fn exit_code(error: &Error) -> i32 {
     match error {
-        Error::Runtime(error) => error.exit_code(),
+        Error::Runtime(error) => error.exit_code().into(),
         Error::StartFailed { exit_code, .. } => *exit_code,
         _ => 125,
     }

@@ -1,22 +1,24 @@
 //! The files that creel manages inside a container, written to its run directory and bound from there.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use network::Addresses;
+use network::hosts::Hosts;
+use network::resolv::{Reach, Resolv};
 
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::ManagedFile;
 
-/// What is written before the container is made. /etc/hosts is filled in by [`write_hosts`] when the addresses are known,
-/// through the same inode.
+/// What is written before the container is made. /etc/hosts and /etc/resolv.conf are only put in place: [`fill`] writes
+/// them through the same inodes when the addresses are known.
 pub(super) fn write(
     run_dir: &Path,
     container: &Container,
     hostname: &str,
-    dns: Option<&Addresses>,
     shared: Option<&Path>,
 ) -> Result<Vec<ManagedFile>> {
     let spec = container.spec();
@@ -45,51 +47,64 @@ pub(super) fn write(
         put("hosts", "/etc/hosts", "")?;
     }
     if !spec.network.dns_none {
-        put("resolv.conf", "/etc/resolv.conf", &resolv_conf(container, dns))?;
+        put("resolv.conf", "/etc/resolv.conf", "")?;
     }
     Ok(files)
 }
 
-/// Fills /etc/hosts: the container's own names, the host's, and the user's.
-pub(super) fn write_hosts(
+/// Fills /etc/hosts (the container's own names, the host's, and the user's) and /etc/resolv.conf.
+pub(super) fn fill(
     run_dir: &Path,
     container: &Container,
     hostname: &str,
     addresses: Option<&Addresses>,
-    host_network: bool,
+    reach: Reach,
 ) -> Result<()> {
-    let spec = container.spec();
-    if spec.network.no_hosts {
-        return Ok(());
+    let spec = &container.spec().network;
+    if !spec.no_hosts {
+        let base = match spec.hosts_file.as_deref() {
+            Some("none" | "image") => String::new(),
+            Some(path) => fs::read_to_string(path).map_err(Error::io(path))?,
+            None => fs::read_to_string("/etc/hosts").unwrap_or_default(),
+        };
+        let own = addresses.and_then(|found| found.ipv4.map(IpAddr::V4).or(found.ipv6.map(IpAddr::V6)));
+        let names = [hostname, container.name()];
+        let hosts = Hosts {
+            base: &base,
+            extra: &spec.add_hosts,
+            own: Some((own.unwrap_or(Ipv4Addr::LOCALHOST.into()), names.as_slice())),
+            host_gateway: host_gateway(addresses, reach),
+        };
+        let path = run_dir.join("hosts");
+        fs::write(&path, hosts.text()?).map_err(Error::io(&path))?;
     }
-    let base = match spec.network.hosts_file.as_deref() {
-        Some("none") => String::new(),
-        Some(path) if path != "image" => fs::read_to_string(path).map_err(Error::io(path))?,
-        _ if host_network => fs::read_to_string("/etc/hosts").unwrap_or_default(),
-        _ => String::new(),
-    };
-    let names = [hostname.to_owned(), container.name().to_owned()];
-    let text = network::hosts::text(&network::hosts::Hosts {
-        base: &base,
-        own_names: &names,
-        addresses,
-        entries: &spec.network.add_hosts,
-    });
-    let path = run_dir.join("hosts");
-    fs::write(&path, text).map_err(Error::io(&path))
+    if !spec.dns_none {
+        let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let host = match network::resolv::host_file(&host, reach) {
+            "/etc/resolv.conf" => host,
+            behind => fs::read_to_string(behind).unwrap_or(host),
+        };
+        let resolv = Resolv {
+            host: &host,
+            uplink: addresses.map(|found| found.dns.as_slice()).unwrap_or_default(),
+            servers: &spec.dns,
+            search: &spec.dns_search,
+            options: &spec.dns_options,
+            reach,
+        };
+        let path = run_dir.join("resolv.conf");
+        fs::write(&path, resolv.text()).map_err(Error::io(&path))?;
+    }
+    Ok(())
 }
 
-fn resolv_conf(container: &Container, uplink: Option<&Addresses>) -> String {
-    let spec = &container.spec().network;
-    let host = network::resolv::read_host();
-    network::resolv::text(&network::resolv::Resolv {
-        host: &host,
-        uplink: uplink.map(|uplink| uplink.dns.as_slice()).unwrap_or_default(),
-        isolated: uplink.is_some(),
-        servers: &spec.dns,
-        search: &spec.dns_search,
-        options: &spec.dns_options,
-    })
+/// On the host's own network the host is reached by any of its addresses.
+fn host_gateway(addresses: Option<&Addresses>, reach: Reach) -> Option<IpAddr> {
+    match reach {
+        Reach::Host => network::host_addresses().ok().and_then(|found| found.first().copied()),
+        Reach::Namespace | Reach::NamespaceIpv4Only => addresses.and_then(|found| found.host_gateway),
+        Reach::Nothing => None,
+    }
 }
 
 /// Always there; filled for a privileged container.

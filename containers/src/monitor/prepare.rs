@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio as ProcessStdio};
 
+use network::resolv::Reach;
 use network::{Addresses, Mode, Uplink, UplinkKind};
 use runtime::cgroup::Cgroup;
 use runtime::{Bundle, Created, Stdio};
@@ -139,7 +140,6 @@ pub(super) fn prepare(
     let account = users::account(engine, container)?;
     let hostname = hostname(engine, container)?;
     let seccomp = seccomp(engine, container)?;
-    let terminal = spec.tty;
     let (stdio, terminals) = streams(container, inherited)?;
     let cgroup = cgroup(engine, container)?;
     let released = Released { cgroup, uplink: None, forwarder: None, mounts: None };
@@ -149,11 +149,7 @@ pub(super) fn prepare(
         Plan::Join { files, .. } => files.as_deref(),
         Plan::None | Plan::Host | Plan::Uplink { .. } => None,
     };
-    let expected = match &plan {
-        Plan::Uplink { kind, options } => Some(network::expected_addresses(*kind, options)),
-        Plan::None | Plan::Host | Plan::Join { .. } => None,
-    };
-    let mut managed = files::write(&run_dir, container, &hostname, expected.as_ref(), shared)?;
+    let mut managed = files::write(&run_dir, container, &hostname, shared)?;
     managed.extend(files::add_account(engine, &run_dir, container, &account)?);
     let user_mounts = volumes::resolve(engine, container)?;
     crate::files::copy_up(engine, container)?;
@@ -211,7 +207,7 @@ pub(super) fn prepare(
         prepared.created.prepared()?;
     }
     if shared.is_none() {
-        files::write_hosts(&run_dir, container, &hostname, addresses.as_ref(), matches!(plan, Plan::Host))?;
+        files::fill(&run_dir, container, &hostname, addresses.as_ref(), reach(&plan, addresses.as_ref()))?;
     }
     prepared.log = log(engine, container)?;
     prepared.status.restarts = restarts;
@@ -240,6 +236,17 @@ fn network_plan(engine: &Engine, mode: &Mode) -> Result<Plan> {
             Plan::Uplink { kind: network::choose(mode, uplink)?, options: Vec::new() }
         }
     })
+}
+
+/// Which of the host's name servers the container can ask.
+fn reach(plan: &Plan, addresses: Option<&Addresses>) -> Reach {
+    match plan {
+        Plan::Host => Reach::Host,
+        Plan::None => Reach::Nothing,
+        Plan::Join { .. } => Reach::Namespace,
+        Plan::Uplink { .. } if addresses.is_some_and(|found| found.ipv6.is_none()) => Reach::NamespaceIpv4Only,
+        Plan::Uplink { .. } => Reach::Namespace,
+    }
 }
 
 /// `-p`, and with `-P` every exposed port on a random one.

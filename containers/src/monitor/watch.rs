@@ -79,7 +79,7 @@ pub(super) fn watch(
     let running = match created.start() {
         Ok(running) => running,
         Err(error) => {
-            let failed = FromMonitor::Failed { exit_code: error.exit_code(), message: error.to_string() };
+            let failed = FromMonitor::Failed { exit_code: error.exit_code().into(), message: error.to_string() };
             clients.answer(0, &failed);
             return Err(error.into());
         }

@@ -202,7 +202,7 @@ fn parse_capabilities(names: &[String]) -> Result<Capabilities> {
 
 /// All that the last kernel knows; what the running one lacks is left out where they are set.
 fn every_capability() -> Capabilities {
-    sys::capabilities::NAMES.iter().filter_map(|name| name.parse::<Capability>().ok()).collect::<HashSet<_>>()
+    sys::capabilities::NAMES.iter().filter_map(|name| name.strip_prefix("CAP_")?.parse::<Capability>().ok()).collect::<HashSet<_>>()
 }
 
 const DEFAULT_LIMIT: u64 = 1_048_576;
