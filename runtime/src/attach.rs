@@ -251,7 +251,14 @@ fn links(root: &Rootfs) -> io::Result<()> {
 
 /// The host's null device, checked to be it.
 pub(crate) fn open_null() -> Result<OwnedFd> {
-    open_source(Path::new("/dev/null"), Some((1, 3)), Reach::One)
+    let null = open_source(Path::new("/dev/null"), Some((1, 3)), Reach::One)?;
+    let attributes = Attributes {
+        on: attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_EXEC,
+        propagation: Some((Propagation::Private, Reach::One)),
+        ..Attributes::default()
+    };
+    set_attributes(null.as_fd(), &attributes).map_err(|error| Error::kernel("prepare masks", error))?;
+    Ok(null)
 }
 
 /// Hides paths: a file behind the null device, a directory behind an empty read-only one. Missing ones need no hiding.

@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use oci_spec::runtime::{LinuxSeccomp, Process as ProcessSpec};
 use rustix::io::Errno;
-use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
+use rustix::thread::ThreadNameSpaceType;
 use sys::channel::Channel;
-use sys::clone::{Child, CloneRequest, clone_child, exit_now};
+use sys::clone::{Child, CloneRequest, clone_child, clone_child_into_pid_namespace, exit_now};
 use sys::process::{Pidfd, Process};
 use sys::pty::{self, Pty};
 
@@ -95,16 +95,13 @@ impl Joining<'_> {
 
     fn clone_into(&self, cgroup: Option<BorrowedFd<'_>>, theirs: BorrowedFd<'_>) -> std::io::Result<Child> {
         let theirs = Channel::from(theirs.try_clone_to_owned()?);
-        let clone = || clone_child(&CloneRequest { namespaces: 0, cgroup }, || run(self, theirs));
-        if !self.namespaces.contains(ThreadNameSpaceType::PROCESS_ID) {
-            return clone();
+        let request = CloneRequest { namespaces: 0, cgroup };
+        let run = || run(self, theirs);
+        if self.namespaces.contains(ThreadNameSpaceType::PROCESS_ID) {
+            clone_child_into_pid_namespace(self.init.as_fd(), &request, run)
+        } else {
+            clone_child(&request, run)
         }
-        // Only children are affected by joining a pid namespace, so we go there and back.
-        let home = std::fs::File::open("/proc/self/ns/pid")?;
-        rustix::thread::move_into_thread_name_spaces(self.init.as_fd(), ThreadNameSpaceType::PROCESS_ID)?;
-        let made = clone();
-        rustix::thread::move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
-        made
     }
 }
 

@@ -63,12 +63,9 @@ pub(crate) fn send(channel: &Channel, message: &Message, fds: &[BorrowedFd<'_>])
 
 pub(crate) fn recv(channel: &Channel) -> io::Result<Heard> {
     let (bytes, fds) = match channel.recv() {
-        Ok(received) => received,
-        // What a killed peer leaves behind when it had not read everything.
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::CONNRESET.raw_os_error()) => {
-            return Ok(Heard::End);
-        }
-        Err(error) => return Err(error),
+        // The peer ended without reading all that we said. The kernel reports that once, before the peer's last words.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::CONNRESET.raw_os_error()) => channel.recv()?,
+        other => other?,
     };
     if bytes.is_empty() {
         return Ok(Heard::End);

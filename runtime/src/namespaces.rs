@@ -166,19 +166,6 @@ pub(crate) fn unshare_cgroup() -> Result<()> {
     nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|error| Error::kernel("make a cgroup namespace", error))
 }
 
-/// Runs `clone` so that its child is born in another pid namespace. Only children are affected by such a setns(2), so
-/// the caller goes there and back.
-pub(crate) fn born_in<T>(pid_namespace: &OwnedFd, clone: impl FnOnce() -> std::io::Result<T>) -> Result<T> {
-    let home = File::open("/proc/self/ns/pid").map_err(|error| Error::kernel("open our pid namespace", error))?;
-    let enter = |namespace: std::os::fd::BorrowedFd<'_>| {
-        rustix::thread::move_into_link_name_space(namespace, Some(LinkNameSpaceType::ProcessID))
-    };
-    enter(pid_namespace.as_fd()).map_err(|error| Error::kernel("join the pid namespace", error))?;
-    let made = clone();
-    enter(home.as_fd()).map_err(|error| Error::kernel("go back to our pid namespace", error))?;
-    made.map_err(|error| Error::kernel("make the container's process", error))
-}
-
 /// Which of another process's namespaces differ from ours. Those that do not cannot or need not be joined.
 pub(crate) fn different_from_ours(pid: i32) -> std::io::Result<ThreadNameSpaceType> {
     let kinds: HashMap<&str, ThreadNameSpaceType> = HashMap::from([

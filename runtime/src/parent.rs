@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use oci_spec::runtime::Spec;
+use rustix::thread::LinkNameSpaceType;
 use sys::channel::Channel;
-use sys::clone::{Child, CloneRequest, clone_child, clone_sibling, exit_now};
+use sys::clone::{Child, CloneRequest, clone_child, clone_child_into_pid_namespace, clone_sibling, exit_now};
 use sys::mount::RootMount;
 use sys::process::{Pidfd, Process};
 
@@ -168,11 +169,12 @@ impl Start<'_> {
 
     fn clone_directly(&self, theirs: Channel) -> Result<Child> {
         let given = self.given(Root::Mount(&self.bundle.root));
-        let clone = || clone_child(&self.request(), || child::run(&given, theirs));
+        let run = || child::run(&given, theirs);
         match &self.plan.namespaces.pid {
-            Some(pid_namespace) => namespaces::born_in(pid_namespace, clone),
-            None => clone().map_err(|error| Error::kernel("make the container's process", error)),
+            Some(pid_namespace) => clone_child_into_pid_namespace(pid_namespace.as_fd(), &self.request(), run),
+            None => clone_child(&self.request(), run),
         }
+        .map_err(|error| Error::kernel("make the container's process", error))
     }
 
     /// With another user namespace the way leads through an intermediate process, which prepares in ours what the child
@@ -213,7 +215,7 @@ fn stage_child(start: &Start<'_>, channel: &Channel) -> Result<()> {
     attach::open_sources(&mut plan.mounts)?;
     let root = child::detach_root(&start.bundle.root, &plan.root_target)?;
     if let User::Joined(namespace) = &plan.namespaces.user {
-        rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(rustix::thread::LinkNameSpaceType::User))
+        rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::User))
             .map_err(|error| Error::kernel("join the user namespace", error))?;
     }
     plan.namespaces.enter_joined()?;
@@ -226,11 +228,12 @@ fn stage_child(start: &Start<'_>, channel: &Channel) -> Result<()> {
     };
     let (ours, theirs) = (channel, channel.as_fd().try_clone_to_owned());
     let theirs = Channel::from(theirs.map_err(|error| Error::kernel("copy a socket", error))?);
-    let clone = || clone_sibling(&start.request(), || child::run(&given, theirs));
-    let child = match &plan.namespaces.pid {
-        Some(pid_namespace) => namespaces::born_in(pid_namespace, clone)?,
-        None => clone().map_err(|error| Error::kernel("make the container's process", error))?,
-    };
+    if let Some(pid_namespace) = &plan.namespaces.pid {
+        rustix::thread::move_into_link_name_space(pid_namespace.as_fd(), Some(LinkNameSpaceType::ProcessID))
+            .map_err(|error| Error::kernel("join the pid namespace", error))?;
+    }
+    let child = clone_sibling(&start.request(), || child::run(&given, theirs))
+        .map_err(|error| Error::kernel("make the container's process", error))?;
     handshake::send(ours, &Message::StagerClonedChild { pid: child.pid }, &[child.pidfd.as_fd()])
         .map_err(|error| Error::kernel("answer", error))
 }

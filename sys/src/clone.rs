@@ -38,6 +38,64 @@ pub fn clone_sibling(request: &CloneRequest<'_>, child: impl FnOnce() -> Infalli
     clone3(request, libc::CLONE_PARENT as u64, 0, child)
 }
 
+/// As [`clone_child`], but the new process is born in the pid namespace of `namespace`: a pidfd of somebody in it, or
+/// its file in `/proc/PID/ns`.
+///
+/// setns(2) only sets where *children* go, and a process that has CAP_SYS_ADMIN over that namespace but not over its own
+/// could never take it back. So a short-lived process on a stack of its own does it, with our memory (as vfork(2), so it
+/// costs no copy), and makes ours as its sibling.
+pub fn clone_child_into_pid_namespace(
+    namespace: BorrowedFd<'_>,
+    request: &CloneRequest<'_>,
+    child: impl FnOnce() -> Infallible,
+) -> io::Result<Child> {
+    if !single_threaded()? {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a process with several threads cannot be cloned"));
+    }
+    struct Task<'a, F> {
+        namespace: BorrowedFd<'a>,
+        request: &'a CloneRequest<'a>,
+        child: Option<F>,
+        made: io::Result<Child>,
+    }
+    extern "C" fn step<F: FnOnce() -> Infallible>(task: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: it is the Task below; its owner is suspended until we end (CLONE_VFORK).
+        let task = unsafe { &mut *task.cast::<Task<'_, F>>() };
+        // SAFETY: plain numbers.
+        if unsafe { libc::setns(task.namespace.as_raw_fd(), libc::CLONE_NEWPID) } < 0 {
+            task.made = Err(io::Error::last_os_error());
+        } else if let Some(child) = task.child.take() {
+            task.made = clone_sibling(task.request, child);
+        }
+        0
+    }
+    fn start<F: FnOnce() -> Infallible>(task: &mut Task<'_, F>, stack_top: *mut libc::c_void) -> libc::c_int {
+        // CLONE_FILES: the pidfd of the sibling must arrive in our table.
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD;
+        // SAFETY: `stack_top` is the aligned end of unused memory that outlives the process, because CLONE_VFORK lets us
+        // go on only when it has ended. There is no other thread that could use the shared memory meanwhile.
+        unsafe { libc::clone(step::<F>, stack_top, flags, std::ptr::from_mut(task).cast()) }
+    }
+    // The sibling runs on a copy of this stack, so it is as large as one; only touched pages are paid for.
+    const STACK: usize = 1 << 20;
+    let mut stack = Vec::<u128>::with_capacity(STACK / size_of::<u128>());
+    let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
+    let mut task =
+        Task { namespace, request, child: Some(child), made: Err(io::Error::other("the process ended too early")) };
+    let pid = start(&mut task, top.cast());
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    loop {
+        // SAFETY: no status is asked for.
+        if unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) } >= 0
+            || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted
+        {
+            return task.made;
+        }
+    }
+}
+
 /// fork(2) with a closure.
 pub fn fork(child: impl FnOnce() -> Infallible) -> io::Result<Child> {
     clone_child(&CloneRequest::default(), child)
