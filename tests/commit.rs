@@ -1,1 +1,64 @@
-//! commit
+//! `commit`
+
+use crate::lab::{Lab, files};
+
+#[test]
+fn what_a_container_wrote_becomes_an_image() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box sh -c 'echo new > /content/new; rm /content/one; chown 1000 /content/sub; ln -s new /content/link'");
+    let id = lab.ok("commit -q one derived:v1");
+    assert_eq!(id.len(), 64);
+    assert_eq!(lab.ok("image inspect --format {{.Id}} derived:v1"), id);
+    assert_eq!(lab.ok("run --rm --network none derived:v1 sh -c 'cat /content/link; ls /content; stat -c %u /content/sub'"), "new\nlink\nnew\nsub\n1000");
+    assert_eq!(lab.json("image inspect derived:v1")[0]["RootFS"]["Layers"].as_array().unwrap().len(), 2);
+    assert_eq!(lab.ok("run --rm --network none box cat /content/one"), "one");
+}
+
+#[test]
+fn changes_author_and_message_are_written_down() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none -e A=1 -w /content box true");
+    lab.creel_words(&["commit", "-q", "-f", "docker", "-a", "Some One", "-m", "a remark", "-c", "CMD [\"echo\", \"changed\"]", "-c", "ENV B=2", "-c", "EXPOSE 80", "-c", "LABEL l=m", "-c", "USER alice", "-c", "WORKDIR /www", "one", "changed"]).run().ok();
+    let json = lab.json("image inspect changed");
+    let image = &json[0];
+    assert_eq!(image["Author"], "Some One");
+    assert_eq!(image["Config"]["Cmd"], serde_json::json!(["echo", "changed"]));
+    assert_eq!(image["Config"]["User"], "alice");
+    assert_eq!(image["Config"]["WorkingDir"], "/www");
+    assert_eq!(image["Config"]["Labels"]["l"], "m");
+    assert!(image["Config"]["ExposedPorts"].get("80/tcp").is_some() || image["Config"]["ExposedPorts"].get("80").is_some(), "{image}");
+    let environment = image["Config"]["Env"].as_array().unwrap();
+    assert!(environment.iter().any(|entry| entry == "B=2"));
+    assert_eq!(lab.ok("run --rm --network none changed"), "changed");
+    lab.creel("commit -q -c 'NONSENSE x' one bad").run().fails(125);
+}
+
+#[test]
+fn a_running_container_is_committed_whole() {
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none box sh -c 'echo x > /mark; idle'");
+    lab.log_holds("one", "ready");
+    lab.ok("commit -q --pause=false one live");
+    assert_eq!(lab.ok("run --rm --network none live cat /mark"), "x");
+    assert_eq!(lab.state("one"), "running");
+}
+
+#[test]
+fn volumes_and_secrets_stay_out() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none -v data:/data box sh -c 'echo x > /data/f'");
+    lab.ok("commit -q one bare");
+    lab.creel("run --rm --network none bare cat /data/f").run().fails(1);
+    assert!(!files(&lab.home()).is_empty());
+}
+
+#[test]
+fn squash_gives_one_layer_and_iidfile_the_id() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box rm /content/one");
+    let id = lab.ok("commit -q --squash --iidfile id one flat");
+    assert!(lab.read("id").trim().ends_with(&id));
+    assert_eq!(lab.json("image inspect flat")[0]["RootFS"]["Layers"].as_array().unwrap().len(), 1);
+    assert_eq!(lab.ok("run --rm --network none flat ls /content"), "sub");
+    lab.creel("commit nosuch x").run().fails(125);
+}

@@ -1,1 +1,74 @@
-//! images
+//! `images`
+
+use crate::lab::{Lab, image};
+
+#[test]
+fn the_table_has_one_row_for_each_name() {
+    let lab = Lab::new();
+    lab.ok("tag box example.org/other/name:v1");
+    let text = lab.ok("images");
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]);
+    assert_eq!(lines.len(), 3, "{text}");
+    let id = &image::box_draft().id()[..12];
+    assert!(text.lines().any(|line| line.starts_with("localhost/box ") && line.contains(" latest ") && line.contains(id)), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("example.org/other/name ") && line.contains(" v1 ")), "{text}");
+    assert!(lines[1][3..].join(" ").contains("ago"), "{text}");
+    assert!(lines[1].last().is_some_and(|unit| ["kB", "MB"].contains(unit)), "{text}");
+}
+
+#[test]
+fn ids_names_and_digests_are_shown_as_asked() {
+    let lab = Lab::new();
+    let id = image::box_draft().id();
+    assert_eq!(lab.ok("images -q"), &id[..12]);
+    assert_eq!(lab.ok("images -q --no-trunc"), format!("sha256:{id}"));
+    assert_eq!(lab.ok("images --format {{.Repository}}:{{.Tag}}"), "localhost/box:latest");
+    assert!(lab.ok("images --digests").contains("sha256:"));
+    assert_eq!(lab.ok("images --noheading").lines().count(), 1);
+    assert_eq!(lab.ok("image ls -q"), lab.ok("image list -q"));
+    let json = lab.json("images --format json");
+    for key in ["Id", "ParentId", "RepoTags", "RepoDigests", "Created", "Size", "SharedSize", "VirtualSize", "Labels", "Containers", "Digest", "Names", "CreatedAt"] {
+        assert!(json[0].get(key).is_some(), "{key} in {json}");
+    }
+    assert_eq!(json[0]["Id"], id);
+}
+
+#[test]
+fn filters_and_patterns_choose() {
+    let lab = Lab::new();
+    let draft = image::box_with(serde_json::json!({ "Labels": { "kind": "other" } }));
+    let archive = lab.write("o.tar", draft.docker_archive(&["localhost/other:v2"]));
+    lab.ok(&format!("load -q -i {}", archive.display()));
+    let names = |flags: &str| {
+        let text = lab.ok(&format!("images --format {{{{.Repository}}}}:{{{{.Tag}}}} {flags}"));
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines.join(" ")
+    };
+    let (first, second) = ("localhost/box:latest", "localhost/other:v2");
+    for (flags, expected) in [
+        ("", format!("{first} {second}")),
+        ("box", first.to_owned()),
+        ("localhost/other:v2", second.to_owned()),
+        ("--filter reference=*other*", second.to_owned()),
+        ("--filter reference=localhost/b*", first.to_owned()),
+        ("--filter label=kind=box", first.to_owned()),
+        ("--filter label=kind", format!("{first} {second}")),
+        ("--filter dangling=true", String::new()),
+        ("--filter dangling=false", format!("{first} {second}")),
+        ("--filter until=2020-01-01", String::new()),
+    ] {
+        assert_eq!(names(flags), expected, "{flags}");
+    }
+    lab.creel("images --filter nonsense=1").run().fails(125);
+    assert_eq!(names("nosuch"), "");
+}
+
+#[test]
+fn an_image_that_lost_its_name_is_called_none() {
+    let lab = Lab::new();
+    lab.ok("untag box");
+    assert!(lab.ok("images").contains("<none>"), "{}", lab.ok("images"));
+    assert_eq!(lab.ok("images -q --filter dangling=true"), &image::box_draft().id()[..12]);
+}

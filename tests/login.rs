@@ -1,1 +1,64 @@
-//! login
+//! `login`, `logout`, and pulling with a password.
+
+use crate::lab::Lab;
+use crate::lab::image::{Compression, box_draft};
+use crate::lab::registry::{Guarded, Registry};
+
+#[test]
+fn a_guarded_registry_opens_after_login_and_closes_after_logout() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Password) else { return };
+    registry.put(box_draft(), "box:latest", Compression::Gzip);
+    let (server, name) = (format!("127.0.0.1:{}", registry.port), registry.name("box"));
+    let pull = || lab.creel(&format!("pull -q --retry 0 --tls-verify=false {name}")).run();
+    let error = pull().fails(125);
+    assert!(error.contains("unauthorized") || error.contains("authentication required"), "{error}");
+    let outcome = lab.creel(&format!("login --tls-verify=false -u alice --password-stdin {server}")).input("open sesame\n").run();
+    assert_eq!(outcome.ok(), "Login Succeeded!");
+    assert_eq!(lab.ok(&format!("login --get-login {server}")), "alice");
+    pull().ok();
+    let file = lab.runtime().join("containers/auth.json");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(std::fs::read_to_string(&file).unwrap().contains(&server));
+    assert_eq!(lab.ok(&format!("logout {server}")), format!("Removed login credentials for {server}"));
+    pull().fails(125);
+    lab.creel(&format!("login --get-login {server}")).run().fails(125);
+}
+
+#[test]
+fn a_wrong_password_is_refused_and_not_kept() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Password) else { return };
+    let server = format!("127.0.0.1:{}", registry.port);
+    lab.creel(&format!("login --tls-verify=false -u alice -p wrong {server}")).run().fails(125);
+    lab.creel(&format!("login --get-login {server}")).run().fails(125);
+    lab.creel(&format!("login --tls-verify=false -u alice -p 'open sesame' {server}")).run().ok();
+    lab.ok("logout --all");
+    lab.creel(&format!("login --get-login {server}")).run().fails(125);
+}
+
+#[test]
+fn credentials_can_be_given_for_one_command() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Password) else { return };
+    registry.put(box_draft(), "box:latest", Compression::Gzip);
+    let name = registry.name("box");
+    lab.ok(&format!("pull -q --tls-verify=false --creds 'alice:open sesame' {name}"));
+    lab.ok(&format!("push -q --tls-verify=false --creds 'alice:open sesame' {name} {}", registry.name("copy")));
+    lab.ok("rmi -a -f");
+    let server = format!("127.0.0.1:{}", registry.port);
+    lab.ok(&format!("login --authfile auth.json --tls-verify=false -u alice -p 'open sesame' {server}"));
+    lab.ok(&format!("pull -q --tls-verify=false --authfile auth.json {}", registry.name("copy")));
+    lab.creel(&format!("pull -q --retry 0 --tls-verify=false {name}")).run().fails(125);
+}
+
+#[test]
+fn a_login_of_docker_is_understood() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Password) else { return };
+    registry.put(box_draft(), "box:latest", Compression::Gzip);
+    // base64 of alice:open sesame
+    lab.write(".docker/config.json", format!(r#"{{"auths":{{"127.0.0.1:{}":{{"auth":"YWxpY2U6b3BlbiBzZXNhbWU="}}}}}}"#, registry.port));
+    lab.ok(&format!("pull -q --tls-verify=false {}", registry.name("box")));
+}

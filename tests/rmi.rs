@@ -1,1 +1,70 @@
-//! rmi
+//! `rmi`
+
+use crate::lab::{Lab, image};
+
+#[test]
+fn removal_says_what_went() {
+    let lab = Lab::new();
+    let text = lab.ok("rmi box");
+    assert_eq!(text, format!("Untagged: localhost/box:latest\nDeleted: {}", image::box_draft().id()));
+    assert_eq!(lab.ok("images -q"), "");
+}
+
+#[test]
+fn the_image_goes_with_its_last_name() {
+    let lab = Lab::new();
+    lab.ok("tag box copy");
+    assert_eq!(lab.ok("rmi box"), "Untagged: localhost/box:latest");
+    lab.ok("run --rm --network none copy true");
+    assert!(lab.ok("rmi copy").contains("Deleted: "));
+}
+
+#[test]
+fn by_id_with_several_names_needs_force() {
+    let lab = Lab::new();
+    lab.ok("tag box copy");
+    let id = image::box_draft().id();
+    lab.creel(&format!("rmi {id}")).run().fails(125);
+    lab.ok(&format!("rmi -f {id}"));
+    assert_eq!(lab.ok("images -q"), "");
+}
+
+#[test]
+fn an_image_in_use_needs_force_and_takes_its_containers() {
+    let lab = Lab::new();
+    lab.ok("create --name user --network none box true");
+    let error = lab.creel("rmi box").run().fails(2);
+    assert!(error.contains("image is in use by a container"), "{error}");
+    lab.ok("image exists box");
+    lab.ok("rmi -f box");
+    assert_eq!(lab.ok("ps -aq"), "");
+}
+
+#[test]
+fn a_missing_image_is_1_unless_ignored() {
+    let lab = Lab::new();
+    let error = lab.creel("rmi nosuch").run().fails(1);
+    assert!(error.contains("nosuch: image not known"), "{error}");
+    lab.ok("rmi --ignore nosuch");
+    lab.creel("rmi nosuch box").run().fails(1);
+    assert_eq!(lab.ok("images -q"), "");
+}
+
+#[test]
+fn all_removes_everything() {
+    let lab = Lab::new();
+    lab.ok("tag box copy");
+    lab.ok("rmi --all --force");
+    assert_eq!(lab.ok("images -q"), "");
+}
+
+#[test]
+fn layers_that_another_image_needs_stay() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box sh -c 'echo more > /more'");
+    lab.ok("commit -q one derived");
+    lab.ok("rm one");
+    lab.ok("untag box");
+    lab.ok("image prune -f");
+    assert_eq!(lab.ok("run --rm --network none derived cat /more /content/one"), "more\none");
+}

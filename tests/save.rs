@@ -1,1 +1,74 @@
-//! save
+//! `save`
+
+use std::process::Command;
+
+use crate::lab::{Lab, has_program, image};
+
+#[test]
+fn every_format_can_be_loaded_again_with_the_same_id() {
+    let lab = Lab::new();
+    let id = image::box_draft().id();
+    for format in ["docker-archive", "oci-archive"] {
+        lab.ok(&format!("save -q --format {format} -o {format}.tar box"));
+        lab.ok("rmi box");
+        assert!(lab.ok(&format!("load -q -i {format}.tar")).contains("localhost/box:latest"));
+        // The other format may spell the configuration anew, and with it the id.
+        if format == "docker-archive" {
+            assert_eq!(lab.ok("image inspect --format {{.Id}} box"), id);
+        }
+        assert_eq!(lab.ok("run --rm --network none box cat /content/sub/two"), "two");
+    }
+    for format in ["oci-dir", "docker-dir"] {
+        lab.ok(&format!("save -q --format {format} -o {format} box"));
+        assert!(lab.path(format).is_dir());
+    }
+}
+
+#[test]
+fn others_can_read_what_was_saved() {
+    let lab = Lab::new();
+    if !has_program("skopeo") {
+        return;
+    }
+    for (format, transport) in [("docker-archive", "docker-archive"), ("oci-archive", "oci-archive"), ("oci-dir", "oci"), ("docker-dir", "dir")] {
+        let path = lab.path(&format!("saved-{format}"));
+        lab.ok(&format!("save -q --format {format} -o {} box", path.display()));
+        let read = Command::new("skopeo").args(["inspect", "--config", &format!("{transport}:{}", path.display())]).output().unwrap();
+        assert!(read.status.success(), "{format}: {}", String::from_utf8_lossy(&read.stderr));
+        let config: serde_json::Value = serde_json::from_slice(&read.stdout).unwrap();
+        assert_eq!(config["config"]["Labels"]["kind"], "box", "{format}");
+    }
+}
+
+#[test]
+fn standard_output_takes_an_archive_but_no_terminal() {
+    let lab = Lab::new();
+    let saved = lab.creel("save -q box").run();
+    assert_eq!(saved.exit_code(), 0);
+    lab.ok("rmi box");
+    lab.creel("load -q").input(saved.stdout.clone()).run().ok();
+    lab.ok("image exists box");
+    let mut terminal = lab.terminal("save box");
+    terminal.expect("refusing to save to terminal");
+    assert_eq!(terminal.end(), 125);
+}
+
+#[test]
+fn several_images_go_into_one_archive() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box touch /x");
+    lab.ok("commit -q one derived");
+    lab.ok("save -q -m -o both.tar box derived");
+    lab.ok("rm one");
+    lab.ok("rmi -f box derived");
+    let text = lab.ok("load -q -i both.tar");
+    assert!(text.contains("localhost/box:latest") && text.contains("localhost/derived:latest"), "{text}");
+}
+
+#[test]
+fn a_missing_image_is_an_error_and_leaves_no_file() {
+    let lab = Lab::new();
+    lab.creel("save -q -o x.tar nosuch").run().fails(125);
+    lab.creel("save -q --format nonsense -o x.tar box").run().fails(125);
+    assert!(!lab.path("x.tar").exists());
+}

@@ -101,6 +101,25 @@ impl Registry {
         fs::remove_dir_all(layout).unwrap();
     }
 
+    fn largest_blob(&self) -> PathBuf {
+        let blobs = super::files(&self.folder.join("data"));
+        blobs.into_iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap()
+    }
+
+    /// The registry loses its largest blob.
+    pub(crate) fn forget_largest_blob(&self) {
+        fs::remove_file(self.largest_blob()).unwrap();
+    }
+
+    /// The registry answers with other bytes, as many, for its largest blob.
+    pub(crate) fn spoil_largest_blob(&self) {
+        let path = self.largest_blob();
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes).unwrap();
+    }
+
     /// The manifest that the registry holds under a name, as text.
     pub(crate) fn manifest(&self, name: &str) -> String {
         let mut arguments = vec!["inspect".to_owned(), "--raw".to_owned(), "--tls-verify=false".to_owned()];
