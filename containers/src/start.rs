@@ -145,8 +145,6 @@ fn spawn(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // Away from our terminal's signals before it has its own session.
-        .process_group(0)
         .spawn();
     drop(theirs);
     // Not waited for: it outlives us.
