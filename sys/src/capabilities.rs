@@ -1,6 +1,7 @@
 //! Capabilities, see capabilities(7): names, sets, and giving them up.
 
 use std::io;
+use std::sync::OnceLock;
 
 use rustix::io::Errno;
 
@@ -149,7 +150,8 @@ pub fn set(sets: Sets) -> io::Result<()> {
 
 /// The highest capability number of this kernel: `/proc/sys/kernel/cap_last_cap`, found without the file.
 pub fn last() -> u32 {
-    (0..64).take_while(|&number| bounding_has(number).is_some()).last().unwrap_or(0)
+    static LAST: OnceLock<u32> = OnceLock::new();
+    *LAST.get_or_init(|| (0..64).take_while(|&number| bounding_has(number).is_some()).last().unwrap_or(0))
 }
 
 /// Whether the bounding set has it; `None` when the kernel does not know the number.
