@@ -5,6 +5,7 @@
 mod archive;
 mod blobs;
 mod changes;
+mod check;
 mod copy;
 mod decompress;
 mod diff;
@@ -27,6 +28,7 @@ pub mod record;
 
 pub use blobs::BlobWriter;
 pub use changes::{Change, ChangeKind, changes};
+pub use check::{Collected, Depth, Finding, Used};
 pub use copy::copy_tree;
 pub use decompress::{decompress, decompress_within};
 pub use diff::TarOptions;
@@ -37,5 +39,5 @@ pub use record::{Durability, Record};
 pub use rootfs::{FuseServer, Prepared, RootfsRequest};
 pub use staging::Staging;
 pub use store::{Dirs, Driver, Store, StoreOptions};
-pub use usage::Usage;
+pub use usage::{TreeSize, Usage, tree_size};
 pub use volumes::Volume;

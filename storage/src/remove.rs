@@ -1,6 +1,6 @@
 //! Recursive removal that never leaves the tree: every step is relative to an open directory and follows no link.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::error::{At, Result};
 
 /// Removes `path` and all below it. Absent parts are fine: two may remove the same tree.
 pub(crate) fn remove_tree(path: &Path) -> Result<()> {
-    let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())
+    let name = CString::new(path.as_os_str().as_encoded_bytes())
         .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
         .at("cannot remove", path)?;
     remove_at(CWD, &name).at("cannot remove", path)
@@ -28,6 +28,7 @@ pub(crate) fn remove_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     }
     // Depth is the archive author's choice, so it is kept on the heap.
     let Some(top) = open_dir(dir, name)? else { return Ok(()) };
+    let mut rounds = 0;
     let mut stack = vec![Level { name: name.to_owned(), entries: Dir::new(top)? }];
     while let Some(level) = stack.last_mut() {
         let Some(entry) = level.entries.read() else {
@@ -37,9 +38,17 @@ pub(crate) fn remove_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
                 None => dir,
             };
             match rustix::fs::unlinkat(parent, &done, AtFlags::REMOVEDIR) {
-                Ok(()) | Err(Errno::NOENT) => continue,
+                Ok(()) | Err(Errno::NOENT) => {}
+                // Something came after it was read: what was moved up, or another's last write.
+                Err(Errno::NOTEMPTY) if rounds < ROUNDS_MAX => {
+                    rounds += 1;
+                    if let Some(fd) = open_dir(parent, &done)? {
+                        stack.push(Level { name: done, entries: Dir::new(fd)? });
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
+            continue;
         };
         let entry = entry?;
         let child = entry.file_name();
@@ -55,6 +64,17 @@ pub(crate) fn remove_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
             }
         }
         let child = child.to_owned();
+        if stack.len() >= LEVELS_MAX {
+            // Deeper than there are descriptors: hang it up at the top, where it is found later.
+            let here = stack[stack.len() - 1].entries.fd()?;
+            // A random name: neither the tree's own nor another remover's.
+            let up = CString::new(crate::staging::random_name()?).map_err(io::Error::other)?;
+            match rustix::fs::renameat(here, &child, stack[0].entries.fd()?, &up) {
+                Ok(()) | Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let here = stack[stack.len() - 1].entries.fd()?;
         if let Some(fd) = open_dir(here, &child)? {
             stack.push(Level { name: child, entries: Dir::new(fd)? });
         }
@@ -62,8 +82,13 @@ pub(crate) fn remove_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     Ok(())
 }
 
+/// Directories open at once.
+const LEVELS_MAX: usize = 200;
+/// How often a directory that was emptied may turn out not to be.
+const ROUNDS_MAX: usize = 1 << 16;
+
 struct Level {
-    name: std::ffi::CString,
+    name: CString,
     entries: Dir,
 }
 
