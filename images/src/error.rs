@@ -21,12 +21,16 @@ pub enum Error {
     ShortName { name: String, candidates: Vec<String> },
 
     /// Something stands in the way of removing it; `force` may help.
-    #[error("image {name} is in use by {}: image is in use by a container", users.join(", "))]
+    #[error("image used by {}: image is in use by a container", users.join(", "))]
     InUse { name: String, users: Vec<String> },
 
-    /// Other images are built on it. Remove these first, or force.
-    #[error("image {name} has dependent images {}: image is in use by another image", children.join(", "))]
-    HasChildren { name: String, children: Vec<String> },
+    /// Typed by id while several names lead to it. Remove the names, or force.
+    #[error("unable to delete image {name:?} by ID with more than one tag ({}): please force removal", names.join(", "))]
+    SeveralNames { name: String, names: Vec<String> },
+
+    /// The image is there, but not under that name.
+    #[error("{name}: tag not known")]
+    NotTagged { name: String },
 
     /// A name that follows no grammar. Write it differently.
     #[error("invalid reference format {name:?}: {reason}")]

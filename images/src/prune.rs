@@ -1,10 +1,14 @@
 //! Images nobody needs go away.
 
+use std::collections::BTreeMap;
+
 use storage::Store;
 
+use crate::collect::collect_garbage;
 use crate::error::Result;
-use crate::filter::Filter;
-use crate::remove::ImageUser;
+use crate::filter::{Filter, FilterContext};
+use crate::find;
+use crate::remove::{ImageUser, RemoveOptions, Removed, delete};
 
 #[derive(Clone, Debug, Default)]
 pub struct PruneOptions {
@@ -22,7 +26,39 @@ pub struct Pruned {
     pub reclaimed: u64,
 }
 
+/// Removes untagged images that no container and no other image needs; with `all` every image without a container.
 pub fn prune(store: &Store, options: &PruneOptions, users: &[ImageUser]) -> Result<Pruned> {
-    let _ = (store, options, users);
-    unimplemented!()
+    let mut removed = Removed::default();
+    let context = FilterContext { containers: count(users) };
+    // What was kept for an image that goes may go in the next round.
+    loop {
+        let lock = store.lock()?;
+        let images = find::list(store)?;
+        let parents: Vec<String> = images.iter().filter_map(|image| image.parent.clone()).collect();
+        let candidates = images
+            .into_iter()
+            .filter(|image| !context.containers.contains_key(&image.id))
+            .filter(|image| options.all || (image.is_untagged() && !parents.contains(&image.id)))
+            .collect();
+        let going = Filter::apply(&options.filters, candidates, &context)?;
+        if going.is_empty() {
+            break;
+        }
+        for image in going {
+            // The parents are candidates by themselves.
+            delete(store, image, &RemoveOptions { no_prune: true, ..RemoveOptions::default() }, users, &mut removed)?;
+        }
+        drop(lock);
+    }
+    let reclaimed = collect_garbage(store)?;
+    store.sweep()?;
+    Ok(Pruned { deleted: removed.deleted, untagged: removed.untagged, reclaimed })
+}
+
+fn count(users: &[ImageUser]) -> BTreeMap<String, usize> {
+    let mut containers = BTreeMap::new();
+    for user in users {
+        *containers.entry(user.image_id.clone()).or_default() += 1;
+    }
+    containers
 }

@@ -2,7 +2,10 @@
 
 use storage::Store;
 
+use crate::collect::collect_garbage;
 use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::{find, names, record, tag};
 
 /// A container that was made from an image, as the caller knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +35,105 @@ pub struct Removed {
     /// Ids.
     pub deleted: Vec<String>,
     pub errors: Vec<Error>,
+    /// Bytes given back.
+    pub reclaimed: u64,
 }
 
+/// Takes names, and images that have lost their last one. Goes on after a failure.
+///
+/// A name of an image that has others is only taken away. Untagged parents that were kept for this image go with it.
 pub fn remove(store: &Store, names: &[&str], options: &RemoveOptions, users: &[ImageUser]) -> Result<Removed> {
-    let _ = (store, names, options, users);
-    unimplemented!()
+    let mut removed = Removed::default();
+    let all: Vec<String> = match options.all {
+        true => in_order(find::list(store)?).into_iter().map(|image| image.id).collect(),
+        false => Vec::new(),
+    };
+    let names = names.iter().copied().chain(all.iter().map(String::as_str));
+    for name in names {
+        let gone = removed.deleted.iter().any(|id| id == name);
+        if let Err(error) = remove_one(store, name, options, users, &mut removed) {
+            match error {
+                Error::NotFound { .. } if options.ignore || gone => {}
+                error => removed.errors.push(error),
+            }
+        }
+    }
+    if !removed.deleted.is_empty() {
+        removed.reclaimed = collect_garbage(store)?;
+    }
+    store.sweep()?;
+    Ok(removed)
+}
+
+/// Children before their parents.
+fn in_order(mut images: Vec<Image>) -> Vec<Image> {
+    images.sort_by_key(|image| std::cmp::Reverse((image.layers.len(), image.history().len())));
+    images
+}
+
+fn remove_one(
+    store: &Store,
+    typed: &str,
+    options: &RemoveOptions,
+    users: &[ImageUser],
+    removed: &mut Removed,
+) -> Result<()> {
+    let _lock = store.lock()?;
+    let image = find::get(store, typed)?;
+    let by_id = image.id.starts_with(typed.strip_prefix("sha256:").unwrap_or(typed));
+    if image.names.len() > 1 && !options.force && !options.all {
+        if by_id {
+            return Err(Error::SeveralNames { name: typed.to_owned(), names: image.names });
+        }
+        let name = tag::name_of(&image, typed)?;
+        names::drop_name(store, &name, &image.id)?;
+        removed.untagged.push(name);
+        return Ok(());
+    }
+    if image.names.len() > 1 && options.force && !by_id && !options.all {
+        // As Podman: force does not take the names that were not typed.
+        let name = tag::name_of(&image, typed)?;
+        names::drop_name(store, &name, &image.id)?;
+        removed.untagged.push(name);
+        return Ok(());
+    }
+    refuse_used(&image, typed, users)?;
+    delete(store, image, options, users, removed)
+}
+
+fn refuse_used(image: &Image, typed: &str, users: &[ImageUser]) -> Result<()> {
+    let users: Vec<String> =
+        users.iter().filter(|user| user.image_id == image.id).map(|user| user.container_id.clone()).collect();
+    match users.is_empty() {
+        true => Ok(()),
+        false => Err(Error::InUse { name: typed.to_owned(), users }),
+    }
+}
+
+/// Takes the record away, and untagged parents that nothing else needs. The caller holds the store's lock.
+pub(crate) fn delete(
+    store: &Store,
+    image: Image,
+    options: &RemoveOptions,
+    users: &[ImageUser],
+    removed: &mut Removed,
+) -> Result<()> {
+    let mut next = Some(image);
+    while let Some(image) = next.take() {
+        for name in &image.names {
+            names::drop_name(store, name, &image.id)?;
+            removed.untagged.push(name.clone());
+        }
+        store.trash(&record::directory(store, &image.id))?;
+        removed.deleted.push(image.id.clone());
+        if options.no_prune {
+            break;
+        }
+        let Some(parent) = &image.parent else { break };
+        let all = find::list(store)?;
+        let needed = all.iter().any(|other| other.parent.as_ref() == Some(parent))
+            || users.iter().any(|user| user.image_id == *parent);
+        next = all.into_iter().find(|other| other.id == *parent && other.is_untagged() && !needed);
+    }
+    Ok(())
 }

@@ -2,16 +2,55 @@
 
 use storage::Store;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::reference::{LOCAL, Reference};
+use crate::{deposit, find, names, record};
 
 /// Gives an image further names; a name that led elsewhere moves at once.
 pub fn tag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
-    let _ = (store, image, names);
-    unimplemented!()
+    let mut full = Vec::new();
+    for name in names {
+        let reference: Reference = name.parse()?;
+        if reference.digest().is_some() {
+            let reason = "a digest cannot be given, it follows from the content";
+            return Err(Error::InvalidReference { name: (*name).to_owned(), reason });
+        }
+        full.push(reference.local().to_string());
+    }
+    let _lock = store.lock()?;
+    let image = find::get(store, image)?;
+    for name in &full {
+        names::point(store, name, &image.id)?;
+    }
+    if let Some(mut record) = record::read(store, &image.id)? {
+        deposit::remember(&mut record.name_history, &full);
+        record::write(store, &record)?;
+    }
+    Ok(())
 }
 
 /// Takes these names from an image, or all of them where none is given.
 pub fn untag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
-    let _ = (store, image, names);
-    unimplemented!()
+    let _lock = store.lock()?;
+    let image = find::get(store, image)?;
+    let going = match names {
+        [] => image.names.clone(),
+        names => names.iter().map(|name| name_of(&image, name)).collect::<Result<_>>()?,
+    };
+    for name in going {
+        names::drop_name(store, &name, &image.id)?;
+    }
+    Ok(())
+}
+
+/// The full name of an image that was typed in short.
+pub(crate) fn name_of(image: &Image, typed: &str) -> Result<String> {
+    let reference: Reference = typed.parse()?;
+    let complete = reference.complete().to_string();
+    let local = reference.is_short().then(|| reference.with_domain(LOCAL).complete().to_string());
+    let ending = format!("/{complete}");
+    let exact = image.names.iter().find(|name| **name == complete || local.as_ref() == Some(*name));
+    let short = || image.names.iter().find(|name| reference.is_short() && name.ends_with(&ending));
+    exact.or_else(short).cloned().ok_or_else(|| Error::NotTagged { name: typed.to_owned() })
 }
