@@ -1,7 +1,6 @@
 //! SIGKILL and full disks: what the next command finds.
 
 use std::convert::Infallible;
-use std::ffi::CStr;
 use std::fs;
 use std::io::Read;
 use std::time::Duration;
@@ -157,31 +156,32 @@ fn full_disk() -> Outcome {
     if let Err(error) = mount("tmpfs", &root, "tmpfs", MountFlags::empty(), Some(c"size=400k,mode=0700")) {
         return skip(format!("tmpfs: {error}"));
     }
-    let result = (|| {
-        let store = place.store();
-        let archive = archive();
-        let error = store.unpack(None, None, None, &mut archive.as_slice(), &Limits::default()).unwrap_err();
-        assert!(matches!(error, Error::NoSpace { .. }), "{error}");
-        assert_clean(&store);
-        let mut blob = store.blob_writer().unwrap();
-        let error = std::io::Write::write_all(&mut blob, &vec![0; 1 << 20]).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
-        drop(blob);
-        assert_clean(&store);
-        // A record that cannot be replaced stays as it was.
-        let volume = storage::Volume { name: "v".to_owned(), ..storage::Volume::default() };
-        let volume = store.create_volume(volume).unwrap();
-        let mut fill = fs::File::create(root.join("fill")).unwrap();
-        while std::io::Write::write_all(&mut fill, &[0; 4096]).is_ok() {}
-        let more =
-            storage::Volume { options: [("o".to_owned(), "x".repeat(20_000))].into_iter().collect(), ..volume.clone() };
-        assert!(matches!(store.update_volume(&more), Err(Error::NoSpace { .. })));
-        assert_eq!(store.volume("v").unwrap(), Some(volume));
-        let _: Option<&CStr> = None;
-        Ok(())
-    })();
+    let result = std::panic::catch_unwind(|| on_a_full_disk(&place));
     unmount(&root, UnmountFlags::DETACH).unwrap();
-    result
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    Ok(())
+}
+
+fn on_a_full_disk(place: &Place) {
+    let store = place.store();
+    let archive = archive();
+    let error = store.unpack(None, None, None, &mut archive.as_slice(), &Limits::default()).unwrap_err();
+    assert!(matches!(error, Error::NoSpace { .. }), "{error}");
+    assert_clean(&store);
+    let mut blob = store.blob_writer().unwrap();
+    let error = std::io::Write::write_all(&mut blob, &vec![0; 1 << 20]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    drop(blob);
+    assert_clean(&store);
+    // A record that cannot be replaced stays as it was.
+    let volume = storage::Volume { name: "v".to_owned(), ..storage::Volume::default() };
+    let volume = store.create_volume(volume).unwrap();
+    let mut fill = fs::File::create(store.path("fill")).unwrap();
+    while std::io::Write::write_all(&mut fill, &[0; 4096]).is_ok() {}
+    let more =
+        storage::Volume { options: [("o".to_owned(), "x".repeat(20_000))].into_iter().collect(), ..volume.clone() };
+    assert!(matches!(store.update_volume(&more), Err(Error::NoSpace { .. })));
+    assert_eq!(store.volume("v").unwrap(), Some(volume));
 }
 
 fn overlay_leftovers() -> Outcome {

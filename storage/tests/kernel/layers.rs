@@ -253,7 +253,7 @@ fn unsettled() -> Outcome {
     assert_eq!(store.layer(&layer.chain_id).unwrap(), None);
     let again =
         store.unpack_unsettled(None, Some(&layer.diff_id), None, &mut archive.as_slice(), &Limits::default()).unwrap();
-    store.settle(&[again.chain_id.clone()]).unwrap();
+    store.settle(std::slice::from_ref(&again.chain_id)).unwrap();
     assert_eq!(store.layer(&layer.chain_id).unwrap().unwrap().unsettled, None);
     Ok(())
 }

@@ -3,6 +3,13 @@
 //!
 //! Each test runs with the whole sub-id map; those called `one_id_...` run without sub-ids.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "clippy's exceptions for tests know only the standard harness"
+)]
+
 mod archives;
 mod crash;
 mod hostile;

@@ -297,7 +297,7 @@ fn collecting() -> Outcome {
     assert_eq!(store.collect(|| Ok::<_, Error>(used_by(&top))).unwrap(), None);
     drop(adding);
     let collected = store.collect(|| Ok::<_, Error>(used_by(&top))).unwrap().unwrap();
-    assert_eq!(collected.layers, [lone.clone()]);
+    assert_eq!(collected.layers, std::slice::from_ref(&lone));
     assert!(collected.bytes > 0 && collected.blobs.is_empty());
     assert_eq!(store.layer(&lone).unwrap(), None);
     assert!(store.layer(&top).unwrap().is_some());
