@@ -371,44 +371,64 @@ fn compression(magic: &[u8]) -> Option<Compression> {
 }
 
 /// Any stream without its compression: gzip and zstd by our own means, xz and bzip2 by the host's programs.
-pub(crate) fn decompressed(mut reader: Box<dyn Read + Send>, path: &Path) -> Result<Box<dyn Read + Send>> {
-    let mut magic = Vec::new();
-    reader.by_ref().take(6).read_to_end(&mut magic).map_err(Error::file(path))?;
-    let kind = compression(&magic);
-    let whole = Box::new(io::Cursor::new(magic).chain(reader));
+pub(crate) fn decompressed(reader: Box<dyn Read + Send>, path: &Path) -> Result<Box<dyn Read + Send>> {
+    let (whole, kind) = sniff(reader, path)?;
     match kind {
         Some(Compression::Known) => Ok(storage::decompress(whole)?),
-        Some(Compression::Program(program)) => Ok(Box::new(Filter::start(program, whole, path)?)),
+        Some(Compression::Program(program)) => by_program(program, whole, path),
         None => Ok(whole),
     }
 }
 
-/// A decompressor as a child, fed by a thread.
-struct Filter {
+/// A stream that may become a layer as it is: only xz and bzip2, which layers cannot have, are taken off.
+pub(crate) fn layer_stream(reader: Box<dyn Read + Send>, path: &Path) -> Result<Box<dyn Read + Send>> {
+    let (whole, kind) = sniff(reader, path)?;
+    match kind {
+        Some(Compression::Program(program)) => by_program(program, whole, path),
+        Some(Compression::Known) | None => Ok(whole),
+    }
+}
+
+fn sniff(mut reader: Box<dyn Read + Send>, path: &Path) -> Result<(Box<dyn Read + Send>, Option<Compression>)> {
+    let mut magic = Vec::new();
+    reader.by_ref().take(6).read_to_end(&mut magic).map_err(Error::file(path))?;
+    let kind = compression(&magic);
+    Ok((Box::new(io::Cursor::new(magic).chain(reader)), kind))
+}
+
+fn by_program(program: &'static str, input: Box<dyn Read + Send>, path: &Path) -> Result<Box<dyn Read + Send>> {
+    match Filter::start(program, Command::new(program).arg("-dc"), Some(input)) {
+        Ok(filter) => Ok(Box::new(filter)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::Unsupported {
+            what: format!("{program} compression of {}", path.display()),
+            reason: format!("the program {program} is not installed"),
+        }),
+        Err(error) => Err(Error::file(path)(error)),
+    }
+}
+
+/// The output of a child, as a stream that fails when the child does.
+pub(crate) struct Filter {
     child: Child,
     program: &'static str,
     done: bool,
 }
 
 impl Filter {
-    fn start(program: &'static str, mut input: Box<dyn Read + Send>, path: &Path) -> Result<Filter> {
-        let mut child = match Command::new(program).arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
-            Ok(child) => child,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::Unsupported {
-                    what: format!("{} compression of {}", program, path.display()),
-                    reason: format!("the program {program} is not installed"),
-                });
-            }
-            Err(error) => return Err(Error::file(path)(error)),
-        };
-        let stdin = child.stdin.take();
-        std::thread::spawn(move || {
-            if let Some(mut stdin) = stdin {
+    /// Starts it, fed by a thread where it has an input.
+    pub(crate) fn start(
+        program: &'static str,
+        command: &mut Command,
+        input: Option<Box<dyn Read + Send>>,
+    ) -> io::Result<Filter> {
+        let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut child = command.stdin(stdin).stdout(Stdio::piped()).spawn()?;
+        if let (Some(mut input), Some(mut stdin)) = (input, child.stdin.take()) {
+            std::thread::spawn(move || {
                 // A broken pipe means the child has failed, which its exit status tells.
                 let _ = io::copy(&mut input, &mut stdin);
-            }
-        });
+            });
+        }
         Ok(Filter { child, program, done: false })
     }
 }

@@ -1,8 +1,15 @@
 //! A file system in a tarball becomes an image of one layer.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::process::Command;
+
 use storage::Store;
 
-use crate::error::Result;
+use crate::archive::{self, Filter};
+use crate::commit::{CommitRequest, Content, commit};
+use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::platform::Platform;
 
@@ -13,8 +20,32 @@ pub struct ImportOptions {
     pub platform: Option<Platform>,
 }
 
-/// `source` is a path, `-` for standard input, or a URL.
+/// `source` is a path, `-` for standard input, or a URL. The tarball may be compressed.
 pub fn import(store: &Store, source: &str, reference: Option<&str>, options: &ImportOptions) -> Result<Image> {
-    let _ = (store, source, reference, options);
-    unimplemented!()
+    let reader: Box<dyn Read + Send> = match source {
+        "-" => Box::new(std::io::stdin()),
+        url if url.starts_with("http://") || url.starts_with("https://") => fetch(url)?,
+        path => Box::new(File::open(path).map_err(Error::file(path))?),
+    };
+    let mut request = CommitRequest::new(None, Content::Tar(archive::layer_stream(reader, Path::new(source))?));
+    request.changes = options.changes.clone();
+    request.platform = options.platform.clone();
+    request.message = Some(options.message.clone().unwrap_or_else(|| format!("Imported from {source}")));
+    request.names = reference.map(str::to_owned).into_iter().collect();
+    commit(store, request)
+}
+
+/// curl knows proxies, certificates and redirects; it is on most machines.
+fn fetch(url: &str) -> Result<Box<dyn Read + Send>> {
+    let mut command = Command::new("curl");
+    // Only these two after a redirect too: a server must not send us to file://.
+    command.args(["-fsSL", "--proto", "=http,https", "--proto-redir", "=http,https", "--", url]);
+    match Filter::start("curl", &mut command, None) {
+        Ok(filter) => Ok(Box::new(filter)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Unsupported {
+            what: format!("importing from {url}"),
+            reason: "the program curl is not installed".to_owned(),
+        }),
+        Err(error) => Err(Error::file("curl")(error)),
+    }
 }

@@ -38,6 +38,7 @@ mod skopeo;
 mod tag;
 mod tree;
 mod trust;
+mod view;
 mod wire;
 mod worker;
 
@@ -52,7 +53,7 @@ pub use image::Image;
 pub use import::{ImportOptions, import};
 pub use inspect::inspect;
 pub use load::{LoadOptions, load};
-pub use login::{LoginOptions, get_login, login, logout};
+pub use login::{LoginOptions, get_login, login, logout, logout_all};
 pub use places::Places;
 pub use platform::{Platform, host_architecture};
 pub use policy::PullPolicy;

@@ -1,14 +1,20 @@
 //! Out of the store into a registry or another place skopeo can write.
 
+use std::fs;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use storage::{Digest, Store};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::image::Image;
 use crate::places::Places;
-use crate::progress::Progress;
+use crate::progress::{Progress, Report};
 use crate::pull::Credentials;
+use crate::reference::{LOCAL, Reference, Source, Transport};
+use crate::{find, skopeo, tag, view};
 
 #[derive(Clone, Debug)]
 pub struct PushOptions {
@@ -67,6 +73,126 @@ impl Default for PushOptions {
 
 /// Copies the image to `destination`, by default the registry its name says, and returns the digest it has there.
 pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &PushOptions) -> Result<Digest> {
-    let _ = (store, name, destination, options);
-    unimplemented!()
+    let image = find::get(store, name)?;
+    let destination: Source = match destination {
+        Some(destination) => destination.parse()?,
+        None => Source::Registry(own_registry(&image, name)?),
+    };
+    if let Source::Registry(reference) = &destination
+        && reference.is_short()
+    {
+        let reason = "it names no registry to push to";
+        return Err(Error::InvalidReference { name: reference.to_string(), reason });
+    }
+    let mut failed = 0;
+    loop {
+        match attempt(store, &image, &destination, options) {
+            Err(error) if error.is_transient() && failed < options.retry => {
+                let wait = options.retry_delay.unwrap_or(Duration::from_secs(1 << failed.min(6)));
+                failed += 1;
+                let retry = options.retry;
+                Report::new(options.progress)
+                    .warn(&format!("Failed to push {destination}, trying again in {wait:?} ({failed}/{retry}): {error}"));
+                std::thread::sleep(wait);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Where the image goes by the name that was typed.
+fn own_registry(image: &Image, typed: &str) -> Result<Reference> {
+    let reason = "it names no registry to push to; give a destination";
+    let nowhere = || Error::InvalidReference { name: typed.to_owned(), reason };
+    let name = tag::name_of(image, typed).map_err(|_| nowhere())?;
+    let reference: Reference = name.parse()?;
+    // `localhost` without a port is where names without a registry live.
+    match reference.domain() {
+        None | Some(LOCAL) => Err(nowhere()),
+        Some(_) => Ok(reference),
+    }
+}
+
+fn attempt(store: &Store, image: &Image, destination: &Source, options: &PushOptions) -> Result<Digest> {
+    let staging = store.staging()?;
+    let view = staging.path().join("image");
+    view::directory(store, image, &view)?;
+    let digestfile = staging.path().join("digest");
+    let mut command = skopeo::command();
+    // The source is our own store; what policy.json says about other people's does not apply to it.
+    command.args(["--insecure-policy", "copy", "--digestfile"]).arg(&digestfile);
+    if let Source::Registry(reference) = destination {
+        if let Some(dir) = &options.cert_dir {
+            command.arg("--dest-cert-dir").arg(dir);
+        }
+        if let Some(verify) = options.tls_verify {
+            command.arg(format!("--dest-tls-verify={verify}"));
+        }
+        if let Some(creds) = &options.creds {
+            let registry = reference.domain().unwrap_or_default();
+            command.arg("--dest-authfile").arg(skopeo::write_authfile(staging.path(), registry, creds)?);
+        } else if let Some(authfile) = options.authfile.as_ref().or(options.places.auth_file.as_ref()) {
+            command.arg("--dest-authfile").arg(authfile);
+        }
+    }
+    add_options(&mut command, destination, options);
+    command.arg(format!("dir:{}", view.display())).arg(destination.to_string());
+    // skopeo shows its progress on stdout, where ours has the result.
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(Error::file("/dev/stderr"))?;
+    command.stdout(Stdio::from(stderr)).stderr(Stdio::piped()).stdin(Stdio::null());
+    let child = command.spawn().map_err(skopeo::spawn_error)?;
+    let output = child.wait_with_output().map_err(skopeo::spawn_error)?;
+    if !output.status.success() {
+        return Err(skopeo::translate(&destination.to_string(), &skopeo::last_message(&output.stderr)));
+    }
+    let text = fs::read_to_string(&digestfile).map_err(Error::file(&digestfile))?;
+    if let Some(path) = &options.digestfile {
+        fs::write(path, &text).map_err(Error::file(path))?;
+    }
+    let digest: Digest = text.trim().parse()?;
+    drop(staging);
+    store.sweep()?;
+    Ok(digest)
+}
+
+fn add_options(command: &mut Command, destination: &Source, options: &PushOptions) {
+    if options.progress == Progress::Quiet {
+        command.arg("-q");
+    }
+    if options.remove_signatures {
+        command.arg("--remove-signatures");
+    }
+    if options.force_compression {
+        command.arg("--dest-force-compress-format");
+    }
+    if options.compress && destination.transport() == Transport::Dir {
+        command.arg("--dest-compress");
+    }
+    let level = options.compression_level.map(|level| level.to_string());
+    let valued = [
+        ("--format", options.format.as_deref()),
+        ("--dest-compress-format", options.compression_format.as_deref()),
+        ("--dest-compress-level", level.as_deref()),
+        ("--sign-by", options.sign_by.as_deref()),
+    ];
+    for (flag, value) in valued {
+        if let Some(value) = value {
+            command.args([flag, value]);
+        }
+    }
+    let files = [
+        ("--sign-by-sigstore-private-key", &options.sign_by_sigstore_private_key),
+        ("--sign-passphrase-file", &options.sign_passphrase_file),
+    ];
+    for (flag, path) in files {
+        if let Some(path) = path {
+            command.arg(flag).arg(path);
+        }
+    }
+    for key in &options.encryption_keys {
+        command.args(["--encryption-key", key]);
+    }
+    for layer in &options.encrypt_layers {
+        command.arg(format!("--encrypt-layer={layer}"));
+    }
 }

@@ -17,7 +17,7 @@ pub struct ImageUser {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RemoveOptions {
-    /// Remove it although several names lead to it. Containers that use it still stand in the way: the caller removes
+    /// Remove it by id although several names lead to it. Containers that use it still stand in the way: the caller removes
     /// these first, and passes the users that are left.
     pub force: bool,
     /// A name that is not known is no error.
@@ -81,21 +81,17 @@ fn remove_one(
     let _lock = store.lock()?;
     let image = find::get(store, typed)?;
     let by_id = image.id.starts_with(typed.strip_prefix("sha256:").unwrap_or(typed));
-    if image.names.len() > 1 && !options.force && !options.all {
-        if by_id {
+    if image.names.len() > 1 && !options.all {
+        if by_id && !options.force {
             return Err(Error::SeveralNames { name: typed.to_owned(), names: image.names });
         }
-        let name = tag::name_of(&image, typed)?;
-        names::drop_name(store, &name, &image.id)?;
-        removed.untagged.push(name);
-        return Ok(());
-    }
-    if image.names.len() > 1 && options.force && !by_id && !options.all {
-        // As Podman: force does not take the names that were not typed.
-        let name = tag::name_of(&image, typed)?;
-        names::drop_name(store, &name, &image.id)?;
-        removed.untagged.push(name);
-        return Ok(());
+        // As Podman: force does not take names that were not typed.
+        if !by_id {
+            let name = tag::name_of(&image, typed)?;
+            names::drop_name(store, &name, &image.id)?;
+            removed.untagged.push(name);
+            return Ok(());
+        }
     }
     refuse_used(&image, typed, users)?;
     delete(store, image, options, users, removed)

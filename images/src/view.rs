@@ -1,0 +1,43 @@
+//! An image of the store as a `dir` directory, by links: what skopeo copies from.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::Value;
+use storage::{Digest, Store};
+
+use crate::commit::{Format, base_layers, write_manifest};
+use crate::error::{Error, Result};
+use crate::image::Image;
+
+/// Makes the directory. The manifest is the registry's where all its blobs are here, else one that names those we have.
+pub(crate) fn directory(store: &Store, image: &Image, dir: &Path) -> Result<()> {
+    fs::create_dir(dir).map_err(Error::file(dir))?;
+    let layers = base_layers(store, image)?;
+    let config_digest = Digest::sha256(&image.id)?;
+    let named = image.manifest.layers().iter().map(|layer| layer.digest().to_string());
+    let manifest = match named.eq(layers.iter().map(|layer| layer.digest.to_string())) {
+        true => store.read_blob(&image.digest)?,
+        false => {
+            let kind = image.raw_manifest.get("mediaType").and_then(Value::as_str).unwrap_or_default();
+            let format = if kind.contains(".docker.") { Format::Docker } else { Format::Oci };
+            write_manifest(format, &store.read_blob(&config_digest)?, &layers, &[])
+        }
+    };
+    let put = |name: &str, bytes: &[u8]| {
+        let path = dir.join(name);
+        fs::write(&path, bytes).map_err(Error::file(path))
+    };
+    put("version", b"Directory Transport Version: 1.1\n")?;
+    put("manifest.json", &manifest)?;
+    for digest in layers.iter().map(|layer| &layer.digest).chain([&config_digest]) {
+        let link = dir.join(digest.hex());
+        match symlink(store.blob_path(digest), &link) {
+            // The same layer twice.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            other => other.map_err(Error::file(link))?,
+        }
+    }
+    Ok(())
+}
