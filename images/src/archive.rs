@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -75,8 +76,6 @@ struct Index {
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Descriptor {
-    #[serde(default)]
-    pub(crate) media_type: String,
     pub(crate) digest: Digest,
     /// Bytes.
     #[serde(default)]
@@ -105,7 +104,12 @@ pub(crate) struct Manifest {
 impl Archive {
     /// Opens what is at `path`, of whatever kind it is.
     pub(crate) fn open(store: &Store, path: &Path) -> Result<Archive> {
-        let file = File::open(path).map_err(Error::file(path))?;
+        let file = match path.to_str() {
+            // Not by its name: that would open it anew, and a pipe of another user cannot be.
+            Some("-" | "/dev/stdin") => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+            _ => File::open(path),
+        };
+        let file = file.map_err(Error::file(path))?;
         if file.metadata().map_err(Error::file(path))?.is_dir() {
             return Ok(Archive { path: path.to_owned(), members: Members::Directory, _spool: None });
         }

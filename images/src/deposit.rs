@@ -126,6 +126,11 @@ pub(crate) fn image(store: &Store, _adding: &FileLock, new: NewImage) -> Result<
 
     let _lock = store.lock()?;
     if let Some(old) = record::read(store, &id)? {
+        // An archive does not know better than the registry the image is from.
+        if new.repositories.is_empty() && !old.repo_digests.is_empty() {
+            record.digest = old.digest;
+            record.manifest = old.manifest;
+        }
         record.stored = old.stored;
         record.parent = record.parent.or(old.parent);
         record.repo_digests.extend(old.repo_digests);

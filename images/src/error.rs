@@ -68,8 +68,12 @@ pub enum Error {
     #[error("{name}: image not known, and the pull policy is never")]
     PullForbidden { name: String },
 
+    /// No credentials are stored. Log in.
+    #[error("not logged into {registry}")]
+    NotLoggedIn { registry: String },
+
     /// Install the package skopeo.
-    #[error("cannot find skopeo, which talks to registries")]
+    #[error("cannot find the program skopeo, which talks to registries: install the package skopeo")]
     SkopeoMissing,
 
     /// Install a newer skopeo.

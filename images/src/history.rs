@@ -33,9 +33,9 @@ pub fn history(store: &Store, image: &Image) -> Result<Vec<HistoryRow>> {
             layers += 1;
         }
         let ends_here = |other: &&Image| {
-            other.layers == image.layers[..layers] && other.history() == &image.history()[..=at]
+            other.id != image.id && other.layers == image.layers[..layers] && other.history() == &image.history()[..=at]
         };
-        let last = at + 1 == image.history().len();
+        let last = at + 1 == image.history().len() && layers == image.layers.len();
         let here = if last { Some(image) } else { others.iter().find(ends_here) };
         rows.push(HistoryRow {
             id: here.map(|here| here.id.clone()),

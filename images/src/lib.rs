@@ -64,7 +64,7 @@ pub use push::{PushOptions, push};
 pub use reference::{Reference, Source, Transport};
 pub use remove::{ImageUser, RemoveOptions, Removed, remove};
 pub use save::{SaveFormat, SaveOptions, SaveTarget, save};
-pub use settings::{Healthcheck, Settings};
+pub use settings::{Empty, Healthcheck, Set, Settings};
 pub use skopeo::list_tags;
 pub use tag::{tag, untag};
 pub use tree::{TreeLayer, tree};

@@ -12,10 +12,10 @@ use storage::Digest;
 use crate::error::{Error, Result};
 
 /// Where names without a registry go when nothing else is configured.
-pub const HUB: &str = "docker.io";
+pub(crate) const HUB: &str = "docker.io";
 
 /// The registry that is this machine: names made here and never pushed.
-pub const LOCAL: &str = "localhost";
+pub(crate) const LOCAL: &str = "localhost";
 
 /// `[domain/]path[:tag][@digest]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

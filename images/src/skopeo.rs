@@ -83,7 +83,9 @@ pub(crate) fn translate(reference: &str, message: &str) -> Error {
     let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
     let reference = reference.to_owned();
     let message = message.to_owned();
-    if has(&["source image rejected", "is not allowed by policy", "rejected by policy"]) {
+    if has(&["not logged into"]) {
+        Error::NotLoggedIn { registry: reference }
+    } else if has(&["source image rejected", "is not allowed by policy", "rejected by policy"]) {
         Error::Policy { reference, message }
     } else if has(&["no space left on device", "disk quota exceeded"]) {
         Error::NoSpace { what: reference }
@@ -94,7 +96,7 @@ pub(crate) fn translate(reference: &str, message: &str) -> Error {
     {
         Error::Denied { reference, message }
     } else if has(&["manifest unknown", "name unknown", "repository name not known", "name invalid", "not found",
-        "status code 404", "404 (not found)", "no such file or directory"]) && !has(&["no such host"])
+        "status code 404", "404 (not found)"])
     {
         Error::NotInRegistry { reference, message }
     } else if has(&["x509:", "tls:", "http response to https", "certificate"]) {

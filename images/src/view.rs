@@ -33,7 +33,9 @@ pub(crate) fn directory(store: &Store, image: &Image, dir: &Path) -> Result<()> 
     put("manifest.json", &manifest)?;
     for digest in layers.iter().map(|layer| &layer.digest).chain([&config_digest]) {
         let link = dir.join(digest.hex());
-        match symlink(store.blob_path(digest), &link) {
+        // Whole, as the store may have been named relative to where we are.
+        let blob = fs::canonicalize(store.blob_path(digest)).map_err(Error::file(store.blob_path(digest)))?;
+        match symlink(blob, &link) {
             // The same layer twice.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             other => other.map_err(Error::file(link))?,

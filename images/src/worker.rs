@@ -73,7 +73,7 @@ fn pull(request: &Request) -> Result<(String, bool)> {
     let verdict = trust::verdict(&request.options.places, &source)?;
     if verdict == Verdict::Reject {
         let message = "policy.json rejects it".to_owned();
-        return Err(Error::Policy { reference: request.source.clone(), message });
+        return Err(Error::Policy { reference: source.to_string().trim_start_matches("docker://").to_owned(), message });
     }
     match (&source, verdict) {
         (Source::Registry(reference), Verdict::Check) => {
