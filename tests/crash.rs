@@ -1,1 +1,163 @@
-//! crash
+//! Killed at any moment, by any of its processes: the next command works and the store is whole.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::lab::image::{Compression, box_draft};
+use crate::lab::registry::{Guarded, Registry};
+use crate::lab::{Lab, comes_true, differs_on_purpose};
+
+/// Marsaglia's xorshift: chance that can be had again from its first number.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// How often; `CREEL_TEST_CRASHES` makes it more for a night.
+fn rounds(usual: u64) -> u64 {
+    std::env::var("CREEL_TEST_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// Runs the line so often, kills one of the processes it has, each time somewhere else.
+fn killed_at_random(lab: &Lab, rounds: u64, longest: u64, lines: &[String]) {
+    let seed = std::process::id().into();
+    println!("chance begins with {seed}");
+    let mut chance = Chance(seed);
+    for round in 0..rounds {
+        let line = &lines[usize::try_from(chance.below(lines.len() as u64)).unwrap()];
+        let running = lab.creel(line).within(60).spawn();
+        std::thread::sleep(Duration::from_micros(chance.below(longest * 1000)));
+        let alive = lab.processes();
+        if !alive.is_empty() {
+            let victim = &alive[usize::try_from(chance.below(alive.len() as u64)).unwrap()];
+            println!("{round}: {line}: {}", victim.command);
+            let _ = kill(Pid::from_raw(victim.pid), Signal::SIGKILL);
+        }
+        // Whatever its code: it must end.
+        let _ = running.end().exit_code();
+        if round % 10 == 9 {
+            lab.ok("ps -a");
+            assert_eq!(lab.ok("run --rm --network none box echo sound"), "sound");
+        }
+    }
+}
+
+#[track_caller]
+fn sound(lab: &Lab) {
+    lab.ok("rm -f -a -t 0");
+    assert_eq!(lab.ok("ps -aq"), "");
+    assert!(comes_true(Duration::from_secs(10), || lab.processes().is_empty()), "{:?}", lab.processes());
+    lab.ok("system check");
+    let (told, counted) = (crate::system::told_usage(lab), crate::system::disk_usage(&lab.store()));
+    assert!(told.abs_diff(counted) < 2_000_000, "df says {told}, du {counted}");
+}
+
+#[test]
+fn runs_are_killed_at_any_moment() {
+    if differs_on_purpose("podman needs its own repair after a crash") {
+        return;
+    }
+    let lab = Lab::new();
+    let lines = ["run --rm --network none box true", "run --network none box sh -c 'echo x > /x'", "run -d --rm --network none box sleep 0.05"];
+    killed_at_random(&lab, rounds(120), 12, &lines.map(str::to_owned));
+    sound(&lab);
+}
+
+#[test]
+fn runs_with_a_network_are_killed_at_any_moment() {
+    if differs_on_purpose("podman needs its own repair after a crash") {
+        return;
+    }
+    let lab = Lab::new();
+    let lines = ["run --rm box true", "run --rm -p 127.0.0.1::80 box true", "run -d --rm box sleep 0.1"];
+    killed_at_random(&lab, rounds(80), 40, &lines.map(str::to_owned));
+    sound(&lab);
+}
+
+#[test]
+fn life_goes_on_after_any_command_was_killed() {
+    if differs_on_purpose("podman needs its own repair after a crash") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("run -d --name steady --restart always --network none box idle");
+    lab.ok("create --name other --network none box idle");
+    let lines = ["start other", "stop -t 0 other", "restart -t 0 other", "exec steady true", "rm -f -t 0 spare", "create --name spare --network none box true", "commit -q other kept", "rename other another", "rename another other"];
+    killed_at_random(&lab, rounds(80), 10, &lines.map(str::to_owned));
+    lab.ok("image prune -a -f");
+    lab.ok("image exists box");
+    sound(&lab);
+}
+
+#[test]
+fn pulls_and_loads_are_killed_at_any_moment() {
+    if differs_on_purpose("podman needs its own repair after a crash") {
+        return;
+    }
+    let lab = Lab::new();
+    let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };
+    let mut draft = box_draft().clone();
+    for number in 0..4 {
+        draft.layers.push(crate::lab::archive::Archive::new().file(&format!("l{number}"), 0o644, vec![number; 300_000]).bytes());
+    }
+    registry.put(&draft, "tall:latest", Compression::Gzip);
+    let archive = lab.write("tall.tar", draft.docker_archive(&["localhost/tall:latest"]));
+    let name = registry.name("tall");
+    let lines = [format!("pull -q --retry 0 --tls-verify=false {name}"), format!("load -q -i {}", archive.display()), "rmi -f tall".to_owned(), format!("rmi -f {name}")];
+    killed_at_random(&lab, rounds(60), 60, &lines);
+    lab.ok(&format!("pull -q --tls-verify=false {name}"));
+    assert_eq!(lab.ok(&format!("run --rm --network none {name} sh -c 'wc -c < /l3; cat /content/one'")), "300000\none");
+    sound(&lab);
+}
+
+#[test]
+fn a_container_whose_monitor_was_killed_reads_as_ended() {
+    if differs_on_purpose("conmon is not ours") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none box sleep 1000");
+    let monitor: i32 = lab.inspect("one", "{{.State.ConmonPid}}").parse().unwrap();
+    kill(Pid::from_raw(monitor), Signal::SIGKILL).unwrap();
+    assert!(comes_true(Duration::from_secs(10), || lab.state("one") == "exited"), "{}", lab.state("one"));
+    assert!(comes_true(Duration::from_secs(10), || lab.processes().is_empty()), "{:?}", lab.processes());
+    assert_eq!(lab.ok("ps -q"), "");
+    assert_ne!(lab.inspect("one", "{{.State.ExitCode}}"), "0");
+    lab.ok("start one");
+    assert_eq!(lab.state("one"), "running");
+}
+
+#[test]
+fn a_killed_client_leaves_its_container_running() {
+    let lab = Lab::new();
+    let mut running = lab.creel("run --name one --network none box sh -c 'echo up; exec sleep 1000'").spawn();
+    assert_eq!(running.line(), "up");
+    running.signal(Signal::SIGKILL);
+    assert_eq!(running.end().exit_code(), 137);
+    assert_eq!(lab.state("one"), "running");
+    lab.ok("stop -t 0 one");
+}
+
+#[test]
+fn a_killed_uplink_does_not_keep_the_container_from_ending() {
+    let lab = Lab::new();
+    if !crate::lab::has_program("slirp4netns") {
+        return;
+    }
+    lab.ok("run -d --name one --network slirp4netns box idle");
+    let uplink = lab.processes().into_iter().find(|process| process.command.contains("slirp4netns")).unwrap();
+    kill(Pid::from_raw(uplink.pid), Signal::SIGKILL).unwrap();
+    assert_eq!(lab.state("one"), "running");
+    assert_eq!(lab.ok("exec one echo here"), "here");
+    lab.ok("stop -t 0 one");
+    lab.ok("start one");
+    assert!(lab.ok("exec one ip route").contains("default"));
+}

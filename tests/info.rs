@@ -1,1 +1,39 @@
-//! info
+//! `info`
+
+use crate::lab::{Lab, is_podman};
+
+#[test]
+fn info_tells_what_the_machine_and_the_store_are_like() {
+    let lab = Lab::new();
+    lab.ok("create --name one --network none box true");
+    let json = lab.json("info --format json");
+    assert_eq!(json["host"]["security"]["rootless"], true);
+    assert_eq!(json["host"]["os"], "linux");
+    assert_eq!(json["store"]["containerStore"]["number"], 1);
+    assert_eq!(json["store"]["containerStore"]["stopped"], 1);
+    assert_eq!(json["store"]["imageStore"]["number"], 1);
+    let store = json["store"]["graphRoot"].as_str().unwrap();
+    assert!(store.starts_with(lab.home().to_str().unwrap()), "{store}");
+    for key in ["arch", "cgroupVersion", "cpus", "hostname", "idMappings", "kernel", "memTotal", "ociRuntime", "networkBackend"] {
+        assert!(json["host"].get(key).is_some(), "{key}");
+    }
+    assert_eq!(lab.ok("info --format {{.Host.Security.Rootless}}"), "true");
+    assert_eq!(lab.ok("info --format {{.Store.GraphRoot}}"), store);
+    assert!(lab.ok("info").contains("graphRoot: "));
+    assert_eq!(lab.ok("system info --format {{.Store.GraphDriverName}}"), "overlay");
+}
+
+#[test]
+fn info_says_how_root_file_systems_are_mounted_and_why() {
+    let lab = Lab::new();
+    lab.ok("run --rm --network none box true");
+    let json = lab.json("info --format json");
+    let native = json["store"]["graphStatus"]["Native Overlay Diff"].as_str().map(str::to_owned);
+    if !is_podman() {
+        let asked = std::env::var("CREEL_TEST_MOUNT_PROGRAM").is_ok();
+        assert!(native.is_some(), "{}", json["store"]["graphStatus"]);
+        if asked {
+            assert_eq!(native.as_deref(), Some("false"));
+        }
+    }
+}

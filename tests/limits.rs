@@ -1,1 +1,92 @@
-//! limits
+//! Limits: applied and read back, or refused by name. Applying them needs controllers of cgroup v2, which the machine of
+//! CI does not have; `CREEL_TEST_VM` names a command that runs its arguments where they are.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::lab::{Lab, differs_on_purpose, skip};
+
+#[test]
+fn a_limit_that_cannot_be_applied_is_refused_with_its_controller() {
+    if differs_on_purpose("podman's words are others") {
+        return;
+    }
+    let lab = Lab::new();
+    let controllers = lab.cgroup().and_then(|cgroup| std::fs::read_to_string(cgroup.join("cgroup.controllers")).ok()).unwrap_or_default();
+    for (flag, controller) in [("--memory 64m", "memory"), ("--cpus 0.5", "cpu"), ("--pids-limit 50", "pids"), ("--cpuset-cpus 0", "cpuset")] {
+        if controllers.split_whitespace().any(|name| name == controller) {
+            continue;
+        }
+        let error = lab.creel(&format!("run --rm --network none {flag} box true")).run().fails(125);
+        assert!(error.contains(controller), "{flag}: {error}");
+        assert_eq!(lab.ok("ps -aq"), "", "{flag}");
+    }
+}
+
+#[test]
+fn without_limits_asked_for_nothing_is_missed() {
+    let lab = Lab::new();
+    lab.ok("run --rm --network none box true");
+    lab.ok("run --rm --network none --pids-limit 0 box true");
+    lab.ok("run --rm --network none --cgroups disabled box true");
+}
+
+#[test]
+fn limits_are_what_the_kernel_says() {
+    in_machine("limits_are_what_the_kernel_says", "
+        for f in memory.max cpu.max pids.max; do $creel run --rm --network none --memory 64m --cpus 0.5 --pids-limit 50 $image cat /sys/fs/cgroup/$f; done > out
+        diff - out <<EOF
+67108864
+50000 100000
+50
+EOF
+        [ \"$($creel run --rm --network none $image cat /sys/fs/cgroup/pids.max)\" = 2048 ]
+        [ \"$($creel run --rm --network none --memory 64m --memory-swap 64m $image cat /sys/fs/cgroup/memory.swap.max)\" = 0 ]
+        [ \"$($creel run --rm --network none --cpuset-cpus 0 $image cat /sys/fs/cgroup/cpuset.cpus)\" = 0 ]");
+}
+
+#[test]
+fn too_much_memory_ends_the_container_as_out_of_memory() {
+    in_machine("too_much_memory_ends_the_container_as_out_of_memory", "
+        code=0; $creel run --name fat --network none --memory 32m --memory-swap 32m $image sh -c 'head -c 100m /dev/zero | tail' || code=$?
+        [ $code = 137 ] || [ $code = 1 ]
+        $creel inspect --format '{{.State.OOMKilled}}' fat | grep -qx true
+        $creel rm fat");
+}
+
+#[test]
+fn pause_and_update_work_with_the_session_s_own_cgroup() {
+    in_machine("pause_and_update_work_with_the_session_s_own_cgroup", "
+        $creel run -d --name one --network none $image sleep 1000
+        $creel pause one; [ \"$($creel inspect --format '{{.State.Status}}' one)\" = paused ]; $creel unpause one
+        $creel update --memory 100m one; [ \"$($creel exec one cat /sys/fs/cgroup/memory.max)\" = 104857600 ]
+        $creel stats --no-stream --format '{{.PIDs}}' one | grep -qx '[1-9]'
+        $creel rm -f -t 0 one");
+}
+
+#[test]
+fn nothing_is_left_in_the_session_s_cgroups() {
+    in_machine("nothing_is_left_in_the_session_s_cgroups", "
+        for i in 1 2 3; do $creel run --rm --network none --memory 64m $image true; done
+        sleep 1; ! find /sys/fs/cgroup/user.slice/user-$(id -u).slice -type d | grep -E '[0-9a-f]{64}'");
+}
+
+/// Runs a script in the machine, with the program and the box at hand.
+fn in_machine(name: &str, script: &str) {
+    let Ok(machine) = std::env::var("CREEL_TEST_VM") else {
+        return skip("CREEL_TEST_VM names no machine with cgroup v2");
+    };
+    let program = std::env::var("CREEL_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_creel").to_owned());
+    // The machine sees the checkout and the target folder, and nothing else of this one.
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (archive, path) = (folder.join(format!("{name}.tar")), folder.join(format!("{name}.sh")));
+    std::fs::write(&archive, crate::lab::image::box_draft().docker_archive(&[crate::lab::BOX])).unwrap();
+    let text = format!(
+        "set -eux\ncreel={program}\nimage=localhost/box\ncd \"$(mktemp -d)\"\n$creel load -q -i {}\n{script}\n",
+        archive.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    let ran = Command::new("sh").args(["-c", &format!("{machine} sh {}", path.display())]).output().unwrap();
+    assert!(ran.status.success(), "{}\n{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+}

@@ -1,1 +1,94 @@
-//! system
+//! `system df`, `system check`, `system reset`
+
+use std::process::Command;
+
+use crate::lab::{Lab, differs_on_purpose, is_podman};
+
+/// Bytes that the store occupies, as `du` counts.
+pub(crate) fn disk_usage(path: &std::path::Path) -> u64 {
+    let counted = Command::new("du").args(["-s", "-B1"]).arg(path).output().unwrap();
+    String::from_utf8(counted.stdout).unwrap().split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// The sum over the rows of `system df`.
+pub(crate) fn told_usage(lab: &Lab) -> u64 {
+    lab.json("system df --format json").as_array().unwrap().iter().map(|row| row["RawSize"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn df_has_a_row_for_each_kind() {
+    let lab = Lab::new();
+    lab.ok("create --name one -v vol:/vol --network none box true");
+    let text = lab.ok("system df");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"]);
+    for (line, start) in lines[1..].iter().zip(["Images", "Containers", "Local Volumes"]) {
+        assert!(line.starts_with(start), "{text}");
+    }
+    assert!(lines[1].split_whitespace().nth(1) == Some("1") && lines[3].contains(" 1 "), "{text}");
+    for heading in ["REPOSITORY", "CONTAINER ID", "VOLUME NAME"] {
+        assert!(lab.ok("system df -v").contains(heading));
+    }
+}
+
+#[test]
+fn df_counts_what_du_counts() {
+    if differs_on_purpose("podman's sum counts shared layers more than once") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("run --name fat -v vol:/vol --network none box sh -c 'dd if=/dev/zero of=/vol/a bs=1M count=5; dd if=/dev/zero of=/b bs=1M count=7'");
+    lab.ok("commit -q fat derived");
+    lab.ok("tag derived again");
+    let (told, counted) = (told_usage(&lab), disk_usage(&lab.store()));
+    assert!(told <= counted && counted - told < 2_000_000, "df says {told}, du {counted}");
+    lab.ok("rm fat");
+    lab.ok("rmi -a -f");
+    lab.ok("volume prune -f");
+    assert_eq!(told_usage(&lab), 0);
+    crate::lab::eventually("what is thrown away is gone", || disk_usage(&lab.store()) < 200_000);
+}
+
+#[test]
+fn check_finds_nothing_in_a_sound_store() {
+    let lab = Lab::new();
+    lab.ok("run --name one -v vol:/vol --network none box touch /x");
+    lab.ok("run -d --name two --network none box idle");
+    lab.ok("commit -q one derived");
+    lab.ok("system check");
+}
+
+#[test]
+fn check_finds_and_repairs_what_is_damaged() {
+    if differs_on_purpose("the store is laid out otherwise") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("system check");
+    // A layer nobody knows, and one that lost its content.
+    let stray = lab.store().join("layers").join("0".repeat(64));
+    std::fs::create_dir(&stray).unwrap();
+    lab.give(&stray);
+    let outcome = lab.creel("system check").run();
+    assert_eq!(outcome.exit_code(), 125, "{outcome}");
+    assert!(format!("{}{}", outcome.out(), outcome.err()).contains(&"0".repeat(12)), "{outcome}");
+    lab.ok("system check --repair --force --max 0");
+    assert!(!stray.exists());
+    lab.ok("system check");
+    lab.ok("run --rm --network none box true");
+}
+
+#[test]
+fn reset_leaves_nothing() {
+    let lab = Lab::new();
+    lab.ok("run -d --name one -v vol:/vol --network none box sleep 1000");
+    lab.creel("system reset").input("n\n").run().ok();
+    lab.ok("image exists box");
+    lab.ok("system reset --force");
+    assert_eq!(lab.ok("ps -aq"), "");
+    assert_eq!(lab.ok("images -q"), "");
+    assert_eq!(lab.ok("volume ls -q"), "");
+    if !is_podman() {
+        assert!(disk_usage(&lab.store()) < 200_000);
+    }
+}

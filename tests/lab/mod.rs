@@ -164,7 +164,12 @@ impl Lab {
     }
 
     pub(crate) fn load_box(&self) {
-        self.creel(&format!("load -q -i {}", image::box_archive(base()).display())).run().ok();
+        self.creel(&format!("load -q -i {}", self.box_archive().display())).run().ok();
+    }
+
+    /// The image `box` as a file.
+    pub(crate) fn box_archive(&self) -> &'static Path {
+        image::box_archive(base())
     }
 
     /// Puts options in front of the verb of each command from now on.
