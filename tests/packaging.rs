@@ -14,7 +14,7 @@ fn the_quickstart_serves_a_page_and_leaves_nothing() {
     let copy = lab.executable("quickstart", &std::fs::read_to_string(script).unwrap());
     let line = format!("{} --binary {}", copy.display(), lab.program_under_test().display());
     let text = lab.program(&line).within(120).run().ok();
-    assert!(text.contains("Hello"), "{text}");
+    assert!(text.contains("it says: Hello from creel"), "{text}");
     assert!(text.contains("it works"), "{text}");
     assert_eq!(lab.ok("ps -aq"), "");
 }
