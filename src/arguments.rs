@@ -302,6 +302,43 @@ pub fn csv(line: &str) -> Result<Vec<String>, String> {
     }
 }
 
+/// Value parsers for clap with the messages of Go's `strconv`.
+pub mod number {
+    use super::go_quote;
+
+    fn wrong(function: &str, text: &str, out_of_range: bool) -> String {
+        let why = if out_of_range { "value out of range" } else { "invalid syntax" };
+        format!("strconv.{function}: parsing {}: {why}", go_quote(text))
+    }
+
+    fn integer<T: std::str::FromStr<Err = std::num::ParseIntError>>(function: &str, text: &str) -> Result<T, String> {
+        text.parse::<T>().map_err(|error| {
+            use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+            wrong(function, text, matches!(error.kind(), PosOverflow | NegOverflow))
+        })
+    }
+
+    pub fn u64(text: &str) -> Result<u64, String> {
+        integer("ParseUint", text)
+    }
+
+    pub fn u32(text: &str) -> Result<u32, String> {
+        integer("ParseUint", text)
+    }
+
+    pub fn i64(text: &str) -> Result<i64, String> {
+        integer("ParseInt", text)
+    }
+
+    pub fn i32(text: &str) -> Result<i32, String> {
+        integer("ParseInt", text)
+    }
+
+    pub fn f64(text: &str) -> Result<f64, String> {
+        text.parse().map_err(|_| wrong("ParseFloat", text, false))
+    }
+}
+
 /// Whether the flag needs no value: clap's own booleans, and those that are true unless said otherwise.
 fn is_boolean(flag: &Arg) -> bool {
     matches!(flag.get_action(), ArgAction::SetTrue) || flag.get_num_args().is_some_and(|range| range.min_values() == 0)

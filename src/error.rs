@@ -169,6 +169,122 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl From<sys::userns::Error> for Failure {
+    fn from(error: sys::userns::Error) -> Failure {
+        let hint = match &error {
+            sys::userns::Error::Refused { .. } => {
+                "the administrator may have to allow user namespaces: sysctl user.max_user_namespaces, \
+                 kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns"
+            }
+            sys::userns::Error::IdMap { .. } => {
+                "look at /etc/subuid and /etc/subgid, and that newuidmap is setuid root"
+            }
+            sys::userns::Error::State { .. } => "look at XDG_RUNTIME_DIR: it must be a directory of yours",
+            sys::userns::Error::Join { .. } => "stop the running containers and try again",
+        };
+        Failure::plain(folded(&error)).hint(hint)
+    }
+}
+
+impl From<storage::Error> for Failure {
+    fn from(error: storage::Error) -> Failure {
+        let failure = Failure::plain(folded(&error));
+        match error {
+            storage::Error::TooNew { .. } => failure.hint("use the creel that wrote the store, or another one with --root"),
+            storage::Error::UnmappedId { .. } => failure.hint(
+                "give the user more sub-ids in /etc/subuid and /etc/subgid, or use --storage-opt ignore_chown_errors=true",
+            ),
+            storage::Error::NoSpace { .. } => failure.hint("free some space: creel system prune"),
+            storage::Error::Damaged { .. } => failure.hint("creel system check --repair sets damaged records aside"),
+            storage::Error::Limit { setting, .. } => failure.hint(format!("the environment variable {setting} raises the limit")),
+            storage::Error::NotFound { .. }
+            | storage::Error::NameTaken { .. }
+            | storage::Error::Invalid { .. }
+            | storage::Error::BadArchive { .. }
+            | storage::Error::Mismatch { .. }
+            | storage::Error::Unsupported { .. }
+            | storage::Error::Io { .. } => failure,
+        }
+    }
+}
+
+impl From<images::Error> for Failure {
+    fn from(error: images::Error) -> Failure {
+        use images::Error;
+        if let Error::Storage(error) = error {
+            return error.into();
+        }
+        let failure = Failure::plain(folded(&error));
+        match &error {
+            Error::NotFound { .. } => failure,
+            Error::PullForbidden { .. } => failure.hint("pull it first, or leave --pull=never out"),
+            Error::ShortName { candidates, .. } => match candidates.first() {
+                Some(first) => failure.hint(format!("write the full name, e.g. {first}")),
+                None => failure.hint(
+                    "write the full name with its registry, or list registries in unqualified-search-registries of \
+                     ~/.config/containers/registries.conf",
+                ),
+            },
+            Error::Denied { .. } => failure.hint("log in with creel login, and look at the spelling of the name"),
+            Error::Unreachable { .. } => failure.hint("look at the network connection and the registry's name"),
+            Error::Tls { .. } => {
+                failure.hint("for a registry without TLS use --tls-verify=false or insecure=true in registries.conf")
+            }
+            Error::Policy { .. } => failure.hint("see containers-policy.json(5)"),
+            Error::SkopeoMissing | Error::SkopeoTooOld { .. } => {
+                failure.hint("install the package skopeo of your distribution")
+            }
+            Error::NoSpace { .. } => failure.hint("free some space: creel system prune"),
+            Error::InUse { .. } => failure.code(ExitCode::InUse).hint("rm the containers first, or use rmi --force"),
+            Error::HasChildren { .. } => failure.code(ExitCode::InUse),
+            Error::NoPlatform { .. } => failure.hint("ask for another one with --platform"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<network::Error> for Failure {
+    fn from(error: network::Error) -> Failure {
+        use network::Error;
+        let failure = Failure::plain(folded(&error));
+        match error {
+            Error::PortInUse { .. } => failure.hint("publish another host port, or end the process that has this one"),
+            Error::PortPrivileged { .. } => {
+                failure.hint("publish a higher port, or: sysctl net.ipv4.ip_unprivileged_port_start")
+            }
+            Error::NoUplink(_) => failure.hint("install the package slirp4netns or passt"),
+            Error::Invalid { .. }
+            | Error::NotSupported(_)
+            | Error::Listen { .. }
+            | Error::NoFreePort { .. }
+            | Error::Uplink { .. }
+            | Error::Forwarder(_)
+            | Error::Kernel { .. } => failure,
+        }
+    }
+}
+
+impl From<containers::Error> for Failure {
+    fn from(error: containers::Error) -> Failure {
+        use containers::Error;
+        match error {
+            Error::Storage(error) => error.into(),
+            Error::Image(error) => error.into(),
+            Error::Network(error) => error.into(),
+            Error::Runtime(error) => {
+                let code = ExitCode::from_number(error.exit_code().into());
+                Failure::plain(folded(&error)).code(code)
+            }
+            Error::StartFailed { message, exit_code } => Failure::plain(message).code(ExitCode::from_number(exit_code)),
+            Error::NameTaken { .. } => {
+                // Podman's sentence goes on; scripts match on both halves.
+                Failure::plain(format!("{error}, or use --replace to instruct creel to do so."))
+            }
+            other => Failure::plain(folded(&other)),
+        }
+    }
+}
+
 /// For `map_err`: an I/O error with the deed and the path that Go would name: `open /x: no such file or directory`.
 pub fn on_path(deed: &'static str, path: impl AsRef<std::path::Path>) -> impl FnOnce(io::Error) -> Failure {
     let path = path.as_ref().display().to_string();

@@ -1,1 +1,38 @@
-fn main() {}
+//! The command `creel`: arguments, dispatch, output, errors.
+//!
+//! The same binary is also the monitor of a container, the forwarder of its ports, the worker that pulls an image and the
+//! first process of a container with `--init`. Those are told apart before anything else happens: they live long or are
+//! many, so they never see the parser.
+
+mod arguments;
+mod cli;
+mod commands;
+mod config;
+mod context;
+mod create_args;
+mod error;
+mod filters;
+mod format;
+mod hello;
+mod output;
+mod signal;
+mod when;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    match args.next().as_deref().map(OsStr::as_bytes) {
+        Some(b"monitor") => match args.nth(1).and_then(|fd| fd.to_str()?.parse().ok()) {
+            Some(channel) => containers::monitor_main(channel),
+            None => ExitCode::FAILURE,
+        },
+        Some(b"forwarder") => network::forwarder_main(args),
+        Some(b"__pull") => images::pull_worker(),
+        Some(b"__init") => containers::init_main(args),
+        Some(b"__hello") => hello::serve(args),
+        _ => cli::main(),
+    }
+}

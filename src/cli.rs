@@ -1,0 +1,650 @@
+//! From the words of the command line to one command: the table of commands, the global flags, help.
+
+use std::process::ExitCode as ProcessExit;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
+
+use crate::arguments::{self, Order, Tolerance};
+use crate::commands;
+use crate::context::{Context, Globals};
+use crate::error::{ExitCode, Failure};
+use crate::output;
+
+/// One command and all the ways to call it.
+#[derive(Clone, Copy)]
+pub struct Verb {
+    /// The first is the one that help shows.
+    pub names: &'static [&'static str],
+    arguments: fn(Command) -> Command,
+    run: fn(&Context, &ArgMatches) -> Result<ExitCode, Failure>,
+    order: Order,
+    tolerance: Tolerance,
+    /// Not in the list of commands.
+    hidden: bool,
+}
+
+const PLAIN: Verb = Verb {
+    names: &[],
+    arguments: |command| command,
+    run: |_, _| Ok(ExitCode::Success),
+    order: Order::Mixed,
+    tolerance: Tolerance { not_yet: &[], no_op: &[], obsolete: &[] },
+    hidden: false,
+};
+
+macro_rules! verb {
+    ($($module:ident)::+, [$($name:literal),+] $(, $field:ident: $value:expr)* $(,)?) => {
+        Verb {
+            names: &[$($name),+],
+            arguments: |command| <commands::$($module)::+::Args as clap::Args>::augment_args(command),
+            run: |context, matches| {
+                let args = commands::$($module)::+::Args::from_arg_matches(matches)
+                    .map_err(|error| Failure::plain(error.to_string()))?;
+                commands::$($module)::+::run(context, args)
+            },
+            $($field: $value,)*
+            ..PLAIN
+        }
+    };
+}
+
+const CREATE_TOLERANCE: Tolerance = Tolerance {
+    not_yet: &[
+        "conmon-pidfile",
+        "gpus",
+        "init-ctr",
+        "pod-id-file",
+        "preserve-fd",
+        "rdt-class",
+        "shm-size-systemd",
+        "signature-policy",
+        "subgidname",
+        "subuidname",
+        "cpu-count",
+        "cpu-percent",
+        "health-start-interval",
+        "io-maxbandwidth",
+        "io-maxiops",
+        "isolation",
+        "link",
+        "link-local-ip",
+        "storage-opt",
+        "use-api-socket",
+        "volume-driver",
+    ],
+    no_op: &["disable-content-trust"],
+    obsolete: &["cpu-rt-period", "cpu-rt-runtime", "kernel-memory", "memory-swappiness", "oom-kill-disable"],
+};
+
+const PULL_TOLERANCE: Tolerance =
+    Tolerance { not_yet: &["signature-policy", "tls-details"], no_op: &["disable-content-trust"], obsolete: &[] };
+
+const PUSH_TOLERANCE: Tolerance = Tolerance {
+    not_yet: &[
+        "encrypt-layer",
+        "encryption-key",
+        "remove-signatures",
+        "sign-by",
+        "sign-by-sigstore",
+        "sign-by-sigstore-private-key",
+        "sign-passphrase-file",
+        "signature-policy",
+    ],
+    no_op: &["disable-content-trust", "compress"],
+    obsolete: &[],
+};
+
+/// Every command that creel has.
+pub static VERBS: &[Verb] = &[
+    verb!(attach, ["attach", "container attach"]),
+    verb!(commit, ["commit", "container commit"]),
+    verb!(container_exists, ["container exists"]),
+    verb!(container_prune, ["container prune"]),
+    verb!(cp, ["cp", "container cp"], tolerance: Tolerance { no_op: &["extract", "pause"], ..PLAIN.tolerance }),
+    verb!(create, ["create", "container create"], order: Order::FlagsFirst, tolerance: CREATE_TOLERANCE),
+    verb!(diff, ["diff", "container diff"]),
+    verb!(exec, ["exec", "container exec"], order: Order::FlagsFirst,
+        tolerance: Tolerance { not_yet: &["preserve-fd", "wait"], no_op: &["no-session"], obsolete: &[] }),
+    verb!(export, ["export", "container export"]),
+    verb!(healthcheck_run, ["healthcheck run"]),
+    verb!(history, ["history", "image history"]),
+    verb!(image_exists, ["image exists"]),
+    verb!(image_inspect, ["image inspect"]),
+    verb!(image_prune, ["image prune"], tolerance: Tolerance { not_yet: &["build-cache"], ..PLAIN.tolerance }),
+    verb!(image_tree, ["image tree"]),
+    verb!(images, ["images", "image ls", "image list"]),
+    verb!(import, ["import", "image import"]),
+    verb!(info, ["info", "system info"]),
+    verb!(init, ["init", "container init"]),
+    verb!(inspect, ["inspect"]),
+    verb!(inspect::container, ["container inspect"]),
+    verb!(kill, ["kill", "container kill"]),
+    verb!(load, ["load", "image load"]),
+    verb!(login, ["login"]),
+    verb!(logout, ["logout"]),
+    verb!(logs, ["logs", "container logs"]),
+    verb!(pause, ["pause", "container pause"]),
+    verb!(port, ["port", "container port"]),
+    verb!(ps, ["ps", "container ps", "container ls", "container list"]),
+    verb!(pull, ["pull", "image pull"], tolerance: PULL_TOLERANCE),
+    verb!(push, ["push", "image push"], tolerance: PUSH_TOLERANCE),
+    verb!(rename, ["rename", "container rename"]),
+    verb!(restart, ["restart", "container restart"]),
+    verb!(rm, ["rm", "container rm"]),
+    verb!(rmi, ["rmi", "image rm"]),
+    verb!(run, ["run", "container run"], order: Order::FlagsFirst, tolerance: CREATE_TOLERANCE),
+    verb!(save, ["save", "image save"], tolerance: Tolerance { no_op: &["compress", "uncompressed"], ..PLAIN.tolerance }),
+    verb!(start, ["start", "container start"]),
+    verb!(stop, ["stop", "container stop"]),
+    verb!(system_check, ["system check"]),
+    verb!(system_df, ["system df"]),
+    verb!(system_migrate, ["system migrate"], hidden: true),
+    verb!(system_migrate, ["system renumber"], hidden: true),
+    verb!(system_prune, ["system prune"], tolerance: Tolerance { not_yet: &["build", "external"], ..PLAIN.tolerance }),
+    verb!(system_reset, ["system reset"]),
+    verb!(tag, ["tag", "image tag"]),
+    verb!(top, ["top", "container top"], order: Order::FlagsFirst),
+    verb!(unpause, ["unpause", "container unpause"]),
+    verb!(unshare, ["unshare"], order: Order::FlagsFirst, tolerance: Tolerance { not_yet: &["rootless-netns"], ..PLAIN.tolerance }),
+    verb!(untag, ["untag", "image untag"]),
+    verb!(version, ["version"]),
+    verb!(wait, ["wait", "container wait"]),
+    verb!(completion, ["completion"]),
+    verb!(man, ["man"], hidden: true),
+];
+
+/// Podman's commands that creel does not have: named, so that nobody takes them for a slip of the finger.
+const NOT_YET: &[&str] = &[
+    "artifact",
+    "artifact add",
+    "artifact extract",
+    "artifact inspect",
+    "artifact ls",
+    "artifact pull",
+    "artifact push",
+    "artifact rm",
+    "auto-update",
+    "build",
+    "builder build",
+    "buildx build",
+    "compose",
+    "container checkpoint",
+    "container cleanup",
+    "container clone",
+    "container mount",
+    "container restore",
+    "container runlabel",
+    "container stats",
+    "container umount",
+    "container unmount",
+    "container update",
+    "events",
+    "farm",
+    "generate kube",
+    "generate spec",
+    "generate systemd",
+    "image build",
+    "image diff",
+    "image mount",
+    "image scp",
+    "image search",
+    "image sign",
+    "image trust",
+    "image umount",
+    "image unmount",
+    "kube apply",
+    "kube down",
+    "kube generate",
+    "kube play",
+    "machine",
+    "manifest add",
+    "manifest annotate",
+    "manifest create",
+    "manifest exists",
+    "manifest inspect",
+    "manifest push",
+    "manifest rm",
+    "mount",
+    "network connect",
+    "network create",
+    "network disconnect",
+    "network exists",
+    "network inspect",
+    "network ls",
+    "network prune",
+    "network reload",
+    "network rm",
+    "network update",
+    "play kube",
+    "pod clone",
+    "pod create",
+    "pod exists",
+    "pod inspect",
+    "pod kill",
+    "pod logs",
+    "pod pause",
+    "pod prune",
+    "pod ps",
+    "pod restart",
+    "pod rm",
+    "pod start",
+    "pod stats",
+    "pod stop",
+    "pod top",
+    "pod unpause",
+    "quadlet install",
+    "quadlet list",
+    "quadlet print",
+    "quadlet rm",
+    "search",
+    "secret create",
+    "secret exists",
+    "secret inspect",
+    "secret ls",
+    "secret rm",
+    "stats",
+    "system connection",
+    "system events",
+    "system service",
+    "umount",
+    "unmount",
+    "update",
+    "volume create",
+    "volume exists",
+    "volume export",
+    "volume import",
+    "volume inspect",
+    "volume ls",
+    "volume mount",
+    "volume prune",
+    "volume reload",
+    "volume rm",
+    "volume unmount",
+];
+
+/// Groups of commands, with what they are about.
+const GROUPS: &[(&str, &str)] = &[
+    ("artifact", "Manage OCI artifacts"),
+    ("builder", "Manage builds"),
+    ("buildx", "Build images"),
+    ("container", "Manage containers"),
+    ("generate", "Generate structured data based on containers, pods or volumes"),
+    ("healthcheck", "Manage health checks on containers"),
+    ("image", "Manage images"),
+    ("kube", "Play containers, pods or volumes from a structured file"),
+    ("manifest", "Manipulate manifest lists and image indexes"),
+    ("network", "Manage networks"),
+    ("play", "Play containers, pods or volumes from a structured file"),
+    ("pod", "Manage pods"),
+    ("quadlet", "Manage Quadlets"),
+    ("secret", "Manage secrets"),
+    ("system", "Manage creel"),
+    ("volume", "Manage volumes"),
+];
+
+/// `main` of everything that is not a hidden mode.
+pub fn main() -> ProcessExit {
+    let mut words = Vec::new();
+    for word in std::env::args_os() {
+        match word.into_string() {
+            Ok(word) => words.push(word),
+            Err(word) => {
+                Failure::plain(format!("argument {word:?} is not UTF-8")).print(None);
+                return ProcessExit::from(ExitCode::Failed.number());
+            }
+        }
+    }
+    let code = dispatch(words);
+    ProcessExit::from(code.number())
+}
+
+fn dispatch(command_line: Vec<String>) -> ExitCode {
+    let mut path = String::from("creel");
+    match run(command_line, &mut path) {
+        Ok(code) => code,
+        Err(failure) => {
+            failure.print(Some(&path));
+            failure.exit_code()
+        }
+    }
+}
+
+/// Finds the command and runs it. `path` is left as the command's full name, for the pointer at its help.
+fn run(command_line: Vec<String>, path: &mut String) -> Result<ExitCode, Failure> {
+    let called_as = command_line.first().map(|word| word.rsplit('/').next().unwrap_or(word).to_owned());
+    if called_as.as_deref() == Some("docker") && !std::path::Path::new("/etc/containers/nodocker").exists() {
+        output::note("Emulate Docker CLI using creel. Create /etc/containers/nodocker to quiet msg.");
+    }
+    let args = command_line.get(1..).unwrap_or_default();
+    // The global flags end at the first word.
+    let first = global_flags_end(args);
+    let (before, rest) = args.split_at(first);
+    let globals_command = globals_command();
+    let mut global_words = Vec::new();
+    if !before.is_empty() {
+        let read = arguments::normalise(&globals_command, &Command::new(""), before, Order::Mixed, &PLAIN.tolerance)?;
+        if read.help {
+            return help_of_all();
+        }
+        global_words = read.own;
+    }
+    let Some(word) = rest.first() else {
+        let globals = globals(global_words)?;
+        if globals.version {
+            return output::line(format!("creel version {}", env!("CARGO_PKG_VERSION"))).map(|()| ExitCode::Success);
+        }
+        help_of_all()?;
+        return Err(Failure::plain("missing command 'creel COMMAND'"));
+    };
+    if word == "help" {
+        return help_for(&rest[1..]);
+    }
+
+    let group = GROUPS.iter().find(|(group, _)| group == word);
+    let (name, own) = match (group, rest.get(1)) {
+        (Some(_), Some(second)) if !second.starts_with('-') => (format!("{word} {second}"), &rest[2..]),
+        (Some(_), Some(second)) if second == "--help" || second == "-h" => return help_of_group(word),
+        (Some(_), Some(second)) => {
+            path.push_str(&format!(" {word}"));
+            return Err(Failure::usage(format!("unknown flag: {second}")));
+        }
+        (Some(_), None) => {
+            help_of_group(word)?;
+            return Err(Failure::plain(format!("missing command 'creel {word} COMMAND'")));
+        }
+        (None, _) => (word.clone(), &rest[1..]),
+    };
+    let name = canonical(&name);
+    let Some(verb) = VERBS.iter().find(|verb| verb.names.contains(&name.as_str())) else {
+        return Err(unknown(&name));
+    };
+    path.push_str(&format!(" {name}"));
+
+    let command = (verb.arguments)(bare_command(verb));
+    let read = arguments::normalise(&command, &globals_command, own, verb.order, &verb.tolerance)?;
+    if read.help {
+        return show_help(command);
+    }
+    global_words.extend(read.global);
+    let globals = globals(global_words)?;
+    start_logging(&globals)?;
+    redirect_output(&globals)?;
+    let matches = command.clone().try_get_matches_from(read.own).map_err(|error| translate(&command, error))?;
+    let context = Context::new(globals, command_line);
+    (verb.run)(&context, &matches)
+}
+
+/// Spellings that mean another name of the table.
+fn canonical(name: &str) -> String {
+    let (group, rest) = name.split_once(' ').unwrap_or(("", name));
+    let alias = match (group, rest) {
+        ("volume" | "network" | "secret" | "artifact" | "quadlet", "list") => "ls",
+        ("pod", "ls" | "list") => "ps",
+        ("volume" | "network" | "artifact" | "manifest" | "image", "remove") => "rm",
+        ("quadlet", "cat") => "print",
+        ("container" | "volume", "umount") => "unmount",
+        _ => rest,
+    };
+    if group.is_empty() { alias.to_owned() } else { format!("{group} {alias}") }
+}
+
+/// How many of the words are global flags with their values.
+fn global_flags_end(args: &[String]) -> usize {
+    let mut at = 0;
+    while let Some(word) = args.get(at) {
+        if word == "--" || !word.starts_with('-') || word == "-" {
+            break;
+        }
+        let takes_value = !word.contains('=')
+            && match word.strip_prefix("--") {
+                Some(long) => !matches!(long, "debug" | "help" | "version" | "noout" | "syslog" | "transient-store"),
+                // `-c NAME` is the only short one with a value.
+                None => word.ends_with('c'),
+            };
+        at += if takes_value { 2 } else { 1 };
+    }
+    at.min(args.len())
+}
+
+fn globals_command() -> Command {
+    Globals::augment_args(Command::new("creel")).disable_help_flag(true).disable_version_flag(true).no_binary_name(true)
+}
+
+fn globals(words: Vec<String>) -> Result<Globals, Failure> {
+    if words.is_empty() {
+        return Ok(Globals::default());
+    }
+    let command = globals_command();
+    let matches = command.clone().try_get_matches_from(words).map_err(|error| translate(&command, error))?;
+    Globals::from_arg_matches(&matches).map_err(|error| Failure::plain(error.to_string()))
+}
+
+fn bare_command(verb: &Verb) -> Command {
+    Command::new(verb.names[0])
+        .bin_name(format!("creel {}", verb.names[0]))
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .no_binary_name(true)
+}
+
+/// clap's errors in pflag's words. After [`arguments::normalise`] only wrong values are left.
+fn translate(command: &Command, error: clap::Error) -> Failure {
+    let text_of = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    match error.kind() {
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            let shown = text_of(ContextKind::InvalidArg);
+            let long = shown.trim_start_matches("--").split([' ', '=', '<', '[']).next().unwrap_or_default();
+            let why =
+                std::error::Error::source(&error).map_or_else(|| "invalid value".into(), |source| source.to_string());
+            let flag = command.get_arguments().find(|arg| arg.get_long() == Some(long));
+            match flag {
+                Some(flag) => arguments::invalid(flag, &text_of(ContextKind::InvalidValue), &why),
+                None => Failure::usage(why),
+            }
+        }
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            Failure::usage(line.trim_start_matches("error: "))
+        }
+    }
+}
+
+fn unknown(name: &str) -> Failure {
+    if NOT_YET.contains(&name) {
+        return Failure::plain(format!("creel has no \"{name}\" yet"));
+    }
+    let (group, word) = name.split_once(' ').unwrap_or(("", name));
+    let mut similar: Vec<&str> = VERBS
+        .iter()
+        .filter(|verb| !verb.hidden)
+        .flat_map(|verb| verb.names)
+        .filter_map(|known| match known.split_once(' ') {
+            Some((known_group, known)) if known_group == group => Some(known),
+            None if group.is_empty() => Some(*known),
+            _ => None,
+        })
+        .filter(|known| arguments::distance(word, known) <= 2 || known.starts_with(word))
+        .collect();
+    similar.sort_unstable();
+    similar.dedup();
+    let full = if group.is_empty() { "creel".to_owned() } else { format!("creel {group}") };
+    let mut text = format!("unrecognized command `{full} {word}`\n");
+    if !similar.is_empty() {
+        text.push_str("\nDid you mean this?\n");
+        for known in &similar {
+            text.push_str(&format!("\t{known}\n"));
+        }
+        text.push('\n');
+    }
+    text.push_str(&format!("Try '{full} --help' for more information"));
+    Failure::plain(text)
+}
+
+/// The whole tree of commands for help, completions and man pages: what a run never builds.
+pub fn tree() -> Command {
+    let mut root = Globals::augment_args(Command::new("creel"))
+        .about("Containers without root and without a daemon")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+        .subcommand_required(true);
+    let leaf = |verb: &Verb, name: &'static str| {
+        let command = (verb.arguments)(Command::new(name)).hide(verb.hidden).disable_version_flag(true);
+        // Where `-h` is a flag of the command, help has its long form only.
+        let taken = command.get_arguments().any(|arg| arg.get_short() == Some('h'));
+        match taken {
+            true => command
+                .disable_help_flag(true)
+                .arg(clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print help")),
+            false => command,
+        }
+    };
+    for &(group, about) in GROUPS {
+        let members = VERBS.iter().flat_map(|verb| {
+            verb.names.iter().filter_map(move |name| {
+                name.split_once(' ').filter(|(of, _)| *of == group).map(|(_, name)| (verb, name))
+            })
+        });
+        let mut command = Command::new(group).about(about).subcommand_required(true).disable_help_subcommand(true);
+        for (verb, name) in members {
+            command = command.subcommand(leaf(verb, name));
+        }
+        if command.has_subcommands() {
+            root = root.subcommand(command);
+        }
+    }
+    for verb in VERBS {
+        for name in verb.names.iter().filter(|name| !name.contains(' ')) {
+            root = root.subcommand(leaf(verb, name));
+        }
+    }
+    root
+}
+
+fn show_help(command: Command) -> Result<ExitCode, Failure> {
+    let taken = command.get_arguments().any(|arg| arg.get_short() == Some('h'));
+    let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print help");
+    let mut command = command.arg(if taken { help } else { help.short('h') });
+    output::print(&command.render_long_help().to_string())?;
+    Ok(ExitCode::Success)
+}
+
+fn help_of_all() -> Result<ExitCode, Failure> {
+    output::print(&tree().render_help().to_string())?;
+    Ok(ExitCode::Success)
+}
+
+fn help_of_group(group: &str) -> Result<ExitCode, Failure> {
+    let mut root = tree();
+    root.build();
+    match root.find_subcommand_mut(group) {
+        Some(command) => output::print(&command.render_help().to_string())?,
+        None => return Err(Failure::plain(format!("creel has no \"{group}\" commands yet"))),
+    }
+    Ok(ExitCode::Success)
+}
+
+/// `creel help run`.
+fn help_for(words: &[String]) -> Result<ExitCode, Failure> {
+    match words {
+        [] => help_of_all(),
+        [group] if GROUPS.iter().any(|(known, _)| known == group) => help_of_group(group),
+        words => {
+            let name = canonical(&words.join(" "));
+            match VERBS.iter().find(|verb| verb.names.contains(&name.as_str())) {
+                Some(verb) => show_help((verb.arguments)(bare_command(verb))),
+                None => Err(unknown(&name)),
+            }
+        }
+    }
+}
+
+/// Logging is off unless asked for: by `--log-level`, `--debug` or `$CREEL_LOG`.
+fn start_logging(globals: &Globals) -> Result<(), Failure> {
+    use tracing_subscriber::filter::LevelFilter;
+    let wish = match &globals.log_level {
+        Some(level) => Some(level.clone()),
+        None if globals.debug => Some("debug".to_owned()),
+        None => crate::context::variable("CREEL_LOG"),
+    };
+    let Some(wish) = wish else { return Ok(()) };
+    let level = match wish.to_ascii_lowercase().as_str() {
+        "trace" => LevelFilter::TRACE,
+        "debug" => LevelFilter::DEBUG,
+        "info" => LevelFilter::INFO,
+        "warn" | "warning" => LevelFilter::WARN,
+        "error" => LevelFilter::ERROR,
+        "fatal" | "panic" => LevelFilter::OFF,
+        _ => {
+            let text = format!(
+                "Log Level {wish:?} is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic"
+            );
+            return Err(Failure::plain(text).code(ExitCode::No));
+        }
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+    Ok(())
+}
+
+/// `--out FILE`, `--noout`.
+fn redirect_output(globals: &Globals) -> Result<(), Failure> {
+    let target = match (&globals.out, globals.noout) {
+        (_, true) => std::path::Path::new("/dev/null"),
+        (Some(path), false) => path,
+        (None, false) => return Ok(()),
+    };
+    let file = std::fs::File::create(target).map_err(crate::error::on_path("open", target))?;
+    nix::unistd::dup2_stdout(&file).map_err(|error| Failure::plain(error.desc()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        tree().debug_assert();
+    }
+
+    #[test]
+    fn no_name_is_in_two_places() {
+        let mut names: Vec<&str> = VERBS.iter().flat_map(|verb| verb.names).chain(NOT_YET).copied().collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn unknown_commands_get_a_suggestion() {
+        let text = unknown("runn").to_string();
+        assert!(text.starts_with("unrecognized command `creel runn`\n\nDid you mean this?\n\trun\n"), "{text}");
+        assert_eq!(unknown("kube play").to_string(), "creel has no \"kube play\" yet");
+        assert!(unknown("container zzzz").to_string().ends_with("Try 'creel container --help' for more information"));
+    }
+
+    #[test]
+    fn global_flags_end_at_the_command() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(global_flags_end(&words("--root /x --debug ps -a")), 3);
+        assert_eq!(global_flags_end(&words("--root=/x ps")), 1);
+        assert_eq!(global_flags_end(&words("ps")), 0);
+        assert_eq!(global_flags_end(&words("-v")), 1);
+    }
+
+    #[test]
+    fn flags_have_no_two_meanings() {
+        for verb in VERBS {
+            (verb.arguments)(bare_command(verb)).debug_assert();
+            let command = (verb.arguments)(bare_command(verb));
+            for name in verb.tolerance.not_yet.iter().chain(verb.tolerance.no_op).chain(verb.tolerance.obsolete) {
+                assert!(command.get_arguments().all(|arg| arg.get_long() != Some(name)), "{}: --{name}", verb.names[0]);
+            }
+        }
+    }
+}

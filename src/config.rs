@@ -1,0 +1,289 @@
+//! containers.conf and storage.conf, read only by commands that need a key of them, and parsed only where they exist.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use crate::error::Failure;
+
+/// Where to look. Taken from the environment once, by [`crate::context`].
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// `$XDG_CONFIG_HOME` or `~/.config`.
+    pub config_home: PathBuf,
+    pub uid: u32,
+    /// `$CONTAINERS_CONF`: only this file.
+    pub only: Option<PathBuf>,
+    /// `$CONTAINERS_CONF_OVERRIDE`: read last.
+    pub last: Option<PathBuf>,
+    /// `--module`, after the others.
+    pub modules: Vec<PathBuf>,
+    /// `$CONTAINERS_STORAGE_CONF`.
+    pub storage: Option<PathBuf>,
+}
+
+/// The merged keys of containers.conf.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    table: Table,
+}
+
+impl Config {
+    /// Reads and merges all files; later ones win.
+    pub fn load(places: &Places) -> Result<Config, Failure> {
+        let mut config = Config::default();
+        if let Some(only) = &places.only {
+            config.merge_file(only, true)?;
+        } else {
+            config.merge_file(Path::new("/usr/share/containers/containers.conf"), false)?;
+            let system = Path::new("/etc/containers");
+            config.merge_file(&system.join("containers.conf"), false)?;
+            config.merge_dir(&system.join("containers.conf.d"))?;
+            config.merge_file(&system.join("containers.rootless.conf"), false)?;
+            config.merge_dir(&system.join("containers.rootless.conf.d"))?;
+            config.merge_dir(&system.join("containers.rootless.conf.d").join(places.uid.to_string()))?;
+            let user = places.config_home.join("containers");
+            config.merge_file(&user.join("containers.conf"), false)?;
+            config.merge_dir(&user.join("containers.conf.d"))?;
+        }
+        for module in &places.modules {
+            config.merge_file(&find_module(module, places), true)?;
+        }
+        if let Some(last) = &places.last {
+            config.merge_file(last, true)?;
+        }
+        Ok(config)
+    }
+
+    fn merge_file(&mut self, path: &Path, required: bool) -> Result<(), Failure> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Ok(()),
+            Err(error) => return Err(crate::error::on_path("open", path)(error)),
+        };
+        let layer = parse(&text, path)?;
+        merge(&mut self.table, layer);
+        Ok(())
+    }
+
+    fn merge_dir(&mut self, dir: &Path) -> Result<(), Failure> {
+        let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
+            .collect();
+        files.sort();
+        files.iter().try_for_each(|file| self.merge_file(file, false))
+    }
+
+    fn get(&self, section: &str, key: &str) -> Option<&Value> {
+        self.table.get(section)?.as_table()?.get(key)
+    }
+
+    pub fn text(&self, section: &str, key: &str) -> Option<&str> {
+        self.get(section, key)?.as_str().filter(|text| !text.is_empty())
+    }
+
+    pub fn integer(&self, section: &str, key: &str) -> Option<i64> {
+        self.get(section, key)?.as_integer()
+    }
+
+    pub fn boolean(&self, section: &str, key: &str) -> Option<bool> {
+        self.get(section, key)?.as_bool()
+    }
+
+    pub fn list(&self, section: &str, key: &str) -> Vec<String> {
+        let items = self.get(section, key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    }
+
+    /// `[engine.runtimes] NAME = [paths]`.
+    pub fn runtime_paths(&self, name: &str) -> Vec<PathBuf> {
+        let runtimes = self.get("engine", "runtimes").and_then(Value::as_table);
+        let paths = runtimes.and_then(|table| table.get(name)).and_then(Value::as_array);
+        paths.into_iter().flatten().filter_map(|path| path.as_str().map(PathBuf::from)).collect()
+    }
+
+    #[cfg(test)]
+    pub fn from_text(text: &str) -> Config {
+        Config { table: parse(text, Path::new("test")).unwrap() }
+    }
+}
+
+fn parse(text: &str, path: &Path) -> Result<Table, Failure> {
+    text.parse::<Table>().map_err(|error| {
+        let problem = error.message().to_owned();
+        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        Failure::plain(format!("decode configuration {}: line {line}: {problem}", path.display()))
+    })
+}
+
+/// A relative module is looked for below the module directories, the user's first.
+fn find_module(module: &Path, places: &Places) -> PathBuf {
+    if module.is_absolute() {
+        return module.to_owned();
+    }
+    let user = places.config_home.join("containers/containers.conf.modules");
+    let places = [
+        user.as_path(),
+        Path::new("/etc/containers/containers.conf.modules"),
+        Path::new("/usr/share/containers/containers.conf.modules"),
+    ];
+    places.iter().map(|dir| dir.join(module)).find(|path| path.exists()).unwrap_or_else(|| module.to_owned())
+}
+
+/// Tables merge by key, everything else is replaced; an array that ends in `{append=true}` is added to what was there.
+fn merge(into: &mut Table, layer: Table) {
+    for (key, value) in layer {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(known)), Value::Table(more)) => merge(known, more),
+            (known, Value::Array(mut items)) => {
+                let appends = items.last().and_then(|last| last.as_table()?.get("append")?.as_bool());
+                if appends.is_some() {
+                    items.pop();
+                }
+                let items = match known {
+                    Some(Value::Array(known)) if appends == Some(true) => known.drain(..).chain(items).collect(),
+                    _ => items,
+                };
+                into.insert(key, Value::Array(items));
+            }
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+/// The keys of storage.conf that matter here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageConfig {
+    pub driver: Option<String>,
+    pub graphroot: Option<PathBuf>,
+    pub runroot: Option<PathBuf>,
+    pub mount_program: Option<PathBuf>,
+    pub ignore_chown_errors: bool,
+}
+
+impl StorageConfig {
+    /// The user's file replaces the system's as a whole; the system's paths are root's, so only its options count.
+    pub fn load(places: &Places, variable: impl Fn(&str) -> Option<String>) -> Result<StorageConfig, Failure> {
+        if let Some(path) = &places.storage {
+            let text = fs::read_to_string(path).map_err(crate::error::on_path("open", path))?;
+            return StorageConfig::parse(&text, path, true, &variable);
+        }
+        let user = places.config_home.join("containers/storage.conf");
+        let candidates = [
+            (user.as_path(), true),
+            (Path::new("/etc/containers/storage.conf"), false),
+            (Path::new("/usr/share/containers/storage.conf"), false),
+        ];
+        for (path, ours) in candidates {
+            match fs::read_to_string(path) {
+                Ok(text) => return StorageConfig::parse(&text, path, ours, &variable),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(crate::error::on_path("open", path)(error)),
+            }
+        }
+        Ok(StorageConfig::default())
+    }
+
+    fn parse(
+        text: &str,
+        path: &Path,
+        ours: bool,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<StorageConfig, Failure> {
+        let table = parse(text, path)?;
+        let storage = table.get("storage").and_then(Value::as_table);
+        let options = storage.and_then(|table| table.get("options")).and_then(Value::as_table);
+        let overlay = options.and_then(|table| table.get("overlay")).and_then(Value::as_table);
+        let text_of = |table: Option<&Table>, key: &str| {
+            table
+                .and_then(|table| table.get(key))
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        let path_of = |key: &str| text_of(storage, key).map(|text| PathBuf::from(expand(&text, variable)));
+        let ignore = |table: Option<&Table>| {
+            // Podman's file has it as a text.
+            table
+                .and_then(|table| table.get("ignore_chown_errors"))
+                .is_some_and(|value| value.as_bool() == Some(true) || value.as_str() == Some("true"))
+        };
+        Ok(StorageConfig {
+            driver: text_of(storage, "driver"),
+            graphroot: path_of("rootless_storage_path").or_else(|| path_of("graphroot").filter(|_| ours)),
+            runroot: path_of("runroot").filter(|_| ours),
+            mount_program: text_of(overlay, "mount_program")
+                .or_else(|| text_of(options, "mount_program"))
+                .map(PathBuf::from),
+            ignore_chown_errors: ignore(overlay) || ignore(options),
+        })
+    }
+}
+
+/// `$HOME`, `$UID` and other variables in a path.
+fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        out.push_str(&rest[..dollar]);
+        let after = &rest[dollar + 1..];
+        let (name, next) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            Some((name, next)) => (name, next),
+            None => {
+                let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(after.len());
+                after.split_at(end)
+            }
+        };
+        out.push_str(&variable(name).unwrap_or_default());
+        rest = next;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_merge_by_key_and_arrays_append_when_asked() {
+        let mut config =
+            Config::from_text("[containers]\nenv = [\"A=1\"]\npids_limit = 5\n[engine]\nruntime = \"crun\"\n");
+        let layer = "[containers]\nenv = [\"B=2\", {append=true}]\nlog_driver = \"none\"\n";
+        merge(&mut config.table, parse(layer, Path::new("x")).unwrap());
+        assert_eq!(config.list("containers", "env"), ["A=1", "B=2"]);
+        assert_eq!(config.integer("containers", "pids_limit"), Some(5));
+        assert_eq!(config.text("containers", "log_driver"), Some("none"));
+        assert_eq!(config.text("engine", "runtime"), Some("crun"));
+        merge(&mut config.table, parse("[containers]\nenv = [\"C=3\"]\n", Path::new("x")).unwrap());
+        assert_eq!(config.list("containers", "env"), ["C=3"]);
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_with_its_line() {
+        let error = parse("[containers]\nenv = [\n", Path::new("/etc/x.conf")).unwrap_err().to_string();
+        assert!(error.starts_with("decode configuration /etc/x.conf: line "), "{error}");
+    }
+
+    #[test]
+    fn storage_conf_gives_paths_and_options() {
+        let text = "[storage]\ndriver=\"overlay\"\ngraphroot=\"$HOME/x\"\nrunroot=\"/run/${UID}\"\n\
+                    [storage.options]\nignore_chown_errors=\"true\"\n[storage.options.overlay]\nmount_program=\"/usr/bin/fuse-overlayfs\"\n";
+        let variable = |name: &str| match name {
+            "HOME" => Some("/home/me".to_owned()),
+            "UID" => Some("7".to_owned()),
+            _ => None,
+        };
+        let read = |ours| StorageConfig::parse(text, Path::new("x"), ours, &variable).unwrap();
+        assert_eq!(read(true).graphroot, Some("/home/me/x".into()));
+        assert_eq!(read(true).runroot, Some("/run/7".into()));
+        assert_eq!(read(true).mount_program, Some("/usr/bin/fuse-overlayfs".into()));
+        assert!(read(true).ignore_chown_errors);
+        assert_eq!(read(false).graphroot, None);
+    }
+}

@@ -1,0 +1,364 @@
+//! What a command works with: the global flags, the caller's environment, the configuration files, and from them the
+//! store. Everything is found out when it is first needed.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+
+use containers::{Engine, Settings};
+use storage::{Dirs, Driver, Store, StoreOptions};
+use sys::userns::Mapping;
+
+use crate::config::{Config, Places, StorageConfig};
+use crate::error::Failure;
+use crate::output;
+
+/// Flags before the command.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Globals {
+    /// Cgroup manager: "systemd" or "cgroupfs"
+    #[arg(long, value_name = "NAME")]
+    pub cgroup_manager: Option<String>,
+    /// Directories with CDI specifications (accepted for later)
+    #[arg(long, value_name = "DIR")]
+    pub cdi_spec_dir: Vec<String>,
+    /// Ignored
+    #[arg(long, hide = true)]
+    pub config: Option<String>,
+    /// Ignored
+    #[arg(long, hide = true)]
+    pub context: Option<String>,
+    /// Remote connections do not exist here
+    #[arg(short, long, hide = true)]
+    pub connection: Option<String>,
+    /// Remote services do not exist here
+    #[arg(long, hide = true)]
+    pub url: Option<String>,
+    /// Ignored: creel is its own monitor
+    #[arg(long, hide = true)]
+    pub conmon: Option<String>,
+    /// Log everything
+    #[arg(short = 'D', long)]
+    pub debug: bool,
+    /// Where events are kept
+    #[arg(long, value_name = "BACKEND")]
+    pub events_backend: Option<String>,
+    /// Directories with OCI hooks
+    #[arg(long, value_name = "DIR")]
+    pub hooks_dir: Vec<PathBuf>,
+    /// An image store beside the store
+    #[arg(long, hide = true)]
+    pub imagestore: Option<PathBuf>,
+    /// Log messages above this level: trace, debug, info, warn, error
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Files that are read after containers.conf
+    #[arg(long, value_name = "FILE")]
+    pub module: Vec<PathBuf>,
+    /// The user-mode network stack: its name or path
+    #[arg(long, value_name = "PATH")]
+    pub network_cmd_path: Option<String>,
+    /// Where named networks are defined
+    #[arg(long, value_name = "DIR")]
+    pub network_config_dir: Option<PathBuf>,
+    /// Write standard output to a file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write nothing to standard output
+    #[arg(long)]
+    pub noout: bool,
+    /// Where images and containers are kept
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Where the state is kept that a reboot ends
+    #[arg(long, value_name = "DIR")]
+    pub runroot: Option<PathBuf>,
+    /// An OCI runtime (name or path) instead of creel's own
+    #[arg(long, value_name = "PATH")]
+    pub runtime: Option<String>,
+    /// Flags for the OCI runtime
+    #[arg(long, value_name = "FLAG")]
+    pub runtime_flag: Vec<String>,
+    /// How root file systems are made: "overlay" or "vfs"
+    #[arg(long, value_name = "NAME")]
+    pub storage_driver: Option<String>,
+    /// An option of the storage driver: mount_program=PATH, ignore_chown_errors=true
+    #[arg(long, value_name = "OPTION")]
+    pub storage_opt: Vec<String>,
+    /// Ignored: messages go to standard error
+    #[arg(long, hide = true)]
+    pub syslog: bool,
+    /// Where large temporary files go
+    #[arg(long, value_name = "DIR")]
+    pub tmpdir: Option<PathBuf>,
+    /// Ignored: the state that a reboot ends is in the runroot always
+    #[arg(long, hide = true)]
+    pub transient_store: bool,
+    /// Show the version
+    #[arg(short, long)]
+    pub version: bool,
+    /// Where volumes are kept
+    #[arg(long, value_name = "DIR")]
+    pub volumepath: Option<PathBuf>,
+}
+
+/// See the module.
+pub struct Context {
+    pub globals: Globals,
+    /// As the program was called, for inspect.
+    pub command_line: Vec<String>,
+    config: OnceCell<Config>,
+    storage: OnceCell<StorageConfig>,
+}
+
+/// A variable of the caller; an empty one counts as unset.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether we are root of the machine itself, not of a user namespace.
+fn is_real_root() -> bool {
+    nix::unistd::geteuid().is_root()
+        && sys::userns::uid_map().is_ok_and(|map| map.iter().any(|line| line.inside == 0 && line.outside == 0))
+}
+
+pub fn uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// `$HOME`, or what the password file says.
+pub fn home() -> Result<PathBuf, Failure> {
+    if let Some(home) = variable("HOME") {
+        return Ok(home.into());
+    }
+    let user = sys::passwd::user_of(uid());
+    user.map(|user| PathBuf::from(user.home)).ok_or_else(|| {
+        Failure::plain(format!("no home directory for user {}", uid())).hint("set HOME, or give --root and --runroot")
+    })
+}
+
+fn below_home(variable_name: &str, default: &str) -> Result<PathBuf, Failure> {
+    match variable(variable_name).map(PathBuf::from).filter(|path| path.is_absolute()) {
+        Some(path) => Ok(path),
+        None => Ok(home()?.join(default)),
+    }
+}
+
+/// `$XDG_RUNTIME_DIR`; without one `/run/user/UID` where it exists, else a directory of our own in /tmp.
+pub fn runtime_dir() -> PathBuf {
+    if let Some(path) = variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute()) {
+        return path;
+    }
+    if is_real_root() {
+        return "/run".into();
+    }
+    let usual = PathBuf::from(format!("/run/user/{}", uid()));
+    if nix::unistd::access(&usual, nix::unistd::AccessFlags::W_OK).is_ok() {
+        return usual;
+    }
+    format!("/tmp/creel-run-{}", uid()).into()
+}
+
+impl Context {
+    pub fn new(globals: Globals, command_line: Vec<String>) -> Context {
+        Context { globals, command_line, config: OnceCell::new(), storage: OnceCell::new() }
+    }
+
+    fn places(&self) -> Result<Places, Failure> {
+        Ok(Places {
+            config_home: below_home("XDG_CONFIG_HOME", ".config")?,
+            uid: uid(),
+            only: variable("CONTAINERS_CONF").map(PathBuf::from),
+            last: variable("CONTAINERS_CONF_OVERRIDE").map(PathBuf::from),
+            modules: self.globals.module.clone(),
+            storage: variable("CONTAINERS_STORAGE_CONF").map(PathBuf::from),
+        })
+    }
+
+    /// containers.conf.
+    pub fn config(&self) -> Result<&Config, Failure> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = Config::load(&self.places()?)?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    fn storage_config(&self) -> Result<&StorageConfig, Failure> {
+        if let Some(config) = self.storage.get() {
+            return Ok(config);
+        }
+        let uid = uid().to_string();
+        let config = StorageConfig::load(&self.places()?, |name| match name {
+            "UID" => Some(uid.clone()),
+            name => variable(name),
+        })?;
+        Ok(self.storage.get_or_init(|| config))
+    }
+
+    /// Where things are. A graphroot that storage.conf names holds Podman's store, so ours is a directory in it.
+    pub fn dirs(&self) -> Result<Dirs, Failure> {
+        let root = match &self.globals.root {
+            Some(root) => absolute(root)?,
+            None => match &self.storage_config()?.graphroot {
+                Some(graphroot) => graphroot.join("creel"),
+                None if is_real_root() => "/var/lib/creel".into(),
+                None => below_home("XDG_DATA_HOME", ".local/share")?.join("creel"),
+            },
+        };
+        let runroot = match &self.globals.runroot {
+            Some(runroot) => absolute(runroot)?,
+            // A store of one's own has a state of its own: two stores never share the names in it.
+            None if self.globals.root.is_some() => {
+                let name = root.to_string_lossy().trim_matches('/').replace('/', "-");
+                runtime_dir().join("creel/stores").join(name)
+            }
+            None => match &self.storage_config()?.runroot {
+                Some(runroot) => runroot.join("creel"),
+                None => runtime_dir().join("creel"),
+            },
+        };
+        let tmp = match &self.globals.tmpdir {
+            Some(tmp) => absolute(tmp)?,
+            None => variable("TMPDIR").map_or_else(|| "/var/tmp".into(), PathBuf::from),
+        };
+        Ok(Dirs { root, runroot, tmp })
+    }
+
+    pub fn store_options(&self) -> Result<StoreOptions, Failure> {
+        let config = self.storage_config()?;
+        let mut options = StoreOptions {
+            driver: Driver::Overlay,
+            mount_program: config.mount_program.clone(),
+            ignore_chown_errors: config.ignore_chown_errors,
+        };
+        let driver = self
+            .globals
+            .storage_driver
+            .clone()
+            .or_else(|| variable("STORAGE_DRIVER"))
+            .or_else(|| config.driver.clone());
+        match driver.as_deref() {
+            None | Some("overlay" | "overlay2") => {}
+            Some("fuse-overlayfs") => options.mount_program = Some("fuse-overlayfs".into()),
+            Some("vfs") => options.driver = Driver::Vfs,
+            Some(other) => {
+                let failure = Failure::plain(format!("storage driver {other:?} is not supported"));
+                return Err(failure.hint("creel has the drivers overlay and vfs"));
+            }
+        }
+        let from_environment = variable("STORAGE_OPTS").unwrap_or_default();
+        let from_environment = from_environment.split(',').filter(|option| !option.is_empty()).map(str::to_owned);
+        for option in from_environment.chain(self.globals.storage_opt.iter().cloned()) {
+            let (key, value) = option.split_once('=').unwrap_or((&option, ""));
+            let key = key.trim_start_matches("overlay.").trim_start_matches("vfs.").trim_start_matches(".");
+            match key {
+                "mount_program" => {
+                    options.mount_program = Some(value.into()).filter(|path: &PathBuf| !path.as_os_str().is_empty())
+                }
+                "ignore_chown_errors" => options.ignore_chown_errors = value == "true",
+                _ => return Err(Failure::plain(format!("--storage-opt {option} is not supported by creel yet"))),
+            }
+        }
+        Ok(options)
+    }
+
+    /// The store, without entering the user namespace: for looking only.
+    pub fn store(&self) -> Result<Store, Failure> {
+        if let Some(imagestore) = &self.globals.imagestore {
+            return Err(Failure::plain(format!("--imagestore {} is not supported by creel yet", imagestore.display())));
+        }
+        if let Some(volumes) = &self.globals.volumepath {
+            return Err(Failure::plain(format!("--volumepath {} is not supported by creel yet", volumes.display())));
+        }
+        if self.globals.connection.is_some() || self.globals.url.is_some() {
+            return Err(Failure::plain("creel has no remote connections").hint("run creel on that machine, over ssh"));
+        }
+        Ok(Store::open(self.dirs()?, self.store_options()?)?)
+    }
+
+    /// For commands that only read records.
+    pub fn reader(&self) -> Result<Engine, Failure> {
+        let settings = Settings {
+            userns_dir: self.userns_dir(),
+            uid: uid(),
+            gid: nix::unistd::getegid().as_raw(),
+            ..Settings::default()
+        };
+        Ok(Engine { store: self.store()?, settings })
+    }
+
+    /// For commands that act: enters the user's namespace. The process must have one thread only.
+    pub fn engine(&self) -> Result<Engine, Failure> {
+        let config = self.config()?;
+        let runtime = match &self.globals.runtime {
+            Some(name) => Some(find_runtime(name, config)?),
+            None => None,
+        };
+        if !self.globals.runtime_flag.is_empty() {
+            return Err(Failure::plain("--runtime-flag is not supported by creel yet"));
+        }
+        let cgroup_manager = match self.globals.cgroup_manager.as_deref().or(config.text("engine", "cgroup_manager")) {
+            Some(manager @ ("systemd" | "cgroupfs")) => Some(manager.to_owned()),
+            Some(other) => {
+                return Err(Failure::plain(format!("cgroup manager {other:?} is neither systemd nor cgroupfs")));
+            }
+            None => None,
+        };
+        let uplink =
+            self.globals.network_cmd_path.as_deref().or(config.text("network", "default_rootless_network_cmd"));
+        let mut settings = Settings {
+            userns_dir: self.userns_dir(),
+            runtime,
+            cgroup_manager,
+            uplink: uplink.map(str::to_owned),
+            hooks_dirs: self.globals.hooks_dir.clone(),
+            seccomp_profile: config.text("containers", "seccomp_profile").map(PathBuf::from),
+            log_level: self.globals.log_level.clone(),
+            ..Settings::default()
+        };
+        // Paths of the user first: inside of the namespace we are root, and everything would be root's.
+        let (dirs, options) = (self.dirs()?, self.store_options()?);
+        self.enter(&mut settings)?;
+        if self.globals.imagestore.is_some() || self.globals.volumepath.is_some() || self.globals.connection.is_some() {
+            self.store()?;
+        }
+        Ok(Engine { store: Store::open(dirs, options)?, settings })
+    }
+
+    /// Enters the user's namespace and notes who we were.
+    pub fn enter(&self, settings: &mut Settings) -> Result<(), Failure> {
+        let identity = sys::userns::enter(&settings.userns_dir)?;
+        settings.uid = identity.uid;
+        settings.gid = identity.gid;
+        if let Mapping::Single { why } = identity.mapping {
+            settings.single_id = true;
+            if let Some(why) = why {
+                output::warn(&format!("containers have one user id only: {why}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for all stores of one user, so that all containers are in one namespace.
+    pub fn userns_dir(&self) -> PathBuf {
+        runtime_dir().join("creel").join("userns")
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(crate::error::on_path("resolve", path))
+}
+
+/// A runtime by path, or by name through containers.conf and `$PATH`.
+fn find_runtime(name: &str, config: &Config) -> Result<PathBuf, Failure> {
+    if name.contains('/') {
+        return Ok(name.into());
+    }
+    let listed = config.runtime_paths(name).into_iter();
+    let path = variable("PATH").unwrap_or_else(|| "/usr/bin:/bin:/usr/sbin:/sbin".into());
+    let searched: Vec<PathBuf> = path.split(':').map(|dir| Path::new(dir).join(name)).collect();
+    listed.chain(searched).find(|path| path.is_file()).ok_or_else(|| {
+        Failure::plain(format!("default OCI runtime \"{name}\" not found: invalid argument"))
+            .hint("without --runtime creel uses its own runtime")
+    })
+}
