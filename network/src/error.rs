@@ -1,0 +1,63 @@
+use std::io;
+use std::net::SocketAddr;
+
+use crate::ports::Protocol;
+
+/// What can go wrong, divided by what the reader can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value the user typed does not follow its grammar.
+    #[error("invalid {what} {text:?}: {reason}")]
+    Invalid { what: &'static str, text: String, reason: String },
+
+    /// What was asked for is understood but does not exist here.
+    #[error("{0} is not supported")]
+    NotSupported(String),
+
+    /// Another process listens there; choose another port or end that process.
+    #[error("listen {protocol} {address}: bind: address already in use{}", holder.as_ref().map(|who| format!(" (by {who})")).unwrap_or_default())]
+    PortInUse { protocol: Protocol, address: SocketAddr, holder: Option<String> },
+
+    /// The kernel keeps ports below `first` (net.ipv4.ip_unprivileged_port_start) for root.
+    #[error(
+        "cannot expose privileged port {}: ordinary users may use ports from {first} on: listen {protocol} {address}: bind: permission denied",
+        address.port()
+    )]
+    PortPrivileged { protocol: Protocol, address: SocketAddr, first: u16 },
+
+    /// The address is not one of this machine, or the kernel refused for another reason.
+    #[error("listen {protocol} {address}: bind: {source}")]
+    Listen { protocol: Protocol, address: SocketAddr, source: io::Error },
+
+    /// No port of the range that was asked for is free.
+    #[error("no free {protocol} port between {first} and {last} on the host")]
+    NoFreePort { protocol: Protocol, first: u16, last: u16 },
+
+    /// Neither user-mode network stack is installed (or not the one asked for).
+    #[error("{0} not found: install slirp4netns or pasta (package passt), or use --network none or host")]
+    NoUplink(String),
+
+    /// The user-mode network stack ended before it was ready; `log` is what it said.
+    #[error("{program} failed{}", if log.is_empty() { String::new() } else { format!(": {log}") })]
+    Uplink { program: &'static str, log: String },
+
+    /// The forwarder of the published ports refused a request or is gone.
+    #[error("port forwarder: {0}")]
+    Forwarder(String),
+
+    /// A kernel call failed that normally does not.
+    #[error("{action}: {source}")]
+    Kernel { action: String, source: io::Error },
+}
+
+impl Error {
+    pub(crate) fn invalid(what: &'static str, text: &str, reason: impl Into<String>) -> Error {
+        Error::Invalid { what, text: text.to_owned(), reason: reason.into() }
+    }
+
+    /// For `map_err`: names what was being done.
+    pub(crate) fn kernel<E: Into<io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Error {
+        let action = action.into();
+        move |source| Error::Kernel { action, source: source.into() }
+    }
+}

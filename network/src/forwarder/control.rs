@@ -1,0 +1,230 @@
+//! How a forwarder is told what to do: by a plan when it starts, and by requests while it runs.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::process::{Child, Command, Stdio};
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use serde::{Deserialize, Serialize};
+use sys::channel::{Channel, MAX_FDS};
+
+use crate::bind::Listener;
+use crate::ports::Protocol;
+use crate::{Addresses, Error, Result};
+
+/// A network namespace that back ends live in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Place {
+    pub interface: String,
+    pub ipv4: Option<Ipv4Addr>,
+    /// Added to the interface where it is missing.
+    pub ipv6: Option<Ipv6Addr>,
+    pub ipv6_prefix: u8,
+    /// Who a client appears to be whose own address means something else in there: one on the host's loopback, one with the
+    /// container's own address, one of the other family. Without it such a client has the container's address.
+    pub host_alias: Option<Ipv4Addr>,
+    pub host_alias6: Option<Ipv6Addr>,
+}
+
+impl From<&Addresses> for Place {
+    fn from(addresses: &Addresses) -> Place {
+        Place {
+            interface: addresses.interface.clone(),
+            ipv4: addresses.ipv4,
+            ipv6: addresses.ipv6,
+            ipv6_prefix: addresses.ipv6_prefix,
+            host_alias: addresses.host_alias,
+            host_alias6: addresses.host_alias6,
+        }
+    }
+}
+
+/// One server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// The id of its [`Place`].
+    pub place: u32,
+    pub port: u16,
+    /// Its address, where it is not the place's own: a member of a network behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+}
+
+/// What stands behind a set of listening sockets; clients go to the back ends in turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub protocol: Protocol,
+    pub backends: Vec<Backend>,
+}
+
+/// One thing to do. Descriptors travel beside it, in the order in which they are named here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub(super) enum Request {
+    /// One descriptor: the namespace.
+    Place { id: u32, place: Place },
+    /// The place is gone; its connections end with its servers.
+    Forget { id: u32 },
+    /// New, or in place of what stood behind the group so far. Connections that exist stay.
+    Group { id: u32, group: Group },
+    /// Any number of descriptors: listening sockets for the group.
+    Listen { group: u32 },
+    /// Stops listening. Connections that exist stay.
+    Close { group: u32 },
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Step {
+    #[serde(flatten)]
+    pub(super) request: Request,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) fds: Vec<RawFd>,
+}
+
+/// The argument of `creel forwarder`; its descriptors are inherited under the numbers it has.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Plan {
+    /// The process without which this one ends.
+    pub(super) parent: i32,
+    /// A channel for further requests; its end is the forwarder's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) control: Option<RawFd>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) steps: Vec<Step>,
+}
+
+/// The plan for one container: what [`crate::forward`] is to be given in a child that inherits all these descriptors under their
+/// numbers. The child dies with the calling process.
+pub fn forwarder_plan(listeners: &[Listener], netns: BorrowedFd<'_>, addresses: &Addresses) -> Result<String> {
+    let mut steps =
+        vec![Step { request: Request::Place { id: 0, place: addresses.into() }, fds: vec![netns.as_raw_fd()] }];
+    for (id, (group, sockets)) in groups(listeners).into_iter().enumerate() {
+        steps.push(Step { request: Request::Group { id: id as u32, group }, fds: vec![] });
+        let fds = sockets.iter().map(|fd| fd.as_raw_fd()).collect();
+        steps.push(Step { request: Request::Listen { group: id as u32 }, fds });
+    }
+    Ok(encode(&Plan { parent: own_pid(), control: None, steps }))
+}
+
+/// The sockets that lead to the same port of place 0.
+fn groups(listeners: &[Listener]) -> Vec<(Group, Vec<BorrowedFd<'_>>)> {
+    let mut groups: BTreeMap<(Protocol, u16), Vec<BorrowedFd<'_>>> = BTreeMap::new();
+    for listener in listeners {
+        groups
+            .entry((listener.mapping.protocol, listener.mapping.container_port))
+            .or_default()
+            .push(listener.fd.as_fd());
+    }
+    let group = |(protocol, port)| Group { protocol, backends: vec![Backend { place: 0, port, address: None }] };
+    groups.into_iter().map(|(key, sockets)| (group(key), sockets)).collect()
+}
+
+fn encode<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("the types here have string keys and finite numbers only")
+}
+
+fn own_pid() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
+}
+
+/// A forwarder that can be told more. Dropping it ends it.
+#[derive(Debug)]
+pub struct Forwarder {
+    child: Child,
+    channel: Channel,
+}
+
+impl Forwarder {
+    /// Starts `program` (`creel forwarder`, without the plan, which is added as the last argument). It does nothing yet.
+    ///
+    /// The caller has one thread: another one that forks meanwhile would hand the channel on.
+    pub fn start(mut program: Command) -> Result<Forwarder> {
+        let action = "start the port forwarder";
+        let (channel, theirs) = Channel::pair().map_err(Error::kernel(action))?;
+        fcntl_setfd(&theirs, FdFlags::empty()).map_err(Error::kernel(action))?;
+        let plan = Plan { parent: own_pid(), control: Some(theirs.as_fd().as_raw_fd()), steps: vec![] };
+        program.arg(encode(&plan)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = program.spawn().map_err(Error::kernel(action))?;
+        Ok(Forwarder { child, channel })
+    }
+
+    /// Its pid, for who watches it.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// Makes a namespace known.
+    pub fn place(&self, id: u32, place: Place, netns: BorrowedFd<'_>) -> Result<()> {
+        self.ask(&Request::Place { id, place }, &[netns])
+    }
+
+    /// Forgets a namespace; the groups' back ends in it are passed over.
+    pub fn forget(&self, id: u32) -> Result<()> {
+        self.ask(&Request::Forget { id }, &[])
+    }
+
+    /// Sets what stands behind group `id`. New clients are served by the new back ends from the return of this on.
+    pub fn group(&self, id: u32, group: Group) -> Result<()> {
+        self.ask(&Request::Group { id, group }, &[])
+    }
+
+    /// Adds listening sockets to a group; they are duplicated, the caller may close its own.
+    pub fn listen(&self, group: u32, sockets: &[BorrowedFd<'_>]) -> Result<()> {
+        sockets.chunks(MAX_FDS).try_for_each(|sockets| self.ask(&Request::Listen { group }, sockets))
+    }
+
+    /// Closes a group's listening sockets.
+    pub fn close(&self, group: u32) -> Result<()> {
+        self.ask(&Request::Close { group }, &[])
+    }
+
+    fn ask(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<()> {
+        let action = "speak with the port forwarder";
+        self.channel.send(encode(request).as_bytes(), fds).map_err(Error::kernel(action))?;
+        let (answer, _) = self.channel.recv().map_err(Error::kernel(action))?;
+        match answer.as_slice() {
+            b"ok" => Ok(()),
+            b"" => Err(Error::Forwarder("it has ended".into())),
+            reason => Err(Error::Forwarder(String::from_utf8_lossy(reason).into_owned())),
+        }
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PortMapping;
+
+    #[test]
+    fn sockets_of_one_container_port_are_one_group() {
+        let mapping = |container_port| PortMapping {
+            container_port,
+            host_ip: Some([127, 0, 0, 1].into()),
+            ..PortMapping::default()
+        };
+        let listeners = crate::bind(&[mapping(80), mapping(443), mapping(80)]).unwrap();
+        let groups = groups(&listeners);
+        assert_eq!(
+            groups.iter().map(|(group, sockets)| (group.backends[0].port, sockets.len())).collect::<Vec<_>>(),
+            [(80, 2), (443, 1)]
+        );
+    }
+
+    #[test]
+    fn requests_survive_the_channel() {
+        let group = Group { protocol: Protocol::Udp, backends: vec![Backend { place: 3, port: 53, address: None }] };
+        let text = encode(&Step { request: Request::Group { id: 7, group }, fds: vec![] });
+        assert_eq!(text, r#"{"do":"group","id":7,"group":{"protocol":"udp","backends":[{"place":3,"port":53}]}}"#);
+        let step: Step = serde_json::from_str(&text).unwrap();
+        assert!(matches!(step.request, Request::Group { id: 7, .. }));
+    }
+}

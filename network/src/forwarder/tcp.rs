@@ -1,0 +1,246 @@
+//! One TCP connection: a client's socket, a server's socket, and bytes both ways.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{Shutdown, sockopt};
+use rustix::pipe::{SpliceFlags, splice};
+
+use super::pipes::{CAPACITY, Pipe, Pipes};
+use super::place::Towards;
+use super::serve::{CONNECT_PATIENCE, Candidate, Routes, Token, watch_edges};
+use crate::ports::Protocol;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    client: End,
+    peer: SocketAddr,
+    /// `None` only before the first try.
+    server: Option<(u32, Towards)>,
+    server_ready: Ready,
+    stage: Stage,
+    up: Stream,
+    down: Stream,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The ways that are left, the next one last.
+    Connecting {
+        left: Vec<Candidate>,
+        since: Instant,
+    },
+    Open,
+}
+
+#[derive(Debug)]
+struct End {
+    socket: OwnedFd,
+    ready: Ready,
+}
+
+/// What the last edges said: true until the kernel says EAGAIN.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ready {
+    input: bool,
+    output: bool,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Stream {
+    pipe: Option<Pipe>,
+    /// Bytes in the pipe.
+    held: usize,
+    /// The sender has finished.
+    ended: bool,
+    /// The receiver was told so.
+    shut: bool,
+}
+
+pub(super) enum Progress {
+    Waits,
+    HasMore,
+    /// No connection with this server.
+    Refused,
+    Over,
+}
+
+/// Fillings of a pipe that one connection may move before the others have their turn.
+const TURN: usize = 8;
+/// A client that vanishes without a word is noticed after some minutes.
+const KEEP_ALIVE: Duration = Duration::from_secs(120);
+
+impl Ready {
+    fn hear(&mut self, flags: EventFlags) {
+        // An error or the end shows itself in the next read or write.
+        let end = EventFlags::ERR | EventFlags::HUP;
+        self.input |= flags.intersects(EventFlags::IN | EventFlags::RDHUP | end);
+        self.output |= flags.intersects(EventFlags::OUT | end);
+    }
+}
+
+impl Connection {
+    pub(super) fn new(client: OwnedFd, peer: SocketAddr, candidates: Vec<Candidate>) -> Connection {
+        let _ = sockopt::set_tcp_nodelay(&client, true);
+        let _ = sockopt::set_socket_keepalive(&client, true);
+        let _ = sockopt::set_tcp_keepidle(&client, KEEP_ALIVE);
+        Connection {
+            client: End { socket: client, ready: Ready::default() },
+            peer,
+            server: None,
+            server_ready: Ready::default(),
+            stage: Stage::Connecting { left: candidates, since: Instant::now() },
+            up: Stream::default(),
+            down: Stream::default(),
+        }
+    }
+
+    pub(super) fn is_connecting(&self) -> bool {
+        matches!(self.stage, Stage::Connecting { .. })
+    }
+
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        matches!(self.stage, Stage::Connecting { since, .. } if now.saturating_duration_since(since) > CONNECT_PATIENCE)
+    }
+
+    pub(super) fn client_event(&mut self, flags: EventFlags) {
+        self.client.ready.hear(flags);
+    }
+
+    pub(super) fn server_event(&mut self, flags: EventFlags) {
+        self.server_ready.hear(flags);
+    }
+
+    /// Starts to connect to the next server; an error when none is left.
+    pub(super) fn retry(&mut self, key: usize, epoll: &OwnedFd, routes: &mut Routes) -> io::Result<()> {
+        if let Some((place, towards)) = self.server.take() {
+            routes.release(place, &towards);
+        }
+        let Stage::Connecting { left, since } = &mut self.stage else { return Err(io::ErrorKind::NotConnected.into()) };
+        while let Some(candidate) = left.pop() {
+            let Ok(towards) = routes.connect(Protocol::Tcp, self.peer, candidate) else { continue };
+            let _ = sockopt::set_tcp_nodelay(&towards.socket, true);
+            self.server_ready = Ready::default();
+            *since = Instant::now();
+            let watched = watch_edges(epoll, &towards.socket, Token::Server(key));
+            self.server = Some((candidate.place, towards));
+            return watched;
+        }
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    pub(super) fn advance(&mut self, key: usize, epoll: &OwnedFd, pipes: &mut Pipes) -> Progress {
+        let Some((_, Towards { socket: server, .. })) = &self.server else { return Progress::Waits };
+        if self.is_connecting() {
+            if !self.server_ready.output {
+                return Progress::Waits;
+            }
+            match (sockopt::socket_error(server), rustix::net::getpeername(server)) {
+                (Ok(Ok(())), Ok(_)) => {}
+                // An event of an earlier try.
+                (Ok(Ok(())), Err(Errno::NOTCONN)) => {
+                    self.server_ready.output = false;
+                    return Progress::Waits;
+                }
+                _ => return Progress::Refused,
+            }
+            self.stage = Stage::Open;
+            if watch_edges(epoll, &self.client.socket, Token::Client(key)).is_err() {
+                return Progress::Over;
+            }
+        }
+        let client = &mut self.client;
+        let up = self.up.advance(&client.socket, &mut client.ready.input, server, &mut self.server_ready.output, pipes);
+        let down =
+            self.down.advance(server, &mut self.server_ready.input, &client.socket, &mut client.ready.output, pipes);
+        match (up, down) {
+            (Ok(_), Ok(_)) if self.up.shut && self.down.shut => Progress::Over,
+            (Ok(more_up), Ok(more_down)) if more_up || more_down => Progress::HasMore,
+            (Ok(_), Ok(_)) => Progress::Waits,
+            _ => Progress::Over,
+        }
+    }
+
+    /// Ends it. A connection that did not end on both sides is reset on both, so that nobody takes it for whole.
+    pub(super) fn release(self, routes: &mut Routes, pipes: &mut Pipes) {
+        let is_whole = self.up.shut && self.down.shut;
+        for stream in [self.up, self.down] {
+            if let (Some(pipe), 0) = (stream.pipe, stream.held) {
+                pipes.give(pipe);
+            }
+        }
+        if !is_whole {
+            let _ = sockopt::set_socket_linger(&self.client.socket, Some(Duration::ZERO));
+        }
+        if let Some((place, towards)) = self.server {
+            if !is_whole {
+                let _ = sockopt::set_socket_linger(&towards.socket, Some(Duration::ZERO));
+            }
+            routes.release(place, &towards);
+        }
+    }
+}
+
+impl Stream {
+    /// Moves bytes until one side has to be waited for. `true`: the turn is over before that.
+    fn advance(
+        &mut self,
+        from: &OwnedFd,
+        readable: &mut bool,
+        to: &OwnedFd,
+        writable: &mut bool,
+        pipes: &mut Pipes,
+    ) -> io::Result<bool> {
+        const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
+        let mut moved = 0;
+        loop {
+            // The pipe is filled only when it is empty: then EAGAIN can only mean that there is nothing to read.
+            if self.held == 0 && !self.ended && *readable {
+                let pipe = match &self.pipe {
+                    Some(pipe) => pipe,
+                    None => self.pipe.insert(pipes.take()?),
+                };
+                match splice(from, None, &pipe.input, None, CAPACITY, FLAGS) {
+                    Ok(0) => self.ended = true,
+                    Ok(count) => self.held = count,
+                    Err(Errno::AGAIN) => *readable = false,
+                    Err(Errno::INTR) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if self.held == 0 {
+                break;
+            }
+            if !*writable {
+                return Ok(false);
+            }
+            let Some(pipe) = &self.pipe else { break };
+            match splice(&pipe.output, None, to, None, self.held, FLAGS) {
+                Ok(count) => self.held -= count,
+                Err(Errno::AGAIN) => *writable = false,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if self.held == 0 {
+                moved += 1;
+                if moved == TURN {
+                    return Ok(true);
+                }
+            }
+        }
+        if let Some(pipe) = self.pipe.take() {
+            pipes.give(pipe);
+        }
+        if self.ended && !self.shut {
+            self.shut = true;
+            // ENOTCONN: the receiver has ended already.
+            let _ = rustix::net::shutdown(to, Shutdown::Write);
+        }
+        Ok(false)
+    }
+}

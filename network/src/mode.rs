@@ -1,0 +1,207 @@
+//! The grammar of `--network`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Where a container gets its network from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Nothing was said: the user-mode stack that is there, or the pod's network.
+    #[default]
+    Default,
+    /// A namespace with nothing but loopback.
+    None,
+    /// The network of the host, no namespace.
+    Host,
+    /// A namespace of its own with the default uplink, also inside a pod.
+    Private,
+    /// The namespace of another container, by name or id.
+    Container(String),
+    /// A network namespace that is bound to a path.
+    Path(PathBuf),
+    /// slirp4netns with its options.
+    Slirp4netns(Vec<String>),
+    /// pasta with its options, each one an argument of pasta.
+    Pasta(Vec<String>),
+    /// Named networks.
+    Networks(Vec<NetworkRef>),
+    /// The namespace of the container's pod.
+    Pod,
+}
+
+/// One named network and how to be on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkRef {
+    pub name: String,
+    /// `ip=`, `ip6=`, `mac=`, `alias=`, `interface_name=`, `host_interface_name=`, as typed.
+    pub options: Vec<String>,
+}
+
+/// The name of the network that `--network bridge` means.
+pub(crate) const DEFAULT_NETWORK: &str = "podman";
+
+const NETWORK_OPTIONS: [&str; 6] = ["ip", "ip6", "mac", "alias", "interface_name", "host_interface_name"];
+
+impl Mode {
+    /// All values of a repeated `--network`: only named networks may be given more than once.
+    pub fn parse_all<S: AsRef<str>>(values: &[S]) -> Result<Mode> {
+        let mut networks = Vec::new();
+        for value in values {
+            match (value.as_ref().parse::<Mode>()?, values.len()) {
+                (mode, 1) => return Ok(mode),
+                (Mode::Networks(more), _) => networks.extend(more),
+                (mode, _) => {
+                    let reason = format!("{mode} cannot be combined with other networks");
+                    return Err(Error::invalid("--network", value.as_ref(), reason));
+                }
+            }
+        }
+        Ok(if networks.is_empty() { Mode::Default } else { Mode::Networks(networks) })
+    }
+}
+
+impl FromStr for Mode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Mode> {
+        let (word, rest) = text.split_once(':').map_or((text, None), |(word, rest)| (word, Some(rest)));
+        let options = || rest.filter(|rest| !rest.is_empty()).map(|rest| rest.split(',').map(str::to_owned).collect());
+        let plain = |mode| match rest {
+            None => Ok(mode),
+            Some(_) => Err(Error::invalid("--network", text, format!("{word} takes no options"))),
+        };
+        match word {
+            "" | "default" => plain(Mode::Default),
+            "none" => plain(Mode::None),
+            "host" => plain(Mode::Host),
+            "private" => plain(Mode::Private),
+            "container" | "ns" => match rest {
+                Some(rest) if !rest.is_empty() && word == "container" => Ok(Mode::Container(rest.to_owned())),
+                Some(rest) if rest.starts_with('/') && word == "ns" => Ok(Mode::Path(rest.into())),
+                _ if word == "ns" => {
+                    Err(Error::invalid("--network", text, "ns: needs the absolute path of a namespace"))
+                }
+                _ => Err(Error::invalid("--network", text, "container: needs the name or id of a container")),
+            },
+            "slirp4netns" => Ok(Mode::Slirp4netns(options().unwrap_or_default())),
+            "pasta" => Ok(Mode::Pasta(options().unwrap_or_default())),
+            "bridge" => {
+                let options = rest
+                    .map(network_options)
+                    .transpose()
+                    .map_err(|reason| Error::invalid("--network", text, reason))?;
+                Ok(Mode::Networks(vec![NetworkRef {
+                    name: DEFAULT_NETWORK.into(),
+                    options: options.unwrap_or_default(),
+                }]))
+            }
+            _ => match rest {
+                Some(rest) => {
+                    let options = network_options(rest).map_err(|reason| Error::invalid("--network", text, reason))?;
+                    Ok(Mode::Networks(vec![NetworkRef { name: word.to_owned(), options }]))
+                }
+                None => {
+                    let names: Vec<_> =
+                        word.split(',').map(|name| NetworkRef { name: name.to_owned(), options: vec![] }).collect();
+                    match names.iter().any(|network| network.name.is_empty()) {
+                        true => Err(Error::invalid("--network", text, "a network name is empty")),
+                        false => Ok(Mode::Networks(names)),
+                    }
+                }
+            },
+        }
+    }
+}
+
+fn network_options(text: &str) -> std::result::Result<Vec<String>, String> {
+    let check = |option: &str| match option.split_once('=') {
+        Some((key, value)) if NETWORK_OPTIONS.contains(&key) && !value.is_empty() => Ok(option.to_owned()),
+        Some((key, _)) if NETWORK_OPTIONS.contains(&key) => Err(format!("{key} has no value")),
+        _ => Err(format!("unknown option {option:?}, known are {}", NETWORK_OPTIONS.join(", "))),
+    };
+    text.split(',').filter(|option| !option.is_empty()).map(check).collect()
+}
+
+/// The word as Podman's `HostConfig.NetworkMode` shows it.
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mode::Default => f.write_str("default"),
+            Mode::None => f.write_str("none"),
+            Mode::Host => f.write_str("host"),
+            Mode::Private => f.write_str("private"),
+            Mode::Container(id) => write!(f, "container:{id}"),
+            Mode::Path(path) => write!(f, "ns:{}", path.display()),
+            Mode::Slirp4netns(_) => f.write_str("slirp4netns"),
+            Mode::Pasta(_) => f.write_str("pasta"),
+            Mode::Networks(_) => f.write_str("bridge"),
+            Mode::Pod => f.write_str("pod"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks(names: &[&str]) -> Mode {
+        Mode::Networks(names.iter().map(|name| NetworkRef { name: (*name).into(), options: vec![] }).collect())
+    }
+
+    #[test]
+    fn every_form_of_network_is_read() {
+        for (text, expected) in [
+            ("", Mode::Default),
+            ("none", Mode::None),
+            ("host", Mode::Host),
+            ("private", Mode::Private),
+            ("container:web", Mode::Container("web".into())),
+            ("ns:/run/netns/a", Mode::Path("/run/netns/a".into())),
+            ("slirp4netns", Mode::Slirp4netns(vec![])),
+            (
+                "slirp4netns:mtu=1500,cidr=10.1.0.0/24",
+                Mode::Slirp4netns(vec!["mtu=1500".into(), "cidr=10.1.0.0/24".into()]),
+            ),
+            ("pasta:-a,10.0.0.5", Mode::Pasta(vec!["-a".into(), "10.0.0.5".into()])),
+            ("pasta:--dns-forward,fd00::1", Mode::Pasta(vec!["--dns-forward".into(), "fd00::1".into()])),
+            ("bridge", networks(&["podman"])),
+            ("front,back", networks(&["front", "back"])),
+            (
+                "front:ip=10.1.0.2",
+                Mode::Networks(vec![NetworkRef { name: "front".into(), options: vec!["ip=10.1.0.2".into()] }]),
+            ),
+        ] {
+            assert_eq!(text.parse::<Mode>().unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_networks_are_refused_with_the_reason() {
+        for (text, reason) in [
+            ("none:x", "none takes no options"),
+            ("container:", "needs the name"),
+            ("ns:relative", "absolute path"),
+            ("front:ipp=1", "unknown option"),
+            ("front:ip=", "has no value"),
+            ("a,,b", "name is empty"),
+        ] {
+            let error = text.parse::<Mode>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_named_networks_may_be_repeated() {
+        assert_eq!(Mode::parse_all(&["a", "b"]).unwrap(), networks(&["a", "b"]));
+        assert_eq!(Mode::parse_all::<&str>(&[]).unwrap(), Mode::Default);
+        assert_eq!(Mode::parse_all(&["host"]).unwrap(), Mode::Host);
+        assert!(Mode::parse_all(&["a", "host"]).is_err());
+    }
+}
