@@ -59,6 +59,8 @@ fn go(given: &Given<'_>, channel: &mut Channel) -> Result<Infallible> {
         plan.namespaces.enter_joined()?;
     }
     if plan.namespaces.shares_pids() {
+        let (network, mounts) = (proc.namespace("net")?, proc.namespace("mnt")?);
+        send(channel, &Message::ChildInNamespaces, &[network.as_fd(), mounts.as_fd()])?;
         // Others in this pid namespace could open our executable through /proc until we are the program (CVE-2019-5736).
         sys::task::set_dumpable(false).map_err(|error| Error::kernel("hide the start", error))?;
     }
@@ -104,6 +106,10 @@ fn go(given: &Given<'_>, channel: &mut Channel) -> Result<Infallible> {
         hooks::run_all("startContainer", &plan.start_container_hooks, given.state)?;
     }
     process::take_identity(&plan.program, &proc)?;
+    if !plan.namespaces.shares_pids() {
+        // A change of the user id hides us from the parent, which may not have opened our namespaces yet.
+        sys::task::set_dumpable(true).map_err(|error| Error::kernel("show ourselves to the parent", error))?;
+    }
     let path = process::find(&plan.program)?;
     if !hooks_at_start {
         send(channel, &Message::ChildPrepared, &master)?;

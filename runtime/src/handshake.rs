@@ -14,6 +14,9 @@ pub(crate) enum Message {
     StagerClonedChild { pid: i32 },
     /// The id maps of a nested user namespace are written.
     ParentMappedIds,
+    /// Carries the network and mount namespaces. Only sent by a child that hides from the others in its pid namespace, and
+    /// so from its parent too.
+    ChildInNamespaces,
     /// The mounts stand; the root has not been changed yet. Only sent when `createRuntime` hooks wait for it.
     ChildMounted,
     /// Those hooks are through.
@@ -43,11 +46,12 @@ pub(crate) enum FailureKind {
 
 const STAGER_CLONED_CHILD: u8 = 1;
 const PARENT_MAPPED_IDS: u8 = 2;
-const CHILD_MOUNTED: u8 = 3;
-const PARENT_RAN_HOOKS: u8 = 4;
-const CHILD_PREPARED: u8 = 5;
-const PARENT_ALLOWS_START: u8 = 6;
-const CHILD_FAILED: u8 = 7;
+const CHILD_IN_NAMESPACES: u8 = 3;
+const CHILD_MOUNTED: u8 = 4;
+const PARENT_RAN_HOOKS: u8 = 5;
+const CHILD_PREPARED: u8 = 6;
+const PARENT_ALLOWS_START: u8 = 7;
+const CHILD_FAILED: u8 = 8;
 
 /// How the peer's next message may turn out.
 #[derive(Debug)]
@@ -84,6 +88,7 @@ fn encode(message: &Message) -> Vec<u8> {
             bytes
         }
         Message::ParentMappedIds => vec![PARENT_MAPPED_IDS],
+        Message::ChildInNamespaces => vec![CHILD_IN_NAMESPACES],
         Message::ChildMounted => vec![CHILD_MOUNTED],
         Message::ParentRanHooks => vec![PARENT_RAN_HOOKS],
         Message::ChildPrepared => vec![CHILD_PREPARED],
@@ -110,6 +115,7 @@ fn decode(bytes: &[u8]) -> Option<Message> {
     Some(match tag {
         STAGER_CLONED_CHILD => Message::StagerClonedChild { pid: number(rest)? },
         PARENT_MAPPED_IDS => Message::ParentMappedIds,
+        CHILD_IN_NAMESPACES => Message::ChildInNamespaces,
         CHILD_MOUNTED => Message::ChildMounted,
         PARENT_RAN_HOOKS => Message::ParentRanHooks,
         CHILD_PREPARED => Message::ChildPrepared,

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use oci_spec::runtime::Spec;
 use rustix::thread::LinkNameSpaceType;
@@ -129,21 +130,44 @@ pub fn create(
         namespaces::write_id_maps(child.pid, uid_map, gid_map)?;
         created.say(&Message::ParentMappedIds)?;
     }
+    if plan.namespaces.shares_pids() {
+        match created.hear()? {
+            Heard::Said(Message::ChildInNamespaces, fds) => {
+                let mut fds = fds.into_iter();
+                created.netns = fds.next().filter(|_| plan.namespaces.makes_network());
+                created.mount_ns = fds.next();
+            }
+            Heard::Said(Message::ChildFailed(failure), _) => return Err(failure.into()),
+            Heard::Said(..) | Heard::End => return Err(Error::Gone),
+        }
+        return Ok(created);
+    }
     if plan.namespaces.makes_network() {
-        created.netns = open_namespace(child.pid, "net");
+        created.netns = open_namespace(&created, "net");
         if created.netns.is_none() {
             // Gone before we looked: its last words say why.
             created.prepared()?;
             return Err(Error::Gone);
         }
     }
-    created.mount_ns = open_namespace(child.pid, "mnt");
+    created.mount_ns = open_namespace(&created, "mnt");
     Ok(created)
 }
 
-/// `None` when the process has ended already, or may not be looked into.
-fn open_namespace(pid: i32, name: &str) -> Option<OwnedFd> {
-    File::open(format!("/proc/{pid}/ns/{name}")).ok().map(OwnedFd::from)
+/// `None` when the process has ended already.
+fn open_namespace(created: &Created, name: &str) -> Option<OwnedFd> {
+    loop {
+        match File::open(format!("/proc/{}/ns/{name}", created.init.pid)) {
+            Ok(namespace) => return Some(namespace.into()),
+            // For two system calls, between its change of user and its coming out again, it is hidden from us.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                if created.pidfd.wait_end(Some(Duration::from_micros(20))).unwrap_or(true) {
+                    return None;
+                }
+            }
+            Err(_) => return None,
+        }
+    }
 }
 
 struct Start<'a> {

@@ -33,6 +33,16 @@ impl Proc {
         Ok(Proc(proc))
     }
 
+    /// One of our own namespaces. This link is magic by nature; it is the kernel's own as long as nothing is mounted over
+    /// the way to it.
+    pub(crate) fn namespace(&self, name: &str) -> Result<OwnedFd> {
+        let how = ResolveFlags::NO_XDEV;
+        let step = |error: Errno| Error::kernel(format!("open our {name} namespace"), error);
+        let directory = rustix::fs::openat2(&self.0, "self/ns", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), how);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(directory.map_err(step)?, name, flags, Mode::empty()).map_err(step)
+    }
+
     /// Writes one value. Nothing mounted inside of `/proc` is crossed and no magic link is followed.
     pub(crate) fn write(&self, path: &Path, value: &str) -> io::Result<()> {
         let how = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
