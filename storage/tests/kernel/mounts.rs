@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_copy_shows_whiteouts_and_opaque_directories", vfs),
     ("a_hundred_and_twenty_seven_layers_fit", many_native),
     ("a_hundred_and_twenty_seven_layers_fit_fuse", many_fuse),
+    ("more_layers_than_a_page_of_options_holds", more_native),
     ("a_volatile_root_can_be_mounted_again", volatile),
     ("a_container_stays_with_its_kind_of_overlay", kinds_do_not_mix),
     ("a_fuse_server_ends_without_a_mount_and_with_it", server_ends),
@@ -107,25 +108,35 @@ fn shows(options: StoreOptions) -> Outcome {
 }
 
 fn many_native() -> Outcome {
-    many(StoreOptions::default())
+    many(StoreOptions::default(), 127)
 }
 
 fn many_fuse() -> Outcome {
-    many(fuse_options())
+    many(fuse_options(), 127)
 }
 
-fn many(options: StoreOptions) -> Outcome {
+/// One by one through fsconfig(2), with `lowerdir+`.
+fn more_native() -> Outcome {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    if (numbers.next(), numbers.next()) < (Some(6), Some(7)) {
+        return skip("lowerdir+ came with Linux 6.7");
+    }
+    many(StoreOptions::default(), 250)
+}
+
+fn many(options: StoreOptions, count: usize) -> Outcome {
     let place = Place::new();
     let store = place.store_with(options);
     let mut layers: Vec<Digest> = Vec::new();
-    for number in 0..127 {
+    for number in 0..count {
         let layer = Tar::default().file(&format!("f{number}"), "x").file("last", &number.to_string());
         let id = layer.unpack(&store, layers.last());
         layers.push(id);
     }
     with_root(&store, &layers, &place.container("one"), |root| {
-        assert_eq!(fs::read_dir(root).unwrap().count(), 128);
-        assert_eq!(fs::read_to_string(root.join("last")).unwrap(), "126");
+        assert_eq!(fs::read_dir(root).unwrap().count(), count + 1);
+        assert_eq!(fs::read_to_string(root.join("last")).unwrap(), (count - 1).to_string());
     })
 }
 
