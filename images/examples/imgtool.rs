@@ -41,8 +41,10 @@ fn run(arguments: &[String]) -> images::Result<()> {
     };
     let dirs = Dirs { root: root.join("root"), runroot: root.join("run"), tmp: "/var/tmp".into() };
     let store = Store::open(dirs, StoreOptions::default())?;
-    let (flags, words): (Vec<&str>, Vec<&str>) = rest.iter().map(String::as_str).partition(|word| word.starts_with("--"));
-    let flag = |name: &str| flags.iter().find_map(|flag| flag.strip_prefix("--")?.strip_prefix(name)?.strip_prefix('='));
+    let (flags, words): (Vec<&str>, Vec<&str>) =
+        rest.iter().map(String::as_str).partition(|word| word.starts_with("--"));
+    let flag =
+        |name: &str| flags.iter().find_map(|flag| flag.strip_prefix("--")?.strip_prefix(name)?.strip_prefix('='));
     let has = |name: &str| flags.iter().any(|flag| flag.strip_prefix("--") == Some(name));
     let word = |at: usize| words.get(at).copied().unwrap_or_default();
     let mut pull = PullOptions { policy: PullPolicy::Always, ..PullOptions::default() };
@@ -80,7 +82,11 @@ fn run(arguments: &[String]) -> images::Result<()> {
             }
         }
         "load" => {
-            for name in images::load(&store, Path::new(word(0)), &LoadOptions { progress: pull.progress, ..LoadOptions::default() })? {
+            for name in images::load(
+                &store,
+                Path::new(word(0)),
+                &LoadOptions { progress: pull.progress, ..LoadOptions::default() },
+            )? {
                 println!("Loaded image: {name}");
             }
         }
@@ -88,7 +94,12 @@ fn run(arguments: &[String]) -> images::Result<()> {
         "tag" => images::tag(&store, word(0), &words[1..])?,
         "untag" => images::untag(&store, word(0), &words[1..])?,
         "rmi" => {
-            let options = RemoveOptions { force: has("force"), ignore: has("ignore"), all: has("all"), no_prune: has("no-prune") };
+            let options = RemoveOptions {
+                force: has("force"),
+                ignore: has("ignore"),
+                all: has("all"),
+                no_prune: has("no-prune"),
+            };
             let removed = images::remove(&store, &words, &options, &[])?;
             removed.untagged.iter().for_each(|name| println!("Untagged: {name}"));
             removed.deleted.iter().for_each(|id| println!("Deleted: {id}"));
@@ -135,7 +146,8 @@ fn run(arguments: &[String]) -> images::Result<()> {
         "commit" => {
             let base = images::get(&store, word(0))?;
             let mut request = images::CommitRequest::new(Some(&base), images::Content::Upper(Path::new(word(1))));
-            request.changes = flags.iter().filter_map(|flag| flag.strip_prefix("--change=")).map(str::to_owned).collect();
+            request.changes =
+                flags.iter().filter_map(|flag| flag.strip_prefix("--change=")).map(str::to_owned).collect();
             request.created_by = "test".to_owned();
             request.names = words.get(2).map(|name| (*name).to_owned()).into_iter().collect();
             request.squash = if has("squash") { images::Squash::All } else { images::Squash::No };

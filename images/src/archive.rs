@@ -178,8 +178,8 @@ impl Archive {
     ) -> Result<Found> {
         // An index in an index in an index: nobody means that.
         for _ in 0..4 {
-            let parsed: Value =
-                serde_json::from_slice(&manifest).map_err(|error| self.bad(format!("a manifest is no JSON: {error}")))?;
+            let parsed: Value = serde_json::from_slice(&manifest)
+                .map_err(|error| self.bad(format!("a manifest is no JSON: {error}")))?;
             if parsed.get("manifests").is_none() {
                 break;
             }
@@ -330,7 +330,9 @@ fn index(file: &File, path: &Path) -> Result<HashMap<PathBuf, Member>> {
         index.insert(name, member);
     }
     match index.is_empty() {
-        true => Err(Error::BadArchive { path: path.to_owned(), reason: "it is no tar archive, or an empty one".to_owned() }),
+        true => {
+            Err(Error::BadArchive { path: path.to_owned(), reason: "it is no tar archive, or an empty one".to_owned() })
+        }
         false => Ok(index),
     }
 }
@@ -462,4 +464,3 @@ impl Drop for Filter {
         }
     }
 }
-

@@ -9,11 +9,8 @@ use crate::settings::{Empty, Healthcheck, Settings};
 /// Applies `CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL ONBUILD SHELL STOPSIGNAL USER VOLUME WORKDIR`; a `=` between
 /// instruction and value is fine, as in `CMD=/bin/sh`.
 pub fn apply_change(settings: &mut Settings, instruction: &str) -> Result<()> {
-    let bad = |reason: &str| Error::InvalidValue {
-        what: "change",
-        value: instruction.to_owned(),
-        reason: reason.to_owned(),
-    };
+    let bad =
+        |reason: &str| Error::InvalidValue { what: "change", value: instruction.to_owned(), reason: reason.to_owned() };
     let text = instruction.trim();
     let end = text.find(|letter: char| letter.is_ascii_whitespace() || letter == '=').unwrap_or(text.len());
     let (keyword, rest) = text.split_at(end);
@@ -37,7 +34,9 @@ pub fn apply_change(settings: &mut Settings, instruction: &str) -> Result<()> {
         "LABEL" => settings.labels.extend(pairs(rest).ok_or_else(|| bad("use LABEL NAME=VALUE"))?),
         "EXPOSE" => {
             for port in words(rest).ok_or_else(|| bad("a quote is not closed"))? {
-                settings.exposed_ports.insert(port_of(&port).ok_or_else(|| bad("use EXPOSE PORT[/tcp|udp|sctp]"))?, Empty {});
+                settings
+                    .exposed_ports
+                    .insert(port_of(&port).ok_or_else(|| bad("use EXPOSE PORT[/tcp|udp|sctp]"))?, Empty {});
             }
         }
         "VOLUME" => {
@@ -54,7 +53,12 @@ pub fn apply_change(settings: &mut Settings, instruction: &str) -> Result<()> {
         "STOPSIGNAL" => settings.stop_signal = rest.to_owned(),
         "ONBUILD" => settings.on_build.push(rest.to_owned()),
         "SHELL" => settings.shell = json_list(rest).ok_or_else(|| bad("use SHELL [\"program\", \"argument\"]"))?,
-        "HEALTHCHECK" => settings.healthcheck = Some(healthcheck(rest).ok_or_else(|| bad("use HEALTHCHECK NONE or HEALTHCHECK [--interval=...] CMD command"))?),
+        "HEALTHCHECK" => {
+            settings.healthcheck = Some(
+                healthcheck(rest)
+                    .ok_or_else(|| bad("use HEALTHCHECK NONE or HEALTHCHECK [--interval=...] CMD command"))?,
+            )
+        }
         _ => return Err(bad("this instruction cannot be a change")),
     }
     Ok(())
@@ -97,7 +101,10 @@ fn pairs(text: &str) -> Option<BTreeMap<String, String>> {
         let (name, value) = text.split_once(|letter: char| letter.is_ascii_whitespace())?;
         return Some(BTreeMap::from([(name.to_owned(), value.trim().to_owned())]));
     }
-    words.into_iter().map(|word| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
+    words
+        .into_iter()
+        .map(|word| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
+        .collect()
 }
 
 /// Words with quotes and backslashes taken off; `None` where a quote stays open.

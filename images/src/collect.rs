@@ -2,29 +2,64 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use storage::{Digest, Store};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use storage::{Digest, Durability, Record, Store, record as record_file};
 use sys::lock::FileLock;
 
 use crate::error::{Error, Result};
 use crate::record::{self, ImageRecord};
 
-/// Removes them, and returns the bytes given back. While a pull, load or commit is on its way nothing is removed, as what
-/// it has brought so far belongs to no image yet; the next call takes it.
+/// How long what an interrupted pull has brought waits for another try.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What images and interrupted pulls lead to.
+#[derive(Clone, Debug, Default)]
+pub struct Reachable {
+    /// Chain ids.
+    pub layers: HashSet<Digest>,
+    pub blobs: HashSet<Digest>,
+}
+
+/// Everything in the store that belongs to an image, or to a pull that was interrupted within the last day.
+pub fn reachable(store: &Store) -> Result<Reachable> {
+    let mut reachable = Reachable::default();
+    for id in record::ids(store)? {
+        if let Some(record) = record::read(store, &id)? {
+            reach(store, &record, &mut reachable.layers, &mut reachable.blobs)?;
+        }
+    }
+    for (_, pull) in pulls(store)? {
+        reachable.layers.extend(pull.layers);
+        reachable.blobs.extend(pull.blobs);
+    }
+    Ok(reachable)
+}
+
+/// Removes what nothing [reaches](reachable), and returns the bytes given back. While a pull, load or commit is on its
+/// way nothing is removed, as what it has brought so far belongs to no image yet; the next call takes it.
 ///
 /// A layer under a container is kept by the container's image, which cannot be removed before the container.
 pub fn collect_garbage(store: &Store) -> Result<u64> {
     let path = store.path("adding.lock");
     let Some(_alone) = FileLock::try_exclusive(&path).map_err(Error::file(&path))? else { return Ok(0) };
-    let mut layers: HashSet<Digest> = HashSet::new();
-    let mut blobs: HashSet<Digest> = HashSet::new();
     for id in record::ids(store)? {
-        match record::read(store, &id)? {
-            Some(record) => reach(store, &record, &mut layers, &mut blobs)?,
-            // A removal that was killed before it could take the directory.
-            None => store.trash(&record::directory(store, &id))?,
+        // A removal that was killed before it could take the directory.
+        if record::read(store, &id)?.is_none() {
+            store.trash(&record::directory(store, &id))?;
         }
     }
+    for (path, pull) in pulls(store)? {
+        let age = Timestamp::now().duration_since(pull.started);
+        if age > SignedDuration::try_from(PATIENCE).unwrap_or(SignedDuration::MAX) {
+            fs::remove_file(&path).map_err(Error::file(path))?;
+        }
+    }
+    let Reachable { layers, blobs } = reachable(store)?;
     let mut reclaimed = 0;
     for (hex, layer) in store.layers()? {
         let Ok(chain_id) = Digest::sha256(&hex) else { continue };
@@ -42,12 +77,79 @@ pub fn collect_garbage(store: &Store) -> Result<u64> {
     Ok(reclaimed)
 }
 
-fn reach(
+/// `ROOT/images/pulls/HEX.json`: what a pull will bring, there until its image is. One that was interrupted owns by it
+/// what it has brought, so that the next try of the same image goes on from there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct PullRecord {
+    reference: String,
+    started: Timestamp,
+    layers: Vec<Digest>,
+    blobs: Vec<Digest>,
+}
+
+impl Record for PullRecord {
+    const VERSION: u32 = 1;
+}
+
+fn pulls_directory(store: &Store) -> PathBuf {
+    store.path("images").join("pulls")
+}
+
+/// Announces a pull by the digest of its manifest.
+pub(crate) fn announce(
     store: &Store,
-    record: &ImageRecord,
-    layers: &mut HashSet<Digest>,
-    blobs: &mut HashSet<Digest>,
+    reference: &str,
+    manifest: &Digest,
+    layers: Vec<Digest>,
+    blobs: Vec<Digest>,
 ) -> Result<()> {
+    let dir = pulls_directory(store);
+    fs::create_dir_all(&dir).map_err(Error::file(&dir))?;
+    let pull = PullRecord { reference: reference.to_owned(), started: Timestamp::now(), layers, blobs };
+    let path = dir.join(format!("{}.json", manifest.hex()));
+    Ok(record_file::write(&path, &pull, Durability::Visible)?)
+}
+
+/// Its image is there, or nobody will try again.
+pub(crate) fn retract(store: &Store, manifest: &Digest) -> Result<()> {
+    let path = pulls_directory(store).join(format!("{}.json", manifest.hex()));
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Forgets every pull that was interrupted; one that still runs keeps [`collect_garbage`] away by itself.
+pub(crate) fn forget_pulls(store: &Store) -> Result<()> {
+    for (path, _) in pulls(store)? {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::file(path)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn pulls(store: &Store) -> Result<Vec<(PathBuf, PullRecord)>> {
+    let dir = pulls_directory(store);
+    let entries = match fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::file(dir)(error)),
+    };
+    let mut pulls = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::file(&dir))?.path();
+        if path.extension().is_some_and(|extension| extension == "json")
+            && let Ok(Some(pull)) = record_file::read_optional(&path)
+        {
+            pulls.push((path, pull));
+        }
+    }
+    Ok(pulls)
+}
+
+fn reach(store: &Store, record: &ImageRecord, layers: &mut HashSet<Digest>, blobs: &mut HashSet<Digest>) -> Result<()> {
     for chain_id in &record.layers {
         if layers.insert(chain_id.clone())
             && let Ok(Some(layer)) = store.layer(chain_id)

@@ -224,8 +224,12 @@ impl BlobDescriptor {
 /// The blobs of an image's layers. Where the one its manifest names was never fetched, because another image had brought
 /// the layer, the blob of that one stands in.
 pub(crate) fn base_layers(store: &Store, base: &Image) -> Result<Vec<BlobDescriptor>> {
-    let named: Vec<Digest> =
-        base.manifest.layers().iter().map(|layer| layer.digest().to_string().parse()).collect::<storage::Result<_>>()?;
+    let named: Vec<Digest> = base
+        .manifest
+        .layers()
+        .iter()
+        .map(|layer| layer.digest().to_string().parse())
+        .collect::<storage::Result<_>>()?;
     let mut blobs = Vec::with_capacity(base.layers.len());
     for (at, chain_id) in base.layers.iter().enumerate() {
         let missing = || Error::BadImage {
@@ -254,10 +258,9 @@ pub(crate) fn write_manifest(
 ) -> Vec<u8> {
     let (manifest, configuration) = match format {
         Format::Oci => ("application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.config.v1+json"),
-        Format::Docker => (
-            "application/vnd.docker.distribution.manifest.v2+json",
-            "application/vnd.docker.container.image.v1+json",
-        ),
+        Format::Docker => {
+            ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.container.image.v1+json")
+        }
     };
     let layers: Vec<Value> = layers
         .iter()
@@ -272,7 +275,8 @@ pub(crate) fn write_manifest(
         "layers": layers,
     });
     if format == Format::Oci && !annotations.is_empty() {
-        text["annotations"] = annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect::<Map<_, _>>().into();
+        text["annotations"] =
+            annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect::<Map<_, _>>().into();
     }
     text.to_string().into_bytes()
 }
@@ -293,7 +297,17 @@ impl Configuration {
             _ => Map::new(),
         };
         // What Docker's old builder noted about the container of the last step.
-        for stale in ["container", "container_config", "docker_version", "id", "parent", "parent_id", "Size", "throwaway", "comment"] {
+        for stale in [
+            "container",
+            "container_config",
+            "docker_version",
+            "id",
+            "parent",
+            "parent_id",
+            "Size",
+            "throwaway",
+            "comment",
+        ] {
             config.remove(stale);
         }
         config.insert("created".to_owned(), json!(created.to_string()));
@@ -312,7 +326,8 @@ impl Configuration {
         let architecture = wanted.architecture.map(|text| platform::normalized(&text).to_owned());
         set("architecture", architecture, Some(platform::host_architecture()));
         set("variant", wanted.variant, None);
-        let old = |pointer: &str| under.and_then(|under| under.raw_config.pointer(pointer)).filter(|old| old.is_array());
+        let old =
+            |pointer: &str| under.and_then(|under| under.raw_config.pointer(pointer)).filter(|old| old.is_array());
         let diff_ids = old("/rootfs/diff_ids").cloned().unwrap_or_else(|| json!([]));
         config.insert("rootfs".to_owned(), json!({ "type": "layers", "diff_ids": diff_ids }));
         let history = old("/history").cloned().unwrap_or_else(|| json!([]));
@@ -322,7 +337,10 @@ impl Configuration {
 
     /// Replaces every field that [`Settings`] knows.
     fn set_settings(&mut self, settings: &Settings) -> Result<()> {
-        let bad = |error: serde_json::Error| Error::BadImage { reference: "the new image".to_owned(), reason: error.to_string() };
+        let bad = |error: serde_json::Error| Error::BadImage {
+            reference: "the new image".to_owned(),
+            reason: error.to_string(),
+        };
         let known = serde_json::to_value(Settings::complete()).map_err(bad)?;
         let fresh = serde_json::to_value(settings).map_err(bad)?;
         let mut all = match self.0.remove("config") {

@@ -32,7 +32,8 @@ pub fn ensure(store: &Store) -> Result<Image> {
     }
     let staging = store.staging()?;
     let path = staging.path().join("root.tar");
-    let mut archive = File::options().read(true).write(true).create_new(true).open(&path).map_err(Error::file(&path))?;
+    let mut archive =
+        File::options().read(true).write(true).create_new(true).open(&path).map_err(Error::file(&path))?;
     write_root(&mut archive, binary, about.size(), about.mtime().unsigned_abs()).map_err(Error::file(&path))?;
     archive.rewind().map_err(Error::file(&path))?;
     let mut request = CommitRequest::new(None, Content::Tar(Box::new(archive)));
@@ -69,7 +70,10 @@ fn write_root(out: &mut File, binary: File, size: u64, mtime: u64) -> io::Result
     for (path, mode) in [("etc/", 0o755), ("tmp/", 0o1777)] {
         archive.append_data(&mut header(mode, 0, tar::EntryType::Directory), path, io::empty())?;
     }
-    let files = [("etc/passwd", "root:x:0:0:root:/:/creel\nnobody:x:65534:65534:nobody:/:/creel\n"), ("etc/group", "root:x:0:\nnogroup:x:65534:\n")];
+    let files = [
+        ("etc/passwd", "root:x:0:0:root:/:/creel\nnobody:x:65534:65534:nobody:/:/creel\n"),
+        ("etc/group", "root:x:0:\nnogroup:x:65534:\n"),
+    ];
     for (path, text) in files {
         let mut header = header(0o644, text.len() as u64, tar::EntryType::Regular);
         archive.append_data(&mut header, path, text.as_bytes())?;

@@ -16,8 +16,14 @@ pub enum Filter {
     Reference(String),
     NotReference(String),
     Dangling(bool),
-    Label { key: String, value: Option<String> },
-    NotLabel { key: String, value: Option<String> },
+    Label {
+        key: String,
+        value: Option<String>,
+    },
+    NotLabel {
+        key: String,
+        value: Option<String>,
+    },
     /// Older than that image.
     Before(String),
     /// Newer than that image.
@@ -69,7 +75,9 @@ impl Filter {
             }
             "before" => Filter::Before(value.to_owned()),
             "since" | "after" => Filter::Since(value.to_owned()),
-            "until" => Filter::Until(moment(value, now).ok_or_else(|| bad("it is no time and no duration".to_owned()))?),
+            "until" => {
+                Filter::Until(moment(value, now).ok_or_else(|| bad("it is no time and no duration".to_owned()))?)
+            }
             "id" => Filter::Id(value.strip_prefix("sha256:").unwrap_or(value).to_owned()),
             "digest" => Filter::Digest(value.to_owned()),
             "containers" => Filter::Containers(boolean()?),
@@ -117,39 +125,43 @@ fn test<'a>(
     parents: &'a HashSet<String>,
     context: &'a FilterContext,
 ) -> Result<Test<'a>> {
-        let has_label = |image: &Image, key: &str, value: &Option<String>| {
-            image.settings.labels.get(key).is_some_and(|is| value.as_ref().is_none_or(|value| value == is))
-        };
-        Ok(match filter {
-            Filter::Reference(pattern) => Box::new(move |image| matches_reference(image, pattern)),
-            Filter::NotReference(pattern) => Box::new(move |image| !matches_reference(image, pattern)),
-            Filter::Dangling(wanted) => {
-                Box::new(move |image| (image.is_untagged() && !parents.contains(&image.id)) == *wanted)
-            }
-            Filter::Label { key, value } => Box::new(move |image| has_label(image, key, value)),
-            Filter::NotLabel { key, value } => Box::new(move |image| !has_label(image, key, value)),
-            Filter::Before(name) => {
-                let limit = among(images, name)?;
-                Box::new(move |image| image.created < limit)
-            }
-            Filter::Since(name) => {
-                let limit = among(images, name)?;
-                Box::new(move |image| image.created > limit)
-            }
-            Filter::Until(limit) => Box::new(move |image| image.created < *limit),
-            Filter::Id(prefix) => Box::new(move |image| image.id.starts_with(prefix)),
-            Filter::Digest(prefix) => Box::new(move |image| {
-                let digest = image.digest.to_string();
-                digest.starts_with(prefix) || image.repo_digests.iter().any(|known| known.split_once('@').is_some_and(|(_, digest)| digest.starts_with(prefix)))
-            }),
-            Filter::Containers(wanted) => Box::new(move |image| context.containers.contains_key(&image.id) == *wanted),
-            // This store has no read-only part, and no lists.
-            Filter::ReadOnly(wanted) | Filter::Manifest(wanted) => Box::new(move |_| !*wanted),
-            Filter::Intermediate(wanted) => {
-                Box::new(move |image| (image.is_untagged() && parents.contains(&image.id)) == *wanted)
-            }
-        })
-    }
+    let has_label = |image: &Image, key: &str, value: &Option<String>| {
+        image.settings.labels.get(key).is_some_and(|is| value.as_ref().is_none_or(|value| value == is))
+    };
+    Ok(match filter {
+        Filter::Reference(pattern) => Box::new(move |image| matches_reference(image, pattern)),
+        Filter::NotReference(pattern) => Box::new(move |image| !matches_reference(image, pattern)),
+        Filter::Dangling(wanted) => {
+            Box::new(move |image| (image.is_untagged() && !parents.contains(&image.id)) == *wanted)
+        }
+        Filter::Label { key, value } => Box::new(move |image| has_label(image, key, value)),
+        Filter::NotLabel { key, value } => Box::new(move |image| !has_label(image, key, value)),
+        Filter::Before(name) => {
+            let limit = among(images, name)?;
+            Box::new(move |image| image.created < limit)
+        }
+        Filter::Since(name) => {
+            let limit = among(images, name)?;
+            Box::new(move |image| image.created > limit)
+        }
+        Filter::Until(limit) => Box::new(move |image| image.created < *limit),
+        Filter::Id(prefix) => Box::new(move |image| image.id.starts_with(prefix)),
+        Filter::Digest(prefix) => Box::new(move |image| {
+            let digest = image.digest.to_string();
+            digest.starts_with(prefix)
+                || image
+                    .repo_digests
+                    .iter()
+                    .any(|known| known.split_once('@').is_some_and(|(_, digest)| digest.starts_with(prefix)))
+        }),
+        Filter::Containers(wanted) => Box::new(move |image| context.containers.contains_key(&image.id) == *wanted),
+        // This store has no read-only part, and no lists.
+        Filter::ReadOnly(wanted) | Filter::Manifest(wanted) => Box::new(move |_| !*wanted),
+        Filter::Intermediate(wanted) => {
+            Box::new(move |image| (image.is_untagged() && parents.contains(&image.id)) == *wanted)
+        }
+    })
+}
 
 /// When the image of `before=` and `since=` was made.
 fn among(images: &[Image], name: &str) -> Result<Timestamp> {
@@ -171,7 +183,8 @@ fn name_fits(name: &str, pattern: &str) -> bool {
     let version = &full[repository.len()..];
     let mut rest = repository.as_str();
     loop {
-        if glob(pattern.as_bytes(), rest.as_bytes()) || glob(pattern.as_bytes(), format!("{rest}{version}").as_bytes()) {
+        if glob(pattern.as_bytes(), rest.as_bytes()) || glob(pattern.as_bytes(), format!("{rest}{version}").as_bytes())
+        {
             return true;
         }
         match rest.split_once('/') {
@@ -230,7 +243,8 @@ fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time);
     }
-    let here = |time: jiff::civil::DateTime| time.to_zoned(jiff::tz::TimeZone::system()).ok().map(|time| time.timestamp());
+    let here =
+        |time: jiff::civil::DateTime| time.to_zoned(jiff::tz::TimeZone::system()).ok().map(|time| time.timestamp());
     if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
         return here(time);
     }

@@ -43,7 +43,7 @@ mod wire;
 mod worker;
 
 pub use changes::apply_change;
-pub use collect::collect_garbage;
+pub use collect::{Reachable, collect_garbage, reachable};
 pub use commit::{CommitRequest, Content, Format, HistoryEntry, Squash, commit};
 pub use error::{Error, Result};
 pub use filter::{Filter, FilterContext};

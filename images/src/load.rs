@@ -100,7 +100,9 @@ fn choose(mut images: Vec<Found>, path: &Path, reference: Option<&str>) -> Resul
     let bad = |reason: String| Error::BadArchive { path: path.to_owned(), reason };
     let at = match reference {
         None if images.len() == 1 => 0,
-        None => return Err(bad(format!("it holds {} images; say which one, as PATH:NAME or PATH:@NUMBER", images.len()))),
+        None => {
+            return Err(bad(format!("it holds {} images; say which one, as PATH:NAME or PATH:@NUMBER", images.len())));
+        }
         Some(reference) => match reference.strip_prefix('@') {
             Some(number) => number.parse().map_err(|_| bad(format!("@{number} is no number")))?,
             None => {

@@ -47,8 +47,7 @@ pub fn login(registry: Option<&str>, options: &LoginOptions) -> Result<()> {
         }
         None => Stdio::inherit(),
     };
-    let mut child =
-        command.arg(&registry).stdin(stdin).stderr(Stdio::piped()).spawn().map_err(skopeo::spawn_error)?;
+    let mut child = command.arg(&registry).stdin(stdin).stderr(Stdio::piped()).spawn().map_err(skopeo::spawn_error)?;
     if let (Some(password), Some(mut stdin)) = (&options.password, child.stdin.take()) {
         // A child that does not read it has failed, and says why.
         let _ = stdin.write_all(password.as_bytes());

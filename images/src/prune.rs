@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use storage::Store;
 
-use crate::collect::collect_garbage;
+use crate::collect::{collect_garbage, forget_pulls};
 use crate::error::Result;
 use crate::filter::{Filter, FilterContext};
 use crate::find;
@@ -27,6 +27,7 @@ pub struct Pruned {
 }
 
 /// Removes untagged images that no container and no other image needs; with `all` every image without a container.
+/// What interrupted pulls have brought goes too.
 pub fn prune(store: &Store, options: &PruneOptions, users: &[ImageUser]) -> Result<Pruned> {
     let mut removed = Removed::default();
     let context = FilterContext { containers: count(users) };
@@ -50,6 +51,7 @@ pub fn prune(store: &Store, options: &PruneOptions, users: &[ImageUser]) -> Resu
         }
         drop(lock);
     }
+    forget_pulls(store)?;
     let reclaimed = collect_garbage(store)?;
     store.sweep()?;
     Ok(Pruned { deleted: removed.deleted, untagged: removed.untagged, reclaimed })

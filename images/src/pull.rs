@@ -178,7 +178,9 @@ fn pull_one(store: &Store, name: &str, options: &PullOptions) -> Result<Pulled> 
         match run_worker(store, &Source::Registry(candidate), options) {
             Ok(pulled) => return Ok(pulled),
             // The next registry will not cure these.
-            Err(error @ (Error::SkopeoMissing | Error::SkopeoTooOld { .. } | Error::NoSpace { .. })) => return Err(error),
+            Err(error @ (Error::SkopeoMissing | Error::SkopeoTooOld { .. } | Error::NoSpace { .. })) => {
+                return Err(error);
+            }
             Err(error) => {
                 let better = !matches!(last, Some(Error::Denied { .. }));
                 if better {

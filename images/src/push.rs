@@ -91,8 +91,9 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &Push
                 let wait = options.retry_delay.unwrap_or(Duration::from_secs(1 << failed.min(6)));
                 failed += 1;
                 let retry = options.retry;
-                Report::new(options.progress)
-                    .warn(&format!("Failed to push {destination}, trying again in {wait:?} ({failed}/{retry}): {error}"));
+                Report::new(options.progress).warn(&format!(
+                    "Failed to push {destination}, trying again in {wait:?} ({failed}/{retry}): {error}"
+                ));
                 std::thread::sleep(wait);
             }
             other => return other,

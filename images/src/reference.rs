@@ -62,12 +62,8 @@ fn parse(text: &str) -> std::result::Result<Reference, &'static str> {
     if name.len() > 255 || name.len() + tag.map_or(0, str::len) > 240 {
         return Err("it is too long");
     }
-    let mut reference = Reference {
-        domain: domain.map(str::to_owned),
-        path: path.to_owned(),
-        tag: tag.map(str::to_owned),
-        digest,
-    };
+    let mut reference =
+        Reference { domain: domain.map(str::to_owned), path: path.to_owned(), tag: tag.map(str::to_owned), digest };
     reference.expand_hub();
     Ok(reference)
 }
@@ -124,7 +120,8 @@ fn check_path(path: &str) -> std::result::Result<(), &'static str> {
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
 fn check_component(mut rest: &[u8]) -> bool {
-    let word = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()).count();
+    let word =
+        |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()).count();
     loop {
         let length = word(rest);
         if length == 0 {
@@ -145,9 +142,10 @@ fn check_component(mut rest: &[u8]) -> bool {
 /// `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
 fn check_tag(tag: &str) -> std::result::Result<(), &'static str> {
     let fine = tag.len() <= 128
-        && tag.bytes().enumerate().all(|(at, byte)| {
-            byte.is_ascii_alphanumeric() || byte == b'_' || (at > 0 && matches!(byte, b'.' | b'-'))
-        });
+        && tag
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| byte.is_ascii_alphanumeric() || byte == b'_' || (at > 0 && matches!(byte, b'.' | b'-')));
     match fine && !tag.is_empty() {
         true => Ok(()),
         false => Err("the tag is not made of at most 128 letters, digits, _ . and -"),
@@ -298,7 +296,11 @@ pub enum Source {
     /// In Podman's own store of this user.
     Storage(String),
     /// A file or directory; `reference` picks one of several images in it.
-    Path { transport: Transport, path: PathBuf, reference: Option<String> },
+    Path {
+        transport: Transport,
+        path: PathBuf,
+        reference: Option<String>,
+    },
 }
 
 impl FromStr for Source {

@@ -122,9 +122,15 @@ impl Registries {
         let (registries, note) = match (&self.search, &self.search_from) {
             (Some(search), from) => {
                 let from = from.as_deref().unwrap_or(Path::new("registries.conf"));
-                (search.clone(), format!("Resolving {:?} using unqualified-search registries ({})", name.path(), from.display()))
+                (
+                    search.clone(),
+                    format!("Resolving {:?} using unqualified-search registries ({})", name.path(), from.display()),
+                )
             }
-            (None, _) => (vec![HUB.to_owned()], format!("Resolving {:?} at {HUB}: no registries.conf names another", name.path())),
+            (None, _) => (
+                vec![HUB.to_owned()],
+                format!("Resolving {:?} at {HUB}: no registries.conf names another", name.path()),
+            ),
         };
         let candidates: Vec<Reference> =
             registries.iter().map(|registry| name.with_domain(registry).complete()).collect();
@@ -193,12 +199,14 @@ mod tests {
 
     #[test]
     fn a_short_name_goes_through_alias_then_list_then_hub() {
-        let two = registries("unqualified-search-registries = ['a.test', 'b.test:5000']\n[aliases]\nweb = 'c.test/x/web'");
+        let two =
+            registries("unqualified-search-registries = ['a.test', 'b.test:5000']\n[aliases]\nweb = 'c.test/x/web'");
         assert_eq!(candidates(&two, "web:1"), ["c.test/x/web:1"]);
         assert_eq!(candidates(&two, "db"), ["a.test/db:latest", "b.test:5000/db:latest"]);
         assert!(!two.resolve(&"db".parse().unwrap()).unwrap().may_try);
         assert_eq!(candidates(&two, "a.test/db:2"), ["a.test/db:2"]);
-        let permissive = registries("unqualified-search-registries = ['a.test', 'b.test']\nshort-name-mode = 'permissive'");
+        let permissive =
+            registries("unqualified-search-registries = ['a.test', 'b.test']\nshort-name-mode = 'permissive'");
         assert!(permissive.resolve(&"db".parse().unwrap()).unwrap().may_try);
         assert_eq!(candidates(&Registries::default(), "db"), ["docker.io/library/db:latest"]);
         assert_eq!(candidates(&registries("unqualified-search-registries = []"), "db"), [""; 0]);
@@ -208,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_later_file_wins_key_by_key() {
-        let mut all = registries("unqualified-search-registries = ['a.test']\n[aliases]\nx = 'a.test/x'\ny = 'a.test/y'");
+        let mut all =
+            registries("unqualified-search-registries = ['a.test']\n[aliases]\nx = 'a.test/x'\ny = 'a.test/y'");
         all.merge("short-name-mode = 'disabled'\n[aliases]\nx = 'b.test/x'\ny = ''", Path::new("/d.conf")).unwrap();
         assert_eq!(all.search.as_deref(), Some(["a.test".to_owned()].as_slice()));
         assert_eq!(candidates(&all, "x"), ["b.test/x:latest"]);

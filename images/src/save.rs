@@ -133,7 +133,8 @@ fn plain_layer(store: &Store, layer: &BlobDescriptor, staging: &Staging) -> Resu
         return Ok((blob, layer.size));
     }
     let path = staging.path().join("layer");
-    let mut copy = File::options().read(true).write(true).create(true).truncate(true).open(&path).map_err(Error::file(&path))?;
+    let mut copy =
+        File::options().read(true).write(true).create(true).truncate(true).open(&path).map_err(Error::file(&path))?;
     blob.rewind().map_err(Error::file(&path))?;
     let mut plain = storage::decompress(Box::new(blob))?;
     let size = io::copy(&mut plain, &mut copy).map_err(Error::file(&path))?;

@@ -72,7 +72,10 @@ pub(crate) fn last_message(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it failed without a word");
     match line.split_once("msg=\"") {
-        Some((_, message)) => message.trim_end().trim_end_matches('"').replace("\\\"", "\"").replace("\\n", "; "),
+        Some((_, message)) => {
+            let message = message.trim_end();
+            message.strip_suffix('"').unwrap_or(message).replace("\\\"", "\"").replace("\\n", "; ")
+        }
         None => line.to_owned(),
     }
 }
@@ -89,26 +92,65 @@ pub(crate) fn translate(reference: &str, message: &str) -> Error {
         Error::Policy { reference, message }
     } else if has(&["no space left on device", "disk quota exceeded"]) {
         Error::NoSpace { what: reference }
-    } else if has(&["no image found in manifest list", "no image found in image index", "no image found for architecture"]) {
+    } else if has(&[
+        "no image found in manifest list",
+        "no image found in image index",
+        "no image found for architecture",
+    ]) {
         Error::NoPlatform { reference, platform: message }
-    } else if has(&["unauthorized", "authentication required", "access denied", "denied:", "invalid username/password",
-        "status code 401", "status code 403", "403 (forbidden)", "401 (unauthorized)", "is blocked"])
-    {
+    } else if has(&[
+        "unauthorized",
+        "authentication required",
+        "access denied",
+        "denied:",
+        "invalid username/password",
+        "status code 401",
+        "status code 403",
+        "403 (forbidden)",
+        "401 (unauthorized)",
+        "is blocked",
+    ]) {
         Error::Denied { reference, message }
-    } else if has(&["manifest unknown", "name unknown", "repository name not known", "name invalid", "not found",
-        "status code 404", "404 (not found)"])
-    {
+    } else if has(&[
+        "manifest unknown",
+        "name unknown",
+        "repository name not known",
+        "name invalid",
+        "not found",
+        "status code 404",
+        "404 (not found)",
+    ]) {
         Error::NotInRegistry { reference, message }
     } else if has(&["x509:", "tls:", "http response to https", "certificate"]) {
         Error::Tls { reference, message }
-    } else if has(&["connection refused", "no such host", "i/o timeout", "timed out", "timeout", "connection reset",
-        "network is unreachable", "no route to host", "eof", "broken pipe", "server misbehaving", "status code 5",
-        "internal server error", "bad gateway", "service unavailable", "toomanyrequests", "too many requests",
-        "temporary failure", "pinging container registry"])
-    {
+    } else if has(&[
+        "connection refused",
+        "no such host",
+        "i/o timeout",
+        "timed out",
+        "timeout",
+        "connection reset",
+        "network is unreachable",
+        "no route to host",
+        "eof",
+        "broken pipe",
+        "server misbehaving",
+        "status code 5",
+        "internal server error",
+        "bad gateway",
+        "service unavailable",
+        "toomanyrequests",
+        "too many requests",
+        "temporary failure",
+        "pinging container registry",
+    ]) {
         Error::Unreachable { reference, message }
-    } else if has(&["digest did not match", "digest mismatch", "does not match", "size mismatch"]) {
-        Error::DigestMismatch { what: reference, expected: "what the manifest says".to_owned(), found: message }
+    } else if has(&["corrupted blob", "digest did not match", "digest mismatch", "does not match", "size mismatch"]) {
+        Error::DigestMismatch {
+            what: reference,
+            expected: "what the manifest says".to_owned(),
+            found: format!("something else ({message})"),
+        }
     } else {
         Error::Skopeo { message }
     }
@@ -220,7 +262,8 @@ mod tests {
 
     #[test]
     fn base64_is_that_of_the_rfc() {
-        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+        let cases =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
         for (plain, text) in cases {
             assert_eq!(base64(plain.as_bytes()), text);
         }
@@ -232,13 +275,19 @@ mod tests {
         let cases: [(&str, Is); 9] = [
             ("reading manifest x in h/x: unauthorized: authentication required", |e| matches!(e, Error::Denied { .. })),
             ("requested access to the resource is denied: denied: no", |e| matches!(e, Error::Denied { .. })),
-            ("reading manifest nope in h/x: manifest unknown: manifest unknown", |e| matches!(e, Error::NotInRegistry { .. })),
+            ("reading manifest nope in h/x: manifest unknown: manifest unknown", |e| {
+                matches!(e, Error::NotInRegistry { .. })
+            }),
             ("dial tcp: lookup h: no such host", |e| matches!(e, Error::Unreachable { .. })),
-            ("dial tcp 127.0.0.1:1: connect: connection refused", |e| matches!(e, Error::Unreachable { .. }) && !e.is_transient()),
+            ("dial tcp 127.0.0.1:1: connect: connection refused", |e| {
+                matches!(e, Error::Unreachable { .. }) && !e.is_transient()
+            }),
             ("read: connection reset by peer", |e| e.is_transient()),
             ("x509: certificate signed by unknown authority", |e| matches!(e, Error::Tls { .. })),
             ("http: server gave HTTP response to HTTPS client", |e| matches!(e, Error::Tls { .. })),
-            ("Source image rejected: A signature was required, but no signature exists", |e| matches!(e, Error::Policy { .. })),
+            ("Source image rejected: A signature was required, but no signature exists", |e| {
+                matches!(e, Error::Policy { .. })
+            }),
         ];
         for (text, is) in cases {
             assert!(is(&translate("h/x", text)), "{text}");

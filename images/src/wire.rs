@@ -24,12 +24,23 @@ pub(crate) struct Request {
 pub(crate) enum Event {
     Line(String),
     Warning(String),
-    Blob { digest: String, total: u64 },
+    Blob {
+        digest: String,
+        total: u64,
+    },
     /// Bytes so far.
-    At { digest: String, bytes: u64 },
-    Finished { digest: String },
+    At {
+        digest: String,
+        bytes: u64,
+    },
+    Finished {
+        digest: String,
+    },
     /// The last one.
-    Done { id: String, changed: bool },
+    Done {
+        id: String,
+        changed: bool,
+    },
     Failed(Failure),
 }
 

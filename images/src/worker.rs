@@ -29,7 +29,7 @@ use crate::pull::PullOptions;
 use crate::reference::{Reference, Source};
 use crate::trust::{self, Verdict};
 use crate::wire::{Event, Failure, Request, send};
-use crate::{names, record, skopeo};
+use crate::{collect, names, record, skopeo};
 
 /// Blobs on their way at once, as Podman.
 const PARALLEL: usize = 3;
@@ -73,7 +73,10 @@ fn pull(request: &Request) -> Result<(String, bool)> {
     let verdict = trust::verdict(&request.options.places, &source)?;
     if verdict == Verdict::Reject {
         let message = "policy.json rejects it".to_owned();
-        return Err(Error::Policy { reference: source.to_string().trim_start_matches("docker://").to_owned(), message });
+        return Err(Error::Policy {
+            reference: source.to_string().trim_start_matches("docker://").to_owned(),
+            message,
+        });
     }
     match (&source, verdict) {
         (Source::Registry(reference), Verdict::Check) => {
@@ -82,7 +85,8 @@ fn pull(request: &Request) -> Result<(String, bool)> {
         (Source::Registry(reference), _) => with_retries(&store, &reference.complete(), &request.options),
         (Source::Storage(name), _) => {
             let name = name.rsplit_once(']').map_or(name.as_str(), |(_, name)| name);
-            let names: Vec<String> = name.parse::<Reference>().ok().map(|name| name.local().to_string()).into_iter().collect();
+            let names: Vec<String> =
+                name.parse::<Reference>().ok().map(|name| name.local().to_string()).into_iter().collect();
             copy_first(&store, &source, &request.options, &names)
         }
         (Source::Path { .. }, Verdict::Check) => Err(Error::Unsupported {
@@ -104,7 +108,11 @@ fn copy_first(store: &Store, source: &Source, options: &PullOptions, names: &[St
     let dir = staging.path().join("copy");
     let mut command = skopeo::command_with_policy(&options.places);
     platform_arguments(&mut command, options);
-    command.args(["copy", "-q", "--preserve-digests"]);
+    command.args(["copy", "-q"]);
+    if let Source::Registry(_) = source {
+        // What Podman's store hands out is not compressed, whatever its manifest says.
+        command.arg("--preserve-digests");
+    }
     if let (Some(dir), Source::Registry(_)) = (&options.cert_dir, source) {
         command.arg("--src-cert-dir").arg(dir);
     }
@@ -126,7 +134,8 @@ fn copy_first(store: &Store, source: &Source, options: &PullOptions, names: &[St
         Source::Registry(reference) => vec![reference.repository()],
         Source::Storage(_) | Source::Path { .. } => Vec::new(),
     };
-    let image = load::load_copy(store, &dir, names.to_vec(), repositories, options.platform.as_ref(), &Report::events())?;
+    let image =
+        load::load_copy(store, &dir, names.to_vec(), repositories, options.platform.as_ref(), &Report::events())?;
     Ok((image.id, true))
 }
 
@@ -153,7 +162,9 @@ fn with_retries(store: &Store, reference: &Reference, options: &PullOptions) -> 
                 let wait = options.retry_delay.unwrap_or(Duration::from_secs(1 << failed.min(6)));
                 failed += 1;
                 let (name, retry) = (reference, options.retry);
-                send(&Event::Warning(format!("Failed to pull {name}, trying again in {wait:?} ({failed}/{retry}): {error}")));
+                send(&Event::Warning(format!(
+                    "Failed to pull {name}, trying again in {wait:?} ({failed}/{retry}): {error}"
+                )));
                 std::thread::sleep(wait);
             }
             other => return other,
@@ -170,12 +181,18 @@ fn attempt(store: &Store, reference: &Reference, options: &PullOptions) -> Resul
     let result = runtime.block_on(pull_registry(store, reference, options));
     // After a failure a thread may still wait for skopeo; it must not keep us. Staging that is left has no holder then.
     runtime.shutdown_timeout(Duration::from_secs(2));
-    result
+    result.map_err(|error| match error {
+        Error::NoPlatform { reference, .. } => {
+            Error::NoPlatform { reference, platform: platform::describe(options.platform.as_ref()) }
+        }
+        error => error,
+    })
 }
 
 async fn pull_registry(store: &Store, reference: &Reference, options: &PullOptions) -> Result<(String, bool)> {
     let name = reference.to_string();
-    let proxy = ImageProxy::new_with_config(configuration(reference, options)?).await.map_err(|e| proxy_error(&name, e))?;
+    let proxy =
+        ImageProxy::new_with_config(configuration(reference, options)?).await.map_err(|e| proxy_error(&name, e))?;
     let image = proxy.open_image(&format!("docker://{name}")).await.map_err(|e| proxy_error(&name, e))?;
     line("Getting image source signatures");
     let (digest, manifest) = proxy.fetch_manifest_raw_oci(&image).await.map_err(|e| proxy_error(&name, e))?;
@@ -191,8 +208,11 @@ async fn pull_registry(store: &Store, reference: &Reference, options: &PullOptio
     }
 
     let adding = store.adding()?;
-    let parsed: Manifest = serde_json::from_slice(&manifest).map_err(|error| bad(&name, format!("its manifest: {error}")))?;
-    let Some(config_descriptor) = parsed.config.as_ref() else { return Err(bad(&name, "its manifest has no config".to_owned())) };
+    let parsed: Manifest =
+        serde_json::from_slice(&manifest).map_err(|error| bad(&name, format!("its manifest: {error}")))?;
+    let Some(config_descriptor) = parsed.config.as_ref() else {
+        return Err(bad(&name, "its manifest has no config".to_owned()));
+    };
     // skopeo turns Docker's manifests into the OCI's on the way. The converted configuration is enough to begin with,
     // but id and health check are in the original.
     let converted = Digest::of(&manifest) != digest;
@@ -206,6 +226,9 @@ async fn pull_registry(store: &Store, reference: &Reference, options: &PullOptio
     }
     let chain = deposit::chain_ids(&diff_ids);
 
+    let mut coming: Vec<Digest> = parsed.layers.iter().map(|layer| layer.digest.clone()).collect();
+    coming.push(config_descriptor.digest.clone());
+    collect::announce(store, &name, &digest, chain.clone(), coming)?;
     let slots = Slots::new(chain.len());
     let layers = Layers {
         store,
@@ -259,12 +282,15 @@ async fn pull_registry(store: &Store, reference: &Reference, options: &PullOptio
         parent: None,
     };
     let stored = deposit::image(store, &adding, new)?;
+    collect::retract(store, &digest)?;
     drop(adding);
     let wanted = options.platform.as_ref();
     if !platform::fits(wanted, stored.os(), stored.architecture(), stored.variant()) {
         send(&Event::Warning(format!(
             "WARNING: image platform ({}/{}) does not match the expected platform ({})",
-            stored.os(), stored.architecture(), platform::describe(wanted)
+            stored.os(),
+            stored.architecture(),
+            platform::describe(wanted)
         )));
     }
     // Its exit is not waited for: everything has been checked.
@@ -289,7 +315,9 @@ fn configuration(reference: &Reference, options: &PullOptions) -> Result<ImagePr
         config.decryption_keys = Some(options.decryption_keys.clone());
     }
     match &options.creds {
-        Some(creds) => config.auth_data = Some(secret_file(&skopeo::authfile(reference.domain().unwrap_or_default(), creds))?),
+        Some(creds) => {
+            config.auth_data = Some(secret_file(&skopeo::authfile(reference.domain().unwrap_or_default(), creds))?)
+        }
         None => config.authfile = options.authfile.clone().or_else(|| options.places.auth_file.clone()),
     }
     Ok(config)
@@ -318,6 +346,9 @@ fn proxy_error(name: &str, error: containers_image_proxy::Error) -> Error {
         }
         Proxy::Other(message) if message.contains("unknown command") => {
             Error::SkopeoTooOld { found: "none".to_owned(), wanted: "0.2.3".to_owned() }
+        }
+        Proxy::Other(message) if message.contains("unexpectedly exited") && message.contains("signal") => {
+            Error::Unreachable { reference: name.to_owned(), message: "skopeo was killed".to_owned() }
         }
         other => skopeo::translate(name, &other.to_string()),
     }
@@ -544,7 +575,10 @@ enum Blob {
     #[default]
     Nothing,
     /// So many bytes can be read.
-    Coming { file: File, bytes: u64 },
+    Coming {
+        file: File,
+        bytes: u64,
+    },
     /// In the store, or its layer is.
     Stored,
     Failed,
@@ -615,7 +649,14 @@ fn unpack_all(
             Blob::Failed => Some(true),
         });
         let reader: Box<dyn Read + Send> = match started {
-            true => Box::new(Follow { slots: Arc::clone(slots), at, store: store.clone(), blob: blobs[at].clone(), file: None, position: 0 }),
+            true => Box::new(Follow {
+                slots: Arc::clone(slots),
+                at,
+                store: store.clone(),
+                blob: blobs[at].clone(),
+                file: None,
+                position: 0,
+            }),
             false => Box::new(store.open_blob(&blobs[at])?),
         };
         let unpacked = storage::decompress(reader).and_then(|mut plain| {
@@ -684,11 +725,8 @@ async fn pump(
     name: &str,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let digest: containers_image_proxy::oci_spec::image::Digest = descriptor
-        .digest
-        .to_string()
-        .parse()
-        .map_err(|error| bad(name, format!("{}: {error}", descriptor.digest)))?;
+    let digest: containers_image_proxy::oci_spec::image::Digest =
+        descriptor.digest.to_string().parse().map_err(|error| bad(name, format!("{}: {error}", descriptor.digest)))?;
     let failed = |error| proxy_error(name, error);
     let lost = |message| Error::Unreachable { reference: name.to_owned(), message };
     let stream = proxy.get_blob_stream(image, &digest, descriptor.size).await.map_err(failed)?;
