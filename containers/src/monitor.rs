@@ -95,7 +95,13 @@ fn run(starter: &mut Option<Channel>) -> Result<()> {
             }
         };
         let attach = request.attach.filter(|_| restarts == 0);
-        let end = watch::watch(&engine, &mut container, prepared, starter, attach, hold, &signals)?;
+        let end = match watch::watch(&engine, &mut container, prepared, starter, attach, hold, &signals) {
+            Ok(end) => end,
+            Err(error) => {
+                give_up(&engine, &container, &error, restarts);
+                return Err(error);
+            }
+        };
         let End { exit, released, clients } = end;
         let by_user = exit.stopped_by_user;
         if exit.started.is_some() && begun.elapsed() > SETTLED {

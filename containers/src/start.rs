@@ -60,6 +60,12 @@ pub fn init(engine: &Engine, container: &Container) -> Result<()> {
 
 fn launch(engine: &Engine, container: &Container, request: StartRequest, hold: bool) -> Result<Started> {
     let id = container.id();
+    if let Some(runtime) = &engine.settings.runtime {
+        return Err(Error::Invalid(format!("--runtime {}: external runtimes are not supported yet", runtime.display())));
+    }
+    if let Some(dir) = engine.settings.hooks_dirs.first() {
+        return Err(Error::Invalid(format!("--hooks-dir {}: hook directories are not supported yet", dir.display())));
+    }
     // Two starts at once: the second waits here and then finds it running.
     let _lock = FileLock::exclusive(&engine.container_dir(id).join("lock")).map_err(Error::io(engine.container_dir(id)))?;
     let container = list::find(engine, id.as_str())?;

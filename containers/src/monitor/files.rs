@@ -1,12 +1,11 @@
 //! The files that creel manages inside a container, written to its run directory and bound from there.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use network::Addresses;
 use network::hosts::Hosts;
-use network::resolv::{Reach, Resolv};
+use network::resolv::Resolv;
 
 use crate::container::Container;
 use crate::engine::Engine;
@@ -52,13 +51,14 @@ pub(super) fn write(
     Ok(files)
 }
 
-/// Fills /etc/hosts (the container's own names, the host's, and the user's) and /etc/resolv.conf.
+/// Fills /etc/hosts (the container's own names, the host's, and the user's) and /etc/resolv.conf. `isolated`: in a network
+/// namespace of its own.
 pub(super) fn fill(
     run_dir: &Path,
     container: &Container,
     hostname: &str,
     addresses: Option<&Addresses>,
-    reach: Reach,
+    isolated: bool,
 ) -> Result<()> {
     let spec = &container.spec().network;
     if !spec.no_hosts {
@@ -67,44 +67,24 @@ pub(super) fn fill(
             Some(path) => fs::read_to_string(path).map_err(Error::io(path))?,
             None => fs::read_to_string("/etc/hosts").unwrap_or_default(),
         };
-        let own = addresses.and_then(|found| found.ipv4.map(IpAddr::V4).or(found.ipv6.map(IpAddr::V6)));
-        let names = [hostname, container.name()];
-        let hosts = Hosts {
-            base: &base,
-            extra: &spec.add_hosts,
-            own: Some((own.unwrap_or(Ipv4Addr::LOCALHOST.into()), names.as_slice())),
-            host_gateway: host_gateway(addresses, reach),
-        };
+        let own_names = [hostname.to_owned(), container.name().to_owned()];
+        let hosts = Hosts { base: &base, own_names: &own_names, addresses, entries: &spec.add_hosts };
         let path = run_dir.join("hosts");
-        fs::write(&path, hosts.text()?).map_err(Error::io(&path))?;
+        fs::write(&path, network::hosts::text(&hosts)).map_err(Error::io(&path))?;
     }
     if !spec.dns_none {
-        let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-        let host = match network::resolv::host_file(&host, reach) {
-            "/etc/resolv.conf" => host,
-            behind => fs::read_to_string(behind).unwrap_or(host),
-        };
         let resolv = Resolv {
-            host: &host,
+            host: &network::resolv::read_host(),
             uplink: addresses.map(|found| found.dns.as_slice()).unwrap_or_default(),
+            isolated,
             servers: &spec.dns,
             search: &spec.dns_search,
             options: &spec.dns_options,
-            reach,
         };
         let path = run_dir.join("resolv.conf");
-        fs::write(&path, resolv.text()).map_err(Error::io(&path))?;
+        fs::write(&path, network::resolv::text(&resolv)).map_err(Error::io(&path))?;
     }
     Ok(())
-}
-
-/// On the host's own network the host is reached by any of its addresses.
-fn host_gateway(addresses: Option<&Addresses>, reach: Reach) -> Option<IpAddr> {
-    match reach {
-        Reach::Host => network::host_addresses().ok().and_then(|found| found.first().copied()),
-        Reach::Namespace | Reach::NamespaceIpv4Only => addresses.and_then(|found| found.host_gateway),
-        Reach::Nothing => None,
-    }
 }
 
 /// Always there; filled for a privileged container.

@@ -6,7 +6,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio as ProcessStdio};
 
-use network::resolv::Reach;
 use network::{Addresses, Mode, Uplink, UplinkKind};
 use runtime::cgroup::Cgroup;
 use runtime::{Bundle, Created, Stdio};
@@ -20,9 +19,9 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::log::LogFile;
 use crate::oci::{self, Given, NetworkNamespace};
-use crate::spec::{CgroupsMode, IpcMode, LogDriver, NamespaceMode, Remove, SeccompProfile, Source};
+use crate::spec::{CgroupsMode, IpcMode, LogDriver, NamespaceMode, Remove, Source};
 use crate::state::State;
-use crate::{devices, list, users, userns, volumes};
+use crate::{devices, list, seccomp, users, userns, volumes};
 
 /// Descriptors from whoever started the container.
 pub(super) struct Inherited {
@@ -133,13 +132,13 @@ pub(super) fn prepare(
 
     // 1. What may be refused: ports, other containers, the user, the limits.
     let plan = network_plan(engine, &spec.network.mode)?;
-    let mut listeners = match plan {
+    let listeners = match plan {
         Plan::Uplink { .. } => network::bind(&published_ports(container))?,
         Plan::None | Plan::Host | Plan::Join { .. } => Vec::new(),
     };
     let account = users::account(engine, container)?;
     let hostname = hostname(engine, container)?;
-    let seccomp = seccomp(engine, container)?;
+    let seccomp = seccomp::filter(engine, &spec.security)?;
     let (stdio, terminals) = streams(container, inherited)?;
     let cgroup = cgroup(engine, container)?;
     let released = Released { cgroup, uplink: None, forwarder: None, mounts: None };
@@ -192,7 +191,7 @@ pub(super) fn prepare(
     let created =
         runtime::create(&bundle, stdio, released.cgroup.as_ref(), std::mem::take(&mut inherited.preserved))?;
     let mut prepared = Prepared { created, terminals, log: None, released, status: Status::new(State::Created) };
-    let mut addresses = None;
+    let mut addresses = matches!(plan, Plan::Host).then(Addresses::host);
     if let Plan::Uplink { kind, options } = &plan {
         let netns = prepared.created.netns.take().ok_or_else(|| Error::Invalid("no network namespace".into()))?;
         let mut uplink = network::start_uplink(*kind, options, prepared.created.init.pid, netns.as_fd())?;
@@ -207,14 +206,14 @@ pub(super) fn prepare(
         prepared.created.prepared()?;
     }
     if shared.is_none() {
-        files::fill(&run_dir, container, &hostname, addresses.as_ref(), reach(&plan, addresses.as_ref()))?;
+        files::fill(&run_dir, container, &hostname, addresses.as_ref(), !matches!(plan, Plan::Host))?;
     }
     prepared.log = log(engine, container)?;
     prepared.status.restarts = restarts;
     prepared.status.cgroup = prepared.released.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
     prepared.status.network = Some(NetworkStatus {
         addresses,
-        ports: listeners.drain(..).map(|listener| listener.mapping).collect(),
+        ports: network::published(&listeners),
     });
     Ok(prepared)
 }
@@ -236,17 +235,6 @@ fn network_plan(engine: &Engine, mode: &Mode) -> Result<Plan> {
             Plan::Uplink { kind: network::choose(mode, uplink)?, options: Vec::new() }
         }
     })
-}
-
-/// Which of the host's name servers the container can ask.
-fn reach(plan: &Plan, addresses: Option<&Addresses>) -> Reach {
-    match plan {
-        Plan::Host => Reach::Host,
-        Plan::None => Reach::Nothing,
-        Plan::Join { .. } => Reach::Namespace,
-        Plan::Uplink { .. } if addresses.is_some_and(|found| found.ipv6.is_none()) => Reach::NamespaceIpv4Only,
-        Plan::Uplink { .. } => Reach::Namespace,
-    }
 }
 
 /// `-p`, and with `-P` every exposed port on a random one.
@@ -282,21 +270,6 @@ fn hostname(engine: &Engine, container: &Container) -> Result<String> {
 
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-fn seccomp(engine: &Engine, container: &Container) -> Result<Option<oci_spec::runtime::LinuxSeccomp>> {
-    let security = &container.spec().security;
-    let file = match &security.seccomp {
-        SeccompProfile::Unconfined => return Ok(None),
-        SeccompProfile::Default if security.privileged => return Ok(None),
-        SeccompProfile::Default => engine.settings.seccomp_profile.as_ref(),
-        SeccompProfile::File(path) => Some(path),
-    };
-    let sets = oci::capabilities(security, 0)?;
-    let names: Vec<String> = sets.bounding().iter().flatten().map(|capability| format!("CAP_{capability}")).collect();
-    let Some(path) = file else { return Ok(Some(runtime::seccomp::default_profile(&names))) };
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    Ok(Some(runtime::seccomp::parse_profile(&text, &names)?))
 }
 
 fn streams(container: &Container, inherited: &mut Inherited) -> Result<(Stdio, Terminals)> {

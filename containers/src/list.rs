@@ -1,0 +1,148 @@
+//! Reading containers: one by name or id, or all. No lock is taken, nothing is entered, and a plain user can do it.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use serde::de::DeserializeOwned;
+
+use crate::container::{Container, Record, Status};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::id::ContainerId;
+use crate::state::State;
+
+const RECORD: &str = "container.json";
+const STATUS: &str = "state.json";
+
+/// The container of that name, that id, or an id that begins like that and no other does. A name wins over an id.
+pub fn find(engine: &Engine, name_or_id: &str) -> Result<Container> {
+    let wanted = name_or_id.strip_prefix('/').unwrap_or(name_or_id);
+    let not_found = || Error::NotFound { name: name_or_id.to_owned() };
+    if wanted.is_empty() {
+        return Err(not_found());
+    }
+    let by_name = storage::names::resolve(&crate::names::dir(engine), wanted).ok().flatten();
+    if let Some(id) = by_name.and_then(|id| id.parse::<ContainerId>().ok())
+        && let Some(container) = read(engine, &id)?
+    {
+        return Ok(container);
+    }
+    if !wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) || wanted.len() > 64 {
+        return Err(not_found());
+    }
+    let mut found = None;
+    for id in ids(engine)? {
+        if id.as_str().starts_with(wanted) && found.replace(id).is_some() {
+            return Err(Error::Ambiguous { name: name_or_id.to_owned() });
+        }
+    }
+    match found {
+        Some(id) => read(engine, &id)?.ok_or_else(not_found),
+        None => Err(not_found()),
+    }
+}
+
+/// All containers, oldest first. A record that cannot be read is reported, set aside when it is damaged, and does not
+/// keep the others from being listed.
+pub fn list(engine: &Engine) -> Result<Vec<Container>> {
+    let dir = engine.store.containers_dir();
+    let Some(all) = open_dir(&dir)? else { return Ok(Vec::new()) };
+    let mut containers = Vec::new();
+    for id in ids(engine)? {
+        match read_in(all.as_fd(), &dir, &id) {
+            Ok(Some(container)) => containers.push(container),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%id, %error, "cannot read a container"),
+        }
+    }
+    containers.sort_by(|one, other| {
+        (one.record.created, &one.record.id).cmp(&(other.record.created, &other.record.id))
+    });
+    Ok(containers)
+}
+
+/// Whether its program runs (paused ones run too).
+pub fn running(container: &Container) -> bool {
+    matches!(container.state(), State::Running { .. })
+}
+
+/// The container as it is now; `None` when it is gone.
+pub(crate) fn read(engine: &Engine, id: &ContainerId) -> Result<Option<Container>> {
+    let dir = engine.store.containers_dir();
+    match open_dir(&dir)? {
+        Some(all) => read_in(all.as_fd(), &dir, id),
+        None => Ok(None),
+    }
+}
+
+/// The same container as it is now.
+pub(crate) fn again(engine: &Engine, container: &Container) -> Result<Container> {
+    read(engine, container.id())?.ok_or_else(|| Error::NotFound { name: container.name().to_owned() })
+}
+
+fn ids(engine: &Engine) -> Result<Vec<ContainerId>> {
+    let dir = engine.store.containers_dir();
+    let entries = match std::fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::Io { path: dir, source: error }),
+    };
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+fn open_dir(path: &Path) -> Result<Option<OwnedFd>> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(Error::Io { path: path.to_owned(), source: error.into() }),
+    }
+}
+
+fn read_in(all: BorrowedFd<'_>, dir: &Path, id: &ContainerId) -> Result<Option<Container>> {
+    let mut buffer = Vec::with_capacity(8 * 1024);
+    let Some(record) = read_record::<Record>(all, dir, id, RECORD, &mut buffer)? else { return Ok(None) };
+    // Both come into being with one rename; a status that is gone now went with its container.
+    let Some(mut status) = read_record::<Status>(all, dir, id, STATUS, &mut buffer)? else { return Ok(None) };
+    status.state = status.state.observed();
+    Ok(Some(Container { record, status }))
+}
+
+/// One open, one read: a list of a thousand containers is made of these.
+fn read_record<T: storage::record::Record + DeserializeOwned>(
+    all: BorrowedFd<'_>,
+    dir: &Path,
+    id: &ContainerId,
+    file: &str,
+    buffer: &mut Vec<u8>,
+) -> Result<Option<T>> {
+    let name = format!("{id}/{file}");
+    let failed = |error: std::io::Error| Error::Io { path: dir.join(&name), source: error };
+    let opened = match rustix::fs::openat(all, name.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(error) => return Err(failed(error.into())),
+    };
+    buffer.clear();
+    File::from(opened).read_to_end(buffer).map_err(failed)?;
+    // The usual case without a second pass for the version.
+    if buffer.starts_with(format!("{{\"version\":{},", T::VERSION).as_bytes())
+        && let Ok(record) = serde_json::from_slice(buffer)
+    {
+        return Ok(Some(record));
+    }
+    let path = dir.join(&name);
+    match storage::record::read_optional(&path) {
+        Err(error @ storage::Error::Damaged { .. }) => {
+            if let Ok(aside) = storage::record::set_aside(&path) {
+                tracing::warn!(path = %aside.display(), "a damaged record was set aside");
+            }
+            Err(error.into())
+        }
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,70 @@
+//! Freezing a container's processes and letting them go on, by its cgroup. Whether it is paused only the kernel knows.
+
+use runtime::cgroup::Cgroup;
+
+use crate::container::Container;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::list;
+use crate::state::State;
+
+/// Freezes every process of the container.
+pub fn pause(engine: &Engine, container: &Container) -> Result<()> {
+    let container = list::again(engine, container)?;
+    let cgroup = running(&container, "can't pause")?;
+    if paused(&container) {
+        return Err(Error::StateImproper { what: format!("{:?} is already paused", container.id().as_str()) });
+    }
+    Ok(cgroup.freeze()?)
+}
+
+/// Lets a paused container go on.
+pub fn unpause(engine: &Engine, container: &Container) -> Result<()> {
+    let container = list::again(engine, container)?;
+    let cgroup = running(&container, "can't unpause")?;
+    if !paused(&container) {
+        return Err(Error::StateImproper {
+            what: format!("{:?} is not paused, can't unpause", container.id().as_str()),
+        });
+    }
+    Ok(cgroup.thaw()?)
+}
+
+/// Whether its processes are frozen. Reads one file, as any user.
+pub fn paused(container: &Container) -> bool {
+    match container.state() {
+        State::Running { .. } => container.status.cgroup.as_deref().is_some_and(runtime::cgroup::is_frozen),
+        State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => false,
+    }
+}
+
+/// The container's cgroup, if it has one.
+pub(crate) fn cgroup_of(container: &Container) -> Result<Option<Cgroup>> {
+    match &container.status.cgroup {
+        Some(path) => Ok(Cgroup::open(path)?),
+        None => Ok(None),
+    }
+}
+
+/// Before a signal: a frozen process would not take it.
+pub(crate) fn thaw_if_frozen(container: &Container) {
+    if !paused(container) {
+        return;
+    }
+    // What does not thaw is killed, which works on frozen ones too.
+    if let Ok(Some(cgroup)) = cgroup_of(container)
+        && let Err(error) = cgroup.thaw()
+    {
+        tracing::warn!(id = %container.id(), %error, "cannot thaw the container");
+    }
+}
+
+fn running(container: &Container, cannot: &str) -> Result<Cgroup> {
+    let id = container.id().as_str();
+    if !list::running(container) {
+        return Err(Error::StateImproper { what: format!("{id:?} is not running, {cannot}") });
+    }
+    cgroup_of(container)?.ok_or_else(|| {
+        Error::Invalid(format!("{cannot} container {id}: it has no cgroup, without which processes cannot be frozen"))
+    })
+}

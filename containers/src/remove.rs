@@ -1,0 +1,258 @@
+//! Taking containers away: first the names, then the directory with one rename, then, outside of every lock, its files.
+
+use std::collections::BTreeSet;
+
+use storage::record::{self, Durability};
+use sys::lock::FileLock;
+
+use crate::container::{Container, Status};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::id::ContainerId;
+use crate::spec::{ContainerSpec, IpcMode, MountKind, NamespaceMode, UserNamespace};
+use crate::state::State;
+use crate::stop::stop;
+use crate::{list, names, pause};
+
+/// How far a removal goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemoveRequest {
+    /// Stop it first if it runs.
+    pub force: bool,
+    /// Its anonymous volumes too.
+    pub volumes: bool,
+    /// Seconds before a running one is killed; its own where `None`.
+    pub timeout: Option<u32>,
+    /// The containers that need it too.
+    pub depend: bool,
+}
+
+/// Removes a container and says which ones went: with `depend` those that need it come first. One whose removal was
+/// interrupted is removed to the end.
+pub fn remove(engine: &Engine, container: &Container, request: &RemoveRequest) -> Result<Vec<ContainerId>> {
+    let mut removed = Vec::new();
+    remove_below(engine, container, request, &mut removed)?;
+    // What stays in the trash the next writer takes.
+    if let Err(error) = engine.store.empty_trash() {
+        tracing::warn!(%error, "cannot empty the trash");
+    }
+    Ok(removed)
+}
+
+fn remove_below(
+    engine: &Engine,
+    container: &Container,
+    request: &RemoveRequest,
+    removed: &mut Vec<ContainerId>,
+) -> Result<()> {
+    let id = container.id();
+    let dependents = dependents(engine, container)?;
+    if !request.depend && !dependents.is_empty() {
+        let dependents: Vec<&str> = dependents.iter().map(|dependent| dependent.id().as_str()).collect();
+        return Err(Error::HasDependents { id: id.to_string(), dependents: dependents.join(", ") });
+    }
+    for dependent in dependents {
+        remove_below(engine, &dependent, request, removed)?;
+    }
+    let container = list::again(engine, container)?;
+    if let State::Running { .. } | State::Initialized { .. } = container.state() {
+        if !request.force {
+            let word = if pause::paused(&container) { "paused" } else { container.state().word() };
+            return Err(Error::StateImproper {
+                what: format!(
+                    "cannot remove container {id} as it is {word} - running or paused containers cannot be removed \
+                     without force"
+                ),
+            });
+        }
+    }
+    // Also one that does not run, but whose monitor waits to start it again.
+    stop(engine, &container, request.timeout)?;
+    let dir = engine.container_dir(id);
+    {
+        let lock = FileLock::exclusive(&dir.join("lock"));
+        match lock {
+            // Gone by its own `--rm`.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::Io { path: dir, source: error }),
+            Ok(_lock) => {
+                if let Some(now) = list::read(engine, id)? {
+                    if let State::Running { .. } | State::Initialized { .. } = now.state() {
+                        return Err(Error::StateImproper {
+                            what: format!("container {id} was started again while it was being removed"),
+                        });
+                    }
+                    record::write(&dir.join("state.json"), &Status::new(State::Removing), Durability::Visible)?;
+                    let taken = take_away(engine, &now)?;
+                    if request.volumes {
+                        taken.remove_volumes(engine);
+                    }
+                }
+            }
+        }
+    }
+    removed.push(id.clone());
+    Ok(())
+}
+
+/// Removes every container that does not run and that `keep` does not want, and says how many bytes each had written.
+pub fn prune(engine: &Engine, keep: impl Fn(&Container) -> bool) -> Result<Vec<(ContainerId, Result<u64>)>> {
+    let mut results = Vec::new();
+    for container in list::list(engine)? {
+        let idle = match container.state() {
+            State::Created | State::Exited(_) | State::Removing => {
+                container.status.restarting.as_ref().is_none_or(|monitor| !monitor.alive())
+            }
+            State::Initialized { .. } | State::Running { .. } => false,
+        };
+        if !idle || keep(&container) {
+            continue;
+        }
+        let written = crate::inspect::size(engine, &container).map(|(written, _)| written).unwrap_or_default();
+        match remove(engine, &container, &RemoveRequest { volumes: true, ..RemoveRequest::default() }) {
+            Ok(_) => results.push((container.id().clone(), Ok(written))),
+            // Needed by one that stays, or gone in between: no failure of a prune.
+            Err(Error::HasDependents { .. } | Error::NotFound { .. }) => {}
+            Err(error) => results.push((container.id().clone(), Err(error))),
+        }
+    }
+    Ok(results)
+}
+
+/// A container that is in no list any more; its files may still be on disk.
+#[must_use = "its files are still there"]
+pub(crate) struct Taken {
+    id: ContainerId,
+    volumes: Vec<String>,
+}
+
+/// Frees the names and takes the directories away. The caller has made sure that nothing runs.
+pub(crate) fn take_away(engine: &Engine, container: &Container) -> Result<Taken> {
+    let id = container.id();
+    storage::names::release(&names::dir(engine), container.name(), id.as_str())?;
+    engine.store.trash(&engine.container_dir(id))?;
+    if let Some(path) = &container.spec().cidfile {
+        // The user may have removed it.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(Taken { id: id.clone(), volumes: container.record.anonymous_volumes.clone() })
+}
+
+impl Taken {
+    /// The rest of a container with `--rm`: its anonymous volumes and its files.
+    pub(crate) fn discard(self, engine: &Engine) {
+        self.remove_volumes(engine);
+        if let Err(error) = engine.store.empty_trash() {
+            tracing::warn!(id = %self.id, %error, "cannot remove the container's files");
+        }
+    }
+
+    /// Those that nobody else mounts.
+    fn remove_volumes(&self, engine: &Engine) {
+        if self.volumes.is_empty() {
+            return;
+        }
+        let used: BTreeSet<String> = match list::list(engine) {
+            Ok(all) => all.iter().flat_map(|other| volumes_of(other.spec())).map(str::to_owned).collect(),
+            Err(error) => return tracing::warn!(id = %self.id, %error, "cannot tell whether volumes are in use"),
+        };
+        for volume in self.volumes.iter().filter(|volume| !used.contains(*volume)) {
+            match engine.store.remove_volume(volume) {
+                Ok(()) | Err(storage::Error::NotFound { .. }) => {}
+                Err(error) => tracing::warn!(id = %self.id, %volume, %error, "cannot remove a volume"),
+            }
+        }
+    }
+}
+
+/// The named volumes that a container mounts.
+pub(crate) fn volumes_of(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
+    spec.mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Volume { name, .. } => name.as_deref(),
+        MountKind::Bind { .. }
+        | MountKind::Tmpfs { .. }
+        | MountKind::Image { .. }
+        | MountKind::DevPts
+        | MountKind::Ramfs => None,
+    })
+}
+
+/// `--rmi`: the image goes unless another container or image needs it.
+pub(crate) fn remove_image_if_unused(engine: &Engine, image: &str) {
+    let users = match list::list(engine) {
+        Ok(all) => all,
+        Err(error) => return tracing::warn!(%image, %error, "cannot tell whether the image is in use"),
+    };
+    let users: Vec<images::ImageUser> = users
+        .iter()
+        .filter_map(|user| {
+            Some(images::ImageUser {
+                image_id: user.record.image.as_ref()?.id.clone(),
+                container_id: user.id().to_string(),
+                running: list::running(user),
+            })
+        })
+        .collect();
+    if users.iter().any(|user| user.image_id == image) {
+        return;
+    }
+    // Another container may have begun to use it since: then it is in use, and stays.
+    if let Err(error) = images::remove(&engine.store, &[image], &images::RemoveOptions::default(), &users) {
+        tracing::warn!(%image, %error, "cannot remove the image");
+    }
+}
+
+/// The containers that cannot be without this one.
+pub(crate) fn dependents(engine: &Engine, container: &Container) -> Result<Vec<Container>> {
+    let all = list::list(engine)?;
+    let (id, name) = (container.id().as_str(), container.name());
+    Ok(all
+        .into_iter()
+        .filter(|other| other.id() != container.id())
+        .filter(|other| needed_by(other.spec()).any(|needed| needed == id || needed == name))
+        .collect())
+}
+
+/// The ids or names of the containers that a container cannot be without.
+pub(crate) fn needed_by(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
+    let namespaces = &spec.namespaces;
+    let joined = [&namespaces.pid, &namespaces.uts, &namespaces.cgroup].into_iter().filter_map(|mode| match mode {
+        NamespaceMode::Container(other) => Some(other.as_str()),
+        NamespaceMode::Private | NamespaceMode::Host | NamespaceMode::Path(_) => None,
+    });
+    let ipc = match &namespaces.ipc {
+        IpcMode::Container(other) => Some(other.as_str()),
+        IpcMode::Shareable | IpcMode::Private | IpcMode::None | IpcMode::Host | IpcMode::Path(_) => None,
+    };
+    let user = match &namespaces.user {
+        UserNamespace::Container(other) => Some(other.as_str()),
+        UserNamespace::Host
+        | UserNamespace::KeepId { .. }
+        | UserNamespace::NoMap
+        | UserNamespace::Auto { .. }
+        | UserNamespace::Private { .. }
+        | UserNamespace::Path(_) => None,
+    };
+    let network = match &spec.network.mode {
+        network::Mode::Container(other) => Some(other.as_str()),
+        _ => None,
+    };
+    joined.chain(ipc).chain(user).chain(network).chain(spec.requires.iter().map(String::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_of_needing_another_container_counts() {
+        let mut spec = ContainerSpec { requires: vec!["f".into()], ..ContainerSpec::default() };
+        spec.namespaces.pid = NamespaceMode::Container("a".into());
+        spec.namespaces.cgroup = NamespaceMode::Container("b".into());
+        spec.namespaces.ipc = IpcMode::Container("c".into());
+        spec.namespaces.user = UserNamespace::Container("d".into());
+        spec.network.mode = network::Mode::Container("e".into());
+        assert_eq!(needed_by(&spec).collect::<String>(), "abcdef");
+        assert_eq!(needed_by(&ContainerSpec::default()).count(), 0);
+    }
+}

@@ -1,0 +1,264 @@
+//! Ending a container's program: asked first, then killed; and starting it again.
+//!
+//! Whoever ends it says so beforehand (`stopped` in the run directory), so that its monitor does not restart it. The
+//! monitor writes the exit record; where it was killed itself, that is done here.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use storage::record::{self, Durability};
+use sys::lock::FileLock;
+use sys::process::Process;
+
+use crate::container::{Container, Status};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::notice::Notice;
+use crate::spec::Remove;
+use crate::start::{StartRequest, start};
+use crate::state::{Exit, State};
+use crate::{list, pause, remove};
+
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+/// Seconds between the stop signal and SIGKILL where nobody said.
+pub(crate) const DEFAULT_TIMEOUT: u32 = 10;
+/// A killed process that does not end within this time hangs in the kernel.
+const KILL_TAKES: Duration = Duration::from_secs(10);
+
+/// Stops a container: its stop signal, and SIGKILL after `timeout` seconds (its own where `None`). One that does not run
+/// is left alone.
+pub fn stop(engine: &Engine, container: &Container, timeout: Option<u32>) -> Result<()> {
+    let container = list::again(engine, container)?;
+    give_up_restart(&container)?;
+    match container.state() {
+        State::Created | State::Exited(_) | State::Removing => Ok(()),
+        State::Initialized { init, monitor } => match monitor.open() {
+            // It takes down what it prepared and writes that the container is only created again.
+            Some(pidfd) => {
+                pidfd.signal(SIGTERM).map_err(Error::io("the container's monitor"))?;
+                until_recorded(engine, &container, init, None)
+            }
+            None => end(engine, &container, init, monitor, &[], Duration::ZERO),
+        },
+        State::Running { init, monitor, .. } => {
+            let seconds = timeout.or(container.spec().stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
+            let signals = if seconds == 0 { Vec::new() } else { vec![stop_signal(&container)] };
+            end(engine, &container, init, monitor, &signals, Duration::from_secs(seconds.into()))
+        }
+    }
+}
+
+/// Sends a signal to the container's first process. With SIGKILL it returns when the exit is recorded.
+pub fn kill(engine: &Engine, container: &Container, signal: i32) -> Result<()> {
+    let container = list::again(engine, container)?;
+    let (State::Running { init, monitor, .. } | State::Initialized { init, monitor }) = container.state() else {
+        return Err(Error::StateImproper {
+            what: format!(
+                "can only kill running containers. {} is in state {}",
+                container.id(),
+                container.state().word()
+            ),
+        });
+    };
+    if signal == SIGKILL {
+        return end(engine, &container, init, monitor, &[], Duration::ZERO);
+    }
+    if signal == stop_signal(&container) {
+        mark_stopped(engine, &container)?;
+    }
+    match init.open() {
+        Some(pidfd) => pidfd.signal(signal).map_err(|error| signalling(&container, error)),
+        // It has ended in this moment, on its own.
+        None => Ok(()),
+    }
+}
+
+/// Stops the container if it runs, and starts it.
+pub fn restart(engine: &Engine, container: &Container, timeout: Option<u32>) -> Result<()> {
+    let container = list::again(engine, container)?;
+    if let State::Removing = container.state() {
+        return Err(Error::StateImproper { what: format!("container {} is being removed", container.id()) });
+    }
+    // `--rm` does not mean this stop.
+    let keep = Keep::mark(engine, &container)?;
+    let monitor = container.state().monitor().and_then(Process::open);
+    stop(engine, &container, timeout)?;
+    if let Some(monitor) = monitor {
+        // It still takes the last run's things down.
+        monitor.wait_end(None).map_err(Error::io("the container's monitor"))?;
+    }
+    drop(keep);
+    start(engine, &list::again(engine, &container)?, StartRequest::default()).map(drop)
+}
+
+/// The mark by which a monitor knows that `--rm` is not meant: `keep` in the run directory.
+struct Keep(PathBuf);
+
+impl Keep {
+    fn mark(engine: &Engine, container: &Container) -> Result<Option<Keep>> {
+        if container.spec().remove == Remove::Nothing || !list::running(container) {
+            return Ok(None);
+        }
+        let path = engine.run_dir(container.id()).join("keep");
+        std::fs::write(&path, "").map_err(Error::io(&path))?;
+        Ok(Some(Keep(path)))
+    }
+}
+
+impl Drop for Keep {
+    fn drop(&mut self) {
+        // Gone with the run directory, usually.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Whether whoever stops the container wants it to stay, `--rm` or not.
+pub(crate) fn is_kept(engine: &Engine, container: &Container) -> bool {
+    engine.run_dir(container.id()).join("keep").exists()
+}
+
+/// Tells the monitor that the coming end is wanted.
+pub(crate) fn mark_stopped(engine: &Engine, container: &Container) -> Result<()> {
+    let dir = engine.run_dir(container.id());
+    let path = dir.join("stopped");
+    match std::fs::write(&path, "") {
+        // The run is over already.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(Error::io(&path)),
+    }
+}
+
+/// The signal that asks this container to end.
+pub(crate) fn stop_signal(container: &Container) -> i32 {
+    let image = || container.record.image.as_ref()?.stop_signal.as_deref().and_then(sys::signals::parse);
+    container.spec().stop_signal.or_else(image).unwrap_or(SIGTERM)
+}
+
+/// A monitor that waits to start the container again, by policy, is told not to.
+fn give_up_restart(container: &Container) -> Result<()> {
+    let Some(waiting) = container.status.restarting.as_ref().and_then(Process::open) else { return Ok(()) };
+    let told = waiting.signal(SIGTERM).and_then(|()| waiting.wait_end(None));
+    told.map(drop).map_err(Error::io("the waiting monitor"))
+}
+
+fn signalling(container: &Container, source: std::io::Error) -> Error {
+    Error::Io { path: format!("the first process of container {}", container.id()).into(), source }
+}
+
+/// Ends a run: the signals, then after `patience` SIGKILL, then the record.
+fn end(
+    engine: &Engine,
+    container: &Container,
+    init: &Process,
+    monitor: &Process,
+    signals: &[i32],
+    patience: Duration,
+) -> Result<()> {
+    mark_stopped(engine, container)?;
+    let mut killed = false;
+    if let Some(pidfd) = init.open() {
+        let send = |signal| match pidfd.signal(signal) {
+            // No such process: it has ended.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => Ok(()),
+            other => other.map_err(|error| signalling(container, error)),
+        };
+        for &signal in signals {
+            send(signal)?;
+        }
+        // What is frozen takes no signal; SIGKILL reaches it only in cgroup v2.
+        pause::thaw_if_frozen(container);
+        let ended = |time| pidfd.wait_end(Some(time)).map_err(|error| signalling(container, error));
+        if !ended(patience)? {
+            killed = true;
+            send(SIGKILL)?;
+            if !ended(KILL_TAKES)? {
+                return Err(Error::StateImproper {
+                    what: format!("container {} did not end after SIGKILL", container.id()),
+                });
+            }
+        }
+    }
+    if monitor.alive() {
+        return until_recorded(engine, container, init, Some(monitor));
+    }
+    record_orphan(engine, container, init, killed)
+}
+
+/// Waits until the monitor has written that this run is over, and for a container with `--rm` until it is gone.
+fn until_recorded(engine: &Engine, container: &Container, init: &Process, monitor: Option<&Process>) -> Result<()> {
+    let monitor = monitor.or(container.state().monitor());
+    let monitor = monitor.and_then(Process::open);
+    let Some(notice) = Notice::of(engine, container.id())? else { return Ok(()) };
+    let until = Instant::now() + KILL_TAKES;
+    loop {
+        let Some(now) = list::read(engine, container.id())? else { return Ok(()) };
+        let over = now.state().init() != Some(init);
+        let removed_on_exit = now.spec().remove != Remove::Nothing && !is_kept(engine, &now);
+        let Some(monitor) = &monitor else {
+            return if over { Ok(()) } else { record_orphan(engine, &now, init, true) };
+        };
+        if over && !removed_on_exit {
+            return Ok(());
+        }
+        if notice.wait(&[monitor.as_fd()], Some(until))?[0] {
+            // Whatever it has not done by now nobody will do but us.
+            return match list::read(engine, container.id())? {
+                Some(now) if now.state().init() == Some(init) => record_orphan(engine, &now, init, true),
+                Some(_) | None => Ok(()),
+            };
+        }
+        if Instant::now() >= until {
+            return Err(Error::StateImproper {
+                what: format!("container {} has ended, but its monitor does not say so", container.id()),
+            });
+        }
+    }
+}
+
+/// The exit of a container whose monitor was killed: written here, with what only the monitor could know left open.
+fn record_orphan(engine: &Engine, container: &Container, init: &Process, killed: bool) -> Result<()> {
+    let dir = engine.container_dir(container.id());
+    let _lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+    let Some(now) = list::read(engine, container.id())? else { return Ok(()) };
+    let started = match now.state() {
+        State::Running { init: recorded, since, .. } if recorded == init => Some(*since),
+        State::Initialized { init: recorded, .. } if recorded == init => None,
+        // `observed` has seen the end before us: the record on disk still says that it runs.
+        State::Exited(exit) if exit.code == -1 => exit.started,
+        State::Created | State::Initialized { .. } | State::Running { .. } | State::Exited(_) | State::Removing => {
+            return Ok(());
+        }
+    };
+    let exit = Exit {
+        code: if killed { 128 + SIGKILL } else { -1 },
+        started,
+        at: Timestamp::now(),
+        oom_killed: false,
+        error: Some("its monitor was killed".into()),
+        stopped_by_user: true,
+    };
+    let status = Status { restarts: now.status.restarts, ..Status::new(State::Exited(exit)) };
+    record::write(&dir.join("state.json"), &status, Durability::Visible)?;
+    tidy(engine, &now);
+    if now.spec().remove != Remove::Nothing && !is_kept(engine, &now) {
+        remove::take_away(engine, &now)?.discard(engine);
+    }
+    Ok(())
+}
+
+/// What the monitor would have taken down: the cgroup and the run directory. Mounts went with their namespace.
+pub(crate) fn tidy(engine: &Engine, container: &Container) {
+    if let Ok(Some(cgroup)) = pause::cgroup_of(container)
+        && let Err(error) = cgroup.remove()
+    {
+        tracing::warn!(id = %container.id(), %error, "cannot remove the cgroup");
+    }
+    if !is_kept(engine, container)
+        && let Err(error) = engine.store.trash(&engine.run_dir(container.id()))
+    {
+        tracing::warn!(id = %container.id(), %error, "cannot remove the run directory");
+    }
+}

@@ -1,0 +1,157 @@
+//! Waiting for something to become true of a container: told by its monitor and its records, not by looking again.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use sys::channel::Channel;
+use sys::process::Process;
+
+use crate::attach::Streams;
+use crate::container::Container;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::health::{self, HealthStatus};
+use crate::notice::Notice;
+use crate::state::State;
+use crate::wire::{FromClient, FromMonitor};
+use crate::{list, pause};
+
+/// What to wait for, in Podman's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Configured,
+    Created,
+    Initialized,
+    Running,
+    Paused,
+    Stopping,
+    Stopped,
+    Exited,
+    Removing,
+    Healthy,
+    Unhealthy,
+}
+
+impl std::str::FromStr for Condition {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Condition> {
+        Ok(match text {
+            "configured" => Condition::Configured,
+            "created" => Condition::Created,
+            "initialized" => Condition::Initialized,
+            "running" => Condition::Running,
+            "paused" => Condition::Paused,
+            "stopping" => Condition::Stopping,
+            "stopped" => Condition::Stopped,
+            "exited" => Condition::Exited,
+            "removing" => Condition::Removing,
+            "healthy" => Condition::Healthy,
+            "unhealthy" => Condition::Unhealthy,
+            _ => return Err(Error::Invalid(format!("unknown container state: {text}: invalid argument"))),
+        })
+    }
+}
+
+/// What `wait` prints where there is no exit code.
+const NO_CODE: i32 = -1;
+
+/// Waits until one of the conditions holds (none given: until it has ended). Returns the exit code for an end, else -1.
+/// `interval` is how often to look for the one thing that tells nobody: whether it is paused.
+pub fn wait(engine: &Engine, container: &Container, conditions: &[Condition], interval: Duration) -> Result<i32> {
+    let conditions = if conditions.is_empty() { &[Condition::Stopped] } else { conditions };
+    let has = |condition| conditions.contains(&condition);
+    let for_end = has(Condition::Stopped) || has(Condition::Exited);
+    let mut known_code = None;
+    let mut connection: Option<(Process, Channel)> = None;
+    loop {
+        let notice = Notice::of(engine, container.id())?;
+        let now = list::read(engine, container.id())?;
+        let (Some(notice), Some(now)) = (notice, now) else {
+            // Removed: it has ended, whatever its code was.
+            return match known_code {
+                Some(code) if for_end => Ok(code),
+                _ if for_end || has(Condition::Removing) => Ok(NO_CODE),
+                _ => Err(Error::NotFound { name: container.name().to_owned() }),
+            };
+        };
+        if let Some(met) = conditions.iter().find(|condition| holds(engine, &now, **condition)) {
+            return Ok(match (met, now.state()) {
+                (Condition::Stopped | Condition::Exited, State::Exited(exit)) => known_code.unwrap_or(exit.code),
+                _ => NO_CODE,
+            });
+        }
+        // The monitor says the code even where its record goes with the container (`--rm`), or with the next run.
+        if let State::Running { init, .. } = now.state()
+            && for_end
+            && connection.as_ref().is_none_or(|(connected, _)| connected != init)
+        {
+            connection = listen(engine, &now).map(|channel| (init.clone(), channel));
+        }
+        let state = now.state();
+        // The end of the monitor, or of what it left behind when it was killed.
+        let processes = [state.monitor(), now.status.restarting.as_ref(), state.init()];
+        let process = processes.into_iter().flatten().find_map(Process::open);
+        let mut others = Vec::new();
+        others.extend(connection.as_ref().map(|(_, channel)| channel.as_fd()));
+        others.extend(process.as_ref().map(AsFd::as_fd));
+        let until = has(Condition::Paused).then(|| Instant::now() + interval);
+        let ready = notice.wait(&others, until)?;
+        if connection.is_some() && ready[0] {
+            match connection.as_ref().map(|(_, channel)| exit_code(channel)) {
+                Some(Heard::Code(code)) => {
+                    if conditions.iter().all(|condition| matches!(condition, Condition::Stopped | Condition::Exited)) {
+                        return Ok(code);
+                    }
+                    known_code = Some(code);
+                    connection = None;
+                }
+                Some(Heard::End) => connection = None,
+                Some(Heard::Other) | None => {}
+            }
+        }
+    }
+}
+
+fn holds(engine: &Engine, container: &Container, condition: Condition) -> bool {
+    let state = container.state();
+    match condition {
+        Condition::Configured | Condition::Created => matches!(state, State::Created),
+        Condition::Initialized => matches!(state, State::Initialized { .. }),
+        Condition::Running => list::running(container) && !pause::paused(container),
+        Condition::Paused => pause::paused(container),
+        Condition::Stopping => list::running(container) && engine.run_dir(container.id()).join("stopped").exists(),
+        Condition::Stopped | Condition::Exited => matches!(state, State::Exited(_)),
+        Condition::Removing => matches!(state, State::Removing),
+        Condition::Healthy => health_is(engine, container, HealthStatus::Healthy),
+        Condition::Unhealthy => health_is(engine, container, HealthStatus::Unhealthy),
+    }
+}
+
+fn health_is(engine: &Engine, container: &Container, wanted: HealthStatus) -> bool {
+    list::running(container) && health::read_log(engine, container).is_some_and(|log| log.status == wanted)
+}
+
+/// A connection that only hears the end. `None` where the monitor cannot be reached: its record will do.
+fn listen(engine: &Engine, container: &Container) -> Option<Channel> {
+    let channel = crate::attach::connect(engine, container).ok()?;
+    channel.send(&FromClient::Hello(Streams::default()).encode(), &[]).ok()?;
+    Some(channel)
+}
+
+enum Heard {
+    Code(i32),
+    Other,
+    End,
+}
+
+fn exit_code(channel: &Channel) -> Heard {
+    match channel.recv() {
+        Ok((message, _)) if !message.is_empty() => match FromMonitor::decode(&message) {
+            Ok(FromMonitor::Exited { code }) => Heard::Code(code),
+            Ok(_) => Heard::Other,
+            Err(_) => Heard::End,
+        },
+        Ok(_) | Err(_) => Heard::End,
+    }
+}
