@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use oci_spec::runtime::Spec;
+use runtime::cgroup::{Cgroup, Manager};
 use runtime::{Bundle, ExecRequest, Stdio};
 use sys::mount::RootMount;
 
@@ -35,7 +36,7 @@ fn of_runtime(error: runtime::Error) -> Failed {
 
 fn run(arguments: &[String]) -> Result<i32, Failed> {
     let state = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_else(|| "/tmp".into())).join("run-bundle");
-    sys::userns::enter(&state).map_err(failed)?;
+    let identity = sys::userns::enter(&state).map_err(failed)?;
     if let [word, pid, config] = arguments
         && word == "exec"
     {
@@ -64,10 +65,11 @@ fn run(arguments: &[String]) -> Result<i32, Failed> {
         place.set_path(root.clone());
         spec.set_root(Some(place));
         let begun = Instant::now();
+        let cgroup = cgroup(&spec, identity.uid)?;
         let terminal = spec.process().as_ref().and_then(|process| process.terminal()).unwrap_or(false);
         let stdio = if terminal { Stdio::Terminal } else { Stdio::Inherit };
         let bundle = Bundle::new(spec, RootMount::Directory(root)).named("example", bundle);
-        let mut created = runtime::create(&bundle, stdio, None, Vec::new()).map_err(of_runtime)?;
+        let mut created = runtime::create(&bundle, stdio, cgroup.as_ref(), Vec::new()).map_err(of_runtime)?;
         let running = if terminal {
             created.prepared().map_err(of_runtime)?;
             created.start()
@@ -80,12 +82,26 @@ fn run(arguments: &[String]) -> Result<i32, Failed> {
         }
         code = running.pidfd.wait().map_err(failed)?.exit_code();
         times.push(begun.elapsed());
+        if let Some(cgroup) = cgroup {
+            if count == 1 {
+                eprintln!("{:?} oom {} {:?}", cgroup.path, cgroup.oom_killed(), cgroup.stats());
+            }
+            cgroup.remove().map_err(of_runtime)?;
+        }
     }
     if count > 1 {
         times.sort();
         eprintln!("min {:?} median {:?} p90 {:?}", times[0], times[times.len() / 2], times[times.len() * 9 / 10]);
     }
     Ok(code)
+}
+
+/// With a `resources` section only.
+fn cgroup(spec: &Spec, uid: u32) -> Result<Option<Cgroup>, Failed> {
+    let Some(limits) = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) else { return Ok(None) };
+    let manager = Manager::choose(None, uid).map_err(of_runtime)?;
+    let name = format!("example-{}", std::process::id());
+    Cgroup::create(&manager, &name, None, limits).map_err(of_runtime)
 }
 
 /// What the container writes, until it ends (EIO on the master).

@@ -22,6 +22,7 @@ mod plan;
 mod process;
 mod rootfs;
 pub mod seccomp;
+mod systemd;
 
 pub use error::{Error, Result};
 pub use exec::{ExecChild, ExecRequest, exec};
