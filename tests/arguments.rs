@@ -60,7 +60,22 @@ fn aliases_mean_the_same() {
 #[test]
 fn too_few_and_too_many_arguments_are_errors() {
     let lab = Lab::empty();
-    for line in ["rm", "stop", "start", "logs", "exec", "tag", "rmi", "inspect", "rename a", "rename a b c", "ps extra", "version extra", "pull", "cp a"] {
+    for line in [
+        "rm",
+        "stop",
+        "start",
+        "logs",
+        "exec",
+        "tag",
+        "rmi",
+        "inspect",
+        "rename a",
+        "rename a b c",
+        "ps extra",
+        "version extra",
+        "pull",
+        "cp a",
+    ] {
         assert_eq!(lab.creel(line).run().exit_code(), 125, "{line}");
     }
 }

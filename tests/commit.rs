@@ -9,7 +9,10 @@ fn what_a_container_wrote_becomes_an_image() {
     let id = lab.ok("commit -q one derived:v1");
     assert_eq!(id.len(), 64);
     assert_eq!(lab.ok("image inspect --format {{.Id}} derived:v1"), id);
-    assert_eq!(lab.ok("run --rm --network none derived:v1 sh -c 'cat /content/link; ls /content; stat -c %u /content/sub'"), "new\nlink\nnew\nsub\n1000");
+    assert_eq!(
+        lab.ok("run --rm --network none derived:v1 sh -c 'cat /content/link; ls /content; stat -c %u /content/sub'"),
+        "new\nlink\nnew\nsub\n1000"
+    );
     assert_eq!(lab.json("image inspect derived:v1")[0]["RootFS"]["Layers"].as_array().unwrap().len(), 2);
     assert_eq!(lab.ok("run --rm --network none box cat /content/one"), "one");
 }
@@ -18,7 +21,32 @@ fn what_a_container_wrote_becomes_an_image() {
 fn changes_author_and_message_are_written_down() {
     let lab = Lab::new();
     lab.ok("run --name one --network none -e A=1 -w /content box true");
-    lab.creel_words(&["commit", "-q", "-f", "docker", "-a", "Some One", "-m", "a remark", "-c", "CMD [\"echo\", \"changed\"]", "-c", "ENV B=2", "-c", "EXPOSE 80", "-c", "LABEL l=m", "-c", "USER alice", "-c", "WORKDIR /www", "one", "changed"]).run().ok();
+    lab.creel_words(&[
+        "commit",
+        "-q",
+        "-f",
+        "docker",
+        "-a",
+        "Some One",
+        "-m",
+        "a remark",
+        "-c",
+        "CMD [\"echo\", \"changed\"]",
+        "-c",
+        "ENV B=2",
+        "-c",
+        "EXPOSE 80",
+        "-c",
+        "LABEL l=m",
+        "-c",
+        "USER alice",
+        "-c",
+        "WORKDIR /www",
+        "one",
+        "changed",
+    ])
+    .run()
+    .ok();
     let json = lab.json("image inspect changed");
     let image = &json[0];
     assert_eq!(image["Author"], "Some One");
@@ -26,7 +54,10 @@ fn changes_author_and_message_are_written_down() {
     assert_eq!(image["Config"]["User"], "alice");
     assert_eq!(image["Config"]["WorkingDir"], "/www");
     assert_eq!(image["Config"]["Labels"]["l"], "m");
-    assert!(image["Config"]["ExposedPorts"].get("80/tcp").is_some() || image["Config"]["ExposedPorts"].get("80").is_some(), "{image}");
+    assert!(
+        image["Config"]["ExposedPorts"].get("80/tcp").is_some() || image["Config"]["ExposedPorts"].get("80").is_some(),
+        "{image}"
+    );
     let environment = image["Config"]["Env"].as_array().unwrap();
     assert!(environment.iter().any(|entry| entry == "B=2"));
     assert_eq!(lab.ok("run --rm --network none changed"), "changed");

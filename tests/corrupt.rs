@@ -19,7 +19,12 @@ fn a_damaged_container_is_named_and_the_others_go_on() {
     if differs_on_purpose("podman keeps everything in one database") {
         return;
     }
-    for (what, content) in [("empty", &b""[..]), ("half", b"{\"version\":1,\"i"), ("noise", b"\xff\xfe\0\0"), ("another shape", b"[1,2,3]")] {
+    for (what, content) in [
+        ("empty", &b""[..]),
+        ("half", b"{\"version\":1,\"i"),
+        ("noise", b"\xff\xfe\0\0"),
+        ("another shape", b"[1,2,3]"),
+    ] {
         let lab = Lab::new();
         let good = lab.ok("run -d --name good --network none box idle");
         lab.ok("create --name bad --network none box true");
@@ -68,7 +73,8 @@ fn a_store_of_a_later_version_is_refused_and_left_alone() {
     let lab = Lab::new();
     let path = lab.store().join("version.json");
     let text = std::fs::read_to_string(&path).unwrap();
-    let number: u32 = serde_json::from_str::<serde_json::Value>(&text).unwrap()["version"].as_u64().unwrap().try_into().unwrap();
+    let number: u32 =
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["version"].as_u64().unwrap().try_into().unwrap();
     std::fs::write(&path, text.replace(&number.to_string(), &(number + 1).to_string())).unwrap();
     let error = lab.creel("run --rm --network none box true").run().fails(125);
     assert!(error.contains("version"), "{error}");

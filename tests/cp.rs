@@ -50,7 +50,8 @@ fn tar_streams_go_through_standard_input_and_output() {
     let outcome = lab.creel("cp one:/content -").run();
     assert_eq!(outcome.exit_code(), 0);
     let mut archive = tar::Archive::new(outcome.stdout.as_slice());
-    let names: Vec<String> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+    let names: Vec<String> =
+        archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
     assert!(names.iter().any(|name| name == "content/sub/two"), "{names:?}");
     let stream = crate::lab::archive::Archive::new().file("streamed", 0o640, "in a stream\n").bytes();
     lab.creel("cp - one:/tmp").input(stream).run().ok();
@@ -88,7 +89,20 @@ fn links_inside_lead_nowhere_outside() {
     lab.write("secret", "of the host\n");
     lab.write("in", "payload\n");
     let home = lab.home();
-    lab.creel_words(&["run", "-d", "--name", "one", "--network", "none", "box", "sh", "-c", &format!("ln -s {0} /out; ln -s {0}/secret /leak; idle", home.display())]).run().ok();
+    lab.creel_words(&[
+        "run",
+        "-d",
+        "--name",
+        "one",
+        "--network",
+        "none",
+        "box",
+        "sh",
+        "-c",
+        &format!("ln -s {0} /out; ln -s {0}/secret /leak; idle", home.display()),
+    ])
+    .run()
+    .ok();
     lab.log_holds("one", "ready");
     assert_ne!(lab.creel("cp one:/leak got").run().exit_code(), 0);
     let _ = lab.creel("cp in one:/out/planted").run();
@@ -101,7 +115,14 @@ fn missing_sources_and_targets_are_errors() {
     let lab = Lab::new();
     lab.write("in", "");
     lab.ok("run -d --name one --network none box idle");
-    for bad in ["cp nosuch one:/tmp", "cp one:/nosuch .", "cp in one:/no/such/folder/", "cp in nosuch:/tmp", "cp in", "cp one:/content in"] {
+    for bad in [
+        "cp nosuch one:/tmp",
+        "cp one:/nosuch .",
+        "cp in one:/no/such/folder/",
+        "cp in nosuch:/tmp",
+        "cp in",
+        "cp one:/content in",
+    ] {
         assert_eq!(lab.creel(bad).run().exit_code(), 125, "{bad}");
     }
 }

@@ -66,7 +66,11 @@ fn runs_are_killed_at_any_moment() {
         return;
     }
     let lab = Lab::new();
-    let lines = ["run --rm --network none box true", "run --network none box sh -c 'echo x > /x'", "run -d --rm --network none box sleep 0.05"];
+    let lines = [
+        "run --rm --network none box true",
+        "run --network none box sh -c 'echo x > /x'",
+        "run -d --rm --network none box sleep 0.05",
+    ];
     killed_at_random(&lab, rounds(120), 12, &lines.map(str::to_owned));
     sound(&lab);
 }
@@ -90,7 +94,17 @@ fn life_goes_on_after_any_command_was_killed() {
     let lab = Lab::new();
     lab.ok("run -d --name steady --restart always --network none box idle");
     lab.ok("create --name other --network none box idle");
-    let lines = ["start other", "stop -t 0 other", "restart -t 0 other", "exec steady true", "rm -f -t 0 spare", "create --name spare --network none box true", "commit -q other kept", "rename other another", "rename another other"];
+    let lines = [
+        "start other",
+        "stop -t 0 other",
+        "restart -t 0 other",
+        "exec steady true",
+        "rm -f -t 0 spare",
+        "create --name spare --network none box true",
+        "commit -q other kept",
+        "rename other another",
+        "rename another other",
+    ];
     killed_at_random(&lab, rounds(80), 10, &lines.map(str::to_owned));
     lab.ok("image prune -a -f");
     lab.ok("image exists box");
@@ -106,12 +120,19 @@ fn pulls_and_loads_are_killed_at_any_moment() {
     let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };
     let mut draft = box_draft().clone();
     for number in 0..4 {
-        draft.layers.push(crate::lab::archive::Archive::new().file(&format!("l{number}"), 0o644, vec![number; 300_000]).bytes());
+        draft.layers.push(
+            crate::lab::archive::Archive::new().file(&format!("l{number}"), 0o644, vec![number; 300_000]).bytes(),
+        );
     }
     registry.put(&draft, "tall:latest", Compression::Gzip);
     let archive = lab.write("tall.tar", draft.docker_archive(&["localhost/tall:latest"]));
     let name = registry.name("tall");
-    let lines = [format!("pull -q --retry 0 --tls-verify=false {name}"), format!("load -q -i {}", archive.display()), "rmi -f tall".to_owned(), format!("rmi -f {name}")];
+    let lines = [
+        format!("pull -q --retry 0 --tls-verify=false {name}"),
+        format!("load -q -i {}", archive.display()),
+        "rmi -f tall".to_owned(),
+        format!("rmi -f {name}"),
+    ];
     killed_at_random(&lab, rounds(60), 60, &lines);
     lab.ok(&format!("pull -q --tls-verify=false {name}"));
     assert_eq!(lab.ok(&format!("run --rm --network none {name} sh -c 'wc -c < /l3; cat /content/one'")), "300000\none");

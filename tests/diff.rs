@@ -7,7 +7,15 @@ fn added_changed_and_deleted_files_are_listed() {
     let lab = Lab::new();
     lab.ok("run --name one --network none box sh -c 'echo x > /content/new; echo more >> /content/one; rm /content/sub/two; mkdir /fresh; touch /fresh/f'");
     let text = lab.ok("diff one");
-    for line in ["C /content", "A /content/new", "C /content/one", "C /content/sub", "D /content/sub/two", "A /fresh", "A /fresh/f"] {
+    for line in [
+        "C /content",
+        "A /content/new",
+        "C /content/one",
+        "C /content/sub",
+        "D /content/sub/two",
+        "A /fresh",
+        "A /fresh/f",
+    ] {
         assert!(text.lines().any(|found| found == line), "{line} in:\n{text}");
     }
     let json = lab.json("diff --format json one");

@@ -5,7 +5,8 @@ use crate::lab::{Lab, is_podman};
 #[test]
 fn the_environment_is_the_image_s_and_a_few_of_ours() {
     let lab = Lab::new();
-    let text = lab.creel("run --rm --network none --name envy -h envy box env").env("SECRET_OF_THE_CALLER", "1").run().ok();
+    let text =
+        lab.creel("run --rm --network none --name envy -h envy box env").env("SECRET_OF_THE_CALLER", "1").run().ok();
     for line in [
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "ORIGIN=image",
@@ -48,7 +49,9 @@ fn env_files_are_read_and_flags_win() {
 #[test]
 fn proxy_variables_come_from_the_caller_unless_refused() {
     let lab = Lab::new();
-    let run = |flag: &str| lab.creel(&format!("run --rm --network none {flag} box env")).env("http_proxy", "http://p:1").run().ok();
+    let run = |flag: &str| {
+        lab.creel(&format!("run --rm --network none {flag} box env")).env("http_proxy", "http://p:1").run().ok()
+    };
     assert!(run("").contains("http_proxy=http://p:1"));
     assert!(!run("--http-proxy=false").contains("http_proxy"));
 }
@@ -81,14 +84,18 @@ fn the_host_name_is_the_short_id_or_what_was_asked() {
     let id = lab.ok("run -d --name one --network none box idle");
     assert_eq!(lab.ok("exec one hostname"), &id[..12]);
     assert_eq!(lab.ok("exec one cat /etc/hostname"), &id[..12]);
-    let text = lab.ok("run --rm --network none -h named.example box sh -c 'hostname; cat /etc/hostname; echo $HOSTNAME'");
+    let text =
+        lab.ok("run --rm --network none -h named.example box sh -c 'hostname; cat /etc/hostname; echo $HOSTNAME'");
     assert_eq!(text, "named.example\nnamed.example\nnamed.example");
 }
 
 #[test]
 fn ulimits_are_applied() {
     let lab = Lab::new();
-    assert_eq!(lab.ok("run --rm --network none --ulimit nofile=100:200 box sh -c 'ulimit -Sn; ulimit -Hn'"), "100\n200");
+    assert_eq!(
+        lab.ok("run --rm --network none --ulimit nofile=100:200 box sh -c 'ulimit -Sn; ulimit -Hn'"),
+        "100\n200"
+    );
     assert_eq!(lab.ok("run --rm --network none --ulimit core=0 box sh -c 'ulimit -c'"), "0");
     assert_eq!(lab.ok("run --rm --network none --ulimit fsize=12288 box sh -c 'ulimit -f'"), "24");
     lab.creel("run --rm --network none --ulimit nonsense=1 box true").run().fails(125);
@@ -106,7 +113,9 @@ fn sysctls_of_own_namespaces_are_set_and_others_refused() {
 #[test]
 fn dev_shm_has_the_size_asked_for() {
     let lab = Lab::new();
-    let size = |flags: &str| lab.ok(&format!("run --rm --network none {flags} box sh -c \"df -k /dev/shm | awk 'END {{ print $2 }}'\""));
+    let size = |flags: &str| {
+        lab.ok(&format!("run --rm --network none {flags} box sh -c \"df -k /dev/shm | awk 'END {{ print $2 }}'\""))
+    };
     assert_eq!(size(""), "64000");
     assert_eq!(size("--shm-size 1m"), "1024");
     assert_eq!(lab.ok("run --rm --network none box sh -c 'echo x > /dev/shm/f; cat /dev/shm/f'"), "x");
@@ -123,13 +132,19 @@ fn umask_is_022_or_what_was_asked() {
 fn the_usual_devices_are_there() {
     let lab = Lab::new();
     let text = lab.ok("run --rm --network none box sh -c 'for d in null zero full random urandom tty; do [ -c /dev/$d ] && echo $d; done; for l in fd stdin stdout stderr ptmx; do readlink /dev/$l; done; head -c 4 /dev/zero | wc -c; echo x > /dev/null'");
-    assert_eq!(text, "null\nzero\nfull\nrandom\nurandom\ntty\n/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2\npts/ptmx\n4");
+    assert_eq!(
+        text,
+        "null\nzero\nfull\nrandom\nurandom\ntty\n/proc/self/fd\n/proc/self/fd/0\n/proc/self/fd/1\n/proc/self/fd/2\npts/ptmx\n4"
+    );
 }
 
 #[test]
 fn a_host_device_can_be_passed_in() {
     let lab = Lab::new();
-    assert_eq!(lab.ok("run --rm --network none --device /dev/fuse box sh -c '[ -c /dev/fuse ] && echo there'"), "there");
+    assert_eq!(
+        lab.ok("run --rm --network none --device /dev/fuse box sh -c '[ -c /dev/fuse ] && echo there'"),
+        "there"
+    );
     assert_eq!(lab.ok("run --rm --network none --device /dev/null:/dev/nowhere box sh -c 'echo x > /dev/nowhere; [ -c /dev/nowhere ] && echo there'"), "there");
     lab.creel("run --rm --network none --device /dev/no-such-device box true").run().fails(125);
 }
@@ -159,7 +174,8 @@ fn a_secret_is_a_file_or_a_variable() {
     lab.creel("secret create word -").input("sesame").run().ok();
     assert_eq!(lab.ok("run --rm --network none --secret word box cat /run/secrets/word"), "sesame");
     assert_eq!(lab.ok("run --rm --network none --secret word,type=env,target=W box sh -c 'echo $W'"), "sesame");
-    let text = lab.ok("run --rm --network none --secret word,target=/etc/w,mode=0400,uid=1000 box stat -c '%a %u' /etc/w");
+    let text =
+        lab.ok("run --rm --network none --secret word,target=/etc/w,mode=0400,uid=1000 box stat -c '%a %u' /etc/w");
     assert_eq!(text, "400 1000");
     lab.creel("run --rm --network none --secret nosuch box true").run().fails(125);
 }

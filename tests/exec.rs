@@ -110,7 +110,8 @@ fn signals_do_not_reach_the_container_s_first_process() {
 #[test]
 fn twenty_at_once_all_come_back() {
     let lab = with_target();
-    let all: Vec<_> = (0..20).map(|number| lab.creel(&format!("exec target sh -c 'echo {number}; exit {number}'")).spawn()).collect();
+    let all: Vec<_> =
+        (0..20).map(|number| lab.creel(&format!("exec target sh -c 'echo {number}; exit {number}'")).spawn()).collect();
     for (number, running) in all.into_iter().enumerate() {
         assert_eq!(running.end().code(i32::try_from(number).unwrap()), number.to_string());
     }

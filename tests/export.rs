@@ -4,7 +4,11 @@ use crate::lab::Lab;
 
 fn names(bytes: &[u8]) -> Vec<String> {
     let mut archive = tar::Archive::new(bytes);
-    archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string().trim_end_matches('/').to_owned()).collect()
+    archive
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().unwrap().display().to_string().trim_end_matches('/').to_owned())
+        .collect()
 }
 
 #[test]
@@ -23,7 +27,9 @@ fn the_whole_root_comes_out_as_a_tar() {
 #[test]
 fn owners_are_those_of_the_inside() {
     let lab = Lab::new();
-    lab.ok("run --name one --network none box sh -c 'touch /hers; chown 1000:50 /hers; ln /hers /twin; chmod 4711 /hers'");
+    lab.ok(
+        "run --name one --network none box sh -c 'touch /hers; chown 1000:50 /hers; ln /hers /twin; chmod 4711 /hers'",
+    );
     let outcome = lab.creel("export one").run();
     let mut archive = tar::Archive::new(outcome.stdout.as_slice());
     let mut seen = 0;
@@ -31,7 +37,10 @@ fn owners_are_those_of_the_inside() {
         let entry = entry.unwrap();
         let path = entry.path().unwrap().display().to_string();
         if path == "hers" && entry.header().entry_type().is_file() {
-            assert_eq!((entry.header().uid().unwrap(), entry.header().gid().unwrap(), entry.header().mode().unwrap() & 0o7777), (1000, 50, 0o4711));
+            assert_eq!(
+                (entry.header().uid().unwrap(), entry.header().gid().unwrap(), entry.header().mode().unwrap() & 0o7777),
+                (1000, 50, 0o4711)
+            );
             seen += 1;
         }
         if path == "twin" {

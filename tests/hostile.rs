@@ -47,15 +47,46 @@ fn no_name_leads_out_of_the_layer() {
     let bird = format!("{out}/bird");
     for (what, layer) in [
         ("parent folders in a name", Archive::new().file("a/../../b", 0o644, "x")),
-        ("a way out by parent folders", Archive::new().extended(&[("path", planted.as_bytes())]).file("short", 0o644, "x")),
-        ("an absolute name", Archive::new().extended(&[("path", format!("{absolute}/planted").as_bytes())]).file("short", 0o644, "x")),
+        (
+            "a way out by parent folders",
+            Archive::new().extended(&[("path", planted.as_bytes())]).file("short", 0o644, "x"),
+        ),
+        (
+            "an absolute name",
+            Archive::new().extended(&[("path", format!("{absolute}/planted").as_bytes())]).file("short", 0o644, "x"),
+        ),
         ("through an absolute link", Archive::new().symlink("link", &absolute).file("link/planted", 0o644, "x")),
-        ("through a relative link", Archive::new().extended(&[("linkpath", out.as_bytes())]).symlink("link", "x").file("link/planted", 0o644, "x")),
+        (
+            "through a relative link",
+            Archive::new().extended(&[("linkpath", out.as_bytes())]).symlink("link", "x").file(
+                "link/planted",
+                0o644,
+                "x",
+            ),
+        ),
         ("over a link", Archive::new().symlink("bird", &format!("{absolute}/bird")).file("bird", 0o644, "dead\n")),
-        ("a folder over a link", Archive::new().symlink("link", &absolute).directory("link", 0o700).file("link/planted", 0o644, "x")),
-        ("a hard link to the outside", Archive::new().extended(&[("linkpath", bird.as_bytes())]).hard_link("bird", "x").file("bird", 0o644, "dead\n")),
-        ("a hard link to an absolute name", Archive::new().extended(&[("linkpath", format!("{absolute}/bird").as_bytes())]).hard_link("bird", "x").file("bird", 0o644, "dead\n")),
-        ("a hard link through a link", Archive::new().symlink("link", &absolute).hard_link("bird", "link/bird").file("bird", 0o644, "dead\n")),
+        (
+            "a folder over a link",
+            Archive::new().symlink("link", &absolute).directory("link", 0o700).file("link/planted", 0o644, "x"),
+        ),
+        (
+            "a hard link to the outside",
+            Archive::new()
+                .extended(&[("linkpath", bird.as_bytes())])
+                .hard_link("bird", "x")
+                .file("bird", 0o644, "dead\n"),
+        ),
+        (
+            "a hard link to an absolute name",
+            Archive::new()
+                .extended(&[("linkpath", format!("{absolute}/bird").as_bytes())])
+                .hard_link("bird", "x")
+                .file("bird", 0o644, "dead\n"),
+        ),
+        (
+            "a hard link through a link",
+            Archive::new().symlink("link", &absolute).hard_link("bird", "link/bird").file("bird", 0o644, "dead\n"),
+        ),
         ("taking away through a link", Archive::new().symlink("link", &absolute).file("link/.wh.bird", 0o644, "")),
         ("emptying through a link", Archive::new().symlink("link", &absolute).file("link/.wh..wh..opq", 0o644, "")),
         ("taking away the parent", Archive::new().file("a/.wh...", 0o644, "").file(".wh..", 0o644, "")),
@@ -93,10 +124,22 @@ fn links_of_a_lower_layer_lead_nowhere_either() {
 fn strange_entries_do_no_harm() {
     let lab = Lab::new();
     for (what, layer) in [
-        ("devices", Archive::new().entry("dev/evil", EntryType::Char, 0o666, None, &[]).entry("evil", EntryType::Block, 0o666, None, &[])),
+        (
+            "devices",
+            Archive::new().entry("dev/evil", EntryType::Char, 0o666, None, &[]).entry(
+                "evil",
+                EntryType::Block,
+                0o666,
+                None,
+                &[],
+            ),
+        ),
         ("a file where a folder was", Archive::new().file("content", 0o644, "now a file")),
         ("a folder where a file was", Archive::new().directory("content/one", 0o755).file("content/one/f", 0o644, "")),
-        ("the same name again and again", (0..50).fold(Archive::new(), |archive, number| archive.file("same", 0o644, format!("{number}")))),
+        (
+            "the same name again and again",
+            (0..50).fold(Archive::new(), |archive, number| archive.file("same", 0o644, format!("{number}"))),
+        ),
         ("an empty name", Archive::new().entry("", EntryType::Regular, 0o644, None, b"x")),
         ("only dots", Archive::new().directory(".", 0o755).directory("./", 0o755).directory("./.", 0o755)),
         ("the root as a file", Archive::new().file("./", 0o644, "x").file(".", 0o644, "x")),
@@ -108,13 +151,35 @@ fn strange_entries_do_no_harm() {
         ("a whiteout of nothing", Archive::new().file(".wh.nothing", 0o644, "").file("deep/.wh.nothing", 0o644, "")),
         ("a whiteout of itself", Archive::new().file("x", 0o644, "").file(".wh.x", 0o644, "")),
         ("a bare whiteout", Archive::new().file(".wh.", 0o644, "")),
-        ("names of the overlay", Archive::new().file("content/.wh..opq", 0o644, "").file(".wh..wh.plnk", 0o644, "").file(".wh..wh.aufs", 0o644, "")),
+        (
+            "names of the overlay",
+            Archive::new().file("content/.wh..opq", 0o644, "").file(".wh..wh.plnk", 0o644, "").file(
+                ".wh..wh.aufs",
+                0o644,
+                "",
+            ),
+        ),
         ("unknown kinds", Archive::new().entry("odd", EntryType::new(b'Z'), 0o644, None, b"x")),
         ("strange modes", Archive::new().file("m", 0o7777777, "x")),
-        ("owners out of range", Archive::new().owned("o", EntryType::Regular, 0o644, (4_000_000_000, 4_000_000_000), None, b"x")),
+        (
+            "owners out of range",
+            Archive::new().owned("o", EntryType::Regular, 0o644, (4_000_000_000, 4_000_000_000), None, b"x"),
+        ),
         ("a very long name", Archive::new().extended(&[("path", "d/".repeat(2000).as_bytes())]).directory("d", 0o755)),
-        ("a name with too long a part", Archive::new().extended(&[("path", "x".repeat(300).as_bytes())]).file("x", 0o644, "")),
-        ("attributes of the overlay", Archive::new().extended(&[("SCHILY.xattr.user.overlay.redirect", b"/../../../etc"), ("SCHILY.xattr.user.overlay.opaque", b"y"), ("SCHILY.xattr.trusted.overlay.opaque", b"y")]).directory("content", 0o755)),
+        (
+            "a name with too long a part",
+            Archive::new().extended(&[("path", "x".repeat(300).as_bytes())]).file("x", 0o644, ""),
+        ),
+        (
+            "attributes of the overlay",
+            Archive::new()
+                .extended(&[
+                    ("SCHILY.xattr.user.overlay.redirect", b"/../../../etc"),
+                    ("SCHILY.xattr.user.overlay.opaque", b"y"),
+                    ("SCHILY.xattr.trusted.overlay.opaque", b"y"),
+                ])
+                .directory("content", 0o755),
+        ),
         ("a size that lies", Archive::new().extended(&[("size", b"999999999999999999999")]).file("s", 0o644, "x")),
         ("a negative time", Archive::new().extended(&[("mtime", b"-99999999999999")]).file("t", 0o644, "x")),
     ] {
@@ -129,7 +194,15 @@ fn strange_entries_do_no_harm() {
 fn attributes_of_the_overlay_are_not_taken_over() {
     let lab = Lab::new();
     let mut draft = box_draft().clone();
-    draft.layers.push(Archive::new().extended(&[("SCHILY.xattr.user.overlay.redirect", b"/content/sub"), ("SCHILY.xattr.user.overlay.opaque", b"y")]).directory("www", 0o755).bytes());
+    draft.layers.push(
+        Archive::new()
+            .extended(&[
+                ("SCHILY.xattr.user.overlay.redirect", b"/content/sub"),
+                ("SCHILY.xattr.user.overlay.opaque", b"y"),
+            ])
+            .directory("www", 0o755)
+            .bytes(),
+    );
     let archive = lab.write("x.tar", draft.docker_archive(&["localhost/attributes:latest"]));
     if lab.creel(&format!("load -q -i {}", archive.display())).run().exit_code() == 0 && !is_podman() {
         assert_eq!(lab.ok("run --rm --network none attributes ls /www"), "index.html");
@@ -141,7 +214,8 @@ fn broken_archives_are_refused_and_leave_nothing() {
     let lab = Lab::empty();
     let whole = box_draft().docker_archive(&["localhost/box:latest"]);
     let config = box_draft().configuration();
-    let manifest = |text: &str| Archive::new().file("config.json", 0o644, &config).file("manifest.json", 0o644, text).bytes();
+    let manifest =
+        |text: &str| Archive::new().file("config.json", 0o644, &config).file("manifest.json", 0o644, text).bytes();
     let name = format!("{}.tar", sha256(&box_draft().layers[0]));
     let mut other_layer = box_draft().clone();
     other_layer.layers[0] = Archive::new().file("other", 0o644, "").bytes();
@@ -151,13 +225,52 @@ fn broken_archives_are_refused_and_leave_nothing() {
         ("a manifest that is no JSON", manifest("{")),
         ("a manifest of the wrong kind", manifest("{\"a\":1}")),
         ("an empty manifest", manifest("[]")),
-        ("a configuration that is missing", manifest(r#"[{"Config":"nowhere.json","RepoTags":["localhost/x:1"],"Layers":[]}]"#)),
-        ("a configuration from the host", manifest(r#"[{"Config":"/etc/passwd","RepoTags":["localhost/x:1"],"Layers":["/etc/passwd"]}]"#)),
-        ("a layer from the host", manifest(r#"[{"Config":"config.json","RepoTags":["localhost/x:1"],"Layers":["../../../../../../../../etc/passwd"]}]"#)),
-        ("a layer that is missing", manifest(&format!(r#"[{{"Config":"config.json","RepoTags":["localhost/x:1"],"Layers":["{name}"]}}]"#))),
-        ("a layer that is a link to the host", Archive::new().symlink(&name, "/etc/passwd").file("config.json", 0o644, &config).file("manifest.json", 0o644, format!(r#"[{{"Config":"config.json","RepoTags":["localhost/x:1"],"Layers":["{name}"]}}]"#)).bytes()),
-        ("a layer of other content", Archive::new().file(&name, 0o644, &other_layer.layers[0]).file("config.json", 0o644, &config).file("manifest.json", 0o644, format!(r#"[{{"Config":"config.json","RepoTags":["localhost/x:1"],"Layers":["{name}"]}}]"#)).bytes()),
-        ("fewer layers than the configuration says", manifest(r#"[{"Config":"config.json","RepoTags":["localhost/x:1"],"Layers":[]}]"#)),
+        (
+            "a configuration that is missing",
+            manifest(r#"[{"Config":"nowhere.json","RepoTags":["localhost/x:1"],"Layers":[]}]"#),
+        ),
+        (
+            "a configuration from the host",
+            manifest(r#"[{"Config":"/etc/passwd","RepoTags":["localhost/x:1"],"Layers":["/etc/passwd"]}]"#),
+        ),
+        (
+            "a layer from the host",
+            manifest(
+                r#"[{"Config":"config.json","RepoTags":["localhost/x:1"],"Layers":["../../../../../../../../etc/passwd"]}]"#,
+            ),
+        ),
+        (
+            "a layer that is missing",
+            manifest(&format!(r#"[{{"Config":"config.json","RepoTags":["localhost/x:1"],"Layers":["{name}"]}}]"#)),
+        ),
+        (
+            "a layer that is a link to the host",
+            Archive::new()
+                .symlink(&name, "/etc/passwd")
+                .file("config.json", 0o644, &config)
+                .file(
+                    "manifest.json",
+                    0o644,
+                    format!(r#"[{{"Config":"config.json","RepoTags":["localhost/x:1"],"Layers":["{name}"]}}]"#),
+                )
+                .bytes(),
+        ),
+        (
+            "a layer of other content",
+            Archive::new()
+                .file(&name, 0o644, &other_layer.layers[0])
+                .file("config.json", 0o644, &config)
+                .file(
+                    "manifest.json",
+                    0o644,
+                    format!(r#"[{{"Config":"config.json","RepoTags":["localhost/x:1"],"Layers":["{name}"]}}]"#),
+                )
+                .bytes(),
+        ),
+        (
+            "fewer layers than the configuration says",
+            manifest(r#"[{"Config":"config.json","RepoTags":["localhost/x:1"],"Layers":[]}]"#),
+        ),
         ("JSON too deep", manifest(&"[".repeat(100_000))),
     ] {
         if is_podman() && what == "an empty manifest" {

@@ -11,7 +11,10 @@ fn the_table_has_one_row_for_each_name() {
     assert_eq!(lines[0], ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]);
     assert_eq!(lines.len(), 3, "{text}");
     let id = &image::box_draft().id()[..12];
-    assert!(text.lines().any(|line| line.starts_with("localhost/box ") && line.contains(" latest ") && line.contains(id)), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("localhost/box ") && line.contains(" latest ") && line.contains(id)),
+        "{text}"
+    );
     assert!(text.lines().any(|line| line.starts_with("example.org/other/name ") && line.contains(" v1 ")), "{text}");
     assert!(lines[1][3..].join(" ").contains("ago"), "{text}");
     assert!(lines[1].last().is_some_and(|unit| ["kB", "MB"].contains(unit)), "{text}");
@@ -28,7 +31,21 @@ fn ids_names_and_digests_are_shown_as_asked() {
     assert_eq!(lab.ok("images --noheading").lines().count(), 1);
     assert_eq!(lab.ok("image ls -q"), lab.ok("image list -q"));
     let json = lab.json("images --format json");
-    for key in ["Id", "ParentId", "RepoTags", "RepoDigests", "Created", "Size", "SharedSize", "VirtualSize", "Labels", "Containers", "Digest", "Names", "CreatedAt"] {
+    for key in [
+        "Id",
+        "ParentId",
+        "RepoTags",
+        "RepoDigests",
+        "Created",
+        "Size",
+        "SharedSize",
+        "VirtualSize",
+        "Labels",
+        "Containers",
+        "Digest",
+        "Names",
+        "CreatedAt",
+    ] {
         assert!(json[0].get(key).is_some(), "{key} in {json}");
     }
     assert_eq!(json[0]["Id"], id);

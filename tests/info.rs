@@ -14,7 +14,17 @@ fn info_tells_what_the_machine_and_the_store_are_like() {
     assert_eq!(json["store"]["imageStore"]["number"], 1);
     let store = json["store"]["graphRoot"].as_str().unwrap();
     assert!(store.starts_with(lab.home().to_str().unwrap()), "{store}");
-    for key in ["arch", "cgroupVersion", "cpus", "hostname", "idMappings", "kernel", "memTotal", "ociRuntime", "networkBackend"] {
+    for key in [
+        "arch",
+        "cgroupVersion",
+        "cpus",
+        "hostname",
+        "idMappings",
+        "kernel",
+        "memTotal",
+        "ociRuntime",
+        "networkBackend",
+    ] {
         assert!(json["host"].get(key).is_some(), "{key}");
     }
     assert_eq!(lab.ok("info --format {{.Host.Security.Rootless}}"), "true");

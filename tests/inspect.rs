@@ -34,17 +34,83 @@ fn a_container_is_told_in_docker_s_shape() {
     let named = mounts.iter().find(|mount| mount["Destination"] == "/named").unwrap();
     assert_eq!((&named["Type"], &named["Name"], &named["RW"]), (&"volume".into(), &"named".into(), &true.into()));
     let capabilities = one["BoundingCaps"].as_array().unwrap();
-    assert!(capabilities.iter().any(|name| name == "CAP_NET_ADMIN") && !capabilities.iter().any(|name| name == "CAP_KILL"));
-    for key in ["Created", "Args", "ImageDigest", "Rootfs", "Pod", "ResolvConfPath", "HostnamePath", "HostsPath", "StaticDir", "OCIRuntime", "RestartCount", "Driver", "MountLabel", "ProcessLabel", "EffectiveCaps", "ExecIDs", "GraphDriver", "Dependencies", "NetworkSettings", "Namespace", "IsInfra"] {
+    assert!(
+        capabilities.iter().any(|name| name == "CAP_NET_ADMIN") && !capabilities.iter().any(|name| name == "CAP_KILL")
+    );
+    for key in [
+        "Created",
+        "Args",
+        "ImageDigest",
+        "Rootfs",
+        "Pod",
+        "ResolvConfPath",
+        "HostnamePath",
+        "HostsPath",
+        "StaticDir",
+        "OCIRuntime",
+        "RestartCount",
+        "Driver",
+        "MountLabel",
+        "ProcessLabel",
+        "EffectiveCaps",
+        "ExecIDs",
+        "GraphDriver",
+        "Dependencies",
+        "NetworkSettings",
+        "Namespace",
+        "IsInfra",
+    ] {
         assert!(one.get(key).is_some(), "{key} is missing");
     }
-    for key in ["OciVersion", "Paused", "Restarting", "OOMKilled", "Dead", "ConmonPid", "Error", "StartedAt", "FinishedAt", "CgroupPath"] {
+    for key in [
+        "OciVersion",
+        "Paused",
+        "Restarting",
+        "OOMKilled",
+        "Dead",
+        "ConmonPid",
+        "Error",
+        "StartedAt",
+        "FinishedAt",
+        "CgroupPath",
+    ] {
         assert!(one["State"].get(key).is_some(), "State.{key} is missing");
     }
-    for key in ["Hostname", "Tty", "OpenStdin", "Image", "Entrypoint", "Annotations", "StopSignal", "CreateCommand", "Umask", "Timeout"] {
+    for key in [
+        "Hostname",
+        "Tty",
+        "OpenStdin",
+        "Image",
+        "Entrypoint",
+        "Annotations",
+        "StopSignal",
+        "CreateCommand",
+        "Umask",
+        "Timeout",
+    ] {
         assert!(one["Config"].get(key).is_some(), "Config.{key} is missing");
     }
-    for key in ["Binds", "LogConfig", "PortBindings", "RestartPolicy", "CapAdd", "CapDrop", "Dns", "ExtraHosts", "IpcMode", "PidMode", "ReadonlyRootfs", "SecurityOpt", "Tmpfs", "UTSMode", "UsernsMode", "ShmSize", "Memory", "PidsLimit", "Ulimits"] {
+    for key in [
+        "Binds",
+        "LogConfig",
+        "PortBindings",
+        "RestartPolicy",
+        "CapAdd",
+        "CapDrop",
+        "Dns",
+        "ExtraHosts",
+        "IpcMode",
+        "PidMode",
+        "ReadonlyRootfs",
+        "SecurityOpt",
+        "Tmpfs",
+        "UTSMode",
+        "UsernsMode",
+        "ShmSize",
+        "Memory",
+        "PidsLimit",
+        "Ulimits",
+    ] {
         assert!(one["HostConfig"].get(key).is_some(), "HostConfig.{key} is missing");
     }
 }
@@ -98,10 +164,27 @@ fn an_image_is_told_in_docker_s_shape() {
     assert_eq!(image["Config"]["Labels"]["kind"], "box");
     assert_eq!(image["Labels"]["kind"], "box");
     assert_eq!(image["RootFS"]["Layers"].as_array().unwrap().len(), 1);
-    assert_eq!(image["RootFS"]["Layers"][0], format!("sha256:{}", crate::lab::image::sha256(&crate::lab::image::box_draft().layers[0])));
+    assert_eq!(
+        image["RootFS"]["Layers"][0],
+        format!("sha256:{}", crate::lab::image::sha256(&crate::lab::image::box_draft().layers[0]))
+    );
     assert_eq!(image["History"][0]["created_by"], "layer 1");
     assert!(image["Size"].as_i64().unwrap() > 1_000_000);
-    for key in ["Digest", "RepoDigests", "Parent", "Comment", "Created", "Version", "Author", "VirtualSize", "GraphDriver", "Annotations", "ManifestType", "User", "NamesHistory"] {
+    for key in [
+        "Digest",
+        "RepoDigests",
+        "Parent",
+        "Comment",
+        "Created",
+        "Version",
+        "Author",
+        "VirtualSize",
+        "GraphDriver",
+        "Annotations",
+        "ManifestType",
+        "User",
+        "NamesHistory",
+    ] {
         assert!(image.get(key).is_some(), "{key} is missing");
     }
     let error = lab.creel("image inspect nosuch").run().fails(125);

@@ -12,8 +12,13 @@ fn a_limit_that_cannot_be_applied_is_refused_with_its_controller() {
         return;
     }
     let lab = Lab::new();
-    let controllers = lab.cgroup().and_then(|cgroup| std::fs::read_to_string(cgroup.join("cgroup.controllers")).ok()).unwrap_or_default();
-    for (flag, controller) in [("--memory 64m", "memory"), ("--cpus 0.5", "cpu"), ("--pids-limit 50", "pids"), ("--cpuset-cpus 0", "cpuset")] {
+    let controllers = lab
+        .cgroup()
+        .and_then(|cgroup| std::fs::read_to_string(cgroup.join("cgroup.controllers")).ok())
+        .unwrap_or_default();
+    for (flag, controller) in
+        [("--memory 64m", "memory"), ("--cpus 0.5", "cpu"), ("--pids-limit 50", "pids"), ("--cpuset-cpus 0", "cpuset")]
+    {
         if controllers.split_whitespace().any(|name| name == controller) {
             continue;
         }
@@ -56,19 +61,25 @@ fn too_much_memory_ends_the_container_as_out_of_memory() {
 
 #[test]
 fn pause_and_update_work_with_the_session_s_own_cgroup() {
-    in_machine("pause_and_update_work_with_the_session_s_own_cgroup", "
+    in_machine(
+        "pause_and_update_work_with_the_session_s_own_cgroup",
+        "
         $creel run -d --name one --network none $image sleep 1000
         $creel pause one; [ \"$($creel inspect --format '{{.State.Status}}' one)\" = paused ]; $creel unpause one
         $creel update --memory 100m one; [ \"$($creel exec one cat /sys/fs/cgroup/memory.max)\" = 104857600 ]
         $creel stats --no-stream --format '{{.PIDs}}' one | grep -qx '[1-9]'
-        $creel rm -f -t 0 one");
+        $creel rm -f -t 0 one",
+    );
 }
 
 #[test]
 fn nothing_is_left_in_the_session_s_cgroups() {
-    in_machine("nothing_is_left_in_the_session_s_cgroups", "
+    in_machine(
+        "nothing_is_left_in_the_session_s_cgroups",
+        "
         for i in 1 2 3; do $creel run --rm --network none --memory 64m $image true; done
-        sleep 1; ! find /sys/fs/cgroup/user.slice/user-$(id -u).slice -type d | grep -E '[0-9a-f]{64}'");
+        sleep 1; ! find /sys/fs/cgroup/user.slice/user-$(id -u).slice -type d | grep -E '[0-9a-f]{64}'",
+    );
 }
 
 /// Runs a script in the machine, with the program and the box at hand.

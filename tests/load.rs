@@ -28,7 +28,8 @@ fn compressed_archives_and_standard_input_are_fine() {
 #[test]
 fn oci_layouts_are_loaded_as_folders_and_archives() {
     let lab = Lab::empty();
-    for (name, compression) in [("plain", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)] {
+    for (name, compression) in [("plain", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)]
+    {
         let folder = lab.folder(name);
         box_draft().oci_layout(&folder, &format!("localhost/{name}:latest"), compression);
         for path in files(&folder) {
@@ -57,12 +58,21 @@ fn layers_lie_on_top_of_each_other_and_take_away() {
     let lab = Lab::empty();
     let mut draft = box_draft().clone();
     use crate::lab::archive::Archive;
-    draft.layers.push(Archive::new().file("content/one", 0o644, "changed\n").file("content/sub/.wh.two", 0o644, "").bytes());
-    draft.layers.push(Archive::new().directory("www", 0o755).file("www/.wh..wh..opq", 0o644, "").file("www/only", 0o644, "").bytes());
+    draft
+        .layers
+        .push(Archive::new().file("content/one", 0o644, "changed\n").file("content/sub/.wh.two", 0o644, "").bytes());
+    draft.layers.push(
+        Archive::new().directory("www", 0o755).file("www/.wh..wh..opq", 0o644, "").file("www/only", 0o644, "").bytes(),
+    );
     draft.layers.push(Archive::new().symlink("home/alice/link", "/content").bytes());
     let archive = lab.write("l.tar", docker_archive(&[(&["localhost/layers:latest"], &draft)]));
     lab.ok(&format!("load -q -i {}", archive.display()));
-    assert_eq!(lab.ok("run --rm --network none layers sh -c 'cat /content/one; ls -A /content/sub /www; cat /home/alice/link/one'"), "changed\n/content/sub:\n\n/www:\nonly\nchanged");
+    assert_eq!(
+        lab.ok(
+            "run --rm --network none layers sh -c 'cat /content/one; ls -A /content/sub /www; cat /home/alice/link/one'"
+        ),
+        "changed\n/content/sub:\n\n/www:\nonly\nchanged"
+    );
 }
 
 #[test]

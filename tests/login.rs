@@ -13,7 +13,8 @@ fn a_guarded_registry_opens_after_login_and_closes_after_logout() {
     let pull = || lab.creel(&format!("pull -q --retry 0 --tls-verify=false {name}")).run();
     let error = pull().fails(125);
     assert!(error.contains("unauthorized") || error.contains("authentication required"), "{error}");
-    let outcome = lab.creel(&format!("login --tls-verify=false -u alice --password-stdin {server}")).input("open sesame\n").run();
+    let outcome =
+        lab.creel(&format!("login --tls-verify=false -u alice --password-stdin {server}")).input("open sesame\n").run();
     assert_eq!(outcome.ok(), "Login Succeeded!");
     assert_eq!(lab.ok(&format!("login --get-login {server}")), "alice");
     pull().ok();
@@ -59,6 +60,9 @@ fn a_login_of_docker_is_understood() {
     let Some(registry) = Registry::start(&lab, Guarded::Password) else { return };
     registry.put(box_draft(), "box:latest", Compression::Gzip);
     // base64 of alice:open sesame
-    lab.write(".docker/config.json", format!(r#"{{"auths":{{"127.0.0.1:{}":{{"auth":"YWxpY2U6b3BlbiBzZXNhbWU="}}}}}}"#, registry.port));
+    lab.write(
+        ".docker/config.json",
+        format!(r#"{{"auths":{{"127.0.0.1:{}":{{"auth":"YWxpY2U6b3BlbiBzZXNhbWU="}}}}}}"#, registry.port),
+    );
     lab.ok(&format!("pull -q --tls-verify=false {}", registry.name("box")));
 }

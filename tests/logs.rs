@@ -110,7 +110,23 @@ fn a_missing_container_is_an_error() {
 #[test]
 fn the_file_has_the_kubernetes_form_and_can_be_placed() {
     let lab = Lab::new();
-    lab.creel_words(&["run", "--name", "one", "--network", "none", "--log-driver", "k8s-file", "--log-opt", &format!("path={}", lab.path("my.log").display()), "box", "sh", "-c", "echo whole; printf part"]).run().ok();
+    lab.creel_words(&[
+        "run",
+        "--name",
+        "one",
+        "--network",
+        "none",
+        "--log-driver",
+        "k8s-file",
+        "--log-opt",
+        &format!("path={}", lab.path("my.log").display()),
+        "box",
+        "sh",
+        "-c",
+        "echo whole; printf part",
+    ])
+    .run()
+    .ok();
     let text = lab.read("my.log");
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].ends_with(" stdout F whole"), "{text}");

@@ -4,6 +4,7 @@
 //! `podman`, whose behaviour is the oracle for everything that is not marked as a difference we mean.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "shown by the harness when the test fails")]
 
 mod lab;
 

@@ -6,17 +6,26 @@ use crate::lab::Lab;
 fn a_host_folder_is_bound_and_both_sides_see_it() {
     let lab = Lab::new();
     lab.write("data/in", "from outside\n");
-    assert_eq!(lab.ok("run --rm --network none -v ./data:/data box sh -c 'cat /data/in; echo from inside > /data/out'"), "from outside");
+    assert_eq!(
+        lab.ok("run --rm --network none -v ./data:/data box sh -c 'cat /data/in; echo from inside > /data/out'"),
+        "from outside"
+    );
     assert_eq!(lab.read("data/out"), "from inside\n");
     let absolute = lab.path("data");
-    assert_eq!(lab.ok(&format!("run --rm --network none -v {}:/data box cat /data/out", absolute.display())), "from inside");
+    assert_eq!(
+        lab.ok(&format!("run --rm --network none -v {}:/data box cat /data/out", absolute.display())),
+        "from inside"
+    );
 }
 
 #[test]
 fn a_single_file_can_be_bound() {
     let lab = Lab::new();
     lab.write("settings", "one\n");
-    assert_eq!(lab.ok("run --rm --network none -v ./settings:/etc/deep/down/settings box cat /etc/deep/down/settings"), "one");
+    assert_eq!(
+        lab.ok("run --rm --network none -v ./settings:/etc/deep/down/settings box cat /etc/deep/down/settings"),
+        "one"
+    );
 }
 
 #[test]
@@ -25,7 +34,8 @@ fn a_read_only_bind_refuses_writes_for_root_too() {
     lab.write("data/in", "");
     let outcome = lab.creel("run --rm --network none -v ./data:/data:ro box touch /data/out").run();
     assert!(outcome.fails(1).contains("Read-only file system"), "{outcome}");
-    let outcome = lab.creel("run --rm --network none --mount type=bind,src=./data,dst=/data,ro box touch /data/out").run();
+    let outcome =
+        lab.creel("run --rm --network none --mount type=bind,src=./data,dst=/data,ro box touch /data/out").run();
     assert!(outcome.fails(1).contains("Read-only file system"), "{outcome}");
     assert!(!lab.path("data/out").exists());
 }
@@ -49,7 +59,10 @@ fn a_named_volume_is_made_on_demand_and_keeps_its_content() {
 #[test]
 fn a_fresh_volume_gets_the_image_s_content_once() {
     let lab = Lab::new();
-    assert_eq!(lab.ok("run --rm --network none -v store:/content box sh -c 'ls /content; rm /content/one'"), "one\nsub");
+    assert_eq!(
+        lab.ok("run --rm --network none -v store:/content box sh -c 'ls /content; rm /content/one'"),
+        "one\nsub"
+    );
     assert_eq!(lab.ok("run --rm --network none -v store:/content box ls /content"), "sub");
     assert_eq!(lab.ok("run --rm --network none -v bare:/content:nocopy box ls /content"), "");
 }
@@ -65,7 +78,10 @@ fn a_volume_of_the_image_is_made_by_itself() {
     assert!(!lab.ok("diff one").contains("new"));
     lab.ok("rm -v one");
     assert_eq!(lab.ok("volume ls -q"), "");
-    assert_eq!(lab.ok("run --rm --network none --image-volume ignore v sh -c 'touch /content/x && ls /content/x'"), "/content/x");
+    assert_eq!(
+        lab.ok("run --rm --network none --image-volume ignore v sh -c 'touch /content/x && ls /content/x'"),
+        "/content/x"
+    );
 }
 
 #[test]
@@ -74,7 +90,8 @@ fn mount_type_volume_has_the_same_means() {
     lab.ok("run --rm --network none --mount type=volume,source=store,target=/store box sh -c 'mkdir /store/sub; echo deep > /store/sub/f'");
     assert_eq!(lab.ok("run --rm --network none --mount src=store,dst=/s,ro=true box cat /s/sub/f"), "deep");
     assert_eq!(lab.ok("run --rm --network none --mount type=volume,src=store,dst=/s,subpath=sub box cat /s/f"), "deep");
-    let outcome = lab.creel("run --rm --network none --mount type=volume,src=store,dst=/s,readonly box touch /s/x").run();
+    let outcome =
+        lab.creel("run --rm --network none --mount type=volume,src=store,dst=/s,readonly box touch /s/x").run();
     assert!(outcome.fails(1).contains("Read-only"), "{outcome}");
     for bad in ["type=volume,source=x", "type=nonsense,dst=/x", "type=bind,dst=/x", "type=volume,dst=/x,colour=blue"] {
         lab.creel(&format!("run --rm --network none --mount {bad} box true")).run().fails(125);
@@ -88,7 +105,8 @@ fn tmpfs_is_in_memory_and_has_the_usual_options() {
     for option in ["tmpfs", "rw", "nosuid", "nodev"] {
         assert!(line.contains(option), "{line}");
     }
-    let line = lab.ok("run --rm --network none --tmpfs /scratch:size=1m,mode=0700,noexec box grep ' /scratch ' /proc/mounts");
+    let line =
+        lab.ok("run --rm --network none --tmpfs /scratch:size=1m,mode=0700,noexec box grep ' /scratch ' /proc/mounts");
     assert!(line.contains("size=1024k") && line.contains("mode=700") && line.contains("noexec"), "{line}");
     let line = lab.ok("run --rm --network none --mount type=tmpfs,dst=/scratch,tmpfs-size=2m,tmpfs-mode=1770 box grep ' /scratch ' /proc/mounts");
     assert!(line.contains("size=2048k") && line.contains("mode=1770"), "{line}");
@@ -129,7 +147,9 @@ fn a_symbolic_link_in_the_image_cannot_lead_a_mount_out() {
     lab.write("data/in", "");
     let draft = {
         let mut draft = crate::lab::image::box_draft().clone();
-        let layer = crate::lab::archive::Archive::new().symlink("escape", "../../../../../../tmp").symlink("inside", "/content");
+        let layer = crate::lab::archive::Archive::new()
+            .symlink("escape", "../../../../../../tmp")
+            .symlink("inside", "/content");
         draft.layers.push(layer.bytes());
         draft
     };
@@ -144,7 +164,10 @@ fn volumes_from_takes_the_mounts_of_another_container() {
     let lab = Lab::new();
     lab.write("data/in", "shared\n");
     lab.ok("create --name giver -v ./data:/data -v named:/named --network none box true");
-    assert_eq!(lab.ok("run --rm --network none --volumes-from giver box sh -c 'cat /data/in; touch /named/x'"), "shared");
+    assert_eq!(
+        lab.ok("run --rm --network none --volumes-from giver box sh -c 'cat /data/in; touch /named/x'"),
+        "shared"
+    );
     lab.creel("run --rm --network none --volumes-from giver:ro box touch /data/y").run().fails(1);
     lab.creel("run --rm --network none --volumes-from nosuch box true").run().fails(125);
 }
@@ -153,7 +176,10 @@ fn volumes_from_takes_the_mounts_of_another_container() {
 fn chown_option_hands_a_bind_to_the_user() {
     let lab = Lab::new();
     lab.write("data/in", "");
-    assert_eq!(lab.ok("run --rm --network none -u alice -v ./data:/data:U box stat -c %u /data /data/in"), "1000\n1000");
+    assert_eq!(
+        lab.ok("run --rm --network none -u alice -v ./data:/data:U box stat -c %u /data /data/in"),
+        "1000\n1000"
+    );
 }
 
 #[test]
@@ -173,7 +199,12 @@ fn options_of_a_bind_reach_the_kernel() {
 fn an_overlay_bind_keeps_the_host_folder_as_it_is() {
     let lab = Lab::new();
     lab.write("data/in", "before\n");
-    assert_eq!(lab.ok("run --rm --network none -v ./data:/data:O box sh -c 'echo after > /data/in; touch /data/new; cat /data/in'"), "after");
+    assert_eq!(
+        lab.ok(
+            "run --rm --network none -v ./data:/data:O box sh -c 'echo after > /data/in; touch /data/new; cat /data/in'"
+        ),
+        "after"
+    );
     assert_eq!(lab.read("data/in"), "before\n");
     assert!(!lab.path("data/new").exists());
 }
@@ -213,7 +244,8 @@ fn every_mount_of_the_host_stays_out_of_the_container() {
     // The root, the kernel's own, the three files and the masks: nothing that belongs to the host.
     for line in mounts.lines() {
         let target = line.split(' ').nth(4).unwrap();
-        let known = target == "/" || ["/proc", "/sys", "/dev", "/etc/", "/run/"].iter().any(|start| target.starts_with(start));
+        let known =
+            target == "/" || ["/proc", "/sys", "/dev", "/etc/", "/run/"].iter().any(|start| target.starts_with(start));
         assert!(known, "{line}");
     }
 }

@@ -26,7 +26,8 @@ fn every_namespace_is_the_container_s_own() {
 #[test]
 fn host_namespaces_are_shared_one_by_one() {
     let lab = Lab::new();
-    for (flag, kind) in [("--ipc host", "ipc"), ("--network host", "net"), ("--pid host", "pid"), ("--uts host", "uts")] {
+    for (flag, kind) in [("--ipc host", "ipc"), ("--network host", "net"), ("--pid host", "pid"), ("--uts host", "uts")]
+    {
         if kind == "ipc" && is_podman() && !std::path::Path::new("/dev/mqueue").exists() {
             continue;
         }
@@ -64,7 +65,10 @@ fn a_namespace_can_be_joined_by_its_file() {
 #[test]
 fn the_first_process_is_number_one_and_sees_nobody_else() {
     let lab = Lab::new();
-    assert_eq!(lab.ok("run --rm --network none box sh -c 'echo $$; ls -d /proc/[0-9]* | wc -l'").lines().next(), Some("1"));
+    assert_eq!(
+        lab.ok("run --rm --network none box sh -c 'echo $$; ls -d /proc/[0-9]* | wc -l'").lines().next(),
+        Some("1")
+    );
     let seen = lab.ok("run --rm --network none box ps -o pid,comm");
     assert_eq!(seen.lines().count(), 2, "{seen}");
 }

@@ -55,9 +55,12 @@ fn slirp4netns_can_be_asked_for() {
     let text = lab.ok("run --rm --network slirp4netns:cidr=10.77.0.0/24,mtu=1400 box ip -4 addr show tap0");
     assert!(text.contains("inet 10.77.0.100/24") && text.contains("mtu 1400"), "{text}");
     let port = greeter();
-    let text = lab.ok(&format!("run --rm --network slirp4netns:allow_host_loopback=true box sh -c 'nc 10.0.2.2 {port} < /dev/null | head -1'"));
+    let text = lab.ok(&format!(
+        "run --rm --network slirp4netns:allow_host_loopback=true box sh -c 'nc 10.0.2.2 {port} < /dev/null | head -1'"
+    ));
     assert_eq!(text, "hello from the host");
-    let closed = lab.creel(&format!("run --rm --network slirp4netns box sh -c 'nc -w 2 10.0.2.2 {port} < /dev/null'")).run();
+    let closed =
+        lab.creel(&format!("run --rm --network slirp4netns box sh -c 'nc -w 2 10.0.2.2 {port} < /dev/null'")).run();
     assert!(!closed.out().contains("hello"), "the host's loopback is closed unless opened: {closed}");
 }
 
@@ -86,31 +89,46 @@ fn two_containers_in_one_network_namespace_share_the_loopback() {
     let lab = Lab::new();
     lab.ok("run -d --name server --network none box httpd -f -p 8000 -h /www");
     crate::lab::eventually("the page is served", || {
-        lab.creel("run --rm --network container:server box wget -qO- http://127.0.0.1:8000/").run().out() == "hello from the box"
+        lab.creel("run --rm --network container:server box wget -qO- http://127.0.0.1:8000/").run().out()
+            == "hello from the box"
     });
 }
 
 #[test]
 fn etc_hosts_names_the_container_the_host_and_what_was_added() {
     let lab = Lab::new();
-    let text = lab.ok("run --rm --name named -h inner --add-host 'db;cache:10.1.2.3' --add-host gate:host-gateway box cat /etc/hosts");
+    let text = lab.ok(
+        "run --rm --name named -h inner --add-host 'db;cache:10.1.2.3' --add-host gate:host-gateway box cat /etc/hosts",
+    );
     let has = |address: &str, name: &str| {
         text.lines().any(|line| {
             let mut words = line.split_whitespace();
             words.next().is_some_and(|found| address.is_empty() || found == address) && words.any(|found| found == name)
         })
     };
-    for (address, name) in [("127.0.0.1", "localhost"), ("::1", "localhost"), ("10.1.2.3", "db"), ("10.1.2.3", "cache"), ("", "gate"), ("", "inner"), ("", "named"), ("", "host.containers.internal")] {
+    for (address, name) in [
+        ("127.0.0.1", "localhost"),
+        ("::1", "localhost"),
+        ("10.1.2.3", "db"),
+        ("10.1.2.3", "cache"),
+        ("", "gate"),
+        ("", "inner"),
+        ("", "named"),
+        ("", "host.containers.internal"),
+    ] {
         assert!(has(address, name), "{address} {name} in:\n{text}");
     }
-    assert!(!lab.ok("run --rm --no-hosts --network none box sh -c 'cat /etc/hosts; true'").contains("containers.internal"));
+    assert!(
+        !lab.ok("run --rm --no-hosts --network none box sh -c 'cat /etc/hosts; true'").contains("containers.internal")
+    );
     lab.creel("run --rm --add-host nonsense box true").run().fails(125);
 }
 
 #[test]
 fn resolv_conf_says_what_was_asked() {
     let lab = Lab::new();
-    let text = lab.ok("run --rm --dns 192.0.2.53 --dns-search example.org --dns-option ndots:3 box cat /etc/resolv.conf");
+    let text =
+        lab.ok("run --rm --dns 192.0.2.53 --dns-search example.org --dns-option ndots:3 box cat /etc/resolv.conf");
     for line in ["nameserver 192.0.2.53", "search example.org", "options ndots:3"] {
         assert!(text.contains(line), "{line} in:\n{text}");
     }

@@ -13,7 +13,8 @@ fn all_end_well(running: Vec<Background>) -> Vec<String> {
 #[test]
 fn thirty_two_runs_at_once_all_succeed() {
     let lab = Lab::new();
-    let running = (0..MANY).map(|number| lab.creel(&format!("run --rm --network none box echo {number}")).spawn()).collect();
+    let running =
+        (0..MANY).map(|number| lab.creel(&format!("run --rm --network none box echo {number}")).spawn()).collect();
     let expected: Vec<String> = (0..MANY).map(|number| number.to_string()).collect();
     assert_eq!(all_end_well(running), expected);
     assert_eq!(lab.ok("ps -aq"), "");

@@ -20,7 +20,13 @@ fn the_default_table_shows_what_runs() {
         assert!(lines[0].contains(heading), "{text}");
     }
     assert_eq!(lines.len(), 2, "{text}");
-    assert!(lines[1].contains("localhost/box:latest") && lines[1].contains("idle") && lines[1].contains("Up ") && lines[1].ends_with("runs"), "{text}");
+    assert!(
+        lines[1].contains("localhost/box:latest")
+            && lines[1].contains("idle")
+            && lines[1].contains("Up ")
+            && lines[1].ends_with("runs"),
+        "{text}"
+    );
     assert_eq!(lab.ok("container ls"), lab.ok("container list"));
     assert_eq!(lab.ok("ps --noheading").lines().count(), 1);
 }
@@ -52,7 +58,8 @@ fn quiet_prints_ids_and_no_trunc_prints_them_whole() {
 #[test]
 fn filters_choose() {
     let lab = some();
-    let names = |filters: &str| lab.ok(&format!("ps -a --sort names --format {{{{.Names}}}} {filters}")).replace('\n', " ");
+    let names =
+        |filters: &str| lab.ok(&format!("ps -a --sort names --format {{{{.Names}}}} {filters}")).replace('\n', " ");
     for (filters, expected) in [
         ("--filter name=^f", "failed fresh"),
         ("--filter name=ende", "ended"),
@@ -100,7 +107,10 @@ fn templates_and_tables_are_written_as_in_go() {
     let format = |template: &str| lab.creel_words(&["ps", "--format", template]).run().ok();
     assert_eq!(format("{{.Names}}|{{.Image}}|{{.State}}"), "runs|localhost/box:latest|running");
     let table = format("table {{.Names}} {{.State}}");
-    assert_eq!(table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>(), ["NAMES STATE", "runs running"]);
+    assert_eq!(
+        table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>(),
+        ["NAMES STATE", "runs running"]
+    );
     assert_eq!(format("{{.Names}}\\t{{.State}}"), "runs\trunning");
     assert_eq!(format(r#"{{.Label "colour"}} {{json .Names}} {{upper .State}}"#), r#"red "runs" RUNNING"#);
     assert_eq!(format("{{range .}}{{.Names}};{{end}}").trim_end(), "runs;");
@@ -115,7 +125,33 @@ fn json_has_the_known_shape() {
     let all = json.as_array().unwrap();
     assert_eq!(all.len(), 4);
     let runs = all.iter().find(|one| one["Names"][0] == "runs").unwrap();
-    for key in ["AutoRemove", "Command", "CreatedAt", "Exited", "ExitedAt", "ExitCode", "Id", "Image", "ImageID", "IsInfra", "Labels", "Mounts", "Names", "Namespaces", "Networks", "Pid", "Pod", "PodName", "Ports", "Restarts", "Size", "StartedAt", "State", "Status", "Created"] {
+    for key in [
+        "AutoRemove",
+        "Command",
+        "CreatedAt",
+        "Exited",
+        "ExitedAt",
+        "ExitCode",
+        "Id",
+        "Image",
+        "ImageID",
+        "IsInfra",
+        "Labels",
+        "Mounts",
+        "Names",
+        "Namespaces",
+        "Networks",
+        "Pid",
+        "Pod",
+        "PodName",
+        "Ports",
+        "Restarts",
+        "Size",
+        "StartedAt",
+        "State",
+        "Status",
+        "Created",
+    ] {
         assert!(runs.get(key).is_some(), "{key} in {runs}");
     }
     assert_eq!(runs["State"], "running");

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use crate::lab::{Lab, probe, comes_true, free_port, free_ports, is_podman};
+use crate::lab::{Lab, comes_true, free_port, free_ports, is_podman, probe};
 
 /// What a small page answers, `None` while nobody does.
 fn page(address: impl Into<SocketAddr>) -> Option<String> {
@@ -73,7 +73,11 @@ fn a_random_port_is_found_and_told() {
 fn a_range_is_published_one_to_one() {
     let lab = Lab::new();
     let first = free_ports(3);
-    lab.ok(&format!("run -d --name web -p {}-{}:80-82 box sh -c 'for p in 80 81 82; do httpd -p $p -h /www; done; idle'", first, first + 2));
+    lab.ok(&format!(
+        "run -d --name web -p {}-{}:80-82 box sh -c 'for p in 80 81 82; do httpd -p $p -h /www; done; idle'",
+        first,
+        first + 2
+    ));
     for port in first..first + 3 {
         serves((Ipv4Addr::LOCALHOST, port));
     }

@@ -11,7 +11,8 @@ const PLAIN: &str = "--tls-verify=false";
 fn an_image_comes_whole_in_each_compression() {
     let lab = Lab::empty();
     let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };
-    for (name, compression) in [("plain", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)] {
+    for (name, compression) in [("plain", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)]
+    {
         let name = registry.name(&format!("{name}:v1"));
         registry.put(box_draft(), name.split_once('/').unwrap().1, compression);
         let printed = lab.ok(&format!("pull -q {PLAIN} {name}"));
@@ -89,7 +90,10 @@ fn a_missing_image_or_registry_is_125_and_named() {
     let name = registry.name("nosuch:v9");
     let error = lab.creel(&format!("pull -q {PLAIN} {name}")).run().fails(125);
     assert!(error.contains(&name), "{error}");
-    assert!(error.contains("manifest unknown") || error.contains("name unknown") || error.contains("not found"), "{error}");
+    assert!(
+        error.contains("manifest unknown") || error.contains("name unknown") || error.contains("not found"),
+        "{error}"
+    );
     let port = registry.port;
     drop(registry);
     let error = lab.creel(&format!("pull -q --retry 0 {PLAIN} 127.0.0.1:{port}/box")).run().fails(125);
@@ -141,7 +145,10 @@ fn a_layer_that_is_there_is_not_fetched_again() {
     // The lower layer's blob goes away: only who asks for it notices.
     registry.forget_largest_blob();
     lab.ok(&format!("pull -q {PLAIN} {}", registry.name("derived")));
-    assert_eq!(lab.ok(&format!("run --rm --network none {} cat /more /content/one", registry.name("derived"))), "more\none");
+    assert_eq!(
+        lab.ok(&format!("run --rm --network none {} cat /more /content/one", registry.name("derived"))),
+        "more\none"
+    );
 }
 
 #[test]
@@ -169,7 +176,10 @@ fn a_certificate_must_be_known() {
     lab.ok("rmi -a -f");
     lab.ok(&format!("pull -q {PLAIN} {name}"));
     lab.ok("rmi -a -f");
-    lab.write(&format!(".config/containers/certs.d/127.0.0.1:{}/ca.crt", registry.port), std::fs::read(registry.authority()).unwrap());
+    lab.write(
+        &format!(".config/containers/certs.d/127.0.0.1:{}/ca.crt", registry.port),
+        std::fs::read(registry.authority()).unwrap(),
+    );
     lab.ok(&format!("pull -q {name}"));
 }
 
@@ -179,13 +189,21 @@ fn many_layers_arrive_in_their_order() {
     let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };
     let mut layers = box_draft().layers.clone();
     for number in 1..=20 {
-        layers.push(Archive::new().file("number", 0o644, format!("{number}\n")).file(&format!("only-{number}"), 0o644, "").bytes());
+        layers.push(
+            Archive::new()
+                .file("number", 0o644, format!("{number}\n"))
+                .file(&format!("only-{number}"), 0o644, "")
+                .bytes(),
+        );
     }
     let mut draft = Draft::new(layers);
     draft.config = box_draft().config.clone();
     registry.put(&draft, "tall:latest", Compression::Gzip);
     lab.ok(&format!("pull -q {PLAIN} {}", registry.name("tall")));
-    assert_eq!(lab.ok(&format!("run --rm --network none {} sh -c 'cat /number; ls / | grep -c only'", registry.name("tall"))), "20\n20");
+    assert_eq!(
+        lab.ok(&format!("run --rm --network none {} sh -c 'cat /number; ls / | grep -c only'", registry.name("tall"))),
+        "20\n20"
+    );
 }
 
 #[test]

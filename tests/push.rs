@@ -32,7 +32,10 @@ fn a_tagged_image_needs_no_destination() {
 fn manifests_are_of_the_kind_that_was_asked_for() {
     let lab = Lab::new();
     let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };
-    for (format, kind) in [("oci", "application/vnd.oci.image.manifest.v1+json"), ("v2s2", "application/vnd.docker.distribution.manifest.v2+json")] {
+    for (format, kind) in [
+        ("oci", "application/vnd.oci.image.manifest.v1+json"),
+        ("v2s2", "application/vnd.docker.distribution.manifest.v2+json"),
+    ] {
         let name = registry.name(&format!("kind:{format}"));
         lab.ok(&format!("push -q --tls-verify=false -f {format} box {name}"));
         let manifest: serde_json::Value = serde_json::from_str(&registry.manifest(&format!("kind:{format}"))).unwrap();

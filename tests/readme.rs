@@ -49,7 +49,13 @@ fn every_command_of_the_readme_prints_what_it_says() {
     let port = free_port().to_string();
     for (command, expected) in commands {
         let expected: Vec<String> = expected.iter().map(|line| line.replace("8080->", &format!("{port}->"))).collect();
-        let outcome = lab.shell(&command.replace("8080:8080", &format!("{port}:8080")).replace("localhost:8080", &format!("localhost:{port}"))).run();
+        let outcome = lab
+            .shell(
+                &command
+                    .replace("8080:8080", &format!("{port}:8080"))
+                    .replace("localhost:8080", &format!("localhost:{port}")),
+            )
+            .run();
         let printed = outcome.ok();
         let lines: Vec<&str> = printed.lines().collect();
         assert_eq!(lines.len(), expected.len(), "{command}: {outcome}");
@@ -61,7 +67,13 @@ fn every_command_of_the_readme_prints_what_it_says() {
 
 #[test]
 fn what_stands_for_anything_matches_anything() {
-    for (pattern, text, expected) in [("a…c", "abbc", true), ("a…c", "abbd", false), ("…", "", true), ("same", "same", true), ("same", "same?", false)] {
+    for (pattern, text, expected) in [
+        ("a…c", "abbc", true),
+        ("a…c", "abbd", false),
+        ("…", "", true),
+        ("same", "same", true),
+        ("same", "same?", false),
+    ] {
         assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
     }
 }

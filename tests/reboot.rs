@@ -75,10 +75,16 @@ fn a_process_that_got_the_number_of_the_old_one_is_left_alone() {
     // Somebody else has both numbers now, as far as the record can tell.
     let mut bystander = lab.program("sleep 1000").spawn();
     let number = bystander.pid().to_string();
-    for path in files(&lab.store()).into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+    for path in
+        files(&lab.store()).into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+    {
         let text = std::fs::read_to_string(&path).unwrap();
-        let new = text.replace(&format!("\"pid\":{pid},"), &format!("\"pid\":{number},")).replace(&format!("\"pid\":{monitor},"), &format!("\"pid\":{number},"));
-        let new = new.replace(&format!("\"pid\": {pid},"), &format!("\"pid\": {number},")).replace(&format!("\"pid\": {monitor},"), &format!("\"pid\": {number},"));
+        let new = text
+            .replace(&format!("\"pid\":{pid},"), &format!("\"pid\":{number},"))
+            .replace(&format!("\"pid\":{monitor},"), &format!("\"pid\":{number},"));
+        let new = new
+            .replace(&format!("\"pid\": {pid},"), &format!("\"pid\": {number},"))
+            .replace(&format!("\"pid\": {monitor},"), &format!("\"pid\": {number},"));
         if new != text {
             std::fs::write(&path, new).unwrap();
         }

@@ -85,7 +85,9 @@ fn the_start_of_an_id_is_enough_but_must_be_unambiguous() {
     let lab = Lab::new();
     let ids: Vec<String> = (0..17).map(|_| lab.ok("create --network none box true")).collect();
     // Of seventeen, two begin with the same digit.
-    let digit = (0..16u8).map(|digit| format!("{digit:x}")).find(|digit| ids.iter().filter(|id| id.starts_with(digit)).count() > 1);
+    let digit = (0..16u8)
+        .map(|digit| format!("{digit:x}"))
+        .find(|digit| ids.iter().filter(|id| id.starts_with(digit)).count() > 1);
     lab.creel(&format!("rm {}", digit.unwrap())).run().fails(125);
     lab.ok(&format!("rm {}", &ids[0][..12]));
     assert_eq!(lab.ok("ps -aq").lines().count(), 16);

@@ -18,10 +18,12 @@ fn the_exit_code_of_the_command_is_ours() {
 fn a_command_that_was_killed_gives_128_and_the_signal() {
     let lab = Lab::new();
     for (signal, code) in [("KILL", 137), ("TERM", 143)] {
-        let mut running = lab.creel("run --rm --name victim --init=false --network none box sh -c 'echo ready; exec sleep 100'");
+        let mut running =
+            lab.creel("run --rm --name victim --init=false --network none box sh -c 'echo ready; exec sleep 100'");
         if signal == "TERM" {
             // Process 1 is killed only by signals it has a handler for, or by KILL; a child of it by any.
-            running = lab.creel("run --rm --name victim --network none box sh -c 'echo ready; sleep 100 & wait $!; exit $?'");
+            running =
+                lab.creel("run --rm --name victim --network none box sh -c 'echo ready; sleep 100 & wait $!; exit $?'");
         }
         let mut running = running.spawn();
         assert_eq!(running.line(), "ready");
@@ -240,8 +242,9 @@ fn signals_are_passed_on_to_the_command() {
 fn sig_proxy_off_keeps_signals_from_the_command() {
     let lab = Lab::new();
     let script = "trap 'echo caught' USR1; trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done";
-    let mut running =
-        lab.creel_words(&["run", "--name", "deaf", "--sig-proxy=false", "--network", "none", "box", "sh", "-c", script]).spawn();
+    let mut running = lab
+        .creel_words(&["run", "--name", "deaf", "--sig-proxy=false", "--network", "none", "box", "sh", "-c", script])
+        .spawn();
     assert_eq!(running.line(), "ready");
     running.signal(Signal::SIGTERM);
     assert_ne!(running.end_with_input_open().exit_code(), 0);
@@ -293,9 +296,22 @@ fn is_init_missing(lab: &Lab) -> bool {
 fn stop_signal_is_what_stop_sends() {
     let lab = Lab::new();
     let script = "trap 'exit 21' USR2; echo ready; while :; do sleep 0.05; done";
-    lab.creel_words(&["run", "-d", "--name", "s", "--stop-signal", "SIGUSR2", "--network", "none", "box", "sh", "-c", script])
-        .run()
-        .ok();
+    lab.creel_words(&[
+        "run",
+        "-d",
+        "--name",
+        "s",
+        "--stop-signal",
+        "SIGUSR2",
+        "--network",
+        "none",
+        "box",
+        "sh",
+        "-c",
+        script,
+    ])
+    .run()
+    .ok();
     lab.log_holds("s", "ready");
     lab.ok("stop s");
     assert_eq!(lab.inspect("s", "{{.State.ExitCode}}"), "21");
@@ -307,9 +323,7 @@ fn stop_signal_is_what_stop_sends() {
 fn restart_policy_on_failure_tries_so_many_times() {
     let lab = Lab::new();
     lab.ok("run -d --name tries --restart on-failure:2 --network none box sh -c 'echo try; exit 1'");
-    eventually("the third end", || {
-        lab.state("tries") == "exited" && lab.inspect("tries", "{{.RestartCount}}") == "2"
-    });
+    eventually("the third end", || lab.state("tries") == "exited" && lab.inspect("tries", "{{.RestartCount}}") == "2");
     assert_eq!(lab.ok("logs tries"), "try\ntry\ntry");
     lab.ok("run -d --name fine --restart on-failure:2 --network none box true");
     eventually("it exits", || lab.state("fine") == "exited");
@@ -439,7 +453,12 @@ fn the_first_instruction_already_has_everything() {
     let lab = Lab::new();
     for number in 0..20 {
         let name = format!("quick{number}");
-        assert_eq!(lab.creel(&format!("run --name {name} --network none box sh -c 'echo {number}; exit {number}'")).run().code(number), number.to_string());
+        assert_eq!(
+            lab.creel(&format!("run --name {name} --network none box sh -c 'echo {number}; exit {number}'"))
+                .run()
+                .code(number),
+            number.to_string()
+        );
         assert_eq!(lab.ok(&format!("logs {name}")), number.to_string());
     }
 }

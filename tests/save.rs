@@ -30,10 +30,18 @@ fn others_can_read_what_was_saved() {
     if !has_program("skopeo") {
         return;
     }
-    for (format, transport) in [("docker-archive", "docker-archive"), ("oci-archive", "oci-archive"), ("oci-dir", "oci"), ("docker-dir", "dir")] {
+    for (format, transport) in [
+        ("docker-archive", "docker-archive"),
+        ("oci-archive", "oci-archive"),
+        ("oci-dir", "oci"),
+        ("docker-dir", "dir"),
+    ] {
         let path = lab.path(&format!("saved-{format}"));
         lab.ok(&format!("save -q --format {format} -o {} box", path.display()));
-        let read = Command::new("skopeo").args(["inspect", "--config", &format!("{transport}:{}", path.display())]).output().unwrap();
+        let read = Command::new("skopeo")
+            .args(["inspect", "--config", &format!("{transport}:{}", path.display())])
+            .output()
+            .unwrap();
         assert!(read.status.success(), "{format}: {}", String::from_utf8_lossy(&read.stderr));
         let config: serde_json::Value = serde_json::from_slice(&read.stdout).unwrap();
         assert_eq!(config["config"]["Labels"]["kind"], "box", "{format}");

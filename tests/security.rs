@@ -23,7 +23,8 @@ fn capabilities(lab: &Lab, flags: &str, set: &str) -> u64 {
 #[test]
 fn root_has_the_eleven_default_capabilities() {
     let lab = Lab::new();
-    for (set, expected) in [("CapEff", DEFAULT), ("CapPrm", DEFAULT), ("CapBnd", DEFAULT), ("CapInh", 0), ("CapAmb", 0)] {
+    for (set, expected) in [("CapEff", DEFAULT), ("CapPrm", DEFAULT), ("CapBnd", DEFAULT), ("CapInh", 0), ("CapAmb", 0)]
+    {
         assert_eq!(format!("{:x}", capabilities(&lab, "", set)), format!("{expected:x}"), "{set}");
     }
 }
@@ -62,7 +63,10 @@ fn privileged_has_everything_the_user_may_have() {
 fn system_calls_are_filtered() {
     let lab = Lab::new();
     assert_eq!(lab.ok("run --rm --network none box grep Seccomp: /proc/self/status"), "Seccomp:\t2");
-    assert_eq!(lab.ok("run --rm --network none --security-opt seccomp=unconfined box grep Seccomp: /proc/self/status"), "Seccomp:\t0");
+    assert_eq!(
+        lab.ok("run --rm --network none --security-opt seccomp=unconfined box grep Seccomp: /proc/self/status"),
+        "Seccomp:\t0"
+    );
     for forbidden in ["unshare -m true", "mount -t tmpfs none /content", "dmesg", "swapoff /etc/notes", "reboot -f"] {
         let outcome = lab.creel_words(&["run", "--rm", "--network", "none", "box", "sh", "-c", forbidden]).run();
         assert_ne!(outcome.exit_code(), 0, "{forbidden}: {outcome}");
@@ -85,7 +89,9 @@ fn a_profile_of_one_s_own_is_applied() {
 #[test]
 fn no_new_privileges_is_set_when_asked() {
     let lab = Lab::new();
-    for (flag, expected) in [("", "0"), ("--security-opt no-new-privileges", "1"), ("--security-opt no-new-privileges=false", "0")] {
+    for (flag, expected) in
+        [("", "0"), ("--security-opt no-new-privileges", "1"), ("--security-opt no-new-privileges=false", "0")]
+    {
         let text = lab.ok(&format!("run --rm --network none {flag} box grep NoNewPrivs /proc/self/status"));
         assert_eq!(text, format!("NoNewPrivs:\t{expected}"), "{flag}");
     }
@@ -98,19 +104,47 @@ fn kernel_files_that_tell_or_change_too_much_are_hidden() {
     let hidden = "for f in /proc/kcore /proc/keys /proc/timer_list /proc/sched_debug /proc/latency_stats /proc/interrupts; do [ -e $f ] && head -c1 $f | wc -c; done; for d in /proc/acpi /proc/scsi /sys/firmware /sys/devices/virtual/powercap /sys/fs/selinux; do [ -e $d ] && ls -A $d | wc -l; done; true";
     let text = lab.creel_words(&["run", "--rm", "--network", "none", "box", "sh", "-c", hidden]).run().ok();
     assert!(text.lines().count() >= 4 && text.lines().all(|line| line == "0"), "{text}");
-    let text = lab.creel_words(&["run", "--rm", "--network", "none", "--security-opt", "unmask=/proc/timer_list:/proc/keys", "box", "sh", "-c", "head -c 20 /proc/keys | wc -c"]).run();
+    let text = lab
+        .creel_words(&[
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--security-opt",
+            "unmask=/proc/timer_list:/proc/keys",
+            "box",
+            "sh",
+            "-c",
+            "head -c 20 /proc/keys | wc -c",
+        ])
+        .run();
     assert_eq!(text.exit_code(), 0, "{text}");
     let masks = lab.ok("run --rm --network none --security-opt unmask=ALL box cat /proc/mounts");
     assert!(!masks.contains(" /proc/kcore "), "{masks}");
-    let masks = lab.ok("run --rm --network none --security-opt mask=/content:/etc/notes box sh -c 'ls -A /content; cat /etc/notes'");
+    let masks = lab.ok(
+        "run --rm --network none --security-opt mask=/content:/etc/notes box sh -c 'ls -A /content; cat /etc/notes'",
+    );
     assert_eq!(masks, "");
 }
 
 #[test]
 fn kernel_settings_are_read_only() {
     let lab = Lab::new();
-    for file in ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/power/state", "/proc/sys/net/ipv4/ip_forward"] {
-        let outcome = lab.creel_words(&["run", "--rm", "--network", "none", "box", "sh", "-c", &format!("[ -e {file} ] || exit 1; echo 1 > {file}")]).run();
+    for file in
+        ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/power/state", "/proc/sys/net/ipv4/ip_forward"]
+    {
+        let outcome = lab
+            .creel_words(&[
+                "run",
+                "--rm",
+                "--network",
+                "none",
+                "box",
+                "sh",
+                "-c",
+                &format!("[ -e {file} ] || exit 1; echo 1 > {file}"),
+            ])
+            .run();
         assert_ne!(outcome.exit_code(), 0, "{file}");
     }
     let mounts = lab.ok("run --rm --network none box cat /proc/mounts");
@@ -118,7 +152,10 @@ fn kernel_settings_are_read_only() {
         if !std::path::Path::new(place).exists() {
             continue;
         }
-        let line = mounts.lines().find(|line| line.split(' ').nth(1) == Some(place)).unwrap_or_else(|| panic!("{place} in {mounts}"));
+        let line = mounts
+            .lines()
+            .find(|line| line.split(' ').nth(1) == Some(place))
+            .unwrap_or_else(|| panic!("{place} in {mounts}"));
         assert!(line.split(' ').nth(3).unwrap().split(',').any(|option| option == "ro"), "{line}");
     }
 }
@@ -133,7 +170,10 @@ fn the_old_root_is_nowhere() {
         assert_ne!(line.split(' ').nth(3), Some("/"), "{line}");
     }
     // CVE-2019-5736, CVE-2024-21626: no descriptor and no working directory may lead out.
-    assert_eq!(lab.ok("run --rm --network none box sh -c 'ls /proc/1/cwd/../../../../../..'"), lab.ok("run --rm --network none box ls /"));
+    assert_eq!(
+        lab.ok("run --rm --network none box sh -c 'ls /proc/1/cwd/../../../../../..'"),
+        lab.ok("run --rm --network none box ls /")
+    );
 }
 
 #[test]
@@ -141,7 +181,9 @@ fn a_working_directory_by_descriptor_leads_nowhere() {
     // CVE-2024-21626: -w /proc/self/fd/N ended in a folder of the host.
     let lab = Lab::new();
     for number in 3..20 {
-        let outcome = lab.creel(&format!("run --rm --network none -w /proc/self/fd/{number} box ls ../../../../../../../etc")).run();
+        let outcome = lab
+            .creel(&format!("run --rm --network none -w /proc/self/fd/{number} box ls ../../../../../../../etc"))
+            .run();
         let text = outcome.out();
         assert!(outcome.exit_code() != 0 || !text.contains("subuid"), "{outcome}");
     }
@@ -158,7 +200,12 @@ fn the_program_cannot_be_overwritten_from_inside() {
     let lab = Lab::new();
     let before = std::fs::read(lab.program_under_test()).map(|bytes| crate::lab::image::sha256(&bytes));
     let mut draft = crate::lab::image::box_draft().clone();
-    draft.layers.push(crate::lab::archive::Archive::new().symlink("bin/self", "/proc/self/exe").file("bin/evil", 0o755, "#!/proc/self/exe\n").bytes());
+    draft.layers.push(
+        crate::lab::archive::Archive::new()
+            .symlink("bin/self", "/proc/self/exe")
+            .file("bin/evil", 0o755, "#!/proc/self/exe\n")
+            .bytes(),
+    );
     let archive = lab.write("evil.tar", draft.docker_archive(&["localhost/evil:latest"]));
     lab.ok(&format!("load -q -i {}", archive.display()));
     for command in ["/bin/self", "/bin/evil", "/proc/self/exe"] {
@@ -167,9 +214,13 @@ fn the_program_cannot_be_overwritten_from_inside() {
     }
     lab.ok("run -d --name target --network none evil idle");
     let _ = lab.creel("exec target /bin/self --version").run();
-    let script = "for p in /proc/[0-9]*; do [ -e $p/exe ] && (echo x >> $p/exe) 2> /dev/null && echo written; done; true";
+    let script =
+        "for p in /proc/[0-9]*; do [ -e $p/exe ] && (echo x >> $p/exe) 2> /dev/null && echo written; done; true";
     assert_eq!(lab.creel_words(&["exec", "target", "sh", "-c", script]).run().ok(), "");
-    assert_eq!(std::fs::read(lab.program_under_test()).map(|bytes| crate::lab::image::sha256(&bytes)).ok(), before.ok());
+    assert_eq!(
+        std::fs::read(lab.program_under_test()).map(|bytes| crate::lab::image::sha256(&bytes)).ok(),
+        before.ok()
+    );
 }
 
 #[test]
@@ -177,7 +228,10 @@ fn exec_leaks_no_descriptor_and_no_capability() {
     // CVE-2016-9962, CVE-2022-29162: exec gave descriptors of the host and inheritable capabilities.
     let lab = Lab::new();
     lab.ok("run -d --name target --network none box idle");
-    let text = lab.shell("exec 5< /etc/passwd; creel exec target sh -c 'ls /proc/self/fd; grep Cap /proc/self/status'").run().ok();
+    let text = lab
+        .shell("exec 5< /etc/passwd; creel exec target sh -c 'ls /proc/self/fd; grep Cap /proc/self/status'")
+        .run()
+        .ok();
     let (descriptors, capabilities): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| !line.starts_with("Cap"));
     assert_eq!(descriptors, ["0", "1", "2", "3"], "{text}");
     let inheritable = capabilities.iter().find(|line| line.starts_with("CapInh")).unwrap();
@@ -207,9 +261,16 @@ fn the_keyring_and_the_terminal_of_the_caller_stay_outside() {
 fn set_uid_programs_of_the_container_do_not_reach_the_host() {
     let lab = Lab::new();
     let data = lab.folder("data");
-    lab.ok(&format!("run --rm --network none -v {}:/data box sh -c 'cp /bin/busybox /data/b; chmod 4755 /data/b'", data.display()));
+    lab.ok(&format!(
+        "run --rm --network none -v {}:/data box sh -c 'cp /bin/busybox /data/b; chmod 4755 /data/b'",
+        data.display()
+    ));
     let metadata = std::fs::metadata(data.join("b")).unwrap();
-    assert_ne!(std::os::unix::fs::MetadataExt::uid(&metadata), 0, "a set-uid file of the container's root is the caller's own");
+    assert_ne!(
+        std::os::unix::fs::MetadataExt::uid(&metadata),
+        0,
+        "a set-uid file of the container's root is the caller's own"
+    );
 }
 
 #[test]
@@ -217,7 +278,9 @@ fn a_container_cannot_reach_into_another() {
     let lab = Lab::new();
     lab.ok("run -d --name one --network none box sh -c 'echo secret > /tmp/s; idle'");
     lab.log_holds("one", "ready");
-    let text = lab.ok("run --rm --network none box sh -c 'find / -name s -path \"*tmp/s\" 2> /dev/null; ls -d /proc/[0-9]* | wc -l'");
+    let text = lab.ok(
+        "run --rm --network none box sh -c 'find / -name s -path \"*tmp/s\" 2> /dev/null; ls -d /proc/[0-9]* | wc -l'",
+    );
     assert!(!text.contains("/tmp/s"), "{text}");
     if !is_podman() {
         let pid = lab.inspect("one", "{{.State.Pid}}");

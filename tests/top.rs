@@ -17,7 +17,10 @@ fn top_lists_the_container_s_processes() {
 fn columns_can_be_chosen() {
     let lab = Lab::new();
     lab.ok("run -d --name one -u alice --network none box sleep 1000");
-    assert_eq!(lab.ok("top one pid user args").split_whitespace().collect::<Vec<_>>(), ["PID", "USER", "COMMAND", "1", "alice", "sleep", "1000"]);
+    assert_eq!(
+        lab.ok("top one pid user args").split_whitespace().collect::<Vec<_>>(),
+        ["PID", "USER", "COMMAND", "1", "alice", "sleep", "1000"]
+    );
     let text = lab.ok("top one hpid");
     assert_eq!(text.lines().nth(1).unwrap().trim(), lab.inspect("one", "{{.State.Pid}}"));
 }

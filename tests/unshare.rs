@@ -18,7 +18,10 @@ fn a_command_runs_as_root_of_the_user_namespace() {
 fn files_of_other_users_can_be_handled_there() {
     let lab = Lab::new();
     let data = lab.folder("data");
-    lab.ok(&format!("run --rm --network none -v {}:/data box sh -c 'touch /data/f; chown 1000 /data/f; chmod 600 /data/f'", data.display()));
+    lab.ok(&format!(
+        "run --rm --network none -v {}:/data box sh -c 'touch /data/f; chown 1000 /data/f; chmod 600 /data/f'",
+        data.display()
+    ));
     assert_eq!(lab.ok(&format!("unshare stat -c %u {}/f", data.display())), "1000");
     lab.ok(&format!("unshare rm {}/f", data.display()));
     assert!(!data.join("f").exists());

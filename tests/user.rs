@@ -14,7 +14,21 @@ fn users_go_by_name_or_number_with_an_optional_group() {
         ("4321:8765", "4321:8765:8765"),
         ("0:50", "0:50:50"),
     ] {
-        let text = lab.creel_words(&["run", "--rm", "--network", "none", "-u", flag, "box", "sh", "-c", "echo $(id -u):$(id -g):$(id -G)"]).run().ok();
+        let text = lab
+            .creel_words(&[
+                "run",
+                "--rm",
+                "--network",
+                "none",
+                "-u",
+                flag,
+                "box",
+                "sh",
+                "-c",
+                "echo $(id -u):$(id -g):$(id -G)",
+            ])
+            .run()
+            .ok();
         assert_eq!(text, expected, "-u {flag}");
     }
     lab.creel("run --rm --network none -u nobody-here box true").run().fails(126);
@@ -60,7 +74,10 @@ fn other_users_inside_are_subordinate_ids_outside() {
 fn keep_id_makes_the_caller_the_same_number_inside() {
     let lab = Lab::new();
     let data = lab.folder("data");
-    let line = format!("run --rm --network none --userns keep-id -v {}:/data box sh -c 'id -u; touch /data/f; stat -c %u /data/f /data /bin'", data.display());
+    let line = format!(
+        "run --rm --network none --userns keep-id -v {}:/data box sh -c 'id -u; touch /data/f; stat -c %u /data/f /data /bin'",
+        data.display()
+    );
     let uid = user().uid;
     assert_eq!(lab.ok(&line), format!("{uid}\n{uid}\n{uid}\n0"));
     let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(data.join("f")).unwrap());
@@ -73,7 +90,10 @@ fn keep_id_makes_the_caller_the_same_number_inside() {
 fn keep_id_can_take_another_number() {
     let lab = Lab::new();
     let data = lab.folder("data");
-    let line = format!("run --rm --network none --userns keep-id:uid=1000,gid=1000 -v {}:/data box sh -c 'id -u; id -g; stat -c %u /data'", data.display());
+    let line = format!(
+        "run --rm --network none --userns keep-id:uid=1000,gid=1000 -v {}:/data box sh -c 'id -u; id -g; stat -c %u /data'",
+        data.display()
+    );
     assert_eq!(lab.ok(&line), "1000\n1000\n1000");
 }
 

@@ -18,7 +18,10 @@ fn the_version_is_told_in_each_way() {
 fn help_names_every_command_and_its_flags() {
     let lab = Lab::empty();
     let text = lab.ok("--help");
-    for command in ["run", "create", "start", "stop", "ps", "exec", "logs", "pull", "push", "images", "build", "pod", "volume", "network", "kube", "system"] {
+    for command in [
+        "run", "create", "start", "stop", "ps", "exec", "logs", "pull", "push", "images", "build", "pod", "volume",
+        "network", "kube", "system",
+    ] {
         assert!(text.lines().any(|line| line.split_whitespace().next() == Some(command)), "{command} in:\n{text}");
     }
     let text = lab.ok("run --help");
@@ -36,7 +39,11 @@ fn the_program_is_one_static_file_of_fixed_address_and_small() {
     let bytes = std::fs::read(lab.program_under_test()).unwrap();
     assert_eq!(&bytes[..4], b"\x7fELF");
     let (executable, interpreter) = (2, 3);
-    assert_eq!(u16::from_le_bytes([bytes[16], bytes[17]]), executable, "position independent: more private memory for each monitor");
+    assert_eq!(
+        u16::from_le_bytes([bytes[16], bytes[17]]),
+        executable,
+        "position independent: more private memory for each monitor"
+    );
     let headers = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
     let (size, count) = (u16::from_le_bytes([bytes[54], bytes[55]]), u16::from_le_bytes([bytes[56], bytes[57]]));
     for number in 0..usize::from(count) {

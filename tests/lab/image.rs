@@ -145,7 +145,22 @@ pub(crate) fn box_draft() -> &'static Draft {
     static DRAFT: OnceLock<Draft> = OnceLock::new();
     DRAFT.get_or_init(|| {
         let mut layer = Archive::new();
-        for folder in ["bin", "dev", "etc", "home", "proc", "root", "run", "sys", "usr", "usr/bin", "var", "www", "content", "content/sub"] {
+        for folder in [
+            "bin",
+            "dev",
+            "etc",
+            "home",
+            "proc",
+            "root",
+            "run",
+            "sys",
+            "usr",
+            "usr/bin",
+            "var",
+            "www",
+            "content",
+            "content/sub",
+        ] {
             layer = layer.directory(folder, 0o755);
         }
         for folder in ["tmp", "var/tmp"] {

@@ -5,8 +5,8 @@ pub(crate) mod archive;
 mod command;
 pub(crate) mod image;
 pub(crate) mod probe;
-pub(crate) mod registry;
 mod processes;
+pub(crate) mod registry;
 mod terminal;
 mod user;
 mod words;
@@ -33,9 +33,6 @@ pub(crate) struct Lab {
     dir: PathBuf,
     runtime: PathBuf,
     tracker: Tracker,
-    /// Files below the home that are an argument of each command, see [`Lab::with_global`].
-    global: Vec<String>,
-    checks: bool,
 }
 
 /// What the tests are run against.
@@ -114,7 +111,9 @@ fn record(word: &str, reason: &str) {
 
 /// Whether a program is there; else the test is skipped for that reason.
 pub(crate) fn has_program(name: &str) -> bool {
-    let found = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"].iter().any(|dir| Path::new(dir).join(name).exists());
+    let found = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+        .iter()
+        .any(|dir| Path::new(dir).join(name).exists());
     if !found {
         skip(&format!("no {name} on this machine"));
     }
@@ -136,8 +135,14 @@ impl Lab {
         let dir = base().join(number.to_string());
         let runtime = Path::new("/dev/shm").join(base().file_name().unwrap()).join(number.to_string());
         let tracker = Tracker::new(&dir, &format!("{}-{number}", base().file_name().unwrap().display()));
-        let lab = Lab { dir, runtime, tracker, global: Vec::new(), checks: true };
-        for folder in [lab.home(), lab.dir.join("tmp"), lab.home().join(".config"), lab.home().join(".config/containers"), lab.runtime.clone()] {
+        let lab = Lab { dir, runtime, tracker };
+        for folder in [
+            lab.home(),
+            lab.dir.join("tmp"),
+            lab.home().join(".config"),
+            lab.home().join(".config/containers"),
+            lab.runtime.clone(),
+        ] {
             fs::create_dir_all(&folder).unwrap();
             lab.give(&folder);
         }
@@ -145,7 +150,8 @@ impl Lab {
         lab.write(".config/containers/policy.json", r#"{"default":[{"type":"insecureAcceptAnything"}]}"#);
         lab.write(".config/containers/registries.conf", "unqualified-search-registries = []\n");
         if let Ok(program) = std::env::var("CREEL_TEST_MOUNT_PROGRAM") {
-            let text = format!("[storage]\ndriver = \"overlay\"\n[storage.options.overlay]\nmount_program = \"{program}\"\n");
+            let text =
+                format!("[storage]\ndriver = \"overlay\"\n[storage.options.overlay]\nmount_program = \"{program}\"\n");
             lab.write(".config/containers/storage.conf", &text);
         }
         lab
@@ -170,17 +176,6 @@ impl Lab {
     /// The image `box` as a file.
     pub(crate) fn box_archive(&self) -> &'static Path {
         image::box_archive(base())
-    }
-
-    /// Puts options in front of the verb of each command from now on.
-    pub(crate) fn with_global(mut self, options: &str) -> Lab {
-        self.global = words::split(options);
-        self
-    }
-
-    /// What is left behind is the point of the test: nobody looks for it, it is only cleared away.
-    pub(crate) fn may_leave_things(&mut self) {
-        self.checks = false;
     }
 
     pub(crate) fn home(&self) -> PathBuf {
@@ -253,11 +248,9 @@ impl Lab {
     }
 
     pub(crate) fn creel_words(&self, words: &[&str]) -> Invocation {
-        let mut arguments: Vec<&str> = self.global.iter().map(String::as_str).collect();
-        arguments.extend(words);
         let mut command = self.command(&[engine().1.to_str().unwrap()]);
-        command.args(&arguments);
-        Invocation::new(command, format!("creel {}", arguments.join(" ")))
+        command.args(words);
+        Invocation::new(command, format!("creel {}", words.join(" ")))
     }
 
     /// Runs it and takes its success for granted; its output without the last newline.
@@ -289,7 +282,7 @@ impl Lab {
     /// The program under test on a terminal of 24 rows and 80 columns.
     pub(crate) fn terminal(&self, line: &str) -> Terminal {
         let mut command = self.command(&["setsid", "--ctty", engine().1.to_str().unwrap()]);
-        command.args(&self.global).args(words::split(line)).env("TERM", "xterm");
+        command.args(words::split(line)).env("TERM", "xterm");
         Terminal::start(command, format!("creel {line}"), 24, 80)
     }
 
@@ -374,7 +367,9 @@ impl Lab {
             format!("process {} {} ({parent})", process.pid, process.command)
         }));
         for line in fs::read_to_string("/proc/self/mountinfo").unwrap().lines() {
-            if line.contains(&format!("{}/", self.dir.display())) || line.contains(&format!("{}/", self.runtime.display())) {
+            if line.contains(&format!("{}/", self.dir.display()))
+                || line.contains(&format!("{}/", self.runtime.display()))
+            {
                 left.push(format!("mount {line}"));
             }
         }
@@ -383,9 +378,8 @@ impl Lab {
         }
         for path in files(&self.runtime) {
             let kind = fs::symlink_metadata(&path).map(|metadata| metadata.file_type());
-            let of_a_container = path.iter().any(|part| {
-                part.len() == 64 && part.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit)
-            });
+            let of_a_container =
+                path.iter().any(|part| part.len() == 64 && part.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit));
             if of_a_container || kind.is_ok_and(|kind| kind.is_socket() || kind.is_fifo()) {
                 left.push(format!("file {}", path.display()));
             }
@@ -404,7 +398,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let calm = self.checks && !std::thread::panicking();
+        let calm = !std::thread::panicking();
         let mut complaints = Vec::new();
         if calm {
             let removed = self.remove_all_containers();
