@@ -189,6 +189,15 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
+        for key in entries_of(&self.path("shifted"))? {
+            let dir = self.path("shifted").join(key);
+            for name in entries_of(&dir)? {
+                let id = name.to_str().and_then(|name| Digest::sha256(name).ok());
+                if id.is_some_and(|id| !self.layer_dir(&id).exists()) {
+                    findings.push(Finding::IncompleteLayer { path: dir.join(name) });
+                }
+            }
+        }
         for id in &used.layers {
             if !self.layer_path(id).is_dir() {
                 findings.push(Finding::MissingLayer { chain_id: id.clone() });

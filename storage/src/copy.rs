@@ -12,40 +12,59 @@ use rustix::io::Errno;
 use crate::error::{At, Error, Result};
 use crate::overlaid::{self, DEPTH_MAX, Listing, list, list_plain, open_dir, open_top};
 use crate::remove::remove_at;
-use crate::unpack::file_type;
+use crate::shift::{IdRange, IdShift};
+use crate::unpack::{file_type, is_whiteout};
 
-/// Whether whiteouts of the source are orders or content.
+/// What the source's whiteouts and overlay's attributes are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
+    /// Orders to the copy.
     Overlay,
+    /// To be copied as they are: the copy is a layer too.
+    Layer,
+    /// Not there.
     Plain,
 }
 
 /// Applies a layer in overlay's form to a plain directory: what it hides is removed, what it has is copied.
-pub(crate) fn apply_layer(layer: &Path, root: &Path) -> Result<()> {
-    copy(layer, root, Form::Overlay)
+pub(crate) fn apply_layer(layer: &Path, root: &Path, shift: Option<&IdShift>, ignore_chown_errors: bool) -> Result<()> {
+    copy(layer, root, Form::Overlay, shift, ignore_chown_errors)
+}
+
+/// Copies a layer, still in overlay's form, with other owners.
+pub(crate) fn shift_layer(layer: &Path, to: &Path, shift: &IdShift, ignore_chown_errors: bool) -> Result<()> {
+    copy(layer, to, Form::Layer, Some(shift), ignore_chown_errors)
 }
 
 /// Copies what is in one directory into another, owners, modes, times, links and attributes included.
 pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
-    copy(from, to, Form::Plain)
+    copy(from, to, Form::Plain, None, false)
 }
 
-fn copy(from: &Path, to: &Path, form: Form) -> Result<()> {
+fn copy(from: &Path, to: &Path, form: Form, shift: Option<&IdShift>, ignore_chown_errors: bool) -> Result<()> {
     let source = open_top(from).at("cannot open", from)?;
     let dest = open_top(to).at("cannot open", to)?;
-    let mut copier = Copier { form, top: dest.try_clone().at("cannot open", to)?, links: HashMap::new() };
+    let mut copier = Copier {
+        form,
+        shift,
+        ignore_chown_errors,
+        top: dest.try_clone().at("cannot open", to)?,
+        links: HashMap::new(),
+    };
     copier.directory(source.as_fd(), dest.as_fd(), &mut Vec::new(), 0).at("cannot copy to", to)
 }
 
-struct Copier {
+struct Copier<'a> {
     form: Form,
+    shift: Option<&'a IdShift>,
+    /// What the shift does not have becomes the container's root's.
+    ignore_chown_errors: bool,
     top: OwnedFd,
     /// First copy of each file with several names, as the path of names from the top.
     links: HashMap<(u64, u64), Vec<CString>>,
 }
 
-impl Copier {
+impl Copier<'_> {
     fn directory(
         &mut self,
         from: BorrowedFd<'_>,
@@ -59,7 +78,7 @@ impl Copier {
         }
         let listing = match self.form {
             Form::Overlay => list(from)?,
-            Form::Plain => Listing { entries: list_plain(from)?, ..Listing::default() },
+            Form::Plain | Form::Layer => Listing { entries: list_plain(from)?, ..Listing::default() },
         };
         if listing.opaque {
             for (name, _) in list_plain(to)? {
@@ -76,9 +95,9 @@ impl Copier {
         }
         // Last: everything above changed the times.
         let stat = rustix::fs::fstat(from)?;
-        own(to, &stat)?;
+        self.own(to, &stat, path)?;
         rustix::fs::fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-        copy_xattrs(from, to)?;
+        self.copy_xattrs(from, to)?;
         Ok(rustix::fs::futimens(to, &times(&stat))?)
     }
 
@@ -123,9 +142,9 @@ impl Copier {
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let dest = rustix::fs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?;
                 copy_content(&source, &dest)?;
-                own(dest.as_fd(), stat)?;
+                self.own(dest.as_fd(), stat, path)?;
                 rustix::fs::fchmod(&dest, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-                copy_xattrs(source.as_fd(), dest.as_fd())?;
+                self.copy_xattrs(source.as_fd(), dest.as_fd())?;
                 return Ok(rustix::fs::futimens(&dest, &times(stat))?);
             }
             FileType::Symlink => {
@@ -136,15 +155,61 @@ impl Copier {
                 rustix::fs::mknodat(to, name, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), 0)?;
                 rustix::fs::chmodat(to, name, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())?;
             }
+            FileType::CharacterDevice if self.form == Form::Layer && is_whiteout(stat) => {
+                return Ok(rustix::fs::mknodat(to, name, kind, Mode::empty(), 0)?);
+            }
             FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown | FileType::Directory => {
                 return Ok(());
             }
         }
-        if can_chown() {
-            let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+        if let Some((uid, gid)) = self.owner(stat, path)? {
             rustix::fs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
         }
         Ok(rustix::fs::utimensat(to, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    fn own(&self, fd: BorrowedFd<'_>, stat: &Stat, path: &[CString]) -> io::Result<()> {
+        if let Some((uid, gid)) = self.owner(stat, path)? {
+            rustix::fs::fchown(fd, Some(uid), Some(gid))?;
+        }
+        Ok(())
+    }
+
+    /// The owner of a copy; `None` where we cannot give any.
+    fn owner(&self, stat: &Stat, path: &[CString]) -> io::Result<Option<(Uid, Gid)>> {
+        if !can_chown() {
+            return Ok(None);
+        }
+        let Some(shift) = self.shift else {
+            return Ok(Some((Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid))));
+        };
+        let unmapped = |kind, id: u32, ranges: &[IdRange]| -> io::Error {
+            let entry = path.iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join("/");
+            let mapped = ranges
+                .iter()
+                .map(|range| format!("{}-{}", range.container, u64::from(range.container) + u64::from(range.size) - 1))
+                .collect::<Vec<_>>()
+                .join(", ");
+            Error::UnmappedId { entry, kind, id: id.into(), mapped }.into()
+        };
+        let root = |id: Option<u32>| if self.ignore_chown_errors { id } else { None };
+        let uid = shift.uid(stat.st_uid).or_else(|| root(shift.uid(0)));
+        let gid = shift.gid(stat.st_gid).or_else(|| root(shift.gid(0)));
+        let uid = uid.ok_or_else(|| unmapped("user", stat.st_uid, &shift.uids))?;
+        let gid = gid.ok_or_else(|| unmapped("group", stat.st_gid, &shift.gids))?;
+        Ok(Some((Uid::from_raw(uid), Gid::from_raw(gid))))
+    }
+
+    fn copy_xattrs(&self, from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+        let found = if self.form == Form::Layer { overlaid::raw_xattrs(from)? } else { overlaid::xattrs(from)? };
+        for (name, value) in found {
+            let Ok(name) = CString::new(name) else { continue };
+            match rustix::fs::fsetxattr(to, &name, &value, XattrFlags::empty()) {
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -164,24 +229,6 @@ fn copy_content(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
     let mut source = std::fs::File::from(from.try_clone()?);
     let mut dest = std::fs::File::from(to.try_clone()?);
     io::copy(&mut source, &mut dest).map(drop)
-}
-
-fn copy_xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    for (name, value) in overlaid::xattrs(from)? {
-        let Ok(name) = CString::new(name) else { continue };
-        match rustix::fs::fsetxattr(to, &name, &value, XattrFlags::empty()) {
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-fn own(fd: BorrowedFd<'_>, stat: &Stat) -> io::Result<()> {
-    if can_chown() {
-        rustix::fs::fchown(fd, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
-    }
-    Ok(())
 }
 
 fn can_chown() -> bool {

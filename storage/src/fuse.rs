@@ -15,13 +15,15 @@ use crate::rootfs::FuseServer;
 
 const DEVICE: &str = "/dev/fuse";
 
-/// Opens the connection and starts the server of an overlay. Relative names start from `base`, `lower` is top-most first.
+/// Opens the connection and starts the server of an overlay. Relative names start from `base`, `lower` is top-most
+/// first, `more_options` begins with a comma.
 pub(crate) fn prepare(
     program: &Path,
     base: &Path,
     lower: &[PathBuf],
     upper_and_work: Option<(&Path, &Path)>,
     volatile: bool,
+    more_options: &str,
 ) -> Result<(RootMount, FuseServer)> {
     let found = find(program)?;
     let mut options = format!("lowerdir={}", joined(lower)?);
@@ -31,6 +33,7 @@ pub(crate) fn prepare(
             options.push_str(",volatile");
         }
     }
+    options.push_str(more_options);
     let device = Path::new(DEVICE);
     let fuse = rustix::fs::open(device, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(|error| {
         let what = "a root file system on fuse-overlayfs".to_owned();

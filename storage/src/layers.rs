@@ -202,6 +202,7 @@ impl Store {
             }
             _ => {}
         }
+        self.remove_shifted(chain_id)?;
         self.trash(&self.layer_dir(chain_id))
     }
 
@@ -297,20 +298,26 @@ impl Store {
     }
 
     pub(crate) fn link_layer(&self, chain_id: &Digest) -> Result<()> {
-        let link = self.short_link(chain_id);
         let target = Path::new("../layers").join(chain_id.hex()).join(FILES);
+        self.link(&self.short_link(chain_id), &target)
+    }
+
+    pub(crate) fn link(&self, link: &Path, target: &Path) -> Result<()> {
         loop {
-            match std::os::unix::fs::symlink(&target, &link) {
+            match std::os::unix::fs::symlink(target, link) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if fs::read_link(&link).at("cannot read", &link)? == target {
+                    if fs::read_link(link).at("cannot read", link)? == target {
                         return Ok(());
                     }
-                    // 80 bits of two chain ids agree: nobody gets there by accident.
-                    return Err(Error::Damaged { path: link, why: "it belongs to another layer".to_owned() });
+                    // The digits of two chain ids agree: nobody gets there by accident.
+                    return Err(Error::Damaged {
+                        path: link.to_owned(),
+                        why: "it belongs to another layer".to_owned(),
+                    });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => make_private_dir(&self.path("l"))?,
-                Err(error) => return Err(Error::io("cannot create", &link, error)),
+                Err(error) => return Err(Error::io("cannot create", link, error)),
             }
         }
     }
@@ -321,7 +328,7 @@ pub(crate) fn short_name(chain_id: &Digest) -> PathBuf {
     Path::new("l").join(&chain_id.hex()[..20])
 }
 
-fn sync_file_system(path: &Path) -> Result<()> {
+pub(crate) fn sync_file_system(path: &Path) -> Result<()> {
     let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .at("cannot open", path)?;
     rustix::fs::syncfs(fd).at("cannot sync", path)

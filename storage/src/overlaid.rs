@@ -132,6 +132,16 @@ pub(crate) fn names_below(dirs: &[PathBuf]) -> io::Result<Vec<CString>> {
 /// The extended attributes of an open file that are content: overlay's and fuse-overlayfs's own are left out, escaped
 /// ones get their name back.
 pub(crate) fn xattrs(file: BorrowedFd<'_>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let shown = |(name, value): (Vec<u8>, Vec<u8>)| match name.strip_prefix(ESCAPED) {
+        Some(rest) => Some(([PRIVATE, rest].concat(), value)),
+        None if name.starts_with(PRIVATE) || name.starts_with(FUSE_PRIVATE) => None,
+        None => Some((name, value)),
+    };
+    Ok(raw_xattrs(file)?.into_iter().filter_map(shown).collect())
+}
+
+/// The extended attributes of an open file that a layer has, as they are.
+pub(crate) fn raw_xattrs(file: BorrowedFd<'_>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut names = Vec::new();
     match rustix::fs::flistxattr(file, rustix::buffer::spare_capacity(reserve(&mut names, 1 << 10))) {
         Ok(_) => {}
@@ -143,16 +153,13 @@ pub(crate) fn xattrs(file: BorrowedFd<'_>) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>
     }
     let mut found = Vec::new();
     for name in names.split(|byte| *byte == 0) {
-        let shown = match name.strip_prefix(ESCAPED) {
-            Some(rest) => [PRIVATE, rest].concat(),
-            None if name.starts_with(PRIVATE) || name.starts_with(FUSE_PRIVATE) => continue,
-            None if name.starts_with(b"user.") || name == b"security.capability" => name.to_owned(),
-            None => continue,
-        };
-        let Ok(name) = CString::new(name) else { continue };
+        if !name.starts_with(b"user.") && name != b"security.capability" {
+            continue;
+        }
+        let Ok(attribute) = CString::new(name) else { continue };
         let mut value = Vec::new();
-        match rustix::fs::fgetxattr(file, &name, rustix::buffer::spare_capacity(reserve(&mut value, 1 << 16))) {
-            Ok(_) => found.push((shown, value)),
+        match rustix::fs::fgetxattr(file, &attribute, rustix::buffer::spare_capacity(reserve(&mut value, 1 << 16))) {
+            Ok(_) => found.push((name.to_owned(), value)),
             Err(Errno::NODATA | Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }

@@ -18,6 +18,7 @@ use crate::error::{At, Error, Result};
 use crate::layers::short_name;
 use crate::probe::Verdict;
 use crate::remove::remove_tree;
+use crate::shift::IdShift;
 use crate::store::{Driver, Store};
 use crate::{copy, fuse};
 
@@ -62,7 +63,7 @@ pub struct FuseServer {
 }
 
 /// Which kind of mount is used.
-enum Way {
+pub(crate) enum Way {
     Native,
     Fuse { why: Option<String> },
 }
@@ -72,19 +73,29 @@ impl Store {
     /// answer is known already or does not need it, single-threaded (a probe or a FUSE server is forked).
     pub fn root_mount(&self, request: &RootfsRequest<'_>) -> Result<Prepared> {
         if self.options().driver == Driver::Vfs || request.container_dir.join(COPY).exists() {
-            return self.copied_root(request);
+            return self.copied_root(request, None);
         }
-        self.overlay_root(&self.lower_names(request.layers)?, request)
+        let way = self.way(request.container_dir)?;
+        self.overlay_root(&self.lower_names(request.layers)?, request, way, None, "")
     }
 
     /// As [`Store::root_mount`], over one directory of the user's instead of layers (`--rootfs PATH:O`).
     pub fn root_mount_over(&self, lower: &Path, request: &RootfsRequest<'_>) -> Result<Prepared> {
-        self.overlay_root(&[lower.to_owned()], request)
+        let way = self.way(request.container_dir)?;
+        self.overlay_root(&[lower.to_owned()], request, way, None, "")
     }
 
-    fn overlay_root(&self, lower: &[PathBuf], request: &RootfsRequest<'_>) -> Result<Prepared> {
+    /// `shift` is for an upper over nothing, whose root nobody has described; `more_fuse` are further options of
+    /// fuse-overlayfs.
+    pub(crate) fn overlay_root(
+        &self,
+        lower: &[PathBuf],
+        request: &RootfsRequest<'_>,
+        way: Way,
+        shift: Option<&IdShift>,
+        more_fuse: &str,
+    ) -> Result<Prepared> {
         let dir = request.container_dir;
-        let way = self.way(dir)?;
         let mut lower = lower.to_vec();
         let (upper, work) = if request.read_only {
             // overlay wants two lower directories where it has no upper one.
@@ -94,7 +105,8 @@ impl Store {
             (None, None)
         } else {
             let like = lower.first().map(|top| self.path(top));
-            prepare_upper(dir, like.as_deref(), &way)?;
+            let owner = shift.and_then(|shift| Some((shift.uid(0)?, shift.gid(0)?))).unwrap_or_default();
+            prepare_upper(dir, like.as_deref(), owner, &way)?;
             (Some(self.name_from_root(&dir.join(UPPER))), Some(self.name_from_root(&dir.join(WORK))))
         };
         if lower.is_empty() {
@@ -121,6 +133,7 @@ impl Store {
                     &lower,
                     upper.as_deref().zip(work.as_deref()),
                     request.volatile,
+                    more_fuse,
                 )
                 .map_err(|error| match (error, &why) {
                     (Error::Unsupported { what, why: second }, Some(first)) => {
@@ -135,7 +148,7 @@ impl Store {
         }
     }
 
-    fn way(&self, container_dir: &Path) -> Result<Way> {
+    pub(crate) fn way(&self, container_dir: &Path) -> Result<Way> {
         let marked = container_dir.join(FUSE_MARK).exists();
         if self.options().mount_program.is_some() || marked {
             if !marked && container_dir.join(UPPER).exists() && container_dir.join(WORK).join("work").exists() {
@@ -165,7 +178,7 @@ impl Store {
     }
 
     /// The layers top-most first, by their short names.
-    fn lower_names(&self, layers: &[Digest]) -> Result<Vec<PathBuf>> {
+    pub(crate) fn lower_names(&self, layers: &[Digest]) -> Result<Vec<PathBuf>> {
         let mut names = Vec::with_capacity(layers.len());
         for id in layers.iter().rev() {
             let name = short_name(id);
@@ -185,7 +198,7 @@ impl Store {
         path.strip_prefix(&self.dirs().root).unwrap_or(path).to_owned()
     }
 
-    fn copied_root(&self, request: &RootfsRequest<'_>) -> Result<Prepared> {
+    pub(crate) fn copied_root(&self, request: &RootfsRequest<'_>, shift: Option<&IdShift>) -> Result<Prepared> {
         let dest = if request.read_only {
             // A look at an image: a copy for as long as the caller keeps its directory.
             request.container_dir.join("image")
@@ -200,7 +213,7 @@ impl Store {
                 if self.layer(id)?.is_none() {
                     return Err(Error::NotFound { kind: "layer", name: id.to_string() });
                 }
-                copy::apply_layer(&self.layer_path(id), &root)?;
+                copy::apply_layer(&self.layer_path(id), &root, shift, self.options().ignore_chown_errors)?;
             }
             fs::rename(&root, &dest).at("cannot commit to", &dest)?;
         }
@@ -210,7 +223,7 @@ impl Store {
 }
 
 /// Makes `upper` and `work`, or makes those of a stopped container fit to be mounted again.
-fn prepare_upper(dir: &Path, like: Option<&Path>, way: &Way) -> Result<()> {
+fn prepare_upper(dir: &Path, like: Option<&Path>, owner: (u32, u32), way: &Way) -> Result<()> {
     let (upper, work) = (dir.join(UPPER), dir.join(WORK));
     if let Way::Fuse { .. } = way {
         let mark = dir.join(FUSE_MARK);
@@ -224,7 +237,8 @@ fn prepare_upper(dir: &Path, like: Option<&Path>, way: &Way) -> Result<()> {
     if make(&upper)? {
         // The merged root looks like its upper-most directory.
         let like = like.map(|path| fs::metadata(path).at("cannot stat", path)).transpose()?;
-        let (mode, uid, gid) = like.map_or((0o755, 0, 0), |like| (like.mode() & 0o7777, like.uid(), like.gid()));
+        let (mode, uid, gid) =
+            like.map_or((0o755, owner.0, owner.1), |like| (like.mode() & 0o7777, like.uid(), like.gid()));
         if (uid, gid) != (0, 0) && rustix::process::geteuid().is_root() {
             match std::os::unix::fs::chown(&upper, Some(uid), Some(gid)) {
                 // An owner from outside of the namespace (a directory of the user's): root's, then.

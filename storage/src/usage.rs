@@ -83,6 +83,17 @@ impl Store {
                         parts.push((part, Path::new(&name).join(entry).into_os_string()));
                     }
                 }
+                Some("shifted") => {
+                    usage.other += own(&path)?;
+                    for key in entries_of(&path)? {
+                        let dir = path.join(&key);
+                        usage.other += own(&dir)?;
+                        for entry in entries_of(&dir)? {
+                            // A record or a copy of a layer: the layer's cost.
+                            parts.push(("layers", Path::new("shifted").join(&key).join(entry).into_os_string()));
+                        }
+                    }
+                }
                 Some("blobs") => {
                     usage.other += own(&path)?;
                     for algorithm in entries_of(&path)? {

@@ -24,6 +24,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("an_image_is_mounted_read_only_without_an_upper", read_only),
     ("a_root_with_commas_and_colons_in_its_path", odd_paths),
     ("the_probe_is_asked_once", probe_once),
+    ("a_shifted_root_has_the_containers_owners_native", shifted_native),
+    ("a_shifted_root_has_the_containers_owners_fuse", shifted_fuse),
+    ("a_shifted_root_has_the_containers_owners_vfs", shifted_vfs),
     ("attributes_of_overlay_in_a_layer_are_content", private_attributes),
 ];
 
@@ -36,12 +39,15 @@ fn mounted(store: &Store, request: &RootfsRequest<'_>, body: impl FnOnce(&Path))
     if store.options().mount_program.is_some() && !Path::new("/dev/fuse").exists() {
         return skip("no /dev/fuse");
     }
-    let prepared = match store.root_mount(request) {
+    match store.root_mount(request) {
         Err(error @ storage::Error::Unsupported { .. }) if store.options().mount_program.is_some() => {
-            return skip(error.to_string());
+            skip(error.to_string())
         }
-        other => other.unwrap(),
-    };
+        prepared => use_mount(prepared.unwrap(), request, body),
+    }
+}
+
+fn use_mount(prepared: storage::Prepared, request: &RootfsRequest<'_>, body: impl FnOnce(&Path)) -> Outcome {
     let target = request.container_dir.join("merged");
     fs::create_dir_all(&target).unwrap();
     prepared.mount.mount(&target).unwrap();
@@ -261,4 +267,77 @@ fn private_attributes() -> Outcome {
         assert!(root.join("opt/sub/low").exists());
         assert!(root.join("usr/lib/owned").exists());
     })
+}
+
+fn shifted_native() -> Outcome {
+    shifted(StoreOptions::default())
+}
+
+fn shifted_fuse() -> Outcome {
+    shifted(fuse_options())
+}
+
+fn shifted_vfs() -> Outcome {
+    shifted(StoreOptions { driver: Driver::Vfs, ..StoreOptions::default() })
+}
+
+/// keep-id for 1000: the caller, 0 here, is 1000 there.
+fn shifted(options: StoreOptions) -> Outcome {
+    let place = Place::new();
+    let store = place.store_with(options);
+    let low = base(&store);
+    let top = Tar::default()
+        .file("etc/.wh.gone", "")
+        .dir("opt/")
+        .file("opt/.wh..wh..opq", "")
+        .file("opt/new", "new")
+        .raw(b'0', "high", "", 0o644, (60_000, 60_000), b"")
+        .unpack(&store, Some(&low));
+    let layers = [low, top.clone()];
+    let range = |container, host, size| storage::IdRange { container, host, size };
+    let ranges = vec![range(0, 1, 1000), range(1000, 0, 1), range(1001, 1001, 64_000)];
+    let shift = storage::IdShift { uids: ranges.clone(), gids: ranges };
+    for id in ["one", "two"] {
+        let container = place.container(id);
+        let request = RootfsRequest { layers: &layers, container_dir: &container, volatile: false, read_only: false };
+        let prepared = match store.root_mount_shifted(&request, &shift) {
+            Err(error @ storage::Error::Unsupported { .. }) if store.options().mount_program.is_some() => {
+                return skip(error.to_string());
+            }
+            prepared => prepared.unwrap(),
+        };
+        use_mount(prepared, &request, |root| {
+            let owner = |name: &str| {
+                let stat = fs::symlink_metadata(root.join(name)).unwrap();
+                (stat.uid(), stat.gid())
+            };
+            assert_eq!(owner("etc/passwd"), (1, 1));
+            assert_eq!(owner(""), (1, 1));
+            assert_eq!(owner("usr/lib/owned"), (0, 2000));
+            assert_eq!(owner("high"), (60_000, 60_000));
+            assert_eq!(owner("lib"), (1, 1));
+            assert!(!root.join("etc/gone").exists());
+            assert!(!root.join("opt/sub").exists());
+            let stat = fs::metadata(root.join("usr/lib/owned")).unwrap();
+            assert_eq!((stat.mode() & 0o7777, stat.nlink(), stat.mtime()), (0o4755, 2, 1_000_000_000));
+            fs::write(root.join("mine"), "x").unwrap();
+        })?;
+    }
+    let du = std::process::Command::new("du").args(["-s", "-B1"]).arg(&store.dirs().root).output().unwrap();
+    let du: u64 = String::from_utf8(du.stdout).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    assert_eq!(store.usage().unwrap().total.disk, du);
+    // Another map does not have everybody.
+    let few = storage::IdShift { uids: vec![range(0, 1, 500)], gids: vec![range(0, 1, 65_000)] };
+    let container = place.container("three");
+    let request = RootfsRequest { layers: &layers, container_dir: &container, volatile: false, read_only: false };
+    if store.options().mount_program.is_none() {
+        let error = store.root_mount_shifted(&request, &few).unwrap_err();
+        assert!(matches!(error, storage::Error::UnmappedId { kind: "user", .. }), "{error}");
+    }
+    store.remove_layer(&top).unwrap();
+    store.sweep().unwrap();
+    let left =
+        std::process::Command::new("find").arg(store.path("shifted")).args(["-name", top.hex()]).output().unwrap();
+    assert!(left.stdout.is_empty());
+    Ok(())
 }
