@@ -257,3 +257,137 @@ fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     let ago = SignedDuration::try_from(go_duration(text)?).ok()?;
     now.checked_sub(ago).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_are_those_of_go() {
+        let cases = [
+            ("*", "abc", true),
+            ("*", "a/b", false),
+            ("a*c", "abbc", true),
+            ("a?c", "abc", true),
+            ("a?c", "a/c", false),
+            ("[a-c]x", "bx", true),
+            ("[^a-c]x", "bx", false),
+            ("[a-c", "b", false),
+            ("\\*", "*", true),
+            ("\\*", "x", false),
+            ("", "", true),
+            ("a", "", false),
+            ("**", "abc", true),
+        ];
+        for (pattern, text, fits) in cases {
+            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_reference_fits_whole_or_by_its_end_with_or_without_tag() {
+        let name = "reg.test:5000/team/web:1.2";
+        for pattern in [
+            "reg.test:5000/team/web:1.2",
+            "reg.test:5000/team/web",
+            "team/web",
+            "web",
+            "web:1*",
+            "*:1.2",
+            "we*",
+            "team/*",
+            "*/team/web",
+        ] {
+            assert!(name_fits(name, pattern), "{pattern}");
+        }
+        for pattern in ["eb", "web:2", "team", "reg.test:5000/*", "other/web"] {
+            assert!(!name_fits(name, pattern), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn times_have_many_spellings() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let at = |text: &str| moment(text, now).map(|time| time.to_string());
+        assert_eq!(at("2025-12-31T10:00:00+02:00").as_deref(), Some("2025-12-31T08:00:00Z"));
+        assert_eq!(at("1h").as_deref(), Some("2026-01-02T02:04:05Z"));
+        assert_eq!(at("0").as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(at("1.5").as_deref(), Some("1970-01-01T00:00:01.5Z"));
+        assert!(at("2025-12-31").is_some() && at("2025-12-31T10:00:00").is_some());
+        assert_eq!(at("yesterday"), None);
+    }
+
+    fn image(id: char, created: i64, names: &[&str], parent: Option<char>, labels: &[(&str, &str)]) -> Image {
+        let full = |letter: char| String::from(letter).repeat(64);
+        let labels: BTreeMap<_, _> =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let digest = storage::Digest::of(&[id as u8]);
+        let config = serde_json::json!({ "architecture": "amd64", "os": "linux", "config": { "Labels": labels },
+            "rootfs": { "type": "layers", "diff_ids": [] } });
+        let manifest = serde_json::json!({ "schemaVersion": 2, "layers": [],
+            "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest.to_string(), "size": 1 } });
+        let record = crate::record::ImageRecord {
+            id: full(id),
+            digest,
+            repo_digests: Vec::new(),
+            created: Timestamp::from_second(created).unwrap(),
+            stored: Timestamp::UNIX_EPOCH,
+            layers: Vec::new(),
+            size: 0,
+            parent: parent.map(full),
+            name_history: Vec::new(),
+            manifest,
+            config,
+        };
+        crate::record::image_of(record, names.iter().map(|name| (*name).to_owned()).collect()).unwrap()
+    }
+
+    #[test]
+    fn filters_let_the_right_images_through() {
+        // `p` is the untagged parent of `c`; `d` dangles.
+        let images = || {
+            vec![
+                image('a', 10, &["reg.test/web:1"], None, &[("env", "prod"), ("x", "y")]),
+                image('b', 20, &["localhost/db:latest"], None, &[("env", "test")]),
+                image('c', 30, &["localhost/app:latest"], Some('e'), &[]),
+                image('e', 25, &[], None, &[]),
+                image('d', 5, &[], None, &[]),
+            ]
+        };
+        let context = FilterContext { containers: BTreeMap::from([("b".repeat(64), 2)]) };
+        let cases: [(&[&str], &str); 19] = [
+            (&[], "abced"),
+            (&["reference=web"], "a"),
+            (&["reference=web", "reference=db"], "ab"),
+            (&["reference!=web", "reference!=db"], "ced"),
+            (&["dangling=true"], "d"),
+            (&["dangling=false"], "abce"),
+            (&["intermediate=true"], "e"),
+            (&["label=env"], "ab"),
+            (&["label=env=prod"], "a"),
+            (&["label=env", "label=x=y"], "a"),
+            (&["label!=env"], "ced"),
+            (&["before=db"], "ad"),
+            (&["since=db"], "ce"),
+            (&["until=20"], "ad"),
+            (&["id=bbb"], "b"),
+            (&["containers=true"], "b"),
+            (&["containers=false", "dangling=false"], "ace"),
+            (&["readonly=true"], ""),
+            (&["label=env", "before=db"], "a"),
+        ];
+        for (texts, expected) in cases {
+            let filters: Vec<Filter> =
+                texts.iter().map(|text| Filter::parse(text, Timestamp::from_second(100).unwrap()).unwrap()).collect();
+            let kept = Filter::apply(&filters, images(), &context).unwrap();
+            let kept: String = kept.iter().map(|image| &image.id[..1]).collect();
+            assert_eq!(kept, expected, "{texts:?}");
+        }
+        let now = Timestamp::UNIX_EPOCH;
+        for bad in ["nonsense", "dangling=maybe", "colour=red", "until=whenever"] {
+            assert!(Filter::parse(bad, now).is_err(), "{bad}");
+        }
+        let unknown = [Filter::Before("nope".to_owned())];
+        assert!(matches!(Filter::apply(&unknown, images(), &context), Err(Error::NotFound { .. })));
+    }
+}

@@ -362,3 +362,192 @@ impl fmt::Display for Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn parse(text: &str) -> Reference {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn names_are_taken_apart() {
+        let cases = [
+            ("web", None, "web", None),
+            ("web:1.2", None, "web", Some("1.2")),
+            ("a/b/c", None, "a/b/c", None),
+            ("localhost/web", Some("localhost"), "web", None),
+            ("localhost:5000/web:x", Some("localhost:5000"), "web", Some("x")),
+            ("reg.test/a/b:t", Some("reg.test"), "a/b", Some("t")),
+            ("[::1]:5000/a", Some("[::1]:5000"), "a", None),
+            ("Upper/a", Some("Upper"), "a", None),
+            ("docker.io/web", Some("docker.io"), "library/web", None),
+            ("index.docker.io/a/web", Some("docker.io"), "a/web", None),
+            ("a__b/c-d/e---f:_x", None, "a__b/c-d/e---f", Some("_x")),
+            ("10.0.0.1/x", Some("10.0.0.1"), "x", None),
+        ];
+        for (text, domain, path, tag) in cases {
+            let reference = parse(text);
+            assert_eq!((reference.domain(), reference.path(), reference.tag()), (domain, path, tag), "{text}");
+        }
+        let both = parse(&format!("reg.test/a:1@{DIGEST}"));
+        assert_eq!((both.tag(), both.digest().map(Digest::to_string).as_deref()), (Some("1"), Some(DIGEST)));
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        let long = "a".repeat(300);
+        let id = "a".repeat(64);
+        let bad = [
+            "",
+            ":",
+            "/",
+            "a:",
+            ":a",
+            "a/",
+            "/a",
+            "a//b",
+            "A",
+            "a/B",
+            "reg.test/",
+            "a_-b",
+            "a..b",
+            "a___b",
+            "-a",
+            "a-",
+            "a b",
+            "a:b c",
+            "a@sha256:12",
+            "a@",
+            "reg.test:port/a",
+            "reg.test:/a",
+            "-x.test/a",
+            "[::g]/a",
+            "a:-x",
+            "ä",
+            &long,
+            &id,
+            "docker.io",
+            "a:b:c",
+        ];
+        for text in bad {
+            // A registry's name alone is the name of a repository.
+            if text != "docker.io" {
+                assert!(text.parse::<Reference>().is_err(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn forms_of_one_name() {
+        assert_eq!(parse("web").complete().to_string(), "web:latest");
+        assert_eq!(parse("web").local().to_string(), "localhost/web:latest");
+        assert_eq!(parse("reg.test/web:1").local().to_string(), "reg.test/web:1");
+        assert_eq!(parse(&format!("a:1@{DIGEST}")).complete().to_string(), format!("a@{DIGEST}"));
+        assert_eq!(parse("docker.io/web:1").familiar(), "web:1");
+        assert_eq!(parse("docker.io/me/web").familiar(), "me/web");
+        assert_eq!(parse("reg.test/web").familiar(), "reg.test/web");
+        assert_eq!(parse("web").with_domain(HUB).repository(), "docker.io/library/web");
+        assert!(parse("web").with_tag("no tag").is_err());
+    }
+
+    #[test]
+    fn sources_have_transports() {
+        let path = |transport, path: &str, reference: Option<&str>| Source::Path {
+            transport,
+            path: path.into(),
+            reference: reference.map(str::to_owned),
+        };
+        let cases = [
+            ("oci:/a/b:tag", path(Transport::Oci, "/a/b", Some("tag"))),
+            ("oci:/a/b", path(Transport::Oci, "/a/b", None)),
+            ("dir:/a:b", path(Transport::Dir, "/a:b", None)),
+            ("docker-archive:/a.tar:reg.test/x:1", path(Transport::DockerArchive, "/a.tar", Some("reg.test/x:1"))),
+            ("docker-archive:/a.tar:@1", path(Transport::DockerArchive, "/a.tar", Some("@1"))),
+            ("oci-archive:rel.tar", path(Transport::OciArchive, "rel.tar", None)),
+            ("containers-storage:x", Source::Storage("x".to_owned())),
+            ("docker://reg.test/x", Source::Registry(parse("reg.test/x"))),
+            ("docker:1", Source::Registry(parse("docker:1"))),
+            ("reg.test:5000/x", Source::Registry(parse("reg.test:5000/x"))),
+        ];
+        for (text, source) in cases {
+            assert_eq!(text.parse::<Source>().unwrap(), source, "{text}");
+        }
+        for bad in ["oci:", "docker-daemon:x", "docker://", "dir:"] {
+            assert!(bad.parse::<Source>().is_err(), "{bad}");
+        }
+    }
+
+    /// Numbers that look random and are the same in every run (xorshift64).
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % limit as u64) as usize
+        }
+    }
+
+    #[test]
+    fn every_name_that_parses_survives_being_written_and_stored() {
+        let pieces = [
+            "a",
+            "b9",
+            "Z",
+            ".",
+            "_",
+            "__",
+            "-",
+            "--",
+            "/",
+            ":",
+            "@",
+            "localhost",
+            "docker.io",
+            "index.docker.io",
+            "library",
+            "reg.test:5000",
+            "[::1]",
+            "latest",
+            "sha256:",
+            DIGEST,
+            "%",
+            " ",
+            "é",
+            "oci:",
+            "docker://",
+            "0",
+        ];
+        let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
+        let mut parsed = 0;
+        for _ in 0..40_000 {
+            let text: String = (0..1 + numbers.below(9)).map(|_| pieces[numbers.below(pieces.len())]).collect();
+            check(&text);
+            parsed += usize::from(text.parse::<Reference>().is_ok());
+        }
+        assert!(parsed > 500, "the generator makes too few names: {parsed}");
+    }
+
+    fn check(text: &str) {
+        if let Ok(source) = text.parse::<Source>() {
+            assert_eq!(source.to_string().parse::<Source>().unwrap(), source, "{text}");
+        }
+        let Ok(reference) = text.parse::<Reference>() else { return };
+        assert_eq!(parse(&reference.to_string()), reference, "{text}");
+        for form in [reference.complete(), reference.local(), reference.with_domain(HUB).complete()] {
+            assert_eq!(form.complete(), form, "{text}");
+            assert_eq!(parse(&form.to_string()), form, "{text}");
+            assert!(form.tag().is_some() != form.digest().is_some(), "{text}");
+            let name = form.to_string();
+            if let Ok(file) = storage::names::encode(&name) {
+                assert!(!file.contains('/') && file != "." && file != "..", "{text}");
+                assert_eq!(storage::names::decode(&file), Some(name), "{text}");
+            }
+        }
+    }
+}
