@@ -17,7 +17,7 @@ pub enum Error {
     Ambiguous { name: String, candidates: Vec<String> },
 
     /// A short name that several registries may have. Write the full name.
-    #[error("short name {name:?} does not say which registry is meant; candidates are {}", candidates.join(", "))]
+    #[error("short name {name:?} {}", which_registry(candidates))]
     ShortName { name: String, candidates: Vec<String> },
 
     /// Something stands in the way of removing it; `force` may help.
@@ -141,6 +141,13 @@ impl Error {
     /// Whether trying once more may help: the network, not the request, was at fault.
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Unreachable { message, .. } if !refused(message))
+    }
+}
+
+fn which_registry(candidates: &[String]) -> String {
+    match candidates {
+        [] => "did not resolve to an alias, and unqualified-search-registries of registries.conf is empty".to_owned(),
+        candidates => format!("does not say which registry is meant; write one of {}", candidates.join(", ")),
     }
 }
 

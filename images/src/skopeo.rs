@@ -16,7 +16,10 @@ use crate::reference::Reference;
 
 /// `skopeo`, told whose files it works with.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new("skopeo");
+    named(Command::new("skopeo"))
+}
+
+fn named(mut command: Command) -> Command {
     // In a user namespace it is uid 0 and would take itself for the real one: these are what its storage library sets
     // when it has made the namespace by itself.
     if let Some((uid, gid)) = outside_ids() {
@@ -30,6 +33,17 @@ pub(crate) fn command() -> Command {
 /// `skopeo` with the policy: the user's, the machine's, or none where there is none.
 pub(crate) fn command_with_policy(places: &Places) -> Command {
     let mut command = command();
+    if places.policy().is_none() {
+        command.arg("--insecure-policy");
+    }
+    command
+}
+
+/// `skopeo` with the policy, in a mount namespace of its own by util-linux's unshare(1).
+pub(crate) fn command_with_mounts(places: &Places) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--", "skopeo"]);
+    let mut command = named(command);
     if places.policy().is_none() {
         command.arg("--insecure-policy");
     }

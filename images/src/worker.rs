@@ -106,7 +106,11 @@ fn copy_first(store: &Store, source: &Source, options: &PullOptions, names: &[St
     line("Getting image source signatures");
     let staging = store.staging()?;
     let dir = staging.path().join("copy");
-    let mut command = skopeo::command_with_policy(&options.places);
+    let mut command = match source {
+        // Its storage library mounts, if only to look whether it can.
+        Source::Storage(_) => skopeo::command_with_mounts(&options.places),
+        Source::Registry(_) | Source::Path { .. } => skopeo::command_with_policy(&options.places),
+    };
     platform_arguments(&mut command, options);
     command.args(["copy", "-q"]);
     if let Source::Registry(_) = source {

@@ -3,6 +3,8 @@
 //! Needs Debian's packages docker-registry, skopeo, openssl, apache2-utils and uidmap; without them a test says so and
 //! passes. Run by root, it becomes the user `$CREEL_TEST_UID` (1500 by default), who needs sub-ids.
 
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
