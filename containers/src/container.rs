@@ -97,11 +97,14 @@ pub struct Status {
     /// The previous run's exit, kept while it runs again.
     #[serde(default)]
     pub last_exit: Option<crate::state::Exit>,
+    /// What its health checks add up to, read beside the record while it runs.
+    #[serde(skip)]
+    pub health: Option<crate::health::HealthStatus>,
 }
 
 impl Status {
     pub fn new(state: State) -> Status {
-        Status { state, restarts: 0, network: None, cgroup: None, restarting: None, last_exit: None }
+        Status { state, restarts: 0, network: None, cgroup: None, restarting: None, last_exit: None, health: None }
     }
 }
 

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use oci_spec::runtime::{Box as ConsoleSize, Process as ProcessSpec};
+use oci_spec::runtime::{BoxBuilder, Process as ProcessSpec};
 use runtime::{ExecChild, Stdio};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
@@ -73,10 +73,8 @@ pub fn exec(engine: &Engine, container: &Container, mut request: ExecRequest) ->
     if request.tty
         && let Some((columns, rows)) = own_terminal_size()
     {
-        let mut size = ConsoleSize::default();
-        size.set_width(columns.into());
-        size.set_height(rows.into());
-        plan.process.set_console_size(Some(size));
+        // Built from two numbers: nothing can be missing.
+        plan.process.set_console_size(BoxBuilder::default().width(columns).height(rows).build().ok());
     }
     let session = Session::new(engine, &container)?;
     if request.detach {

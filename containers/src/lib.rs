@@ -3,6 +3,7 @@
 //! Everything here works on records that any process may read at any time, and on processes that it refers to by pidfd.
 //! It never parses arguments, never prints, and knows a pod only as namespaces to join and an id to show.
 
+mod archive;
 mod attach;
 mod container;
 mod create;
@@ -19,11 +20,13 @@ mod log;
 mod logs;
 mod monitor;
 mod names;
+mod notice;
 mod oci;
 mod pause;
 mod pid_one;
 mod remove;
 mod rename;
+mod seccomp;
 mod spec;
 mod start;
 mod state;
@@ -35,20 +38,22 @@ mod volumes;
 mod wait;
 mod wire;
 
-pub use attach::{AttachEnd, AttachRequest, Attached, Streams, attach};
+pub use attach::{AttachEnd, AttachRequest, Attached, Streams, attach, parse_detach_keys};
 pub use container::{Container, ImageDefaults, NetworkStatus, Record, Status};
 pub use create::{CreateRequest, create};
 pub use engine::{Engine, Settings};
 pub use error::{Error, Result};
-pub use exec::{ExecRequest, exec};
-pub use files::{Endpoint, changes, commit, copy_in, copy_out, export};
-pub use health::{HealthLog, HealthStatus, check_health};
+pub use exec::{ExecEnd, ExecRequest, exec};
+pub use files::{
+    CommitOptions, CopyOptions, Endpoint, FileFact, FileKind, changes, commit, copy_in, copy_out, export,
+};
+pub use health::{HealthLog, HealthStatus, check_health, read_log as health_log};
 pub use id::{ContainerId, ContainerName};
-pub use inspect::{Facts, facts, size};
+pub use inspect::{Facts, MountFact, facts, size};
 pub use list::{find, list, running};
 pub use logs::{LogLine, LogQuery, LogStream, follow_logs, logs};
 pub use monitor::monitor_main;
-pub use pause::{pause, unpause};
+pub use pause::{pause, paused, unpause};
 pub use pid_one::init_main;
 pub use remove::{RemoveRequest, prune, remove};
 pub use rename::rename;
@@ -56,5 +61,5 @@ pub use spec::*;
 pub use start::{Started, StartRequest, init, start};
 pub use state::{Exit, State};
 pub use stop::{kill, restart, stop};
-pub use top::top;
+pub use top::{Table, top};
 pub use wait::{Condition, wait};

@@ -109,7 +109,12 @@ fn read_in(all: BorrowedFd<'_>, dir: &Path, id: &ContainerId) -> Result<Option<C
     // Both come into being with one rename; a status that is gone now went with its container.
     let Some(mut status) = read_record::<Status>(all, dir, id, STATUS, &mut buffer)? else { return Ok(None) };
     status.state = status.state.observed();
-    Ok(Some(Container { record, status }))
+    let mut container = Container { record, status };
+    if running(&container) && crate::health::spec_of(&container).is_some() {
+        let log = read_record::<crate::health::HealthLog>(all, dir, id, crate::health::LOG, &mut buffer);
+        container.status.health = Some(log.ok().flatten().unwrap_or_default().status);
+    }
+    Ok(Some(container))
 }
 
 /// One open, one read: a list of a thousand containers is made of these.

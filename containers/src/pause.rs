@@ -1,5 +1,8 @@
 //! Freezing a container's processes and letting them go on, by its cgroup. Whether it is paused only the kernel knows.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use runtime::cgroup::Cgroup;
 
 use crate::container::Container;
@@ -30,10 +33,10 @@ pub fn unpause(engine: &Engine, container: &Container) -> Result<()> {
     Ok(cgroup.thaw()?)
 }
 
-/// Whether its processes are frozen. Reads one file, as any user.
+/// Whether its processes are frozen. As any user may ask.
 pub fn paused(container: &Container) -> bool {
     match container.state() {
-        State::Running { .. } => container.status.cgroup.as_deref().is_some_and(runtime::cgroup::is_frozen),
+        State::Running { .. } => cgroup_of(container).ok().flatten().is_some_and(|cgroup| cgroup.is_frozen()),
         State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => false,
     }
 }
@@ -41,7 +44,11 @@ pub fn paused(container: &Container) -> bool {
 /// The container's cgroup, if it has one.
 pub(crate) fn cgroup_of(container: &Container) -> Result<Option<Cgroup>> {
     match &container.status.cgroup {
-        Some(path) => Ok(Cgroup::open(path)?),
+        Some(path) => match Cgroup::open(Path::new(path)) {
+            // Gone with the last process.
+            Err(runtime::Error::Cgroup { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            other => Ok(Some(other?)),
+        },
         None => Ok(None),
     }
 }

@@ -19,9 +19,12 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::log::LogFile;
 use crate::oci::{self, Given, NetworkNamespace};
-use crate::spec::{CgroupsMode, IpcMode, LogDriver, NamespaceMode, Remove, Source};
+use crate::spec::{CgroupsMode, IdMap, IpcMode, LogDriver, NamespaceMode, Remove, Source};
 use crate::state::State;
 use crate::{devices, list, seccomp, users, userns, volumes};
+
+/// Processes of a container when the user says nothing, where the controller is there.
+const DEFAULT_PIDS: u64 = 2048;
 
 /// Descriptors from whoever started the container.
 pub(super) struct Inherited {
@@ -152,10 +155,10 @@ pub(super) fn prepare(
     managed.extend(files::add_account(engine, &run_dir, container, &account)?);
     let user_mounts = volumes::resolve(engine, container)?;
     crate::files::copy_up(engine, container)?;
-    let (root, rootfs) = root(engine, container)?;
+    let (uid_maps, gid_maps) = userns::maps(engine, &spec.namespaces.user)?;
+    let (root, rootfs) = root(engine, container, &uid_maps, &gid_maps)?;
 
     // 3. One configuration, one bundle.
-    let (uid_maps, gid_maps) = userns::maps(engine, &spec.namespaces.user)?;
     let given = Given {
         rootfs,
         hostname: hostname.clone(),
@@ -311,27 +314,39 @@ fn cgroup(engine: &Engine, container: &Container) -> Result<Option<Cgroup>> {
     }
     let manager = runtime::cgroup::Manager::choose(engine.settings.cgroup_manager.as_deref(), engine.settings.uid)?;
     let name = format!("libpod-{}", container.id());
-    Ok(Cgroup::create(&manager, &name, wanted.cgroup_parent.as_deref(), &limits)?)
+    let cgroup = Cgroup::create(&manager, &name, wanted.cgroup_parent.as_deref(), &limits)?;
+    if let Some(cgroup) = cgroup.as_ref().filter(|_| wanted.pids_limit.is_none()) {
+        cgroup.limit_pids_by_default(DEFAULT_PIDS);
+    }
+    Ok(cgroup)
 }
 
-fn root(engine: &Engine, container: &Container) -> Result<(RootMount, PathBuf)> {
+/// The root file system, and where it will be mounted. Its owners fit the container's own user namespace, if it has one.
+fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) -> Result<(RootMount, PathBuf)> {
     let target = engine.run_dir(container.id()).join("rootfs");
     std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
-    let layers = match (&container.spec().source, &container.record.image) {
-        (Source::Directory { path, overlay: false }, _) => return Ok((RootMount::Directory(path.clone()), target)),
-        (Source::Directory { overlay: true, .. }, _) => {
-            return Err(Error::Invalid("--rootfs with :O is not supported yet".into()));
-        }
-        (_, Some(image)) => image.layers.as_slice(),
-        (_, None) => &[],
-    };
     let request = RootfsRequest {
-        layers,
+        layers: container.record.image.as_ref().map(|image| image.layers.as_slice()).unwrap_or_default(),
         container_dir: &engine.container_dir(container.id()),
         volatile: container.spec().remove != Remove::Nothing,
         read_only: false,
     };
-    let prepared = engine.store.root_mount(&request)?;
+    let ranges = |maps: &[IdMap]| {
+        let range = |map: &IdMap| storage::IdRange { container: map.container, host: map.host, size: map.size };
+        maps.iter().map(range).collect()
+    };
+    let shift = storage::IdShift { uids: ranges(uids), gids: ranges(gids) };
+    let prepared = match &container.spec().source {
+        Source::Directory { path, overlay: false } => return Ok((RootMount::Directory(path.clone()), target)),
+        Source::Directory { path, overlay: true } => engine.store.root_mount_over(path, &request)?,
+        Source::Image { .. } | Source::None if !shift.is_identity() => {
+            engine.store.root_mount_shifted(&request, &shift)?
+        }
+        Source::Image { .. } | Source::None => engine.store.root_mount(&request)?,
+    };
+    if let Some(note) = &prepared.driver_note {
+        tracing::info!(note, "root file system");
+    }
     Ok((prepared.mount, target))
 }
 

@@ -1,0 +1,505 @@
+//! The files of a container: copied in and out, compared with its image, exported, and made into an image.
+//!
+//! A running container is reached through its first process's root, with everything that is mounted in it. A stopped one
+//! is mounted in a mount namespace of our own, which ends with this command.
+
+use std::convert::Infallible;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
+use storage::{Change, RootfsRequest};
+use sys::channel::Channel;
+use sys::clone::{CloneRequest, clone_child, exit_now};
+use sys::lock::FileLock;
+
+pub use crate::archive::CopyOptions;
+use crate::archive::{self, Ids};
+use crate::container::Container;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::oci::VolumeMount;
+use crate::spec::{MountKind, Remove, Source};
+use crate::{exec, list, pause, users, userns, volumes};
+
+/// One side of a copy: the files of a container, or the host's. It stays usable while it is held; a stopped container
+/// cannot be started meanwhile.
+#[derive(Debug)]
+pub struct Endpoint {
+    root: OwnedFd,
+    ids: Ids,
+    owner: (u32, u32),
+    mounted: Option<Mounted>,
+}
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileFact {
+    pub kind: FileKind,
+    /// Bytes.
+    pub size: u64,
+    pub mode: u32,
+    pub modified: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    File,
+    Directory,
+    Other,
+}
+
+impl Endpoint {
+    /// The container's files with its volumes.
+    pub fn of_container(engine: &Engine, container: &Container) -> Result<Endpoint> {
+        let mut endpoint = Endpoint::without_volumes(engine, container)?;
+        if endpoint.mounted.is_some() {
+            endpoint.mount_volumes(engine, container)?;
+        }
+        Ok(endpoint)
+    }
+
+    /// The host's files, as the caller may see them. Paths must be absolute.
+    pub fn of_host() -> Result<Endpoint> {
+        let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let root = root.map_err(|error| Error::io("/")(error.into()))?;
+        // 0 is the caller in its user namespace.
+        Ok(Endpoint { root, ids: Ids::default(), owner: (0, 0), mounted: None })
+    }
+
+    fn without_volumes(engine: &Engine, container: &Container) -> Result<Endpoint> {
+        let container = list::again(engine, container)?;
+        let (uids, gids) = userns::maps(engine, &container.spec().namespaces.user)?;
+        let ids = Ids { uids, gids };
+        if let Some(init) = container.state().init()
+            && let Some(root) = exec::open_root(init)?
+        {
+            let wanted = users::wanted_user(engine, &container);
+            // A user that was taken out of the container's files since: then root.
+            let owner = users::lookup(&users::files_in(&root), &wanted, &[]).map(|account| (account.uid, account.gid));
+            return Ok(Endpoint { root, ids, owner: owner.unwrap_or((0, 0)), mounted: None });
+        }
+        let owner = users::account(engine, &container).map(|account| (account.uid, account.gid)).unwrap_or((0, 0));
+        let mounted = Mounted::mount(engine, &container)?;
+        let root = mounted.open()?;
+        Ok(Endpoint { root, ids, owner, mounted: Some(mounted) })
+    }
+
+    /// Binds what a start would bind. What is not there any more is left out.
+    fn mount_volumes(&mut self, engine: &Engine, container: &Container) -> Result<()> {
+        for mount in volumes::resolve(engine, container)? {
+            let VolumeMount::Bind { source, destination, .. } = mount else { continue };
+            let Ok(metadata) = std::fs::metadata(&source) else { continue };
+            let place = self.mount_point(&destination, metadata.is_dir())?;
+            let target = format!("/proc/self/fd/{}", place.as_raw_fd());
+            rustix::mount::mount_bind_recursive(&source, target.as_str())
+                .map_err(|error| Error::io(&destination)(error.into()))?;
+        }
+        Ok(())
+    }
+
+    fn mount_point(&self, path: &Path, directory: bool) -> Result<OwnedFd> {
+        let open = || archive::open(self.root.as_fd(), path, OFlags::PATH);
+        if let Ok(place) = open() {
+            return Ok(place);
+        }
+        // An empty directory or file, by way of a stream: that makes the parents too, beneath the root.
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(if directory { tar::EntryType::Directory } else { tar::EntryType::Regular });
+        header.set_mode(if directory { 0o755 } else { 0o644 });
+        header.set_size(0);
+        let name = path.strip_prefix("/").unwrap_or(path);
+        let made = builder.append_data(&mut header, name, std::io::empty()).and_then(|()| builder.into_inner());
+        let stream = made.map_err(Error::io(path))?;
+        let options = CopyOptions { owner: Some((0, 0)), overwrite: false };
+        archive::unpack(self.root.as_fd(), Path::new("/"), &self.ids, &options, &mut stream.as_slice())
+            .and_then(|()| open())
+            .map_err(Error::io(path))
+    }
+
+    /// Who files that are copied in belong to by default: the container's user, on the host the caller.
+    pub fn owner(&self) -> (u32, u32) {
+        self.owner
+    }
+
+    /// What is at a path, links followed inside of the container; `None` where nothing is.
+    pub fn stat(&self, path: &Path) -> Result<Option<FileFact>> {
+        let opened = match archive::open(self.root.as_fd(), path, OFlags::PATH) {
+            Ok(opened) => opened,
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(Error::io(path)(error)),
+        };
+        let stat = rustix::fs::fstat(&opened).map_err(|error| Error::io(path)(error.into()))?;
+        Ok(Some(FileFact {
+            kind: match archive::file_type(&stat) {
+                FileType::Directory => FileKind::Directory,
+                FileType::RegularFile => FileKind::File,
+                _ => FileKind::Other,
+            },
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            mode: stat.st_mode,
+            modified: Timestamp::from_second(stat.st_mtime).unwrap_or_default(),
+        }))
+    }
+
+    /// Writes the file or tree at `path` as a tar stream in which it is called `name`. With an empty name, what is in the
+    /// directory.
+    pub fn pack(&self, path: &Path, name: &Path, out: &mut dyn Write) -> Result<()> {
+        archive::pack(self.root.as_fd(), path, name, &self.ids, out).map_err(Error::io(path))
+    }
+
+    /// Unpacks a tar stream below the directory `dest`.
+    pub fn unpack(&self, dest: &Path, input: &mut dyn Read, options: &CopyOptions) -> Result<()> {
+        archive::unpack(self.root.as_fd(), dest, &self.ids, options, input).map_err(Error::io(dest))
+    }
+
+    /// For what wants a path: valid while this lives, in this process only.
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.root.as_raw_fd()))
+    }
+}
+
+/// Unpacks a tar stream into a directory of a container.
+pub fn copy_in(
+    engine: &Engine,
+    container: &Container,
+    dest: &Path,
+    input: &mut dyn Read,
+    options: &CopyOptions,
+) -> Result<()> {
+    Endpoint::of_container(engine, container)?.unpack(dest, input, options)
+}
+
+/// Writes a file or tree of a container as a tar stream, under its own name.
+pub fn copy_out(engine: &Engine, container: &Container, path: &Path, out: &mut dyn Write) -> Result<()> {
+    let name = Path::new(path.file_name().unwrap_or_default());
+    Endpoint::of_container(engine, container)?.pack(path, name, out)
+}
+
+/// Writes the container's whole root file system as a tar, without what is mounted in it.
+pub fn export(engine: &Engine, container: &Container, out: &mut dyn Write) -> Result<()> {
+    let endpoint = Endpoint::without_volumes(engine, container)?;
+    Ok(engine.store.tree_tar(&endpoint.path(), out)?)
+}
+
+/// Mount points that creel makes itself: no change of the container's.
+const MADE_BY_US: [&str; 12] = [
+    "/dev",
+    "/etc/group",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/mtab",
+    "/etc/passwd",
+    "/etc/resolv.conf",
+    "/proc",
+    "/run",
+    "/run/.containerenv",
+    "/run/secrets",
+    "/sys",
+];
+
+/// What the container changed in its image, sorted by path.
+pub fn changes(engine: &Engine, container: &Container) -> Result<Vec<Change>> {
+    let layers = match (&container.spec().source, &container.record.image) {
+        (Source::Directory { overlay: false, .. }, _) => {
+            return Err(Error::Invalid(format!("container {} has no image to compare with", container.id())));
+        }
+        (_, Some(image)) => image.layers.as_slice(),
+        (_, None) => &[],
+    };
+    let mut changes = engine.store.container_changes(layers, &engine.container_dir(container.id()))?;
+    // An account file is only ours where the start made one.
+    let ours = |path: &Path| {
+        let run_dir = engine.run_dir(container.id());
+        match path.to_str() {
+            Some("/etc/passwd") => run_dir.join("passwd").exists(),
+            Some("/etc/group") => run_dir.join("group").exists(),
+            Some(path) => MADE_BY_US.contains(&path),
+            None => false,
+        }
+    };
+    let mounts = &container.spec().mounts;
+    changes.retain(|change| !ours(&change.path) && !mounts.iter().any(|mount| mount.destination == change.path));
+    Ok(changes)
+}
+
+/// How a container becomes an image.
+#[derive(Clone, Debug, Default)]
+pub struct CommitOptions {
+    /// Names to give it; may be none.
+    pub names: Vec<String>,
+    /// `--change` instructions.
+    pub changes: Vec<String>,
+    pub author: Option<String>,
+    pub message: Option<String>,
+    pub format: images::Format,
+    pub squash: images::Squash,
+    /// Freeze it meanwhile where that is possible.
+    pub pause: bool,
+    /// Declare its volumes in the image.
+    pub include_volumes: bool,
+}
+
+/// Makes an image of the container's root file system and settings.
+pub fn commit(engine: &Engine, container: &Container, options: &CommitOptions) -> Result<images::Image> {
+    let container = list::again(engine, container)?;
+    let frozen = if options.pause { Frozen::freeze(&container) } else { None };
+    let image = container.record.image.as_ref();
+    let base = match image {
+        Some(image) => images::find(&engine.store, &image.id)?,
+        None => None,
+    };
+    let dir = engine.container_dir(container.id());
+    let (upper, copied) = (dir.join("upper"), dir.join("rootfs"));
+    let content = match &container.spec().source {
+        Source::Directory { path, overlay: false } => images::Content::Tree(path),
+        _ if copied.exists() => images::Content::Tree(&copied),
+        _ if upper.exists() => images::Content::Upper(&upper),
+        _ => images::Content::Nothing,
+    };
+    // A whole tree already has what the base has.
+    let base = if matches!(content, images::Content::Tree(_)) { None } else { base };
+    let mut request = images::CommitRequest::new(base.as_ref(), content);
+    request.settings = Some(settings(&container, base.as_ref(), options.include_volumes));
+    request.changes = options.changes.clone();
+    request.author = options.author.clone();
+    request.message = options.message.clone();
+    request.created_by = container.spec().command.join(" ");
+    request.format = options.format;
+    request.squash = options.squash;
+    request.names = options.names.clone();
+    let made = images::commit(&engine.store, request);
+    drop(frozen);
+    Ok(made?)
+}
+
+/// The image's settings with the container's own on top.
+fn settings(container: &Container, base: Option<&images::Image>, volumes: bool) -> images::Settings {
+    let spec = container.spec();
+    let mut settings = base.map(|base| base.settings.clone()).unwrap_or_default();
+    for (name, value) in &spec.env {
+        settings.set_variable(name, value);
+    }
+    for name in &spec.unset_env {
+        settings.env.retain(|entry| entry.split('=').next() != Some(name));
+    }
+    if let Some(entrypoint) = &spec.entrypoint {
+        settings.entrypoint = Some(entrypoint.clone()).filter(|entrypoint| !entrypoint.is_empty());
+        settings.cmd = None;
+    }
+    if !spec.command.is_empty() {
+        settings.cmd = Some(spec.command.clone());
+    }
+    if let Some(user) = &spec.user {
+        settings.user.clone_from(user);
+    }
+    if let Some(workdir) = &spec.workdir {
+        settings.working_dir.clone_from(workdir);
+    }
+    if let Some(signal) = spec.stop_signal.and_then(sys::signals::name) {
+        settings.stop_signal = signal;
+    }
+    settings.labels.extend(spec.labels.clone());
+    for port in &spec.network.expose {
+        let port = if port.contains('/') { port.clone() } else { format!("{port}/tcp") };
+        settings.exposed_ports.entry(port).or_default();
+    }
+    for mount in spec.mounts.iter().filter(|_| volumes) {
+        if let MountKind::Volume { .. } = mount.kind {
+            settings.volumes.entry(mount.destination.display().to_string()).or_default();
+        }
+    }
+    settings
+}
+
+/// A container that is frozen while this lives.
+struct Frozen(runtime::cgroup::Cgroup);
+
+impl Frozen {
+    /// `None` where it does not run, is frozen already, or cannot be.
+    fn freeze(container: &Container) -> Option<Frozen> {
+        if !list::running(container) || pause::paused(container) {
+            return None;
+        }
+        let cgroup = pause::cgroup_of(container).ok().flatten()?;
+        cgroup.freeze().ok()?;
+        Some(Frozen(cgroup))
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.thaw() {
+            tracing::warn!(%error, "cannot thaw the container");
+        }
+    }
+}
+
+/// A stopped container's root file system, mounted for us alone. Its lock keeps it from being started.
+#[derive(Debug)]
+struct Mounted {
+    target: PathBuf,
+    _lock: Option<FileLock>,
+}
+
+impl Mounted {
+    fn mount(engine: &Engine, container: &Container) -> Result<Mounted> {
+        let dir = engine.container_dir(container.id());
+        let lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+        let read_only = false;
+        Mounted::mount_at(engine, container, read_only, Some(lock))
+    }
+
+    fn mount_at(engine: &Engine, container: &Container, read_only: bool, lock: Option<FileLock>) -> Result<Mounted> {
+        private_mounts()?;
+        let name = format!("{}-{}", container.id().short(), rustix::process::getpid().as_raw_nonzero());
+        let target = engine.store.dirs().runroot.join("mounts").join(name);
+        std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
+        let mounted = Mounted { target, _lock: lock };
+        let layers = match (&container.spec().source, &container.record.image) {
+            (Source::Directory { path, .. }, _) => {
+                rustix::mount::mount_bind_recursive(path, &mounted.target)
+                    .map_err(|error| Error::io(path)(error.into()))?;
+                return Ok(mounted);
+            }
+            (_, Some(image)) => image.layers.as_slice(),
+            (_, None) => &[],
+        };
+        let request = RootfsRequest {
+            layers,
+            container_dir: &engine.container_dir(container.id()),
+            volatile: container.spec().remove != Remove::Nothing,
+            read_only,
+        };
+        let prepared = engine.store.root_mount(&request)?;
+        prepared.mount.mount(&mounted.target).map_err(Error::io(&mounted.target))?;
+        Ok(mounted)
+    }
+
+    fn open(&self) -> Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(&self.target, flags, Mode::empty()).map_err(|error| Error::io(&self.target)(error.into()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // What is still in use goes with our mount namespace. Never more than one empty directory is removed.
+        let _ = rustix::mount::unmount(&self.target, UnmountFlags::DETACH);
+        let _ = std::fs::remove_dir(&self.target);
+    }
+}
+
+/// A mount namespace of our own, once in the life of this process: the mounts of an earlier one would go with it.
+fn private_mounts() -> Result<()> {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if DONE.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| Error::Io { path: "a mount namespace".into(), source: error };
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).map_err(|error| failed(error.into()))?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", private).map_err(|error| failed(error.into()))?;
+    DONE.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Before a start: what the image has at the place of a new volume becomes the volume's first content, and what is mounted
+/// with the option `U` is given to the container's user.
+pub(crate) fn copy_up(engine: &Engine, container: &Container) -> Result<()> {
+    let mut wanted = Vec::new();
+    for mount in &container.spec().mounts {
+        if let MountKind::Volume { name: Some(name), copy_up, overlay: false, .. } = &mount.kind
+            && engine.store.volume(name)?.is_some_and(|volume| volume.needs_copy_up)
+        {
+            wanted.push((name.as_str(), mount.destination.as_path(), *copy_up));
+        }
+    }
+    let given = container.spec().mounts.iter().filter(|mount| mount.chown).count();
+    if wanted.is_empty() && given == 0 {
+        return Ok(());
+    }
+    let account = users::account(engine, container)?;
+    let (uids, gids) = userns::maps(engine, &container.spec().namespaces.user)?;
+    let owner = (Ids::outside(&uids, account.uid), Ids::outside(&gids, account.gid));
+    for (name, place, copy) in wanted {
+        let _lock = engine.store.lock_volume(name)?;
+        // Another container may have been first.
+        let Some(mut volume) = engine.store.volume(name)?.filter(|volume| volume.needs_copy_up) else { continue };
+        let data = engine.store.volume_mountpoint(name);
+        let empty = std::fs::read_dir(&data).map_err(Error::io(&data))?.next().is_none();
+        if empty && !(copy && copy_content(engine, container, place, &data)?) {
+            std::os::unix::fs::chown(&data, Some(owner.0), Some(owner.1)).map_err(Error::io(&data))?;
+        }
+        volume.needs_copy_up = false;
+        engine.store.update_volume(&volume)?;
+    }
+    for mount in container.spec().mounts.iter().filter(|mount| mount.chown) {
+        let source = match &mount.kind {
+            MountKind::Bind { source, .. } => source.clone(),
+            MountKind::Volume { name: Some(name), .. } => engine.store.volume_mountpoint(name),
+            MountKind::Volume { name: None, .. }
+            | MountKind::Tmpfs { .. }
+            | MountKind::Image { .. }
+            | MountKind::DevPts
+            | MountKind::Ramfs => continue,
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::open(&source, flags, Mode::empty()) {
+            Ok(dir) => archive::chown_tree(dir.as_fd(), owner.0, owner.1, 0).map_err(Error::io(&source))?,
+            Err(rustix::io::Errno::NOTDIR) => {
+                std::os::unix::fs::chown(&source, Some(owner.0), Some(owner.1)).map_err(Error::io(&source))?;
+            }
+            Err(error) => return Err(Error::io(&source)(error.into())),
+        }
+    }
+    Ok(())
+}
+
+/// Copies what the image has at `place` into `data`, attributes of the directory itself included. False where the image
+/// has nothing there.
+///
+/// The image is mounted by a process of its own: the caller is a monitor, whose mount namespace is the host's.
+fn copy_content(engine: &Engine, container: &Container, place: &Path, data: &Path) -> Result<bool> {
+    let (ours, theirs) = Channel::pair().map_err(Error::io("socketpair"))?;
+    let failed = |error: std::io::Error| Error::Io { path: data.to_owned(), source: error };
+    let child = clone_child(&CloneRequest::default(), || -> Infallible {
+        let answer = match copy_in_private(engine, container, place, data) {
+            Ok(true) => "copied".to_owned(),
+            Ok(false) => "nothing".to_owned(),
+            Err(error) => format!("failed {error}"),
+        };
+        // Nobody to tell it to: the parent is gone.
+        let _ = theirs.send(answer.as_bytes(), &[]);
+        exit_now(0)
+    })
+    .map_err(failed)?;
+    let answer = ours.recv();
+    child.pidfd.wait().map_err(failed)?;
+    let (answer, _) = answer.map_err(failed)?;
+    match answer.as_slice() {
+        b"copied" => Ok(true),
+        b"nothing" => Ok(false),
+        other => {
+            let text = String::from_utf8_lossy(other);
+            let text = text.strip_prefix("failed ").unwrap_or("the copying process ended without a word");
+            Err(Error::Invalid(format!("cannot copy the image's {} into the volume: {text}", place.display())))
+        }
+    }
+}
+
+fn copy_in_private(engine: &Engine, container: &Container, place: &Path, data: &Path) -> Result<bool> {
+    let mounted = Mounted::mount_at(engine, container, true, None)?;
+    let root = mounted.open()?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let Ok(source) = archive::open(root.as_fd(), place, flags) else { return Ok(false) };
+    storage::copy_tree(Path::new(&format!("/proc/self/fd/{}", source.as_raw_fd())), data)?;
+    Ok(true)
+}

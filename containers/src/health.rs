@@ -1,0 +1,410 @@
+//! Health checks: a program run in the container now and then, and what its results add up to.
+//!
+//! The monitor runs them, each in a process of its own, so that a check that hangs does not hold up the container's
+//! streams. The results stand in `health.json` beside the container's record.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use storage::record::{self, Durability};
+use sys::lock::FileLock;
+
+use crate::container::Container;
+use crate::engine::{Engine, Settings};
+use crate::error::{Error, Result};
+use crate::exec::{Captured, capture};
+use crate::spec::{HealthAction, HealthSpec};
+use crate::state::State;
+use crate::{list, pause, stop};
+
+const SIGKILL: i32 = 9;
+/// The results, beside the container's record.
+pub(crate) const LOG: &str = "health.json";
+
+/// What a container's checks add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthStatus {
+    #[default]
+    Starting,
+    Healthy,
+    Unhealthy,
+    /// It does not run, so nothing was checked.
+    Stopped,
+}
+
+impl HealthStatus {
+    /// Podman's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            HealthStatus::Starting => "starting",
+            HealthStatus::Healthy => "healthy",
+            HealthStatus::Unhealthy => "unhealthy",
+            HealthStatus::Stopped => "stopped",
+        }
+    }
+}
+
+/// `health.json`, version 1.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HealthLog {
+    pub status: HealthStatus,
+    /// Failures in a row.
+    pub failing_streak: u32,
+    /// Oldest first.
+    pub log: Vec<HealthEntry>,
+    /// The startup check has succeeded often enough, or there is none.
+    pub started_up: bool,
+    /// Of the startup check, in a row.
+    pub startup_successes: u32,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthEntry {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub exit_code: i32,
+    pub output: String,
+}
+
+impl record::Record for HealthLog {
+    const VERSION: u32 = 1;
+}
+
+/// The container's check: the user's, else the image's; `None` where there is none or it was switched off.
+pub(crate) fn spec_of(container: &Container) -> Option<&HealthSpec> {
+    let spec = container.spec();
+    let image = || container.record.image.as_ref().and_then(|image| image.health.as_ref());
+    spec.health
+        .as_ref()
+        .or_else(image)
+        .filter(|check| !spec.no_healthcheck && command(&check.test).is_some())
+}
+
+/// The results so far.
+pub fn read_log(engine: &Engine, container: &Container) -> Option<HealthLog> {
+    spec_of(container)?;
+    let path = engine.container_dir(container.id()).join(LOG);
+    // A damaged log is begun anew by the next check.
+    record::read_optional(&path).ok().flatten()
+}
+
+/// `["CMD", ...]`, `["CMD-SHELL", line]`, or a program without either word; `None` for no check.
+fn command(test: &[String]) -> Option<Vec<String>> {
+    let (kind, rest) = test.split_first()?;
+    match kind.as_str() {
+        "NONE" | "none" | "" => None,
+        "CMD" => Some(rest.to_vec()).filter(|rest| !rest.is_empty()),
+        "CMD-SHELL" => Some(["/bin/sh".to_owned(), "-c".to_owned()].into_iter().chain(rest.iter().cloned()).collect()),
+        _ => Some(test.to_vec()),
+    }
+}
+
+/// Runs the container's check once, writes the result down and does what is to be done about it.
+pub fn check_health(engine: &Engine, container: &Container) -> Result<HealthStatus> {
+    let container = list::again(engine, container)?;
+    let check = spec_of(&container).ok_or_else(|| {
+        Error::Invalid(format!("container {} has no defined healthcheck", container.id()))
+    })?;
+    let State::Running { since, .. } = container.state() else { return Ok(HealthStatus::Stopped) };
+    if pause::paused(&container) {
+        return Ok(read_log(engine, &container).unwrap_or_default().status);
+    }
+    let started_up = read_log(engine, &container).is_some_and(|log| log.started_up) || check.startup.is_none();
+    let startup = check.startup.as_ref().filter(|_| !started_up);
+    let (test, timeout) = match startup {
+        Some(startup) => (&startup.test, startup.timeout),
+        None => (&check.test, check.timeout),
+    };
+    let start = Timestamp::now();
+    let entry = run_test(engine, &container, test, timeout, check, start);
+    let in_start_period = Duration::try_from(start.duration_since(*since)).unwrap_or_default() < check.start_period;
+
+    let path = engine.container_dir(container.id()).join(LOG);
+    let lock = path.with_file_name("health.lock");
+    // Two checks at once, one of them by hand: both results count.
+    let _lock = FileLock::exclusive(&lock).map_err(Error::io(&lock))?;
+    let mut log = read_log(engine, &container).unwrap_or_default();
+    let succeeded = entry.exit_code == 0;
+    let before = log.status;
+    let give_up = log.add(check, entry, in_start_period);
+    record::write(&path, &log, Durability::Visible)?;
+    drop(_lock);
+    if give_up || (log.status == HealthStatus::Unhealthy && before != HealthStatus::Unhealthy) {
+        act(engine, &container, if give_up { HealthAction::Restart } else { check.on_failure });
+    }
+    Ok(match log.status {
+        HealthStatus::Healthy if !succeeded => HealthStatus::Unhealthy,
+        status => status,
+    })
+}
+
+fn run_test(
+    engine: &Engine,
+    container: &Container,
+    test: &[String],
+    timeout: Duration,
+    check: &HealthSpec,
+    start: Timestamp,
+) -> HealthEntry {
+    let max = usize::try_from(check.max_log_size).unwrap_or(usize::MAX);
+    // Characters have up to four bytes; 0 is no limit of the user's, but there is one of ours.
+    let room = if max == 0 { 1024 * 1024 } else { max.saturating_mul(4) };
+    let limit = Some(timeout).filter(|timeout| !timeout.is_zero());
+    let ran = match command(test) {
+        Some(command) => capture(engine, container, command, limit, room),
+        None => Err(Error::Invalid("the health check has no command".into())),
+    };
+    let (exit_code, output) = match ran {
+        Ok(Captured { code: Some(code), output }) => (code, String::from_utf8_lossy(&output).into_owned()),
+        Ok(Captured { code: None, .. }) => (-1, format!("Healthcheck command exceeded timeout ({}s)", timeout.as_secs_f64())),
+        Err(Error::Runtime(error)) => (error.exit_code().into(), error.to_string()),
+        Err(error) => (125, error.to_string()),
+    };
+    let output = if max == 0 { output } else { output.chars().take(max).collect() };
+    HealthEntry { start, end: Timestamp::now(), exit_code, output }
+}
+
+impl HealthLog {
+    /// Pure: one more result. True when the startup check has failed too often.
+    fn add(&mut self, check: &HealthSpec, entry: HealthEntry, in_start_period: bool) -> bool {
+        let succeeded = entry.exit_code == 0;
+        self.log.push(entry);
+        if check.max_log_count > 0 {
+            let surplus = self.log.len().saturating_sub(check.max_log_count as usize);
+            self.log.drain(..surplus);
+        }
+        if let Some(startup) = check.startup.as_ref().filter(|_| !self.started_up) {
+            if succeeded {
+                self.failing_streak = 0;
+                self.startup_successes += 1;
+                self.started_up = self.startup_successes >= startup.successes.max(1);
+                return false;
+            }
+            self.startup_successes = 0;
+            self.failing_streak += 1;
+            return startup.retries > 0 && self.failing_streak >= startup.retries;
+        }
+        self.started_up = true;
+        if succeeded {
+            self.status = HealthStatus::Healthy;
+            self.failing_streak = 0;
+        } else if !in_start_period {
+            self.failing_streak += 1;
+            if self.failing_streak >= check.retries.max(1) {
+                self.status = HealthStatus::Unhealthy;
+            }
+        }
+        false
+    }
+}
+
+/// What the user wants to happen to an unhealthy container. A failure is reported; the container is no worse for it.
+fn act(engine: &Engine, container: &Container, action: HealthAction) {
+    let done = match action {
+        HealthAction::None => Ok(()),
+        // Without the mark of a user's stop: a restart policy may bring it back.
+        HealthAction::Kill => match container.state().init().and_then(sys::process::Process::open) {
+            Some(init) => init.signal(SIGKILL).map_err(Error::io("the container's first process")),
+            None => Ok(()),
+        },
+        HealthAction::Stop => stop::stop(engine, container, None),
+        HealthAction::Restart => stop::restart(engine, container, None),
+    };
+    if let Err(error) = done {
+        tracing::warn!(id = %container.id(), %error, "cannot act on an unhealthy container");
+    }
+}
+
+/// When the monitor is to run the next check.
+pub(crate) struct Schedule {
+    interval: Option<Duration>,
+    startup_interval: Option<Duration>,
+    next: Option<Instant>,
+    /// Nothing of this run is written down yet.
+    fresh: bool,
+    running: Option<Child>,
+}
+
+impl Schedule {
+    /// At the beginning of a run: the first check is due at once.
+    pub(crate) fn new(container: &Container) -> Schedule {
+        let check = spec_of(container);
+        let interval = check.and_then(|check| check.interval).filter(|interval| !interval.is_zero());
+        let startup_interval = check.and_then(|check| check.startup.as_ref()).and_then(|startup| startup.interval);
+        let next = check.map(|_| Instant::now());
+        Schedule { interval, startup_interval, next, fresh: true, running: None }
+    }
+
+    /// When to call [`Schedule::run_due`].
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Begins a check if it is time for one and the last one is over.
+    pub(crate) fn run_due(&mut self, engine: &Engine, container: &Container) {
+        if self.running.as_mut().is_some_and(|running| !matches!(running.try_wait(), Ok(None))) {
+            self.running = None;
+        }
+        let report = |error: Error| tracing::warn!(id = %container.id(), %error, "cannot check the container's health");
+        match self.next {
+            Some(next) if Instant::now() >= next => {}
+            Some(_) | None => return,
+        }
+        if std::mem::take(&mut self.fresh)
+            && let Err(error) = begin_run(engine, container)
+        {
+            report(error);
+        }
+        // Without an interval it is only checked by hand.
+        let Some(interval) = self.interval else {
+            self.next = None;
+            return;
+        };
+        let starting_up = read_log(engine, container).is_none_or(|log| !log.started_up);
+        let interval = self.startup_interval.filter(|_| starting_up).unwrap_or(interval);
+        self.next = Some(Instant::now() + interval);
+        if self.running.is_none() {
+            match spawn(engine, container) {
+                Ok(child) => self.running = Some(child),
+                Err(error) => report(error),
+            }
+        }
+    }
+}
+
+/// What a check in a process of its own is told.
+#[derive(Serialize, Deserialize)]
+struct Request {
+    id: String,
+    dirs: storage::Dirs,
+    options: storage::StoreOptions,
+    settings: Settings,
+}
+
+/// `creel __health REQUEST`, re-executed: nothing of the monitor's (its lock, its clients) may be held by a check, which
+/// may outlive it where it restarts the container.
+fn spawn(engine: &Engine, container: &Container) -> Result<Child> {
+    let request = Request {
+        id: container.id().to_string(),
+        dirs: engine.store.dirs().clone(),
+        options: engine.store.options().clone(),
+        settings: engine.settings.clone(),
+    };
+    let request = serde_json::to_string(&request).map_err(|error| Error::Invalid(error.to_string()))?;
+    Command::new("/proc/self/exe")
+        .arg0("creel")
+        .args(["__health", &request])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(Error::io("/proc/self/exe"))
+}
+
+/// What the hidden command `__health` runs: one check. It is in the user namespace already.
+pub fn health_main(mut args: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
+    let mut check = || -> Result<HealthStatus> {
+        let text = args.next().unwrap_or_default();
+        let request: Request =
+            serde_json::from_slice(text.as_encoded_bytes()).map_err(|error| Error::Invalid(error.to_string()))?;
+        let store = storage::Store::open(request.dirs, request.options)?;
+        let engine = Engine { store, settings: request.settings };
+        check_health(&engine, &list::find(&engine, &request.id)?)
+    };
+    match check() {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::warn!(%error, "cannot check a container's health");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// At the beginning of a run: nothing is known yet, the log of earlier runs stays.
+fn begin_run(engine: &Engine, container: &Container) -> Result<()> {
+    let Some(check) = spec_of(container) else { return Ok(()) };
+    let log = read_log(engine, container).unwrap_or_default().log;
+    let fresh = HealthLog { log, started_up: check.startup.is_none(), ..HealthLog::default() };
+    Ok(record::write(&engine.container_dir(container.id()).join(LOG), &fresh, Durability::Visible)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::StartupHealth;
+
+    fn check(startup: Option<StartupHealth>) -> HealthSpec {
+        HealthSpec {
+            test: vec!["CMD".into(), "true".into()],
+            interval: None,
+            timeout: Duration::from_secs(1),
+            start_period: Duration::ZERO,
+            retries: 2,
+            on_failure: HealthAction::None,
+            startup,
+            log_destination: "local".into(),
+            max_log_count: 3,
+            max_log_size: 500,
+        }
+    }
+
+    fn entry(exit_code: i32) -> HealthEntry {
+        HealthEntry { start: Timestamp::UNIX_EPOCH, end: Timestamp::UNIX_EPOCH, exit_code, output: String::new() }
+    }
+
+    fn words(check: &HealthSpec, results: &[(i32, bool)]) -> Vec<&'static str> {
+        let mut log = HealthLog::default();
+        results
+            .iter()
+            .map(|(code, in_start_period)| {
+                log.add(check, entry(*code), *in_start_period);
+                assert!(log.log.len() <= 3);
+                log.status.word()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn it_takes_as_many_failures_as_retries() {
+        let results = [(1, false), (0, false), (1, false), (1, false), (0, false)];
+        assert_eq!(words(&check(None), &results), ["starting", "healthy", "healthy", "unhealthy", "healthy"]);
+    }
+
+    #[test]
+    fn failures_in_the_start_period_do_not_count() {
+        let results = [(1, true), (1, true), (1, false), (1, false)];
+        assert_eq!(words(&check(None), &results), ["starting", "starting", "starting", "unhealthy"]);
+        assert_eq!(words(&check(None), &[(0, true)]), ["healthy"]);
+    }
+
+    #[test]
+    fn a_startup_check_comes_first_and_may_give_up() {
+        let startup = StartupHealth {
+            test: vec!["CMD".into(), "true".into()],
+            interval: None,
+            timeout: Duration::ZERO,
+            retries: 2,
+            successes: 2,
+        };
+        let check = check(Some(startup));
+        assert_eq!(words(&check, &[(0, false), (0, false), (0, false)]), ["starting", "starting", "healthy"]);
+        let mut log = HealthLog::default();
+        assert!(!log.add(&check, entry(1), false));
+        assert!(log.add(&check, entry(1), false));
+    }
+
+    #[test]
+    fn tests_are_programs_or_lines() {
+        let read = |test: &[&str]| command(&test.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(read(&["CMD", "a", "b"]).unwrap(), ["a", "b"]);
+        assert_eq!(read(&["CMD-SHELL", "a | b"]).unwrap(), ["/bin/sh", "-c", "a | b"]);
+        assert_eq!(read(&["NONE"]), None);
+        assert_eq!(read(&[]), None);
+    }
+}

@@ -1,0 +1,208 @@
+//! What is so about a container beyond its records: what `inspect` shows of processes, mounts, files and sizes.
+//!
+//! All of it is read without entering anything. What a plain user may not read (files of sub-ids) is left out of sizes.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::container::{Container, NetworkStatus};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::health::{self, HealthLog};
+use crate::spec::{MountKind, MountSpec, Source};
+use crate::state::{Exit, State};
+use crate::{exec, list, logs, oci, pause, remove, users};
+
+/// Everything that is not in the record.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// `created`, `running`, `paused`, `stopping`, `exited`, ...
+    pub status: &'static str,
+    pub paused: bool,
+    pub restarting: bool,
+    /// 0 while it does not run.
+    pub pid: i32,
+    pub monitor_pid: i32,
+    pub started: Option<Timestamp>,
+    pub finished: Option<Timestamp>,
+    /// Of the last run.
+    pub exit: Option<Exit>,
+    pub restarts: u32,
+    pub health: Option<HealthLog>,
+    /// Absolute, `/...` below the cgroup mount.
+    pub cgroup_path: Option<String>,
+    pub network: Option<NetworkStatus>,
+    pub mounts: Vec<MountFact>,
+    /// Ids of the execs that run.
+    pub exec_ids: Vec<String>,
+    /// Ids or names of the containers it needs.
+    pub dependencies: Vec<String>,
+    pub effective_capabilities: Vec<String>,
+    pub bounding_capabilities: Vec<String>,
+    /// `user[:group]` as it will be looked up.
+    pub user: String,
+    pub workdir: String,
+    pub stop_signal: i32,
+    pub stop_timeout: u32,
+    pub log_path: Option<PathBuf>,
+    pub static_dir: PathBuf,
+    pub hosts_path: Option<PathBuf>,
+    pub hostname_path: Option<PathBuf>,
+    pub resolv_conf_path: Option<PathBuf>,
+    /// `--rootfs`.
+    pub rootfs: Option<PathBuf>,
+    pub upper_dir: PathBuf,
+    pub work_dir: PathBuf,
+    /// Top-most first.
+    pub lower_dirs: Vec<PathBuf>,
+}
+
+/// One mount as inspect shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountFact {
+    /// `volume`, `bind`, `tmpfs`, `image`, ...
+    pub kind: &'static str,
+    /// Of a volume.
+    pub name: Option<String>,
+    pub source: PathBuf,
+    pub destination: PathBuf,
+    /// Of a volume.
+    pub driver: Option<String>,
+    pub options: Vec<String>,
+    pub writable: bool,
+    pub propagation: String,
+    pub subpath: Option<PathBuf>,
+}
+
+/// The facts of now; sizes are [`size`]'s.
+pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
+    let spec = container.spec();
+    let state = container.state();
+    let paused = pause::paused(container);
+    let stopping = list::running(container) && engine.run_dir(container.id()).join("stopped").exists();
+    let restarting = container.status.restarting.as_ref().is_some_and(|monitor| monitor.alive());
+    let exit = state.exit().or(container.status.last_exit.as_ref()).cloned();
+    let account_is_root = matches!(users::wanted_user(engine, container).split(':').next(), Some("" | "0" | "root"));
+    let sets = oci::capabilities(&spec.security, u32::from(!account_is_root))?;
+    let names = |set: &Option<oci_spec::runtime::Capabilities>| {
+        let mut names: Vec<String> = set.iter().flatten().map(|capability| format!("CAP_{capability}")).collect();
+        names.sort();
+        names
+    };
+    let dir = engine.container_dir(container.id());
+    let run_file = |name: &str| Some(engine.run_dir(container.id()).join(name)).filter(|path| path.exists());
+    let layers = container.record.image.iter().flat_map(|image| image.layers.iter().rev());
+    Ok(Facts {
+        status: match () {
+            () if paused => "paused",
+            () if stopping => "stopping",
+            () => state.word(),
+        },
+        paused,
+        restarting,
+        pid: state.init().map_or(0, |init| init.pid),
+        monitor_pid: state.monitor().map_or(0, |monitor| monitor.pid),
+        started: match state {
+            State::Running { since, .. } => Some(*since),
+            State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => {
+                exit.as_ref().and_then(|exit| exit.started)
+            }
+        },
+        finished: exit.as_ref().map(|exit| exit.at),
+        exit,
+        restarts: container.status.restarts,
+        health: health::spec_of(container)
+            .map(|_| health::read_log(engine, container).unwrap_or_default()),
+        cgroup_path: container.status.cgroup.as_ref().map(|path| format!("/{}", path.display())),
+        network: container.status.network.clone().filter(|_| list::running(container)),
+        mounts: spec.mounts.iter().map(|mount| mount_fact(engine, mount)).collect(),
+        exec_ids: exec::sessions(engine, container),
+        dependencies: remove::needed_by(spec).map(str::to_owned).collect(),
+        effective_capabilities: names(sets.effective()),
+        bounding_capabilities: names(sets.bounding()),
+        user: users::wanted_user(engine, container),
+        workdir: users::workdir(container),
+        stop_signal: crate::stop::stop_signal(container),
+        stop_timeout: spec.stop_timeout.unwrap_or(crate::stop::DEFAULT_TIMEOUT),
+        log_path: logs::path(engine, container),
+        hosts_path: run_file("hosts"),
+        hostname_path: run_file("hostname"),
+        resolv_conf_path: run_file("resolv.conf"),
+        rootfs: match &spec.source {
+            Source::Directory { path, .. } => Some(path.clone()),
+            Source::None | Source::Image { .. } => None,
+        },
+        upper_dir: dir.join("upper"),
+        work_dir: dir.join("work"),
+        lower_dirs: layers.map(|id| engine.store.layer_path(id)).collect(),
+        static_dir: dir,
+    })
+}
+
+fn mount_fact(engine: &Engine, mount: &MountSpec) -> MountFact {
+    let propagation = ["shared", "slave", "private", "unbindable"]
+        .into_iter()
+        .flat_map(|word| [format!("r{word}"), word.to_owned()])
+        .find(|word| mount.options.contains(word));
+    let (kind, name, source, driver, usual) = match &mount.kind {
+        MountKind::Bind { source, .. } => ("bind", None, source.clone(), None, "rprivate"),
+        MountKind::Volume { name, .. } => {
+            let source = name.as_deref().map(|name| engine.store.volume_mountpoint(name)).unwrap_or_default();
+            ("volume", name.clone(), source, Some("local".to_owned()), "rprivate")
+        }
+        MountKind::Tmpfs { .. } => ("tmpfs", None, "tmpfs".into(), None, ""),
+        MountKind::Image { reference, .. } => ("image", None, reference.into(), None, "rprivate"),
+        MountKind::DevPts => ("devpts", None, "devpts".into(), None, ""),
+        MountKind::Ramfs => ("ramfs", None, "ramfs".into(), None, ""),
+    };
+    MountFact {
+        kind,
+        name,
+        source,
+        destination: mount.destination.clone(),
+        driver,
+        options: mount.options.clone(),
+        writable: !mount.read_only,
+        propagation: propagation.unwrap_or_else(|| usual.to_owned()),
+        subpath: mount.subpath.clone(),
+    }
+}
+
+/// Bytes that the container has written, and bytes of its whole root file system, image included.
+pub fn size(engine: &Engine, container: &Container) -> Result<(u64, u64)> {
+    let dir = engine.container_dir(container.id());
+    let written = tree_size(&dir.join("upper"));
+    let copied = dir.join("rootfs");
+    if copied.exists() {
+        let whole = tree_size(&copied);
+        return Ok((whole, whole));
+    }
+    if let Source::Directory { path, .. } = &container.spec().source {
+        return Ok((written, tree_size(path)));
+    }
+    let mut whole = written;
+    for layer in container.record.image.iter().flat_map(|image| &image.layers) {
+        whole += engine.store.layer(layer)?.map_or(0, |layer| layer.size);
+    }
+    Ok((written, whole))
+}
+
+/// Bytes of the regular files in a tree, each inode once; what cannot be read counts nothing.
+fn tree_size(path: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let mut seen = std::collections::HashSet::new();
+    let mut left = vec![path.to_owned()];
+    let mut sum = 0;
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_dir() {
+                left.push(entry.path());
+            } else if metadata.is_file() && (metadata.nlink() == 1 || seen.insert((metadata.dev(), metadata.ino()))) {
+                sum += metadata.len();
+            }
+        }
+    }
+    sum
+}
