@@ -29,7 +29,9 @@ pub(crate) fn all(root: &Rootfs, operations: &[MountOp]) -> Result<Option<OwnedF
                 let step = || format!("mount {kind} at {}", destination.display());
                 let made = match file_system(kind, source.as_deref(), attributes, data) {
                     Ok(made) => made,
-                    Err(Refused { errno: Errno::PERM | Errno::BUSY | Errno::NODEV, .. }) if let Some(path) = instead => {
+                    Err(Refused { errno: Errno::PERM | Errno::BUSY | Errno::NODEV, .. })
+                        if let Some(path) = instead =>
+                    {
                         let source = Source::Path { path: path.clone(), device: None };
                         bind(root, &source, destination, Reach::Recursive, attributes)?;
                         continue;

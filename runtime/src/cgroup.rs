@@ -2,9 +2,10 @@
 //! admin-guide/cgroup-v2.
 //!
 //! Only version 2. Where a service manager runs, all containers of a user are parts of one scope that it has delegated to
-//! us (`creel.scope`), so that a container costs one mkdir and no conversation. Where nothing can be had, containers run in
+//! us (`creel-*.scope`), so that a container costs one mkdir and no conversation. Where nothing can be had, containers run in
 //! the caller's cgroup; a limit that was asked for is then an error, never silently left out.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,6 +16,7 @@ use libcgroups::common::{CgroupManager as _, ControllerOpt};
 use oci_spec::runtime::LinuxResources;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Access, Mode, OFlags};
+use sys::clone::{CloneRequest, clone_child};
 
 use crate::systemd::{self, Answer, Systemd};
 use crate::{Error, Result};
@@ -42,11 +44,15 @@ impl Manager {
     /// caller's outside of the user namespace.
     pub fn choose(wanted: Option<&str>, uid: u32) -> Result<Manager> {
         if let Some(other) = wanted.filter(|wanted| !matches!(*wanted, "" | "systemd" | "cgroupfs")) {
-            return Err(Error::configuration(format!("`{other}` is no cgroup manager, there are systemd and cgroupfs")));
+            return Err(Error::configuration(format!(
+                "`{other}` is no cgroup manager, there are systemd and cgroupfs"
+            )));
         }
         let unified = rustix::fs::statfs(MOUNT).is_ok_and(|stat| i64::from(stat.f_type) == CGROUP2_SUPER_MAGIC);
         if !unified {
-            return Ok(Manager::None { why: "and this machine does not have the unified cgroup hierarchy (version 2)" });
+            return Ok(Manager::None {
+                why: "and this machine does not have the unified cgroup hierarchy (version 2)",
+            });
         }
         if wanted != Some("cgroupfs") && systemd::socket_of(uid).exists() {
             return Ok(Manager::Systemd { uid });
@@ -85,6 +91,19 @@ pub struct Cgroup {
     /// Below the hierarchy's mount point, as `/proc/PID/cgroup` has it.
     pub path: PathBuf,
     directory: OwnedFd,
+    pin: RefCell<Option<Pin>>,
+}
+
+/// A process that only keeps a cgroup from looking abandoned until the container's first one is there.
+#[derive(Debug)]
+struct Pin(sys::clone::Child);
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        // Errors mean that it is gone already, which is the aim.
+        let _ = self.0.pidfd.signal(9);
+        let _ = self.0.pidfd.wait();
+    }
 }
 
 /// What a cgroup has used so far. A number whose controller is not there is 0.
@@ -109,7 +128,7 @@ impl Cgroup {
     /// A new cgroup with limits. `parent` is a slice for systemd, a path below our base for cgroupfs. `None` where there
     /// is no cgroup to be had and no limit was asked for.
     ///
-    /// The calling process may be moved, by systemd, into the scope that holds all containers: from a login session no
+    /// The calling process may be moved, by systemd, into a scope of ours: from a login session no
     /// process can be born there.
     ///
     /// # Errors
@@ -121,6 +140,23 @@ impl Cgroup {
         limits: &LinuxResources,
     ) -> Result<Option<Cgroup>> {
         let wanted = wanted_limits(limits);
+        for _ in 0..5 {
+            match Cgroup::attempt(manager, name, parent, limits, &wanted) {
+                // The scope went away under us, with the last container of it.
+                Err(Error::Cgroup { source, .. }) if is_gone(&source) => {}
+                other => return other,
+            }
+        }
+        Cgroup::attempt(manager, name, parent, limits, &wanted)
+    }
+
+    fn attempt(
+        manager: &Manager,
+        name: &str,
+        parent: Option<&str>,
+        limits: &LinuxResources,
+        wanted: &[Wanted],
+    ) -> Result<Option<Cgroup>> {
         let holder = match manager {
             Manager::None { why } => Err(Unavailable::Machine(why)),
             Manager::Systemd { uid } => systemd_holder(*uid, parent),
@@ -145,7 +181,9 @@ impl Cgroup {
             other => other.map_err(|source| Error::Cgroup { path: directory.clone(), source })?,
         }
         let cgroup = Cgroup::open(&path)?;
-        if let Err(error) = cgroup.apply(limits) {
+        let pinned = if own_path().is_some_and(|own| own.starts_with(&holder)) { Ok(()) } else { cgroup.pin() };
+        if let Err(error) = pinned.and_then(|()| cgroup.apply(limits)) {
+            cgroup.release();
             let _ = fs::remove_dir(&directory);
             return Err(error);
         }
@@ -158,13 +196,30 @@ impl Cgroup {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(&directory, flags, Mode::empty())
             .map_err(|error| Error::Cgroup { path: directory, source: error.into() })?;
-        Ok(Cgroup { path: path.to_owned(), directory: opened })
+        Ok(Cgroup { path: path.to_owned(), directory: opened, pin: RefCell::new(None) })
     }
 
     /// The one a process is in now.
     pub fn of_process(pid: i32) -> Option<Cgroup> {
         let path = unified_path(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)?;
         Cgroup::open(&path).ok()
+    }
+
+    /// Without a process in it a scope can be taken away by systemd at any moment.
+    fn pin(&self) -> Result<()> {
+        let request = CloneRequest { namespaces: 0, cgroup: Some(self.directory.as_fd()) };
+        let wait_for_the_end = || loop {
+            sys::signals::pause();
+        };
+        let child = clone_child(&request, wait_for_the_end)
+            .map_err(|source| Error::Cgroup { path: on_disk(&self.path), source })?;
+        self.pin.replace(Some(Pin(child)));
+        Ok(())
+    }
+
+    /// The container's first process is there.
+    pub(crate) fn release(&self) {
+        self.pin.replace(None);
     }
 
     /// For CLONE_INTO_CGROUP.
@@ -191,14 +246,10 @@ impl Cgroup {
             source: io::Error::other(error.to_string()),
         };
         let relative = self.path.strip_prefix("/").unwrap_or(&self.path);
-        let writer = libcgroups::v2::manager::Manager::new(MOUNT.into(), relative.to_owned())
-            .map_err(|error| failed(&error))?;
-        let options = ControllerOpt {
-            resources: &limits,
-            disable_oom_killer: false,
-            oom_score_adj: None,
-            freezer_state: None,
-        };
+        let writer =
+            libcgroups::v2::manager::Manager::new(MOUNT.into(), relative.to_owned()).map_err(|error| failed(&error))?;
+        let options =
+            ControllerOpt { resources: &limits, disable_oom_killer: false, oom_score_adj: None, freezer_state: None };
         writer.apply(&options).map_err(|error| failed(&error))?;
         self.read_back(&limits)
     }
@@ -217,7 +268,8 @@ impl Cgroup {
     /// The kernel rounds memory down to pages and accepts some values only in part, so what it says counts.
     fn read_back(&self, limits: &LinuxResources) -> Result<()> {
         let check = |file: &str, limit: &str, matches: &dyn Fn(&str) -> bool| -> Result<()> {
-            let now = self.read(file).map_err(|source| Error::Cgroup { path: on_disk(&self.path).join(file), source })?;
+            let now =
+                self.read(file).map_err(|source| Error::Cgroup { path: on_disk(&self.path).join(file), source })?;
             if matches(now.trim()) {
                 return Ok(());
             }
@@ -310,6 +362,7 @@ impl Cgroup {
 
     /// Takes it away, with its parts and whatever still runs in them.
     pub fn remove(self) -> Result<()> {
+        self.release();
         let directory = on_disk(&self.path);
         match remove_tree(&directory) {
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) => {
@@ -371,6 +424,11 @@ impl Cgroup {
     fn write(&self, name: &str, value: &str) -> io::Result<()> {
         io::Write::write_all(&mut self.open_file(name, OFlags::WRONLY)?, value.as_bytes())
     }
+}
+
+/// What using a directory that has been removed gives.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error())
 }
 
 fn collect_pids(directory: &Path, all: &mut Vec<i32>) {
@@ -471,10 +529,18 @@ fn enable_controllers(holder: &Path) {
     let available = fs::read_to_string(directory.join("cgroup.controllers")).unwrap_or_default();
     let enabled = fs::read_to_string(directory.join("cgroup.subtree_control")).unwrap_or_default();
     for controller in available.split_ascii_whitespace() {
-        if !enabled.split_ascii_whitespace().any(|name| name == controller) {
-            // One at a time: one that is refused does not keep the others away. A limit that needs it will say so.
-            let _ = fs::write(directory.join("cgroup.subtree_control"), format!("+{controller}"));
+        if enabled.split_ascii_whitespace().any(|name| name == controller) {
+            continue;
         }
+        // One at a time: one that is refused does not keep the others away. A limit that needs it will say so.
+        let file = directory.join("cgroup.subtree_control");
+        let write = || fs::write(&file, format!("+{controller}"));
+        // A monitor for which the scope was made may still be on its way out of the top.
+        let until = Instant::now() + Duration::from_secs(1);
+        wait_until(
+            until,
+            || !matches!(write(), Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error())),
+        );
     }
 }
 
@@ -488,7 +554,10 @@ fn cgroupfs_holder(base: &Path, parent: Option<&str>) -> std::result::Result<Pat
     Ok(holder)
 }
 
-/// The scope of all containers, made if it is missing, and us where a process may be born into it.
+/// A scope of ours, made if there is none, and us where a process may be born into it.
+///
+/// There may be several: a new one is made, under a new name, whenever the last one has no process in it any more,
+/// because systemd is about to take that away.
 fn systemd_holder(uid: u32, parent: Option<&str>) -> std::result::Result<PathBuf, Unavailable> {
     let slice = parent.unwrap_or("user.slice");
     let below = slice_path(slice).ok_or_else(|| {
@@ -496,54 +565,51 @@ fn systemd_holder(uid: u32, parent: Option<&str>) -> std::result::Result<PathBuf
     })?;
     let own = own_path().unwrap_or_else(|| "/".into());
     let root = manager_root(&own, uid);
-    let unit = match slice.strip_suffix(".slice") {
-        Some("user") | None => "creel.scope".to_owned(),
-        Some(other) => format!("creel-{other}.scope"),
-    };
-    let scope = root.join(below).join(&unit);
-    let failed = |source: io::Error| Unavailable::Failed(Error::Cgroup { path: on_disk(&scope), source });
-    let pid = std::process::id();
+    let holder = root.join(below);
+    let failed = |source: io::Error| Unavailable::Failed(Error::Cgroup { path: on_disk(&holder), source });
     let inside = |path: &Path| own_path().is_some_and(|own| own.starts_with(path));
+    let pid = std::process::id();
     let until = Instant::now() + PATIENCE;
-    let mut pause = Duration::from_micros(200);
-    loop {
-        if is_populated(&scope) {
-            if own.starts_with(&root) || inside(&scope) {
-                break;
+    for attempt in 0.. {
+        for unit in scopes(&holder) {
+            let scope = holder.join(&unit);
+            if inside(&scope) || own.starts_with(&root) && is_populated(&scope) {
+                return Ok(scope);
             }
             // From a login session no process can be born in the user's part of the tree (the common ancestor is not
             // ours), so systemd brings us in.
-            match Systemd::connect(uid).and_then(|mut systemd| systemd.attach_process(&unit, MONITORS, pid)) {
-                Ok(Answer::Done) => {}
-                Ok(Answer::Refused { name, text }) if Instant::now() > until => {
-                    return Err(failed(io::Error::other(format!("{text} ({name})"))));
-                }
-                Ok(Answer::Refused { .. }) => {}
-                Err(error) => return Err(failed(error)),
+            let mut systemd = Systemd::connect(uid).map_err(failed)?;
+            if is_populated(&scope)
+                && matches!(systemd.attach_process(&unit, MONITORS, pid).map_err(failed)?, Answer::Done)
+                && wait_until(until, || inside(&scope))
+            {
+                return Ok(scope);
             }
-        } else {
-            match Systemd::connect(uid).and_then(|mut systemd| systemd.start_scope(&unit, slice, pid)) {
-                Ok(Answer::Done) => {
-                    wait_until(until, || inside(&scope)).map_err(failed)?;
+        }
+        let unit = format!("creel-{pid}-{attempt}.scope");
+        match Systemd::connect(uid).and_then(|mut systemd| systemd.start_scope(&unit, slice, pid)).map_err(failed)? {
+            Answer::Done => {
+                let scope = holder.join(&unit);
+                if wait_until(until, || inside(&scope)) {
+                    leave_top(&scope).map_err(failed)?;
+                    return Ok(scope);
                 }
-                // Another creel was faster, or the last one's scope is just going away.
-                Ok(Answer::Refused { name, .. }) if name.ends_with(".UnitExists") => {}
-                Ok(Answer::Refused { name, text }) => {
-                    return Err(failed(io::Error::other(format!("{text} ({name})"))));
-                }
-                Err(error) => return Err(failed(error)),
             }
+            Answer::Refused { name, .. } if name.ends_with(".UnitExists") => {}
+            Answer::Refused { name, text } => return Err(failed(io::Error::other(format!("{text} ({name})")))),
         }
         if Instant::now() > until {
-            return Err(failed(io::ErrorKind::TimedOut.into()));
-        }
-        if !inside(&scope) {
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(20));
+            break;
         }
     }
-    leave_top(&scope).map_err(failed)?;
-    Ok(scope)
+    Err(failed(io::ErrorKind::TimedOut.into()))
+}
+
+/// The names of our scopes in a slice.
+fn scopes(slice: &Path) -> Vec<String> {
+    let entries = fs::read_dir(on_disk(slice)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.starts_with("creel-") && name.ends_with(".scope")).collect()
 }
 
 /// A cgroup that passes controllers on may have no processes of its own.
@@ -559,16 +625,16 @@ fn leave_top(scope: &Path) -> io::Result<()> {
     fs::write(monitors.join("cgroup.procs"), "0")
 }
 
-fn wait_until(until: Instant, done: impl Fn() -> bool) -> io::Result<()> {
+fn wait_until(until: Instant, done: impl Fn() -> bool) -> bool {
     let mut pause = Duration::from_micros(200);
     while !done() {
         if Instant::now() > until {
-            return Err(io::ErrorKind::TimedOut.into());
+            return false;
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     }
-    Ok(())
+    true
 }
 
 /// A scope without processes is one that systemd is about to remove.

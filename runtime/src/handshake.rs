@@ -11,7 +11,9 @@ use crate::Error;
 #[derive(Debug)]
 pub(crate) enum Message {
     /// The intermediate process has entered namespaces on the way and cloned the child; carries its pidfd.
-    StagerClonedChild { pid: i32 },
+    StagerClonedChild {
+        pid: i32,
+    },
     /// The id maps of a nested user namespace are written.
     ParentMappedIds,
     /// Carries the network and mount namespaces. Only sent by a child that hides from the others in its pid namespace, and
@@ -143,7 +145,9 @@ impl From<Error> for Failure {
             Error::NotExecutable { message } => Failure { kind: FailureKind::NotExecutable, errno: 0, text: message },
             Error::Kernel { step, source } => match source.raw_os_error() {
                 Some(errno) => Failure { kind: FailureKind::Kernel, errno, text: step },
-                None => Failure { kind: FailureKind::Configuration, errno: 0, text: format!("cannot {step}: {source}") },
+                None => {
+                    Failure { kind: FailureKind::Configuration, errno: 0, text: format!("cannot {step}: {source}") }
+                }
             },
             other => Failure { kind: FailureKind::Configuration, errno: 0, text: other.to_string() },
         }

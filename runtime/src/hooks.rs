@@ -85,9 +85,9 @@ fn run(kind: &'static str, hook: &Hook, state: &State) -> Result<()> {
     }
     if let Some(seconds) = hook.timeout() {
         let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        let pidfd = i32::try_from(child.id()).map_err(|_| failed("no such pid".into())).and_then(|pid| {
-            Pidfd::open(pid).map_err(|error| failed(error.to_string()))
-        })?;
+        let pidfd = i32::try_from(child.id())
+            .map_err(|_| failed("no such pid".into()))
+            .and_then(|pid| Pidfd::open(pid).map_err(|error| failed(error.to_string())))?;
         if !pidfd.wait_end(Some(limit)).map_err(|error| failed(error.to_string()))? {
             let _ = child.kill();
             let _ = child.wait();

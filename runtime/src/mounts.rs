@@ -25,7 +25,12 @@ pub(crate) enum MountOp {
         /// that is not ours.
         instead: Option<PathBuf>,
     },
-    Bind { source: Source, destination: PathBuf, reach: Reach, attributes: Attributes },
+    Bind {
+        source: Source,
+        destination: PathBuf,
+        reach: Reach,
+        attributes: Attributes,
+    },
     /// `/dev/fd` and its like.
     Links,
 }
@@ -115,15 +120,17 @@ fn operation(mount: &Mount) -> Result<MountOp> {
         return Err(Error::configuration(format!("the mount destination {} is not absolute", destination.display())));
     }
     if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
-        return Err(Error::configuration(format!("{}: idmapped mounts need rights over the host", destination.display())));
+        return Err(Error::configuration(format!(
+            "{}: idmapped mounts need rights over the host",
+            destination.display()
+        )));
     }
     let kind = mount.typ().as_deref().unwrap_or("bind");
     let options = Options::parse(mount.options().as_deref().unwrap_or_default(), &destination)?;
     if kind == "bind" || kind == "rbind" || options.bind.is_some() {
-        let path = mount
-            .source()
-            .clone()
-            .ok_or_else(|| Error::configuration(format!("the bind mount at {} has no source", destination.display())))?;
+        let path = mount.source().clone().ok_or_else(|| {
+            Error::configuration(format!("the bind mount at {} has no source", destination.display()))
+        })?;
         let reach = options.bind.unwrap_or(if kind == "rbind" { Reach::Recursive } else { Reach::One });
         return Ok(MountOp::Bind {
             source: Source::Path { path, device: None },

@@ -40,7 +40,10 @@ pub(crate) enum User {
     /// The one the caller is in.
     Same,
     /// A nested one; the text of its `uid_map` and `gid_map`.
-    New { uid_map: String, gid_map: String },
+    New {
+        uid_map: String,
+        gid_map: String,
+    },
     Joined(OwnedFd),
 }
 

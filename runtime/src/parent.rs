@@ -46,7 +46,11 @@ impl Bundle {
 #[derive(Debug)]
 pub enum Stdio {
     Inherit,
-    Fds { stdin: OwnedFd, stdout: OwnedFd, stderr: OwnedFd },
+    Fds {
+        stdin: OwnedFd,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    },
     /// A new terminal of the container's own devpts; its master comes back.
     Terminal,
 }
@@ -93,12 +97,7 @@ pub struct Running {
 
 /// Clones the container's process. It makes its mounts while the caller does other things; [`Created::prepared`] waits
 /// for it.
-pub fn create(
-    bundle: &Bundle,
-    stdio: Stdio,
-    cgroup: Option<&Cgroup>,
-    preserve_fds: Vec<OwnedFd>,
-) -> Result<Created> {
+pub fn create(bundle: &Bundle, stdio: Stdio, cgroup: Option<&Cgroup>, preserve_fds: Vec<OwnedFd>) -> Result<Created> {
     let plan = Plan::of(&bundle.spec)?;
     let mut state = hooks::State::new(&bundle.id, &bundle.directory, &bundle.spec);
     let (channel, theirs) = Channel::pair().map_err(|error| Error::kernel("make a socket", error))?;
@@ -113,6 +112,9 @@ pub fn create(
     } else {
         start.clone_directly(theirs)?
     };
+    if let Some(cgroup) = cgroup {
+        cgroup.release();
+    }
     let plan = start.plan;
     let init = Process::of(child.pid).map_err(|error| Error::kernel("look at the container's process", error))?;
     state.pid = child.pid;
@@ -185,10 +187,7 @@ impl Start<'_> {
     }
 
     fn request(&self) -> CloneRequest<'_> {
-        CloneRequest {
-            namespaces: self.plan.namespaces.new,
-            cgroup: self.cgroup.and_then(Cgroup::directory),
-        }
+        CloneRequest { namespaces: self.plan.namespaces.new, cgroup: self.cgroup.and_then(Cgroup::directory) }
     }
 
     fn clone_directly(&self, theirs: Channel) -> Result<Child> {
@@ -243,13 +242,8 @@ fn stage_child(start: &Start<'_>, channel: &Channel) -> Result<()> {
             .map_err(|error| Error::kernel("join the user namespace", error))?;
     }
     plan.namespaces.enter_joined()?;
-    let given = Given {
-        plan: &plan,
-        root: Root::Tree(&root),
-        stdio: &start.stdio,
-        extra: &start.extra,
-        state: &start.state,
-    };
+    let given =
+        Given { plan: &plan, root: Root::Tree(&root), stdio: &start.stdio, extra: &start.extra, state: &start.state };
     let (ours, theirs) = (channel, channel.as_fd().try_clone_to_owned());
     let theirs = Channel::from(theirs.map_err(|error| Error::kernel("copy a socket", error))?);
     if let Some(pid_namespace) = &plan.namespaces.pid {

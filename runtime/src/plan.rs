@@ -111,7 +111,8 @@ impl Program {
         let strings = |what: &str, list: &[String]| {
             StringList::new(list).map_err(|_| Error::configuration(format!("{what} with a NUL byte")))
         };
-        let set = |sets: Option<&Option<Capabilities>>| sets.and_then(Option::as_ref).map(capability_set).unwrap_or_default();
+        let set =
+            |sets: Option<&Option<Capabilities>>| sets.and_then(Option::as_ref).map(capability_set).unwrap_or_default();
         let capabilities = process.capabilities().as_ref();
         let permitted = set(capabilities.map(|sets| sets.permitted()));
         let user = process.user();
@@ -193,7 +194,14 @@ fn sysctl_path(key: &str) -> PathBuf {
     if separator == Some(b'/') {
         return PathBuf::from(key);
     }
-    key.chars().map(|letter| match letter { '.' => '/', '/' => '.', other => other }).collect::<String>().into()
+    key.chars()
+        .map(|letter| match letter {
+            '.' => '/',
+            '/' => '.',
+            other => other,
+        })
+        .collect::<String>()
+        .into()
 }
 
 /// `RLIMIT_*` of asm-generic/resource.h.

@@ -153,7 +153,10 @@ fn enter_working_directory(cwd: &Path) -> Result<()> {
     // kernel then writes `(unreachable)` in front.
     let path = rustix::process::getcwd(Vec::new()).map_err(step)?;
     if !path.as_bytes().starts_with(b"/") {
-        return Err(Error::configuration(format!("the working directory {} is outside of the container", cwd.display())));
+        return Err(Error::configuration(format!(
+            "the working directory {} is outside of the container",
+            cwd.display()
+        )));
     }
     Ok(())
 }
@@ -230,8 +233,22 @@ fn load_filter(program: &Program) -> Result<()> {
 
 fn limit_name(resource: u32) -> &'static str {
     const NAMES: [&str; 16] = [
-        "cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending",
-        "msgqueue", "nice", "rtprio", "rttime",
+        "cpu",
+        "fsize",
+        "data",
+        "stack",
+        "core",
+        "rss",
+        "nproc",
+        "nofile",
+        "memlock",
+        "as",
+        "locks",
+        "sigpending",
+        "msgqueue",
+        "nice",
+        "rtprio",
+        "rttime",
     ];
     NAMES.get(resource as usize).copied().unwrap_or("unknown")
 }

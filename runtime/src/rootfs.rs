@@ -90,9 +90,7 @@ impl Rootfs {
                             let mode = Mode::from_raw_mode(0o644);
                             rustix::fs::mknodat(here, &name, FileType::RegularFile, mode, 0)
                         }
-                        Kind::File | Kind::Directory => {
-                            rustix::fs::mkdirat(here, &name, Mode::from_raw_mode(0o755))
-                        }
+                        Kind::File | Kind::Directory => rustix::fs::mkdirat(here, &name, Mode::from_raw_mode(0o755)),
                     }
                     .or_else(|error| if error == Errno::EXIST { Ok(()) } else { Err(error) })?;
                     step_into(here, &name)?

@@ -63,7 +63,9 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Filter> {
     let default = action(profile.default_action(), profile.default_errno_ret())?;
     let machines: Vec<Machine> = match profile.architectures().as_deref() {
         None | Some([]) => vec![Machine::native()],
-        Some(listed) => Machine::ALL.iter().copied().filter(|machine| listed.iter().any(|&a| lists(a, *machine))).collect(),
+        Some(listed) => {
+            Machine::ALL.iter().copied().filter(|machine| listed.iter().any(|&a| lists(a, *machine))).collect()
+        }
     };
     if machines.is_empty() {
         return Err(Error::Seccomp { what: "none of its architectures is this machine's".into() });
@@ -123,10 +125,8 @@ fn alternatives(rule: &LinuxSyscall) -> Result<Vec<Vec<Check>>> {
     if checks.is_empty() {
         return Ok(Vec::new());
     }
-    let repeated = arguments
-        .iter()
-        .enumerate()
-        .any(|(at, one)| arguments[..at].iter().any(|other| other.index() == one.index()));
+    let repeated =
+        arguments.iter().enumerate().any(|(at, one)| arguments[..at].iter().any(|other| other.index() == one.index()));
     Ok(if repeated { checks.into_iter().map(|check| vec![check]).collect() } else { vec![checks] })
 }
 
@@ -147,7 +147,9 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<u32> {
         LinuxSeccompAction::ScmpActLog => ret::LOG,
         LinuxSeccompAction::ScmpActAllow => ret::ALLOW,
         LinuxSeccompAction::ScmpActNotify => {
-            return Err(Error::Seccomp { what: "SCMP_ACT_NOTIFY needs a listening program and is not supported".into() });
+            return Err(Error::Seccomp {
+                what: "SCMP_ACT_NOTIFY needs a listening program and is not supported".into(),
+            });
         }
     })
 }

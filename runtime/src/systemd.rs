@@ -14,7 +14,10 @@ use std::time::Duration;
 pub(crate) enum Answer {
     Done,
     /// The name of the error, such as `org.freedesktop.systemd1.UnitExists`, and its text.
-    Refused { name: String, text: String },
+    Refused {
+        name: String,
+        text: String,
+    },
 }
 
 /// A connection to the service manager of one user.

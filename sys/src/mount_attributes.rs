@@ -38,13 +38,7 @@ pub enum Reach {
 ///
 /// # Errors
 /// `ENOSYS` before Linux 5.12, `EPERM` for switching off what is locked.
-pub fn change(
-    mount: impl AsFd,
-    reach: Reach,
-    on: u64,
-    off: u64,
-    propagation: Option<Propagation>,
-) -> io::Result<()> {
+pub fn change(mount: impl AsFd, reach: Reach, on: u64, off: u64, propagation: Option<Propagation>) -> io::Result<()> {
     let attributes = libc::mount_attr {
         attr_set: on,
         attr_clr: off,

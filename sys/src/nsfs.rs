@@ -69,16 +69,11 @@ impl fmt::Display for Handle {
 
 /// Opens the namespace of a handle; `ESTALE` when nobody is in it any more.
 pub fn open(handle: &Handle) -> io::Result<OwnedFd> {
-    let mut raw =
-        Raw { handle_bytes: handle.bytes.len() as u32, handle_type: handle.kind, f_handle: [0; MAX_BYTES] };
+    let mut raw = Raw { handle_bytes: handle.bytes.len() as u32, handle_type: handle.kind, f_handle: [0; MAX_BYTES] };
     raw.f_handle[..handle.bytes.len()].copy_from_slice(&handle.bytes);
     // SAFETY: `raw` is a whole file_handle that outlives the call.
     let fd = unsafe {
-        libc::open_by_handle_at(
-            NSFS_ROOT,
-            (&raw mut raw).cast::<libc::file_handle>(),
-            libc::O_RDONLY | libc::O_CLOEXEC,
-        )
+        libc::open_by_handle_at(NSFS_ROOT, (&raw mut raw).cast::<libc::file_handle>(), libc::O_RDONLY | libc::O_CLOEXEC)
     };
     if fd < 0 {
         return Err(io::Error::last_os_error());

@@ -54,7 +54,8 @@ struct Stat {
 
 fn stat(pid: i32) -> io::Result<Stat> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    parse_stat(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not readable")))
+    parse_stat(&text)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not readable")))
 }
 
 /// The command name stands in parentheses and may hold anything, so fields are counted from the last one.
@@ -108,7 +109,8 @@ impl Pidfd {
 
     /// Reaps the child this is a handle on; `None` while it runs.
     pub fn reap(&self) -> io::Result<Option<Ended>> {
-        let status = rustix::process::waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)?;
+        let status =
+            rustix::process::waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)?;
         Ok(status.map(|status| match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => Ended::Code(code),
             (None, Some(signal)) => Ended::Signal(signal),

@@ -31,10 +31,8 @@ impl Pty {
     fn peer(master: OwnedFd) -> io::Result<Pty> {
         rustix::pty::unlockpt(&master)?;
         // TIOCGPTPEER, not a path: the name in /dev/pts may mean another file by the time it is opened.
-        let slave = rustix::pty::ioctl_tiocgptpeer(
-            &master,
-            OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
-        )?;
+        let slave =
+            rustix::pty::ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         Ok(Pty { master, slave })
     }
 }

@@ -36,8 +36,7 @@ pub fn load(filter: &[Instruction], flags: u32) -> io::Result<()> {
     const SET_MODE_FILTER: libc::c_long = 1;
     // SAFETY: `program` is a sock_fprog over `length` instructions with the kernel's layout (repr(C)); both outlive the
     // call, and the kernel checks the filter before it uses it.
-    let result = unsafe {
-        libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, libc::c_long::from(flags), &raw const program)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, libc::c_long::from(flags), &raw const program) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -330,10 +330,7 @@ mod tests {
     #[test]
     fn the_caller_is_root_and_the_ranges_follow_each_other() {
         let ranges = [SubIds { first: 100_000, count: 65_536 }, SubIds { first: 300_000, count: 10 }];
-        assert_eq!(
-            map_arguments(7, 1000, &ranges).join(" "),
-            "7 0 1000 1 1 100000 65536 65537 300000 10",
-        );
+        assert_eq!(map_arguments(7, 1000, &ranges).join(" "), "7 0 1000 1 1 100000 65536 65537 300000 10",);
     }
 
     #[test]

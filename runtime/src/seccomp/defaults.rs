@@ -235,12 +235,7 @@ pub(super) const RULES: &[Rule<'static>] = &[
         arguments: &[],
         names: "vhangup",
     },
-    Rule {
-        verdict: DENIED,
-        when: Condition::ALWAYS,
-        arguments: &[(0, Compare::ScmpCmpEq, AF_VSOCK)],
-        names: "socket",
-    },
+    Rule { verdict: DENIED, when: Condition::ALWAYS, arguments: &[(0, Compare::ScmpCmpEq, AF_VSOCK)], names: "socket" },
     Rule {
         verdict: Verdict::Errno(EINVAL),
         when: Condition { without: &["CAP_AUDIT_WRITE"], ..Condition::ALWAYS },

@@ -15,7 +15,11 @@ use super::{Machine, action, compile, default_profile, parse_profile};
 /// Builds the peer, or says why the comparison is skipped.
 fn peer() -> Option<PathBuf> {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/peer_filter.c");
-    let program = std::env::temp_dir().join(format!("creel-peer-filter-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let program = std::env::temp_dir().join(format!(
+        "creel-peer-filter-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     let built = Command::new("cc").args(["-o"]).arg(&program).args([source, "-lseccomp"]).output();
     match built {
         Ok(output) if output.status.success() => Some(program),
@@ -65,9 +69,8 @@ fn peer_filter(program: &PathBuf, profile: &LinuxSeccomp) -> (Vec<Instruction>, 
     (instructions, String::from_utf8_lossy(&output.stderr).lines().map(str::to_owned).collect())
 }
 
-const GRID: [u64; 15] = [
-    0, 1, 2, 8, 9, 10, 16, 40, 0x1000_0000, 0x20000, 0x20008, 0xffff_ffff, 0x1_0000_0010, 0x28_0000_0000, u64::MAX,
-];
+const GRID: [u64; 15] =
+    [0, 1, 2, 8, 9, 10, 16, 40, 0x1000_0000, 0x20000, 0x20008, 0xffff_ffff, 0x1_0000_0010, 0x28_0000_0000, u64::MAX];
 
 fn compare(profile: &LinuxSeccomp, program: &PathBuf) {
     let ours = compile(profile).unwrap().instructions;
@@ -104,8 +107,13 @@ fn the_default_profile_is_what_libseccomp_makes_of_it() {
         // The table beside the file it states the facts of, where that is installed.
         if let Ok(text) = std::fs::read_to_string("/usr/share/containers/seccomp.json") {
             let installed = parse_profile(&text, &capabilities).unwrap();
-            if installed.syscalls().as_ref().map(Vec::len) == default_profile(&capabilities).syscalls().as_ref().map(Vec::len) {
-                assert_eq!(compile(&installed).unwrap().instructions, compile(&default_profile(&capabilities)).unwrap().instructions);
+            if installed.syscalls().as_ref().map(Vec::len)
+                == default_profile(&capabilities).syscalls().as_ref().map(Vec::len)
+            {
+                assert_eq!(
+                    compile(&installed).unwrap().instructions,
+                    compile(&default_profile(&capabilities)).unwrap().instructions
+                );
             } else {
                 eprintln!("note: the installed seccomp.json is another version");
             }

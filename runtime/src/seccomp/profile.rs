@@ -168,7 +168,9 @@ fn parse(text: &str, capabilities: &[String], kernel: (u32, u32)) -> Result<Linu
     if file.listener_path.is_some_and(|path| !path.is_empty()) {
         return Err(invalid("a listener is not supported".into()));
     }
-    if file.architectures.as_ref().is_some_and(|list| !list.is_empty()) && file.arch_map.as_ref().is_some_and(|map| !map.is_empty()) {
+    if file.architectures.as_ref().is_some_and(|list| !list.is_empty())
+        && file.arch_map.as_ref().is_some_and(|map| !map.is_empty())
+    {
         return Err(invalid("`architectures` and `archMap` exclude each other".into()));
     }
     let architectures = match file.arch_map {
@@ -252,8 +254,8 @@ impl FileCondition {
         match self.min_kernel.as_deref() {
             None | Some("") => Ok(None),
             Some(text) => {
-                let wanted = version(text)
-                    .ok_or_else(|| Error::Seccomp { what: format!("`{text}` is no kernel version") })?;
+                let wanted =
+                    version(text).ok_or_else(|| Error::Seccomp { what: format!("`{text}` is no kernel version") })?;
                 Ok(Some(kernel >= wanted))
             }
         }
@@ -364,7 +366,10 @@ mod tests {
             (r#"{"defaultAction": "SCMP_ACT_NONE"}"#, "SCMP_ACT_NONE"),
             (r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_ALLOW"}]}"#, "names"),
             (r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}"#, "listener"),
-            (r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"], "action": "SCMP_ACT_ERRNO", "errno": "EWHAT"}]}"#, "EWHAT"),
+            (
+                r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"], "action": "SCMP_ACT_ERRNO", "errno": "EWHAT"}]}"#,
+                "EWHAT",
+            ),
         ] {
             let error = parse_profile(text, &[]).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");

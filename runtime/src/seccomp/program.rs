@@ -165,7 +165,9 @@ pub(super) fn assemble(trees: &[(Machine, BTreeMap<u32, Decision>)], default: u3
     }
     all.push(give(ret::KILL_PROCESS));
     if all.len() > MAX_INSTRUCTIONS {
-        return Err(Error::Seccomp { what: format!("it needs {} instructions, the kernel takes {MAX_INSTRUCTIONS}", all.len()) });
+        return Err(Error::Seccomp {
+            what: format!("it needs {} instructions, the kernel takes {MAX_INSTRUCTIONS}", all.len()),
+        });
     }
     Ok(all)
 }
@@ -417,7 +419,10 @@ pub(super) mod tests {
         let decisions = BTreeMap::from([(3, Decision::Always(ret::ALLOW)), (4, Decision::Always(ret::ALLOW))]);
         let program = assemble(&[(machine, decisions)], ret::ERRNO | 38).unwrap();
         let verdict = |number| run(&program, number, machine.audit(), [0; 6]);
-        assert_eq!((verdict(2), verdict(3), verdict(4), verdict(5)), (ret::ERRNO | 38, ret::ALLOW, ret::ALLOW, ret::ERRNO | 38));
+        assert_eq!(
+            (verdict(2), verdict(3), verdict(4), verdict(5)),
+            (ret::ERRNO | 38, ret::ALLOW, ret::ALLOW, ret::ERRNO | 38)
+        );
         assert_eq!(verdict(0x4000_0003), ret::ERRNO | 38);
         assert_eq!(verdict(u32::MAX), ret::ERRNO | 38);
         assert_eq!(run(&program, 3, 0x1234, [0; 6]), ret::KILL_PROCESS);
