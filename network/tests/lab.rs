@@ -1,0 +1,470 @@
+//! The network of a container on a real kernel: a host, a client beside it and a container, each in a namespace of its own that the test
+//! makes and that ends with it. Runs as any user that may make user namespaces.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const HOST4: &str = "198.51.100.1";
+const CLIENT4: &str = "198.51.100.2";
+const HOST6: &str = "2001:db8:1::1";
+const CLIENT6: &str = "2001:db8:1::2";
+
+fn netlab() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.set_file_name("examples");
+    path.join("netlab")
+}
+
+/// Says why and returns false where something that a test needs is missing.
+fn has(programs: &[&str]) -> bool {
+    let places = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin"];
+    for program in programs {
+        if !places.iter().any(|place| PathBuf::from(place).join(program).exists()) {
+            eprintln!("SKIPPED: {program} is not installed");
+            return false;
+        }
+    }
+    let works = Command::new("unshare").args(["--user", "--map-root-user", "--net", "true"]).status();
+    if !works.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: this user cannot make user namespaces");
+        return false;
+    }
+    if !PathBuf::from("/dev/net/tun").exists() {
+        eprintln!("SKIPPED: there is no /dev/net/tun");
+        return false;
+    }
+    true
+}
+
+/// A process that is killed with its owner.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn spawn(command: &mut Command) -> Running {
+        Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+}
+
+/// A network namespace and the user namespace it belongs to, held by a process.
+struct Namespace(Running);
+
+impl Namespace {
+    fn pid(&self) -> u32 {
+        self.0.0.id()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        enter(self.pid(), words)
+    }
+
+    fn run(&self, words: &[&str]) -> String {
+        let output = self.command(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn ip(&self, line: &str) -> String {
+        self.run(&["ip"].into_iter().chain(line.split(' ')).collect::<Vec<_>>())
+    }
+
+    fn lab(&self, words: &[&str]) -> Result<String, String> {
+        let lab = netlab();
+        let output = self.command(&[&[lab.to_str().unwrap()], words].concat()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+}
+
+fn enter(pid: u32, words: &[&str]) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["-t", &pid.to_string(), "-U", "-n", "--preserve-credentials", "--"]).args(words);
+    command
+}
+
+fn hold(command: &mut Command) -> Namespace {
+    let mut held = Running::spawn(command);
+    // The word comes from inside the new namespaces.
+    assert_eq!(held.first_line(), "here");
+    Namespace(held)
+}
+
+const STAY: [&str; 3] = ["sh", "-c", "echo here; exec sleep 1000"];
+
+/// A host that knows the client beside it and nothing else: it has no default route.
+struct Lab {
+    host: Namespace,
+    client: Namespace,
+}
+
+impl Lab {
+    fn new() -> Lab {
+        let host = hold(Command::new("unshare").args(["--user", "--map-root-user", "--net"]).args(STAY));
+        let client = hold(host.command(&["unshare", "--net"]).args(STAY));
+        host.ip("link set lo up");
+        host.ip(&format!("link add h0 type veth peer name c0 netns {}", client.pid()));
+        for (side, interface, v4, v6) in [(&host, "h0", HOST4, HOST6), (&client, "c0", CLIENT4, CLIENT6)] {
+            side.ip(&format!("addr add {v4}/24 dev {interface}"));
+            side.ip(&format!("addr add {v6}/64 dev {interface} nodad"));
+            side.ip(&format!("link set {interface} up"));
+        }
+        Lab { host, client }
+    }
+
+    /// As a monitor does it: a user namespace that has no power over the host's network.
+    fn up(&self, words: &[&str]) -> Up {
+        let lab = netlab();
+        let mut command = self.host.command(&["unshare", "--user", "--map-root-user", lab.to_str().unwrap(), "up"]);
+        let mut process = Running::spawn(command.args(words));
+        let line = process.first_line();
+        let report = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        Up { _process: process, report }
+    }
+
+    fn up_error(&self, words: &[&str]) -> String {
+        let lab = netlab();
+        let mut command = self.host.command(&["unshare", "--user", "--map-root-user", lab.to_str().unwrap(), "up"]);
+        let output = command.args(words).stdin(Stdio::null()).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+}
+
+struct Up {
+    _process: Running,
+    report: serde_json::Value,
+}
+
+impl Up {
+    fn pid(&self) -> u32 {
+        self.number("/pid") as u32
+    }
+
+    fn number(&self, pointer: &str) -> u64 {
+        self.report.pointer(pointer).and_then(|value| value.as_u64()).unwrap()
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.report.pointer(pointer).and_then(|value| value.as_str()).unwrap()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        enter(self.pid(), words)
+    }
+
+    fn serve(&self, protocol: &str, address: &str) -> Running {
+        let lab = netlab();
+        let mut server = Running::spawn(&mut self.command(&[lab.to_str().unwrap(), "serve", protocol, address]));
+        assert_eq!(server.first_line(), "ready");
+        server
+    }
+}
+
+/// What the server saw when `from` asked, and what `from` was.
+fn seen(from: &Namespace, protocol: &str, address: &str) -> (String, String) {
+    let answer = from.lab(&["ask", protocol, address]).unwrap_or_else(|error| panic!("{protocol} {address}: {error}"));
+    let mut words = answer.split(' ').map(str::to_owned);
+    (words.next().unwrap(), words.next().unwrap())
+}
+
+fn assert_sees_client(lab: &Lab, protocol: &str, server: &str, has_ipv6: bool) {
+    let (own, seen4) = seen(&lab.client, protocol, &format!("{HOST4}:8080"));
+    assert!(own.starts_with(CLIENT4));
+    assert_eq!(own, seen4, "{protocol} to {server}");
+    let (own, seen6) = seen(&lab.client, protocol, &format!("[{HOST6}]:8080"));
+    assert!(own.starts_with(&format!("[{CLIENT6}]")));
+    if has_ipv6 {
+        assert_eq!(own, seen6, "{protocol} to {server}");
+    } else {
+        assert!(seen6.starts_with("10.0.2.2:"), "{protocol} to {server}: {seen6}");
+    }
+}
+
+#[test]
+fn a_server_behind_slirp_sees_the_real_client() {
+    if !has(&["slirp4netns", "ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let up = lab.up(&["slirp4netns", "-p", "8080:80", "-p", "8080:80/udp"]);
+    for protocol in ["tcp", "udp"] {
+        for (address, has_ipv6) in [("0.0.0.0:80", false), ("10.0.2.100:80", false)] {
+            let _server = up.serve(protocol, address);
+            assert_sees_client(&lab, protocol, address, has_ipv6);
+        }
+    }
+    // One socket for both families shows IPv4 clients in its own way.
+    let _server = up.serve("tcp", "[::]:80");
+    let (own, seen4) = seen(&lab.client, "tcp", &format!("{HOST4}:8080"));
+    assert_eq!(format!("[::ffff:{}", own.replace(':', "]:")), seen4);
+    let (own, seen6) = seen(&lab.client, "tcp", &format!("[{HOST6}]:8080"));
+    assert_eq!(own, seen6);
+    let _server = up.serve("udp", "[::]:80");
+    let (own, seen6) = seen(&lab.client, "udp", &format!("[{HOST6}]:8080"));
+    assert_eq!(own, seen6);
+}
+
+#[test]
+fn a_client_on_the_host_is_the_hosts_alias() {
+    if !has(&["slirp4netns", "ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let up = lab.up(&["slirp4netns", "-p", "8080:80", "-p", "8080:80/udp"]);
+    for protocol in ["tcp", "udp"] {
+        let _server = up.serve(protocol, "0.0.0.0:80");
+        for address in ["127.0.0.1:8080", "[::1]:8080"] {
+            let (own, seen) = seen(&lab.host, protocol, address);
+            assert_eq!(seen.rsplit_once(':').unwrap(), ("10.0.2.2", own.rsplit_once(':').unwrap().1));
+        }
+        let (own, seen) = seen(&lab.host, protocol, &format!("{HOST4}:8080"));
+        assert_eq!(own, seen);
+    }
+}
+
+#[test]
+fn pasta_works_like_slirp() {
+    if !has(&["pasta", "ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.host.ip(&format!("route add default via {CLIENT4}"));
+    lab.host.ip(&format!("-6 route add default via {CLIENT6}"));
+    let up = lab.up(&["pasta", "-p", "8080:80", "-p", "8080:80/udp"]);
+    let own = up.text("/addresses/ipv4").to_owned();
+    assert_eq!(up.text("/addresses/dns/0"), "169.254.1.1");
+    for protocol in ["tcp", "udp"] {
+        for address in ["0.0.0.0:80".to_owned(), format!("{own}:80")] {
+            let _server = up.serve(protocol, &address);
+            let (client, seen4) = seen(&lab.client, protocol, &format!("{HOST4}:8080"));
+            assert_eq!(client, seen4);
+            let (_, local) = seen(&lab.host, protocol, "127.0.0.1:8080");
+            assert!(!local.starts_with("127."), "{local}");
+            // Where pasta copies the host's address, this client has the container's own.
+            seen(&lab.host, protocol, &format!("{HOST4}:8080"));
+        }
+    }
+}
+
+#[test]
+fn both_stacks_start_on_a_host_without_a_network() {
+    if !has(&["slirp4netns", "pasta", "ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.host.ip("link set h0 down");
+    let up = lab.up(&["slirp4netns"]);
+    assert_eq!(up.text("/addresses/ipv4"), "10.0.2.100");
+    let up = lab.up(&["pasta"]);
+    // An old pasta refuses; the container then has loopback, and a warning says so.
+    assert!(up.report["warning"].is_string() || up.text("/addresses/ipv4") == "10.0.2.100", "{}", up.report);
+}
+
+#[test]
+fn a_program_inside_reaches_out() {
+    if !has(&["slirp4netns", "ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let program = netlab();
+    let address = format!("{CLIENT4}:7000");
+    let mut server = Running::spawn(&mut lab.client.command(&[program.to_str().unwrap(), "serve", "tcp", &address]));
+    assert_eq!(server.first_line(), "ready");
+    for uplink in ["slirp4netns", "pasta"] {
+        if uplink == "pasta" {
+            lab.host.ip(&format!("route add default via {CLIENT4}"));
+        }
+        let up = lab.up(&[uplink, "-p", "8080:80"]);
+        let output = up.command(&[program.to_str().unwrap(), "ask", "tcp", &address]).output().unwrap();
+        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            answer.contains(&format!(" {HOST4}:")),
+            "{uplink}: {answer} {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn nobody_listening_is_a_refusal_at_once() {
+    if !has(&["slirp4netns", "ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let up = lab.up(&["slirp4netns", "-p", "8080:80", "-p", "8081:81"]);
+    let _local = up.serve("tcp", "127.0.0.1:81");
+    // What listens on the container's loopback is not published, as with Podman.
+    for address in [format!("{HOST4}:8080"), format!("[{HOST6}]:8080"), format!("{HOST4}:8081")] {
+        let started = Instant::now();
+        let error = lab.client.lab(&["ask", "tcp", &address]).unwrap_err();
+        assert!(error.contains("reset") || error.contains("Reset"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(3));
+    }
+}
+
+#[test]
+fn a_udp_server_still_talks_to_others_from_its_port() {
+    if !has(&["slirp4netns", "ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let up = lab.up(&["slirp4netns", "-p", "8080:80/udp"]);
+    let _server = up.serve("udp", "0.0.0.0:80");
+    seen(&lab.client, "udp", &format!("{HOST4}:8080"));
+    let route = |to: &str| {
+        let words = format!("ip route get {to} ipproto udp sport 80 dport 53");
+        let output = up.command(&words.split(' ').collect::<Vec<_>>()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(route(CLIENT4).contains("dev lo"), "{}", route(CLIENT4));
+    assert!(route("198.51.100.77").contains("dev tap0"), "{}", route("198.51.100.77"));
+}
+
+#[test]
+fn thousands_of_connections_at_once() {
+    if !has(&["slirp4netns", "ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let up = lab.up(&["slirp4netns", "-p", "8080:80"]);
+    let _server = up.serve("tcp", "0.0.0.0:80");
+    let program = netlab();
+    let words = [program.to_str().unwrap(), "many", &format!("{HOST4}:8080"), "2000"];
+    let mut many = Running::spawn(&mut lab.client.command(&words));
+    assert_eq!(many.first_line(), "2000");
+    let fds = std::fs::read_dir(format!("/proc/{}/fd", up.number("/forwarder"))).unwrap().count();
+    assert!(fds < 4200, "idle connections hold no pipes, but there are {fds} descriptors");
+    drop(many);
+    wait_for("the connections to be given up", || {
+        std::fs::read_dir(format!("/proc/{}/fd", up.number("/forwarder"))).unwrap().count() < 64
+    });
+    // Idle means asleep.
+    let switches = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", up.number("/forwarder"))).unwrap();
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt")).unwrap().to_owned();
+        line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let before = switches();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(switches() - before <= 2);
+}
+
+/// Polls: there is no event for what another process has closed.
+fn wait_for(what: &str, done: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !done() {
+        assert!(Instant::now() < until, "waited for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn nothing_outlives_the_monitor() {
+    if !has(&["slirp4netns", "pasta", "ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.host.ip(&format!("route add default via {CLIENT4}"));
+    for uplink in ["slirp4netns", "pasta"] {
+        let up = lab.up(&[uplink, "-p", "8080:80"]);
+        let children = [up.number("/uplink"), up.number("/forwarder")];
+        // `Running` kills with SIGKILL: no destructor runs there.
+        drop(up);
+        wait_for("the children to end", || {
+            children.iter().all(|pid| {
+                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+                stat.is_empty() || stat.contains(") Z ")
+            })
+        });
+    }
+}
+
+#[test]
+fn ports_that_cannot_be_had_are_named() {
+    if !has(&["ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let error = lab.up_error(&["none", "-p", "80:80"]);
+    assert!(error.contains("PortPrivileged") && error.contains("first: 1024"), "{error}");
+    let _up = lab.up(&["none", "-p", "8080:80"]);
+    let error = lab.up_error(&["none", "-p", "8080:80"]);
+    assert!(error.contains("PortInUse") && error.contains("0.0.0.0:8080"), "{error}");
+    let error = lab.up_error(&["none", "-p", "203.0.113.7:8080:80"]);
+    assert!(error.contains("Listen") && error.contains("203.0.113.7"), "{error}");
+}
+
+struct Balance {
+    _process: Running,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Balance {
+    fn tell(&mut self, word: &str) {
+        writeln!(self.input, "{word}").unwrap();
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).unwrap();
+        assert_eq!(answer, "ok\n");
+    }
+}
+
+#[test]
+fn back_ends_change_while_it_runs() {
+    if !has(&["ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let program = netlab();
+    let mut process = Running::spawn(&mut lab.host.command(&[program.to_str().unwrap(), "balance", "80"]));
+    let (input, output) = (process.0.stdin.take().unwrap(), process.0.stdout.take().unwrap());
+    let mut output = BufReader::new(output);
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let numbers: Vec<u32> = line.split_ascii_whitespace().map(|word| word.parse().unwrap()).collect();
+    let [one, other, port] = numbers[..] else { panic!("{line}") };
+    let mut balance = Balance { _process: process, input, output };
+    let serve = |pid: u32| {
+        let mut server = Running::spawn(&mut enter(pid, &[program.to_str().unwrap(), "serve", "tcp", "0.0.0.0:80"]));
+        assert_eq!(server.first_line(), "ready");
+        server
+    };
+    let (first, _second) = (serve(one), serve(other));
+    let address = format!("127.0.0.1:{port}");
+    let ask = || lab.host.lab(&["ask", "tcp", &address]).map(|answer| answer.rsplit_once(' ').unwrap().1.to_owned());
+
+    assert!(ask().is_err(), "no back end yet");
+    balance.tell("both");
+    let answers: Vec<String> = (0..4).map(|_| ask().unwrap()).collect();
+    assert_ne!(answers[0], answers[1], "in turn");
+    assert_eq!((&answers[0], &answers[1]), (&answers[2], &answers[3]));
+    balance.tell("second");
+    let second = ask().unwrap();
+    assert_eq!(ask().unwrap(), second);
+    balance.tell("first");
+    assert_ne!(ask().unwrap(), second);
+    // One that is down is passed over.
+    balance.tell("both");
+    drop(first);
+    for _ in 0..4 {
+        assert_eq!(ask().unwrap(), second);
+    }
+    balance.tell("forget");
+    assert!(ask().is_err());
+    balance.tell("close");
+}
