@@ -90,6 +90,12 @@ fn run(arguments: &[String]) -> images::Result<()> {
                 println!("Loaded image: {name}");
             }
         }
+        "search" => {
+            let options = images::SearchOptions { tls_verify: pull.tls_verify, ..images::SearchOptions::default() };
+            for found in images::search(word(0), &options)? {
+                println!("{} {} {} {}", found.index, found.name, found.stars, found.description);
+            }
+        }
         "embedded" => println!("{}", images::embedded::ensure(&store)?.id),
         "tag" => images::tag(&store, word(0), &words[1..])?,
         "untag" => images::untag(&store, word(0), &words[1..])?,
@@ -145,7 +151,11 @@ fn run(arguments: &[String]) -> images::Result<()> {
         }
         "commit" => {
             let base = images::get(&store, word(0))?;
-            let mut request = images::CommitRequest::new(Some(&base), images::Content::Upper(Path::new(word(1))));
+            let content = match has("tree") {
+                true => images::Content::Tree(Path::new(word(1))),
+                false => images::Content::Upper(Path::new(word(1))),
+            };
+            let mut request = images::CommitRequest::new(Some(&base), content);
             request.changes =
                 flags.iter().filter_map(|flag| flag.strip_prefix("--change=")).map(str::to_owned).collect();
             request.created_by = "test".to_owned();

@@ -260,11 +260,10 @@ fn talk(worker: &mut Child, request: &Request, report: &Report, name: &str) -> R
         match serde_json::from_str(&line).map_err(|error| broken(error.into()))? {
             Event::Line(text) => report.line(&text),
             Event::Warning(text) => report.warn(&text),
-            Event::Blob { digest, total } => {
-                if let Some(bar) = report.bar(&digest, total) {
-                    bars.insert(digest, bar);
-                }
-            }
+            Event::Blob { digest, total } => match report.bar(&digest, total) {
+                Some(bar) => drop(bars.insert(digest, bar)),
+                None => report.line(&format!("Copying blob {digest}")),
+            },
             Event::At { digest, bytes } => {
                 if let Some(bar) = bars.get(&digest) {
                     bar.set_position(bytes);

@@ -480,7 +480,6 @@ impl Layers<'_> {
             slot.set(Blob::Stored);
             return Ok(());
         }
-        line(format!("Copying blob {digest}"));
         send(&Event::Blob { digest: digest.to_string(), total: descriptor.size });
         let mut download = Download::start(self.store, digest)?;
         slot.set(Blob::Coming { file: download.reader()?, bytes: 0 });

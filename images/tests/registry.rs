@@ -502,6 +502,44 @@ fn names_move_and_images_go_with_their_last_name() {
 }
 
 #[test]
+fn a_commit_keeps_the_base_or_squashes_it() {
+    let Some(scratch) = Scratch::new("commit", &[]) else { return };
+    scratch.base("one", 2);
+    let upper = scratch.path.join("upper-1");
+    let upper = upper.to_str().unwrap();
+    let grown = scratch.ok("one", &["commit", "base", upper, "grown", "--change=ENV A=1", "--change=LABEL b=2"]);
+    let about = scratch.ok("one", &["inspect", "grown"]);
+    assert!(about.contains("A=1") && about.contains("\"b\": \"2\"") && about.contains("/bin/x"), "{about}");
+    assert_eq!(scratch.ok("one", &["history", "grown"]).lines().count(), 3);
+    assert!(scratch.fails("one", &["commit", "base", upper, "flat", "--squash"]).contains("squashing"));
+    let flat = scratch.ok("one", &["commit", "base", upper, "flat", "--squash", "--tree"]);
+    assert_ne!(flat, grown);
+    assert_eq!(scratch.ok("one", &["history", "flat"]).lines().count(), 1);
+    assert!(scratch.fails("one", &["commit", "base", upper, "bad", "--change=RUN x"]).contains("cannot be a change"));
+}
+
+/// An image whose layer another image has brought: its own blob was never fetched.
+#[test]
+fn an_image_of_borrowed_layers_can_leave_again() {
+    let Some(scratch) = Scratch::new("borrowed", &[]) else { return };
+    let registry = Registry::plain(&scratch);
+    let id = scratch.base("one", 2);
+    let (name, again) = (registry.name("base"), registry.name("again"));
+    scratch.ok("one", &["push", "base", &name, PLAIN]);
+    // From the archive come layers without compression, from the registry a manifest that names compressed ones.
+    let saved = scratch.path.join("saved");
+    scratch.ok("one", &["save", "base", &format!("--output={}", saved.display())]);
+    scratch.ok("two", &["load", saved.to_str().unwrap()]);
+    scratch.ok("two", &["pull", &name, PLAIN]);
+    scratch.ok("two", &["push", &name, &again, PLAIN]);
+    assert_eq!(scratch.ok("three", &["pull", &again, PLAIN]), format!("{id} true"));
+    let out = scratch.path.join("out");
+    scratch.ok("two", &["save", "base", "--format=oci-archive", &format!("--output={}", out.display())]);
+    scratch.ok("four", &["load", out.to_str().unwrap()]);
+    assert_eq!(scratch.ok("four", &["find", "base"]), id);
+}
+
+#[test]
 fn the_embedded_image_is_made_once_for_each_binary() {
     let Some(scratch) = Scratch::new("embedded", &[]) else { return };
     let id = scratch.ok("one", &["embedded"]);
