@@ -15,6 +15,7 @@ mod filters;
 mod format;
 mod hello;
 mod output;
+mod select;
 mod signal;
 mod when;
 
@@ -29,7 +30,11 @@ fn main() -> ExitCode {
             Some(channel) => containers::monitor_main(channel),
             None => ExitCode::FAILURE,
         },
-        Some(b"forwarder") => network::forwarder_main(args),
+        Some(b"forwarder") => match args.next().and_then(|plan| network::forward(plan.to_str()?).ok()) {
+            Some(()) => ExitCode::SUCCESS,
+            None => ExitCode::FAILURE,
+        },
+        Some(b"__health") => containers::health_main(args),
         Some(b"__pull") => images::pull_worker(),
         Some(b"__init") => containers::init_main(args),
         Some(b"__hello") => hello::serve(args),

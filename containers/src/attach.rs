@@ -84,7 +84,10 @@ pub(crate) fn connect(engine: &Engine, container: &Container) -> Result<Channel>
 }
 
 fn monitor_gone(container: &Container, error: &io::Error) -> Error {
-    Error::Io { path: format!("the monitor of container {}", container.id()).into(), source: io::Error::new(error.kind(), error.to_string()) }
+    Error::Io {
+        path: format!("the monitor of container {}", container.id()).into(),
+        source: io::Error::new(error.kind(), error.to_string()),
+    }
 }
 
 impl Attached {
@@ -194,8 +197,12 @@ impl Copy {
                 return Err(connection(io::ErrorKind::UnexpectedEof.into()));
             }
             match FromMonitor::decode(&message).map_err(connection)? {
-                FromMonitor::Stdout(bytes) => write_all(rustix::stdio::stdout(), &bytes).map_err(Error::io("stdout"))?,
-                FromMonitor::Stderr(bytes) => write_all(rustix::stdio::stderr(), &bytes).map_err(Error::io("stderr"))?,
+                FromMonitor::Stdout(bytes) => {
+                    write_all(rustix::stdio::stdout(), &bytes).map_err(Error::io("stdout"))?
+                }
+                FromMonitor::Stderr(bytes) => {
+                    write_all(rustix::stdio::stderr(), &bytes).map_err(Error::io("stderr"))?
+                }
                 FromMonitor::Exited { code } => return Ok(Some(AttachEnd::Exited(code))),
                 FromMonitor::Failed { exit_code, message } => return Err(Error::StartFailed { message, exit_code }),
                 FromMonitor::Started { .. } => {}

@@ -79,12 +79,7 @@ fn put_in_place(engine: &Engine, record: &Record) -> Result<Status> {
     Ok(status)
 }
 
-fn reserve_name(
-    engine: &Engine,
-    id: &ContainerId,
-    wanted: Option<ContainerName>,
-    replace: bool,
-) -> Result<String> {
+fn reserve_name(engine: &Engine, id: &ContainerId, wanted: Option<ContainerName>, replace: bool) -> Result<String> {
     let dir = names::dir(engine);
     let gone = |holder: &str| match holder.parse::<ContainerId>() {
         Ok(holder) => names::is_abandoned(engine, &holder),
@@ -162,7 +157,9 @@ fn take_mounts_of_others(engine: &Engine, spec: &mut ContainerSpec) -> Result<()
                     "ro" => mount.read_only = true,
                     "rw" => mount.read_only = false,
                     "" | "z" => {}
-                    other => return Err(Error::Invalid(format!("invalid option \"{other}\" specified for --volumes-from"))),
+                    other => {
+                        return Err(Error::Invalid(format!("invalid option \"{other}\" specified for --volumes-from")));
+                    }
                 }
             }
             spec.mounts.push(mount);
@@ -179,9 +176,7 @@ fn add_image_volumes(spec: &mut ContainerSpec, image: Option<&ImageDefaults>) {
             continue;
         }
         let kind = match spec.image_volumes {
-            ImageVolumes::Anonymous => {
-                MountKind::Volume { name: None, anonymous: true, copy_up: true, overlay: false }
-            }
+            ImageVolumes::Anonymous => MountKind::Volume { name: None, anonymous: true, copy_up: true, overlay: false },
             ImageVolumes::Tmpfs => MountKind::Tmpfs { size: None, mode: None, copy_up: true },
             ImageVolumes::Ignore => continue,
         };

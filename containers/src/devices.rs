@@ -9,8 +9,7 @@ use crate::error::{Error, Result};
 use crate::spec::ContainerSpec;
 
 /// Nodes that every container has anyway, or has its own of.
-const OWN: [&str; 11] =
-    ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "shm", "pts", "mqueue"];
+const OWN: [&str; 11] = ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "shm", "pts", "mqueue"];
 
 pub(crate) fn resolve(spec: &ContainerSpec) -> Result<Vec<LinuxDevice>> {
     let mut all = Vec::new();

@@ -25,7 +25,9 @@ pub enum Error {
     #[error("{0}")]
     Invalid(String),
     /// Another container needs this one.
-    #[error("container {id} has dependent containers which must be removed before it: {dependents}: container already exists")]
+    #[error(
+        "container {id} has dependent containers which must be removed before it: {dependents}: container already exists"
+    )]
     HasDependents { id: String, dependents: String },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },

@@ -78,7 +78,8 @@ pub fn exec(engine: &Engine, container: &Container, mut request: ExecRequest) ->
     }
     let session = Session::new(engine, &container)?;
     if request.detach {
-        let stdio = if request.tty { Stdio::Terminal } else { Stdio::Fds { stdin: null()?, stdout: null()?, stderr: null()? } };
+        let stdio =
+            if request.tty { Stdio::Terminal } else { Stdio::Fds { stdin: null()?, stdout: null()?, stderr: null()? } };
         let child = plan.run(stdio, preserve_fds)?;
         session.record(&child, &request.command)?;
         if let Some(terminal) = child.terminal {
@@ -168,7 +169,10 @@ fn running(engine: &Engine, container: &Container) -> Result<Container> {
     let container = list::again(engine, container)?;
     match container.state() {
         State::Running { .. } if pause::paused(&container) => Err(Error::StateImproper {
-            what: format!("container {} is paused: can only create exec sessions on running containers", container.id()),
+            what: format!(
+                "container {} is paused: can only create exec sessions on running containers",
+                container.id()
+            ),
         }),
         State::Running { .. } => Ok(container),
         State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => {
@@ -199,14 +203,8 @@ impl Plan {
         let security = Security { privileged: spec.security.privileged || request.privileged, ..spec.security.clone() };
         let workdir = request.workdir.clone().unwrap_or_else(|| users::workdir(container));
         let environment = environment(container, request, &account.home);
-        let process = oci::exec_process(
-            &security,
-            &account,
-            request.tty,
-            request.command.clone(),
-            environment,
-            &workdir,
-        )?;
+        let process =
+            oci::exec_process(&security, &account, request.tty, request.command.clone(), environment, &workdir)?;
         let cgroup = pause::cgroup_of(container)?;
         Ok(Plan { init, process, seccomp: seccomp::filter(engine, &security)?, cgroup })
     }

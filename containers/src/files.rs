@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::VolumeMount;
 use crate::spec::{MountKind, Remove, Source};
-use crate::{exec, list, pause, users, userns, volumes};
+use crate::{exec, list, pause, userns, users, volumes};
 
 /// One side of a copy: the files of a container, or the host's. It stays usable while it is held; a stopped container
 /// cannot be started meanwhile.

@@ -80,10 +80,7 @@ impl record::Record for HealthLog {
 pub(crate) fn spec_of(container: &Container) -> Option<&HealthSpec> {
     let spec = container.spec();
     let image = || container.record.image.as_ref().and_then(|image| image.health.as_ref());
-    spec.health
-        .as_ref()
-        .or_else(image)
-        .filter(|check| !spec.no_healthcheck && command(&check.test).is_some())
+    spec.health.as_ref().or_else(image).filter(|check| !spec.no_healthcheck && command(&check.test).is_some())
 }
 
 /// The results so far.
@@ -108,9 +105,8 @@ fn command(test: &[String]) -> Option<Vec<String>> {
 /// Runs the container's check once, writes the result down and does what is to be done about it.
 pub fn check_health(engine: &Engine, container: &Container) -> Result<HealthStatus> {
     let container = list::again(engine, container)?;
-    let check = spec_of(&container).ok_or_else(|| {
-        Error::Invalid(format!("container {} has no defined healthcheck", container.id()))
-    })?;
+    let check = spec_of(&container)
+        .ok_or_else(|| Error::Invalid(format!("container {} has no defined healthcheck", container.id())))?;
     let State::Running { since, .. } = container.state() else { return Ok(HealthStatus::Stopped) };
     if pause::paused(&container) {
         return Ok(read_log(engine, &container).unwrap_or_default().status);
@@ -162,7 +158,9 @@ fn run_test(
     };
     let (exit_code, output) = match ran {
         Ok(Captured { code: Some(code), output }) => (code, String::from_utf8_lossy(&output).into_owned()),
-        Ok(Captured { code: None, .. }) => (-1, format!("Healthcheck command exceeded timeout ({}s)", timeout.as_secs_f64())),
+        Ok(Captured { code: None, .. }) => {
+            (-1, format!("Healthcheck command exceeded timeout ({}s)", timeout.as_secs_f64()))
+        }
         Err(Error::Runtime(error)) => (error.exit_code().into(), error.to_string()),
         Err(error) => (125, error.to_string()),
     };

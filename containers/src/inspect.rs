@@ -112,8 +112,7 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
         finished: exit.as_ref().map(|exit| exit.at),
         exit,
         restarts: container.status.restarts,
-        health: health::spec_of(container)
-            .map(|_| health::read_log(engine, container).unwrap_or_default()),
+        health: health::spec_of(container).map(|_| health::read_log(engine, container).unwrap_or_default()),
         cgroup_path: container.status.cgroup.as_ref().map(|path| format!("/{}", path.display())),
         network: container.status.network.clone().filter(|_| list::running(container)),
         mounts: spec.mounts.iter().map(|mount| mount_fact(engine, mount)).collect(),

@@ -59,9 +59,8 @@ pub fn list(engine: &Engine) -> Result<Vec<Container>> {
             Err(error) => tracing::warn!(%id, %error, "cannot read a container"),
         }
     }
-    containers.sort_by(|one, other| {
-        (one.record.created, &one.record.id).cmp(&(other.record.created, &other.record.id))
-    });
+    containers
+        .sort_by(|one, other| (one.record.created, &one.record.id).cmp(&(other.record.created, &other.record.id)));
     Ok(containers)
 }
 

@@ -69,7 +69,8 @@ pub fn follow_logs(
     sink: &mut dyn FnMut(usize, LogLine) -> io::Result<()>,
 ) -> Result<()> {
     let mut give = |index: usize, line: LogLine| sink(index, line).map_err(Error::io("the output"));
-    let mut followers = containers.iter().map(|container| Follower::open(engine, container, query)).collect::<Result<Vec<_>>>()?;
+    let mut followers =
+        containers.iter().map(|container| Follower::open(engine, container, query)).collect::<Result<Vec<_>>>()?;
     match followers.as_mut_slice() {
         [] => return Ok(()),
         [one] => one.read(query, &mut |line| give(0, line))?,
@@ -171,7 +172,12 @@ impl Follower {
     }
 
     /// What has come since, also in files that have been begun since, and whether it is over.
-    fn advance(&mut self, engine: &Engine, query: &LogQuery, sink: &mut dyn FnMut(LogLine) -> Result<()>) -> Result<()> {
+    fn advance(
+        &mut self,
+        engine: &Engine,
+        query: &LogQuery,
+        sink: &mut dyn FnMut(LogLine) -> Result<()>,
+    ) -> Result<()> {
         let mut buffer = [0u8; 4096];
         while rustix::io::read(&self.notice, &mut buffer).is_ok_and(|length| length > 0) {}
         // The state before the log: what was written before the end is read after it.
@@ -235,7 +241,8 @@ impl Follower {
 fn offer(line: &[u8], query: &LogQuery, sink: &mut dyn FnMut(LogLine) -> Result<()>) -> Result<()> {
     // A line that is none was cut by a crash.
     let Some(line) = parse(line) else { return Ok(()) };
-    let wanted = query.since.is_none_or(|since| line.time >= since) && query.until.is_none_or(|until| line.time <= until);
+    let wanted =
+        query.since.is_none_or(|since| line.time >= since) && query.until.is_none_or(|until| line.time <= until);
     if wanted { sink(line) } else { Ok(()) }
 }
 
@@ -309,7 +316,8 @@ fn seek_back(file: &mut File, lines: u64) -> io::Result<u64> {
         let mut block = Vec::new();
         file.take(length - start).read_to_end(&mut block)?;
         // A block in the middle begins with the end of some line.
-        let skip = if start == 0 { 0 } else { block.iter().position(|byte| *byte == b'\n').map_or(block.len(), |at| at + 1) };
+        let skip =
+            if start == 0 { 0 } else { block.iter().position(|byte| *byte == b'\n').map_or(block.len(), |at| at + 1) };
         let (offset, found) = tail_of(&block[skip..], lines);
         if found == lines || start == 0 {
             file.seek(SeekFrom::Start(start + (skip + offset) as u64))?;
@@ -387,7 +395,9 @@ mod tests {
         assert_eq!(lines[3].stream, LogStream::Stderr);
         assert_eq!(lines[3].bytes, b" three");
         assert_eq!(lines[3].time.subsec_nanosecond(), 4);
-        for bad in [&b"nonsense\n"[..], b"2026-01-02T03:04:05Z stdin F x\n", b"2026-01-02T03:04:05Z stdout X x\n", b"\n"] {
+        for bad in
+            [&b"nonsense\n"[..], b"2026-01-02T03:04:05Z stdin F x\n", b"2026-01-02T03:04:05Z stdout X x\n", b"\n"]
+        {
             assert_eq!(parse(bad), None);
         }
     }

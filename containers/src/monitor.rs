@@ -195,7 +195,9 @@ pub(crate) fn write_status(engine: &Engine, container: &Container, status: &Stat
 
 fn remove_if_there(path: &std::path::Path) -> Result<()> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::Io { path: path.to_owned(), source: error }),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Io { path: path.to_owned(), source: error })
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -128,7 +128,9 @@ fn namespaces(record: &Record, given: &Given) -> Result<Vec<LinuxNamespace>> {
         (IpcMode::Path(path), _) | (IpcMode::Container(_), Some(path)) => {
             all.push(namespace(LinuxNamespaceType::Ipc, Some(path.clone())));
         }
-        (IpcMode::Shareable | IpcMode::Private | IpcMode::None, _) => all.push(namespace(LinuxNamespaceType::Ipc, None)),
+        (IpcMode::Shareable | IpcMode::Private | IpcMode::None, _) => {
+            all.push(namespace(LinuxNamespaceType::Ipc, None))
+        }
         (IpcMode::Container(id), None) => return Err(not_running(id)),
     }
     Ok(all)

@@ -102,7 +102,9 @@ pub enum RestartPolicy {
     #[default]
     No,
     /// Also `--restart=never`? No: Podman keeps both words apart in inspect, so does creel at the surface.
-    OnFailure { max_retries: u32 },
+    OnFailure {
+        max_retries: u32,
+    },
     Always,
     UnlessStopped,
 }
@@ -206,12 +208,23 @@ pub enum UserNamespace {
     #[default]
     Host,
     /// The caller's own ids inside (`keep-id[:uid=,gid=,size=]`).
-    KeepId { uid: Option<u32>, gid: Option<u32>, size: Option<u32> },
+    KeepId {
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u32>,
+    },
     /// All sub-ids, the caller's own id unmapped.
     NoMap,
-    Auto { size: Option<u32>, uid_maps: Vec<IdMap>, gid_maps: Vec<IdMap> },
+    Auto {
+        size: Option<u32>,
+        uid_maps: Vec<IdMap>,
+        gid_maps: Vec<IdMap>,
+    },
     /// `--uidmap`/`--gidmap`: host ids are those of the rootless user namespace.
-    Private { uid_maps: Vec<IdMap>, gid_maps: Vec<IdMap> },
+    Private {
+        uid_maps: Vec<IdMap>,
+        gid_maps: Vec<IdMap>,
+    },
     Container(String),
     Path(PathBuf),
 }
@@ -317,12 +330,27 @@ pub struct MountSpec {
 #[serde(rename_all = "kebab-case")]
 pub enum MountKind {
     /// `overlay`: the `:O` option, writes go to a layer that dies with the container.
-    Bind { source: PathBuf, overlay: bool },
+    Bind {
+        source: PathBuf,
+        overlay: bool,
+    },
     /// A named volume, created on demand; `None` is an anonymous one that `create` gives a name.
-    Volume { name: Option<String>, anonymous: bool, copy_up: bool, overlay: bool },
+    Volume {
+        name: Option<String>,
+        anonymous: bool,
+        copy_up: bool,
+        overlay: bool,
+    },
     /// Size in bytes; mode in octal as typed.
-    Tmpfs { size: Option<u64>, mode: Option<u32>, copy_up: bool },
-    Image { reference: String, read_write: bool },
+    Tmpfs {
+        size: Option<u64>,
+        mode: Option<u32>,
+        copy_up: bool,
+    },
+    Image {
+        reference: String,
+        read_write: bool,
+    },
     DevPts,
     Ramfs,
 }

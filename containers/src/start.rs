@@ -61,13 +61,17 @@ pub fn init(engine: &Engine, container: &Container) -> Result<()> {
 fn launch(engine: &Engine, container: &Container, request: StartRequest, hold: bool) -> Result<Started> {
     let id = container.id();
     if let Some(runtime) = &engine.settings.runtime {
-        return Err(Error::Invalid(format!("--runtime {}: external runtimes are not supported yet", runtime.display())));
+        return Err(Error::Invalid(format!(
+            "--runtime {}: external runtimes are not supported yet",
+            runtime.display()
+        )));
     }
     if let Some(dir) = engine.settings.hooks_dirs.first() {
         return Err(Error::Invalid(format!("--hooks-dir {}: hook directories are not supported yet", dir.display())));
     }
     // Two starts at once: the second waits here and then finds it running.
-    let _lock = FileLock::exclusive(&engine.container_dir(id).join("lock")).map_err(Error::io(engine.container_dir(id)))?;
+    let _lock =
+        FileLock::exclusive(&engine.container_dir(id).join("lock")).map_err(Error::io(engine.container_dir(id)))?;
     let container = list::find(engine, id.as_str())?;
     if let Some(waiting) = container.status.restarting.as_ref().and_then(Process::open) {
         // It would start the container too, later; from here on it is our turn.
@@ -86,7 +90,8 @@ fn launch(engine: &Engine, container: &Container, request: StartRequest, hold: b
             return Err(Error::StateImproper { what: format!("container {id} has already been created in runtime") });
         }
         State::Running { init, .. } => {
-            let attached = request.attach.map(|streams| crate::attach::attach(engine, &container, streams)).transpose()?;
+            let attached =
+                request.attach.map(|streams| crate::attach::attach(engine, &container, streams)).transpose()?;
             return Ok(Started { init: init.clone(), attached });
         }
         State::Removing => return Err(Error::StateImproper { what: format!("container {id} is being removed") }),
@@ -161,7 +166,8 @@ fn spawn(
 /// An initialized container's monitor waits for this on its attach socket.
 fn let_go(engine: &Engine, container: &Container, streams: Option<Streams>) -> Result<Option<Attached>> {
     let channel = crate::attach::connect(engine, container)?;
-    let gone = |error: std::io::Error| Error::MonitorGone { id: container.id().to_string(), detail: format!(": {error}") };
+    let gone =
+        |error: std::io::Error| Error::MonitorGone { id: container.id().to_string(), detail: format!(": {error}") };
     let hello = streams.unwrap_or_default();
     channel.send(&FromClient::Start(hello).encode(), &[]).map_err(gone)?;
     match answer(&channel).map_err(gone)? {

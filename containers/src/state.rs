@@ -10,8 +10,15 @@ use sys::process::Process;
 pub enum State {
     Created,
     /// Its namespaces and mounts stand, its program does not run yet (`creel init`).
-    Initialized { init: Process, monitor: Process },
-    Running { init: Process, monitor: Process, since: Timestamp },
+    Initialized {
+        init: Process,
+        monitor: Process,
+    },
+    Running {
+        init: Process,
+        monitor: Process,
+        since: Timestamp,
+    },
     Exited(Exit),
     /// Being taken away; whoever finds it goes on removing.
     Removing,
@@ -39,14 +46,16 @@ impl State {
     pub fn observed(self) -> State {
         match self {
             State::Initialized { ref init, ref monitor } if !init.alive() && !monitor.alive() => State::Created,
-            State::Running { ref init, ref monitor, since } if !init.alive() && !monitor.alive() => State::Exited(Exit {
-                code: -1,
-                started: Some(since),
-                at: since,
-                oom_killed: false,
-                error: Some("the monitor died before the container's exit could be recorded".into()),
-                stopped_by_user: false,
-            }),
+            State::Running { ref init, ref monitor, since } if !init.alive() && !monitor.alive() => {
+                State::Exited(Exit {
+                    code: -1,
+                    started: Some(since),
+                    at: since,
+                    oom_killed: false,
+                    error: Some("the monitor died before the container's exit could be recorded".into()),
+                    stopped_by_user: false,
+                })
+            }
             State::Created | State::Initialized { .. } | State::Running { .. } | State::Exited(_) | State::Removing => {
                 self
             }

@@ -31,7 +31,8 @@ pub fn top(engine: &Engine, container: &Container, descriptors: &[String]) -> Re
     let State::Running { init, .. } = container.state() else {
         return Err(Error::StateImproper { what: "top can only be used on running containers".into() });
     };
-    let words: Vec<&str> = descriptors.iter().flat_map(|words| words.split(',')).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        descriptors.iter().flat_map(|words| words.split(',')).filter(|word| !word.is_empty()).collect();
     let words = if words.is_empty() { DEFAULT.to_vec() } else { words };
     let Some(columns) = words.iter().map(|word| Column::parse(word)).collect::<Option<Vec<_>>>() else {
         return ps(engine, &container, descriptors);
@@ -42,9 +43,11 @@ pub fn top(engine: &Engine, container: &Container, descriptors: &[String]) -> Re
     let processes = processes(init.pid, &container);
     let names = Names::new(&files, &processes);
     let mut table = vec![columns.iter().map(|column| column.heading().to_owned()).collect()];
-    table.extend(processes.iter().map(|process| {
-        columns.iter().map(|column| column.value(process, &names, &boot)).collect::<Vec<String>>()
-    }));
+    table.extend(
+        processes
+            .iter()
+            .map(|process| columns.iter().map(|column| column.value(process, &names, &boot)).collect::<Vec<String>>()),
+    );
     Ok(table)
 }
 

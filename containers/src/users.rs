@@ -39,14 +39,7 @@ pub(crate) struct Account {
 impl Account {
     #[cfg(test)]
     pub(crate) fn root() -> Account {
-        Account {
-            name: "root".into(),
-            uid: 0,
-            gid: 0,
-            groups: Vec::new(),
-            home: "/root".into(),
-            known: true,
-        }
+        Account { name: "root".into(), uid: 0, gid: 0, groups: Vec::new(), home: "/root".into(), known: true }
     }
 }
 
@@ -302,9 +295,8 @@ fn find_in(root: BorrowedFd<'_>, path: &Path) -> Found {
         Err(Errno::NOENT | Errno::NXIO | Errno::ACCESS) => return not_a_file(root, path),
         Err(_) => return Found::Nothing,
     };
-    let regular = rustix::fs::fstat(&opened).is_ok_and(|stat| {
-        FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-    });
+    let regular =
+        rustix::fs::fstat(&opened).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
     if !regular {
         return not_a_file(root, path);
     }
@@ -332,7 +324,6 @@ fn not_a_file(root: BorrowedFd<'_>, path: &Path) -> Found {
         _ => Found::Hidden,
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -28,12 +28,8 @@ pub(crate) fn ensure(engine: &Engine, name: &str, anonymous: bool) -> Result<()>
     if engine.store.volume(name)?.is_some() {
         return Ok(());
     }
-    let volume = storage::Volume {
-        name: name.to_owned(),
-        anonymous,
-        needs_copy_up: true,
-        ..storage::Volume::default()
-    };
+    let volume =
+        storage::Volume { name: name.to_owned(), anonymous, needs_copy_up: true, ..storage::Volume::default() };
     match engine.store.create_volume(volume) {
         // Somebody else made it in between: that is what we wanted.
         Ok(_) | Err(storage::Error::NameTaken { .. }) => Ok(()),

@@ -17,7 +17,10 @@ pub(crate) const CHUNK: usize = sys::channel::MAX_MESSAGE - 1;
 pub(crate) enum FromClient {
     Stdin(Vec<u8>),
     StdinEnd,
-    Resize { rows: u16, columns: u16 },
+    Resize {
+        rows: u16,
+        columns: u16,
+    },
     /// First message of an attachment: what it wants to see.
     Hello(Streams),
     /// The same, and an initialized container's program may run now.
@@ -28,13 +31,20 @@ pub(crate) enum FromClient {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FromMonitor {
     /// The program runs.
-    Started { init: Process },
+    Started {
+        init: Process,
+    },
     /// It does not, and why; the code is what `run` exits with.
-    Failed { exit_code: i32, message: String },
+    Failed {
+        exit_code: i32,
+        message: String,
+    },
     Stdout(Vec<u8>),
     Stderr(Vec<u8>),
     /// The last message: the program ended and its record is written.
-    Exited { code: i32 },
+    Exited {
+        code: i32,
+    },
 }
 
 fn malformed() -> io::Error {
@@ -65,9 +75,7 @@ impl FromClient {
         match self {
             FromClient::Stdin(bytes) => tagged(b'i', bytes),
             FromClient::StdinEnd => vec![b'e'],
-            FromClient::Resize { rows, columns } => {
-                tagged(b'r', &[rows.to_le_bytes(), columns.to_le_bytes()].concat())
-            }
+            FromClient::Resize { rows, columns } => tagged(b'r', &[rows.to_le_bytes(), columns.to_le_bytes()].concat()),
             FromClient::Hello(streams) => tagged(b'h', &bits(*streams)),
             FromClient::Start(streams) => tagged(b's', &bits(*streams)),
         }
@@ -78,10 +86,9 @@ impl FromClient {
         match (tag, payload) {
             (b'i', bytes) => Ok(FromClient::Stdin(bytes.to_vec())),
             (b'e', []) => Ok(FromClient::StdinEnd),
-            (b'r', [r0, r1, c0, c1]) => Ok(FromClient::Resize {
-                rows: u16::from_le_bytes([*r0, *r1]),
-                columns: u16::from_le_bytes([*c0, *c1]),
-            }),
+            (b'r', [r0, r1, c0, c1]) => {
+                Ok(FromClient::Resize { rows: u16::from_le_bytes([*r0, *r1]), columns: u16::from_le_bytes([*c0, *c1]) })
+            }
             (b'h', [stdin, stdout, stderr]) => Ok(FromClient::Hello(streams(*stdin, *stdout, *stderr))),
             (b's', [stdin, stdout, stderr]) => Ok(FromClient::Start(streams(*stdin, *stdout, *stderr))),
             _ => Err(malformed()),

@@ -5,11 +5,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio as ProcessStdio};
+use std::time::Duration;
 
 use network::{Addresses, Mode, Uplink, UplinkKind};
 use runtime::cgroup::Cgroup;
 use runtime::{Bundle, Created, Stdio};
-use storage::RootfsRequest;
+use storage::{FuseServer, RootfsRequest};
 use sys::mount::RootMount;
 use sys::process::Process;
 
@@ -21,10 +22,14 @@ use crate::log::LogFile;
 use crate::oci::{self, Given, NetworkNamespace};
 use crate::spec::{CgroupsMode, IdMap, IpcMode, LogDriver, NamespaceMode, Remove, Source};
 use crate::state::State;
-use crate::{devices, list, seccomp, users, userns, volumes};
+use crate::{devices, list, seccomp, userns, users, volumes};
 
 /// Processes of a container when the user says nothing, where the controller is there.
 const DEFAULT_PIDS: u64 = 2048;
+
+/// How long a FUSE server may take to notice that its mount is gone.
+const SERVER_PATIENCE: Duration = Duration::from_secs(2);
+const SIGKILL: i32 = 9;
 
 /// Descriptors from whoever started the container.
 pub(super) struct Inherited {
@@ -58,6 +63,8 @@ pub(super) struct Released {
     cgroup: Option<Cgroup>,
     uplink: Option<Uplink>,
     forwarder: Option<Forwarder>,
+    /// Of a FUSE root file system; it ends with its mount.
+    server: Option<FuseServer>,
     /// Keeps the mounts standing until the waiting command has its answer.
     mounts: Option<OwnedFd>,
 }
@@ -84,13 +91,25 @@ impl Released {
     }
 
     pub(super) fn tear_down(mut self) {
-        drop(self.forwarder.take());
-        drop(self.uplink.take());
-        drop(self.mounts.take());
+        self.end_processes();
         if let Some(cgroup) = self.cgroup.take()
             && let Err(error) = cgroup.remove()
         {
             tracing::warn!(%error, "cannot remove the cgroup");
+        }
+    }
+
+    fn end_processes(&mut self) {
+        self.forwarder = None;
+        self.uplink = None;
+        self.mounts = None;
+        if let Some(server) = self.server.take() {
+            // The mount it serves is gone, or was never made: then it still waits for it.
+            let ended = server.pidfd.wait_end(Some(SERVER_PATIENCE));
+            if !matches!(ended, Ok(true)) {
+                let _ = server.pidfd.signal(SIGKILL);
+            }
+            let _ = server.pidfd.wait();
         }
     }
 
@@ -106,9 +125,7 @@ impl Released {
 
 impl Drop for Released {
     fn drop(&mut self) {
-        self.forwarder = None;
-        self.uplink = None;
-        self.mounts = None;
+        self.end_processes();
         if let Some(cgroup) = self.cgroup.take() {
             // Nobody is told any more; `system check` finds what stays.
             let _ = cgroup.remove();
@@ -144,7 +161,7 @@ pub(super) fn prepare(
     let seccomp = seccomp::filter(engine, &spec.security)?;
     let (stdio, terminals) = streams(container, inherited)?;
     let cgroup = cgroup(engine, container)?;
-    let released = Released { cgroup, uplink: None, forwarder: None, mounts: None };
+    let mut released = Released { cgroup, uplink: None, forwarder: None, server: None, mounts: None };
 
     // 2. What it sees: files, volumes, root file system.
     let shared = match &plan {
@@ -156,7 +173,8 @@ pub(super) fn prepare(
     let user_mounts = volumes::resolve(engine, container)?;
     crate::files::copy_up(engine, container)?;
     let (uid_maps, gid_maps) = userns::maps(engine, &spec.namespaces.user)?;
-    let (root, rootfs) = root(engine, container, &uid_maps, &gid_maps)?;
+    let (root, server, rootfs) = root(engine, container, &uid_maps, &gid_maps)?;
+    released.server = server;
 
     // 3. One configuration, one bundle.
     let given = Given {
@@ -191,8 +209,7 @@ pub(super) fn prepare(
 
     // 4. The processes: the container's first one and the uplink make themselves ready side by side.
     let bundle = Bundle::new(configuration, root);
-    let created =
-        runtime::create(&bundle, stdio, released.cgroup.as_ref(), std::mem::take(&mut inherited.preserved))?;
+    let created = runtime::create(&bundle, stdio, released.cgroup.as_ref(), std::mem::take(&mut inherited.preserved))?;
     let mut prepared = Prepared { created, terminals, log: None, released, status: Status::new(State::Created) };
     let mut addresses = matches!(plan, Plan::Host).then(Addresses::host);
     if let Plan::Uplink { kind, options } = &plan {
@@ -214,10 +231,7 @@ pub(super) fn prepare(
     prepared.log = log(engine, container)?;
     prepared.status.restarts = restarts;
     prepared.status.cgroup = prepared.released.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
-    prepared.status.network = Some(NetworkStatus {
-        addresses,
-        ports: network::published(&listeners),
-    });
+    prepared.status.network = Some(NetworkStatus { addresses, ports: network::published(&listeners) });
     Ok(prepared)
 }
 
@@ -321,8 +335,11 @@ fn cgroup(engine: &Engine, container: &Container) -> Result<Option<Cgroup>> {
     Ok(cgroup)
 }
 
+/// What is to be mounted, who serves it, and where.
+type Root = (RootMount, Option<FuseServer>, PathBuf);
+
 /// The root file system, and where it will be mounted. Its owners fit the container's own user namespace, if it has one.
-fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) -> Result<(RootMount, PathBuf)> {
+fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) -> Result<Root> {
     let target = engine.run_dir(container.id()).join("rootfs");
     std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
     let request = RootfsRequest {
@@ -337,7 +354,7 @@ fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) 
     };
     let shift = storage::IdShift { uids: ranges(uids), gids: ranges(gids) };
     let prepared = match &container.spec().source {
-        Source::Directory { path, overlay: false } => return Ok((RootMount::Directory(path.clone()), target)),
+        Source::Directory { path, overlay: false } => return Ok((RootMount::Directory(path.clone()), None, target)),
         Source::Directory { path, overlay: true } => engine.store.root_mount_over(path, &request)?,
         Source::Image { .. } | Source::None if !shift.is_identity() => {
             engine.store.root_mount_shifted(&request, &shift)?
@@ -347,7 +364,7 @@ fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) 
     if let Some(note) = &prepared.driver_note {
         tracing::info!(note, "root file system");
     }
-    Ok((prepared.mount, target))
+    Ok((prepared.mount, prepared.server, target))
 }
 
 fn joined(engine: &Engine, mode: &NamespaceMode, kind: &str) -> Result<Option<PathBuf>> {

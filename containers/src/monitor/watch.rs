@@ -168,7 +168,8 @@ enum Source {
 impl Run {
     fn take_streams(&mut self, terminals: Terminals, terminal: Option<OwnedFd>) -> Result<()> {
         let nonblocking = |fd: OwnedFd| -> Result<File> {
-            rustix::io::ioctl_fionbio(&fd, true).map_err(|error| Error::Io { path: "a stream".into(), source: error.into() })?;
+            rustix::io::ioctl_fionbio(&fd, true)
+                .map_err(|error| Error::Io { path: "a stream".into(), source: error.into() })?;
             Ok(File::from(fd))
         };
         self.terminal = terminal.map(nonblocking).transpose()?;
@@ -472,7 +473,9 @@ fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd,
         if ready[1] || (ready[0] && signals.read().map_err(Error::io("signalfd"))?.is_some()) {
             return Ok(false);
         }
-        if ready[2] && let Some(channel) = accept(listener).map_err(Error::io("the attach socket"))? {
+        if ready[2]
+            && let Some(channel) = accept(listener).map_err(Error::io("the attach socket"))?
+        {
             clients.add(channel, Streams::default()).map_err(Error::io("the attach socket"))?;
         }
         for index in (0..clients.len()).filter(|index| ready.get(index + 3).copied().unwrap_or(false)) {

@@ -16,9 +16,19 @@ const SHM_SIZE: u64 = 65_536 << 10;
 /// One of the user's mounts, ready to be written down.
 #[derive(Clone, Debug)]
 pub(crate) enum VolumeMount {
-    Bind { source: PathBuf, destination: PathBuf, read_only: bool, options: Vec<String> },
+    Bind {
+        source: PathBuf,
+        destination: PathBuf,
+        read_only: bool,
+        options: Vec<String>,
+    },
     /// `fstype` with its data options.
-    FileSystem { fstype: &'static str, destination: PathBuf, read_only: bool, options: Vec<String> },
+    FileSystem {
+        fstype: &'static str,
+        destination: PathBuf,
+        read_only: bool,
+        options: Vec<String>,
+    },
 }
 
 impl VolumeMount {

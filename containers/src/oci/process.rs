@@ -110,10 +110,7 @@ fn environment(record: &Record, given: &Given) -> Vec<String> {
 /// What image and user say, without what depends on the run (TERM, HOSTNAME, HOME).
 pub(crate) fn default_environment(record: &Record) -> BTreeMap<String, String> {
     let spec = &record.spec;
-    let mut all = BTreeMap::from([
-        ("PATH".to_owned(), PATH.to_owned()),
-        ("container".to_owned(), "podman".to_owned()),
-    ]);
+    let mut all = BTreeMap::from([("PATH".to_owned(), PATH.to_owned()), ("container".to_owned(), "podman".to_owned())]);
     all.extend(spec.proxy_env.iter().cloned());
     if let Some(image) = &record.image {
         all.extend(image.env.iter().filter_map(|entry| {
@@ -202,7 +199,10 @@ fn parse_capabilities(names: &[String]) -> Result<Capabilities> {
 
 /// All that the last kernel knows; what the running one lacks is left out where they are set.
 fn every_capability() -> Capabilities {
-    sys::capabilities::NAMES.iter().filter_map(|name| name.strip_prefix("CAP_")?.parse::<Capability>().ok()).collect::<HashSet<_>>()
+    sys::capabilities::NAMES
+        .iter()
+        .filter_map(|name| name.strip_prefix("CAP_")?.parse::<Capability>().ok())
+        .collect::<HashSet<_>>()
 }
 
 const DEFAULT_LIMIT: u64 = 1_048_576;
@@ -220,8 +220,9 @@ fn rlimits(wanted: &[Ulimit], hard_nofile: u64, hard_nproc: u64) -> Result<Vec<P
     }
     all.into_iter()
         .map(|(name, (soft, hard))| {
-            let typ = serde_json::from_value(serde_json::Value::String(format!("RLIMIT_{}", name.to_ascii_uppercase())))
-                .map_err(|_| Error::Invalid(format!("invalid ulimit type: {name}")))?;
+            let typ =
+                serde_json::from_value(serde_json::Value::String(format!("RLIMIT_{}", name.to_ascii_uppercase())))
+                    .map_err(|_| Error::Invalid(format!("invalid ulimit type: {name}")))?;
             PosixRlimitBuilder::default()
                 .typ::<oci_spec::runtime::PosixRlimitType>(typ)
                 .soft(soft)
@@ -315,8 +316,7 @@ mod tests {
     fn unknown_and_contradicting_capabilities_are_refused() {
         let unknown = Security { cap_add: vec!["NOPE".into()], ..Security::default() };
         assert!(capabilities(&unknown, 0).unwrap_err().to_string().contains("CAP_NOPE"));
-        let both =
-            Security { cap_add: vec!["CHOWN".into()], cap_drop: vec!["CHOWN".into()], ..Security::default() };
+        let both = Security { cap_add: vec!["CHOWN".into()], cap_drop: vec!["CHOWN".into()], ..Security::default() };
         assert!(capabilities(&both, 0).is_err());
     }
 
