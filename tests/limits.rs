@@ -37,6 +37,32 @@ fn without_limits_asked_for_nothing_is_missed() {
 }
 
 #[test]
+fn what_the_cgroup_is_told_is_what_the_kernel_says() {
+    // Without any controller there is still this file, and it is written and read back as limits are.
+    let Some(lab) = Lab::with_cgroup() else { return };
+    lab.ok("run -d --name one --network none --cgroup-conf cgroup.max.descendants=7 box idle");
+    let pid = lab.inspect("one", "{{.State.Pid}}");
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let path = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+    let root = lab.cgroup_root();
+    let found = std::fs::read_to_string(root.join(path.trim_start_matches('/')).join("cgroup.max.descendants")).unwrap();
+    assert_eq!(found.trim(), "7");
+    let error = lab.creel("run --rm --network none --cgroup-conf nonsense.max=7 box true").run();
+    assert_ne!(error.exit_code(), 0, "{error}");
+}
+
+#[test]
+fn a_controller_that_is_free_is_used() {
+    let Some(lab) = Lab::with_cgroup() else { return };
+    if !lab.enable_controller("hugetlb") {
+        return skip("the one controller that a mixed hierarchy leaves to cgroup v2 is not there");
+    }
+    let file = "hugetlb.2MB.max";
+    let text = lab.creel(&format!("run --rm --network none --cgroup-conf {file}=4194304 box cat /sys/fs/cgroup/{file}")).run();
+    assert_eq!(text.ok(), "4194304");
+}
+
+#[test]
 fn limits_are_what_the_kernel_says() {
     in_machine("limits_are_what_the_kernel_says", "
         for f in memory.max cpu.max pids.max; do $creel run --rm --network none --memory 64m --cpus 0.5 --pids-limit 50 $image cat /sys/fs/cgroup/$f; done > out

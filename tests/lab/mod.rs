@@ -191,6 +191,16 @@ impl Lab {
         self.dir.join("tmp")
     }
 
+    /// Makes a controller of cgroup v2 available to the test's cgroup; false where it is not free.
+    pub(crate) fn enable_controller(&self, name: &str) -> bool {
+        self.tracker.enable_controller(name)
+    }
+
+    /// Where cgroup v2 is mounted.
+    pub(crate) fn cgroup_root(&self) -> PathBuf {
+        processes::cgroup_root().unwrap()
+    }
+
     pub(crate) fn cgroup(&self) -> Option<&Path> {
         self.tracker.cgroup()
     }

@@ -53,6 +53,20 @@ impl Tracker {
         true
     }
 
+    /// Passes a controller down from the root to the test's cgroup.
+    pub(crate) fn enable_controller(&self, name: &str) -> bool {
+        let (Some(cgroup), Some(root)) = (&self.cgroup, cgroup_root()) else { return false };
+        let mut path = root.clone();
+        let below = cgroup.strip_prefix(&root).unwrap();
+        for part in below {
+            if fs::write(path.join("cgroup.subtree_control"), format!("+{name}")).is_err() {
+                return false;
+            }
+            path.push(part);
+        }
+        fs::read_to_string(path.join("cgroup.controllers")).is_ok_and(|text| text.split_whitespace().any(|found| found == name))
+    }
+
     pub(crate) fn cgroup(&self) -> Option<&Path> {
         self.cgroup.as_deref()
     }
@@ -123,17 +137,22 @@ fn remove_tree(cgroup: &Path) {
     }
 }
 
+/// Where cgroup v2 is mounted.
+pub(super) fn cgroup_root() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ');
+        let (_, target, kind) = (fields.next()?, fields.next()?, fields.next()?);
+        (kind == "cgroup2").then(|| PathBuf::from(target))
+    })
+}
+
 /// The v2 cgroup that tests may make theirs in: the one we are in, or the one above.
 fn parent_cgroup() -> Option<&'static Path> {
     static PARENT: OnceLock<Option<PathBuf>> = OnceLock::new();
     PARENT
         .get_or_init(|| {
-            let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-            let root = mounts.lines().find_map(|line| {
-                let mut fields = line.split(' ');
-                let (_, target, kind) = (fields.next()?, fields.next()?, fields.next()?);
-                (kind == "cgroup2").then(|| PathBuf::from(target))
-            })?;
+            let root = cgroup_root()?;
             let own = fs::read_to_string("/proc/self/cgroup").ok()?;
             let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
             let own = root.join(own);
