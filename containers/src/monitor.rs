@@ -137,14 +137,15 @@ fn restart_wanted(policy: RestartPolicy, exit: &Exit, restarts: u32) -> bool {
 fn finish(engine: &Engine, container: &Container, exit: Exit, clients: clients::Clients, released: prepare::Released) {
     let removed = match container.spec().remove {
         Remove::Nothing => None,
+        _ if crate::stop::is_kept(engine, container) => None,
         Remove::Container | Remove::ContainerAndImage => Some(remove::take_away(engine, container)),
     };
     clients.close(exit.code);
     // The starter's channel is among the clients, or closed by now: only clean-up is left.
     released.tear_down();
-    let run_dir = engine.run_dir(container.id());
-    if let Err(error) = std::fs::remove_dir_all(&run_dir) {
-        tracing::warn!(path = %run_dir.display(), %error, "cannot remove the run directory");
+    // By rename, so that the next run's files are never taken for ours; it waits for our lock, which goes along.
+    if let Err(error) = engine.store.trash(&engine.run_dir(container.id())).and_then(|()| engine.store.empty_trash()) {
+        tracing::warn!(id = %container.id(), %error, "cannot remove the run directory");
     }
     if let Some(removed) = removed {
         match removed {

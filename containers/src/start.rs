@@ -105,6 +105,7 @@ fn launch(engine: &Engine, container: &Container, request: StartRequest, hold: b
             ),
         });
     }
+    until_torn_down(engine, &container)?;
     let (channel, request_message, passthrough) = spawn(engine, &container, &request, hold)?;
     let stdio = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
     let mut fds: Vec<BorrowedFd<'_>> = if passthrough { stdio.to_vec() } else { Vec::new() };
@@ -119,6 +120,16 @@ fn launch(engine: &Engine, container: &Container, request: StartRequest, hold: b
         Some(FromMonitor::Failed { exit_code, message }) => Err(Error::StartFailed { message, exit_code }),
         Some(_) | None => Err(gone(String::new())),
     }
+}
+
+/// The monitor of the last run answers before it takes down what the run had. It holds its lock until that is done.
+fn until_torn_down(engine: &Engine, container: &Container) -> Result<()> {
+    let path = engine.run_dir(container.id()).join("monitor.lock");
+    let held = match std::fs::File::open(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.and_then(|lock| lock.lock_shared()),
+    };
+    held.map_err(Error::io(&path))
 }
 
 /// `None` when the monitor closed the channel without a word.

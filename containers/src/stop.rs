@@ -4,7 +4,6 @@
 //! monitor writes the exit record; where it was killed itself, that is done here.
 
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -31,6 +30,18 @@ const KILL_TAKES: Duration = Duration::from_secs(10);
 /// Stops a container: its stop signal, and SIGKILL after `timeout` seconds (its own where `None`). One that does not run
 /// is left alone.
 pub fn stop(engine: &Engine, container: &Container, timeout: Option<u32>) -> Result<()> {
+    stop_with(engine, container, timeout, Afterwards::AsSpecified)
+}
+
+/// What becomes of a container with `--rm` that is stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Afterwards {
+    AsSpecified,
+    /// It stays: it is about to be started again.
+    Kept,
+}
+
+fn stop_with(engine: &Engine, container: &Container, timeout: Option<u32>, afterwards: Afterwards) -> Result<()> {
     let container = list::again(engine, container)?;
     give_up_restart(&container)?;
     match container.state() {
@@ -39,14 +50,14 @@ pub fn stop(engine: &Engine, container: &Container, timeout: Option<u32>) -> Res
             // It takes down what it prepared and writes that the container is only created again.
             Some(pidfd) => {
                 pidfd.signal(SIGTERM).map_err(Error::io("the container's monitor"))?;
-                until_recorded(engine, &container, init, None)
+                until_recorded(engine, &container, init, None, afterwards)
             }
-            None => end(engine, &container, init, monitor, &[], Duration::ZERO),
+            None => end(engine, &container, init, monitor, &[], Duration::ZERO, afterwards),
         },
         State::Running { init, monitor, .. } => {
             let seconds = timeout.or(container.spec().stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
             let signals = if seconds == 0 { Vec::new() } else { vec![stop_signal(&container)] };
-            end(engine, &container, init, monitor, &signals, Duration::from_secs(seconds.into()))
+            end(engine, &container, init, monitor, &signals, Duration::from_secs(seconds.into()), afterwards)
         }
     }
 }
@@ -64,7 +75,7 @@ pub fn kill(engine: &Engine, container: &Container, signal: i32) -> Result<()> {
         });
     };
     if signal == SIGKILL {
-        return end(engine, &container, init, monitor, &[], Duration::ZERO);
+        return end(engine, &container, init, monitor, &[], Duration::ZERO, Afterwards::AsSpecified);
     }
     if signal == stop_signal(&container) {
         mark_stopped(engine, &container)?;
@@ -82,37 +93,13 @@ pub fn restart(engine: &Engine, container: &Container, timeout: Option<u32>) -> 
     if let State::Removing = container.state() {
         return Err(Error::StateImproper { what: format!("container {} is being removed", container.id()) });
     }
-    // `--rm` does not mean this stop.
-    let keep = Keep::mark(engine, &container)?;
-    let monitor = container.state().monitor().and_then(Process::open);
-    stop(engine, &container, timeout)?;
-    if let Some(monitor) = monitor {
-        // It still takes the last run's things down.
-        monitor.wait_end(None).map_err(Error::io("the container's monitor"))?;
+    if list::running(&container) {
+        // The monitor reads it when the run is over: `--rm` does not mean this stop.
+        let mark = engine.run_dir(container.id()).join("keep");
+        std::fs::write(&mark, "").map_err(Error::io(&mark))?;
     }
-    drop(keep);
+    stop_with(engine, &container, timeout, Afterwards::Kept)?;
     start(engine, &list::again(engine, &container)?, StartRequest::default()).map(drop)
-}
-
-/// The mark by which a monitor knows that `--rm` is not meant: `keep` in the run directory.
-struct Keep(PathBuf);
-
-impl Keep {
-    fn mark(engine: &Engine, container: &Container) -> Result<Option<Keep>> {
-        if container.spec().remove == Remove::Nothing || !list::running(container) {
-            return Ok(None);
-        }
-        let path = engine.run_dir(container.id()).join("keep");
-        std::fs::write(&path, "").map_err(Error::io(&path))?;
-        Ok(Some(Keep(path)))
-    }
-}
-
-impl Drop for Keep {
-    fn drop(&mut self) {
-        // Gone with the run directory, usually.
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 /// Whether whoever stops the container wants it to stay, `--rm` or not.
@@ -156,6 +143,7 @@ fn end(
     monitor: &Process,
     signals: &[i32],
     patience: Duration,
+    afterwards: Afterwards,
 ) -> Result<()> {
     mark_stopped(engine, container)?;
     let mut killed = false;
@@ -182,13 +170,19 @@ fn end(
         }
     }
     if monitor.alive() {
-        return until_recorded(engine, container, init, Some(monitor));
+        return until_recorded(engine, container, init, Some(monitor), afterwards);
     }
-    record_orphan(engine, container, init, killed)
+    record_orphan(engine, container, init, killed, afterwards)
 }
 
 /// Waits until the monitor has written that this run is over, and for a container with `--rm` until it is gone.
-fn until_recorded(engine: &Engine, container: &Container, init: &Process, monitor: Option<&Process>) -> Result<()> {
+fn until_recorded(
+    engine: &Engine,
+    container: &Container,
+    init: &Process,
+    monitor: Option<&Process>,
+    afterwards: Afterwards,
+) -> Result<()> {
     let monitor = monitor.or(container.state().monitor());
     let monitor = monitor.and_then(Process::open);
     let Some(notice) = Notice::of(engine, container.id())? else { return Ok(()) };
@@ -196,9 +190,9 @@ fn until_recorded(engine: &Engine, container: &Container, init: &Process, monito
     loop {
         let Some(now) = list::read(engine, container.id())? else { return Ok(()) };
         let over = now.state().init() != Some(init);
-        let removed_on_exit = now.spec().remove != Remove::Nothing && !is_kept(engine, &now);
+        let removed_on_exit = now.spec().remove != Remove::Nothing && afterwards == Afterwards::AsSpecified;
         let Some(monitor) = &monitor else {
-            return if over { Ok(()) } else { record_orphan(engine, &now, init, true) };
+            return if over { Ok(()) } else { record_orphan(engine, &now, init, true, afterwards) };
         };
         if over && !removed_on_exit {
             return Ok(());
@@ -206,7 +200,7 @@ fn until_recorded(engine: &Engine, container: &Container, init: &Process, monito
         if notice.wait(&[monitor.as_fd()], Some(until))?[0] {
             // Whatever it has not done by now nobody will do but us.
             return match list::read(engine, container.id())? {
-                Some(now) if now.state().init() == Some(init) => record_orphan(engine, &now, init, true),
+                Some(now) if now.state().init() == Some(init) => record_orphan(engine, &now, init, true, afterwards),
                 Some(_) | None => Ok(()),
             };
         }
@@ -219,7 +213,13 @@ fn until_recorded(engine: &Engine, container: &Container, init: &Process, monito
 }
 
 /// The exit of a container whose monitor was killed: written here, with what only the monitor could know left open.
-fn record_orphan(engine: &Engine, container: &Container, init: &Process, killed: bool) -> Result<()> {
+fn record_orphan(
+    engine: &Engine,
+    container: &Container,
+    init: &Process,
+    killed: bool,
+    afterwards: Afterwards,
+) -> Result<()> {
     let dir = engine.container_dir(container.id());
     let _lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
     let Some(now) = list::read(engine, container.id())? else { return Ok(()) };
@@ -243,7 +243,7 @@ fn record_orphan(engine: &Engine, container: &Container, init: &Process, killed:
     let status = Status { restarts: now.status.restarts, ..Status::new(State::Exited(exit)) };
     record::write(&dir.join("state.json"), &status, Durability::Visible)?;
     tidy(engine, &now);
-    if now.spec().remove != Remove::Nothing && !is_kept(engine, &now) {
+    if now.spec().remove != Remove::Nothing && afterwards == Afterwards::AsSpecified {
         remove::take_away(engine, &now)?.discard(engine);
     }
     Ok(())
@@ -256,9 +256,7 @@ pub(crate) fn tidy(engine: &Engine, container: &Container) {
     {
         tracing::warn!(id = %container.id(), %error, "cannot remove the cgroup");
     }
-    if !is_kept(engine, container)
-        && let Err(error) = engine.store.trash(&engine.run_dir(container.id()))
-    {
+    if let Err(error) = engine.store.trash(&engine.run_dir(container.id())) {
         tracing::warn!(id = %container.id(), %error, "cannot remove the run directory");
     }
 }
