@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -27,11 +27,13 @@ fn main() -> Outcome {
         ["balance", port] => balance(port.parse()?),
         ["serve", protocol, address] => serve(protocol, address.parse()?),
         ["ask", protocol, address] => ask(protocol, address.parse()?),
+        ["greet", address] => greet(address.parse()?),
         ["many", address, count] => many(address.parse()?, count.parse()?),
         ["sink", address] => sink(address.parse()?),
         ["pump", address, connections, seconds] => pump(address.parse()?, connections.parse()?, seconds.parse()?),
         ["rate", address, connections, seconds] => rate(address.parse()?, connections.parse()?, seconds.parse()?),
-        _ => Err("netlab up UPLINK[:OPTIONS] [-p PORT]... | serve | ask | many | sink | pump | rate | balance".into()),
+        _ => Err("netlab up UPLINK[:OPTIONS] [-p PORT]... | serve | ask | greet | many | sink | pump | rate | balance"
+            .into()),
     }
 }
 
@@ -195,6 +197,16 @@ fn ask(protocol: &str, address: SocketAddr) -> Outcome {
         return Err(format!("{} bytes came back", answer.len() - end - 1).into());
     }
     println!("{own} {}", String::from_utf8_lossy(&answer[..end]));
+    Ok(())
+}
+
+/// The first line of what a server says.
+fn greet(address: SocketAddr) -> Outcome {
+    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line)?;
+    print!("{line}");
     Ok(())
 }
 

@@ -221,10 +221,10 @@ impl Uplink {
     ///
     /// A pasta too old to start on a host without a network leaves the container with loopback only, and a warning.
     pub fn ready(&mut self) -> Result<Addresses> {
-        if let Some(ready) = self.ready.take() {
-            if !said_ready(&ready).map_err(Error::kernel(format!("wait for {}", self.kind)))? {
-                return self.failed();
-            }
+        if let Some(ready) = self.ready.take()
+            && !said_ready(&ready).map_err(Error::kernel(format!("wait for {}", self.kind)))?
+        {
+            return self.failed();
         }
         if self.is_fixed || self.child.is_none() {
             return Ok(self.expected.clone());

@@ -1,6 +1,12 @@
 //! The network of a container on a real kernel: a host, a client beside it and a container, each in a namespace of its own that the test
 //! makes and that ends with it. Runs as any user that may make user namespaces.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests: a panic is the report, and a skip has to be seen"
+)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -277,7 +283,7 @@ fn both_stacks_start_on_a_host_without_a_network() {
 
 #[test]
 fn a_program_inside_reaches_out() {
-    if !has(&["slirp4netns", "ip", "nsenter", "unshare"]) {
+    if !has(&["slirp4netns", "pasta", "ip", "nsenter", "unshare"]) {
         return;
     }
     let lab = Lab::new();
@@ -290,10 +296,11 @@ fn a_program_inside_reaches_out() {
             lab.host.ip(&format!("route add default via {CLIENT4}"));
         }
         let up = lab.up(&[uplink, "-p", "8080:80"]);
-        let output = up.command(&[program.to_str().unwrap(), "ask", "tcp", &address]).output().unwrap();
+        // No more than a line: pasta of Debian 12 loses the end of a half-closed connection and repeats data.
+        let output = up.command(&[program.to_str().unwrap(), "greet", &address]).output().unwrap();
         let answer = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
-            answer.contains(&format!(" {HOST4}:")),
+            answer.starts_with(&format!("{HOST4}:")),
             "{uplink}: {answer} {}",
             String::from_utf8_lossy(&output.stderr)
         );

@@ -253,7 +253,7 @@ fn next(left: &mut Vec<Candidate>, client: SocketAddr, routes: &mut Routes) -> O
 }
 
 /// One datagram: its length, who sent it, to which address of ours, over which interface if that matters.
-fn receive(socket: &OwnedFd, buffer: &mut [u8], control: &mut Vec<u8>) -> Option<(usize, SocketAddr, IpAddr, u32)> {
+fn receive(socket: &OwnedFd, buffer: &mut [u8], control: &mut [u8]) -> Option<(usize, SocketAddr, IpAddr, u32)> {
     loop {
         let parts = &mut [IoSliceMut::new(buffer)];
         let message = match recvmsg::<SockaddrStorage>(socket.as_raw_fd(), parts, Some(control), MsgFlags::empty()) {
