@@ -339,7 +339,7 @@ pub(crate) fn find_devpts(root: &Rootfs) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let devpts = rustix::fs::openat(&found, ".", flags, Mode::empty()).map_err(step)?;
     let magic = rustix::fs::fstatfs(&devpts).map_err(step)?.f_type;
-    if i64::from(magic) != DEVPTS_SUPER_MAGIC {
+    if magic != DEVPTS_SUPER_MAGIC {
         return Err(Error::configuration("a terminal needs a devpts at /dev/pts"));
     }
     Ok(devpts)

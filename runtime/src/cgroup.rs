@@ -48,7 +48,7 @@ impl Manager {
                 "`{other}` is no cgroup manager, there are systemd and cgroupfs"
             )));
         }
-        let unified = rustix::fs::statfs(MOUNT).is_ok_and(|stat| i64::from(stat.f_type) == CGROUP2_SUPER_MAGIC);
+        let unified = rustix::fs::statfs(MOUNT).is_ok_and(|stat| stat.f_type == CGROUP2_SUPER_MAGIC);
         if !unified {
             return Ok(Manager::None {
                 why: "and this machine does not have the unified cgroup hierarchy (version 2)",
@@ -215,6 +215,25 @@ impl Cgroup {
             .map_err(|source| Error::Cgroup { path: on_disk(&self.path), source })?;
         self.pin.replace(Some(Pin(child)));
         Ok(())
+    }
+
+    /// Has the caller moved, by systemd, to where a process of its can be born in this cgroup. For callers in a login
+    /// session, whose way there does not lead through a cgroup of theirs.
+    pub(crate) fn bring_caller_near(&self) -> Result<()> {
+        let failed = |source: io::Error| self.error("cgroup.procs", source);
+        let names: Vec<&str> = self.path.iter().filter_map(std::ffi::OsStr::to_str).collect();
+        let uid = names.iter().find_map(|name| name.strip_prefix("user@")?.strip_suffix(".service")?.parse().ok());
+        let unit = names.iter().find(|name| name.starts_with("creel-") && name.ends_with(".scope"));
+        let (Some(uid), Some(unit)) = (uid, unit) else {
+            return Err(failed(io::ErrorKind::PermissionDenied.into()));
+        };
+        let mut systemd = Systemd::connect(uid).map_err(failed)?;
+        match systemd.attach_process(unit, MONITORS, std::process::id()).map_err(failed)? {
+            Answer::Done => {}
+            Answer::Refused { name, text } => return Err(failed(io::Error::other(format!("{text} ({name})")))),
+        }
+        let there = || own_path().is_some_and(|own| own.iter().any(|name| name == *unit));
+        if wait_until(Instant::now() + PATIENCE, there) { Ok(()) } else { Err(failed(io::ErrorKind::TimedOut.into())) }
     }
 
     /// The container's first process is there.

@@ -65,8 +65,8 @@ fn dress(file: BorrowedFd<'_>, like: &Stat) -> io::Result<()> {
     rustix::fs::fchown(&file, Some(Uid::from_raw(like.st_uid)), Some(Gid::from_raw(like.st_gid)))?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(like.st_mode as RawMode & 0o7777))?;
     let times = Timestamps {
-        last_access: Timespec { tv_sec: like.st_atime as i64, tv_nsec: like.st_atime_nsec as _ },
-        last_modification: Timespec { tv_sec: like.st_mtime as i64, tv_nsec: like.st_mtime_nsec as _ },
+        last_access: Timespec { tv_sec: like.st_atime, tv_nsec: like.st_atime_nsec as _ },
+        last_modification: Timespec { tv_sec: like.st_mtime, tv_nsec: like.st_mtime_nsec as _ },
     };
     Ok(rustix::fs::futimens(&file, &times)?)
 }

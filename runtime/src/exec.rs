@@ -84,10 +84,20 @@ impl Joining<'_> {
         sys::task::set_dumpable(false).map_err(step)?;
         let theirs = theirs.as_fd();
         let mut made = self.clone_into(cgroup, theirs);
-        if matches!(&made, Err(error) if error.raw_os_error() == Some(Errno::BUSY.raw_os_error())) {
+        match made.as_ref().err().and_then(Errno::from_io_error) {
             // The container has divided its cgroup, so processes live in the parts only: with its first one, then.
-            let of_init = Cgroup::of_process(self.request.init.pid);
-            made = self.clone_into(of_init.as_ref().and_then(Cgroup::directory), theirs);
+            Some(Errno::BUSY) => {
+                let of_init = Cgroup::of_process(self.request.init.pid);
+                made = self.clone_into(of_init.as_ref().and_then(Cgroup::directory), theirs);
+            }
+            Some(Errno::ACCESS | Errno::PERM) if let Some(into) = self.request.cgroup => {
+                // systemd asks who owns us, which is hidden while we are.
+                sys::task::set_dumpable(true).map_err(step)?;
+                into.bring_caller_near()?;
+                sys::task::set_dumpable(false).map_err(step)?;
+                made = self.clone_into(cgroup, theirs);
+            }
+            _ => {}
         }
         let _ = sys::task::set_dumpable(true);
         made.map_err(step)

@@ -215,7 +215,7 @@ pub fn name(signal: i32) -> Option<String> {
     match signal {
         RTMIN => Some("SIGRTMIN".into()),
         RTMAX => Some("SIGRTMAX".into()),
-        RTMIN..=RTMAX => Some(format!("SIGRTMIN+{}", signal - RTMIN)),
+        _ if (RTMIN..RTMAX).contains(&signal) => Some(format!("SIGRTMIN+{}", signal - RTMIN)),
         _ => None,
     }
 }

@@ -99,6 +99,37 @@ pub fn place_descriptors(first: u32, descriptors: &[BorrowedFd<'_>]) -> io::Resu
     Ok(())
 }
 
+/// Runs a command to its end, with these descriptors open in it at 3 and up.
+pub fn run_with_descriptors(
+    command: &mut std::process::Command,
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<std::process::ExitStatus> {
+    use std::os::unix::process::CommandExt as _;
+    if descriptors.is_empty() {
+        return command.status();
+    }
+    let above = 3 + RawFd::try_from(descriptors.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // Out of the way of where they will be put, so that the child has only to put them there.
+    let copies = descriptors.iter().map(|fd| out_of_the_way(*fd, above)).collect::<io::Result<Vec<_>>>()?;
+    let numbers: Vec<RawFd> = copies.iter().map(AsRawFd::as_raw_fd).collect();
+    // SAFETY: between fork and exec only dup2 is called, which is async-signal-safe, and nothing is allocated. std's own
+    // descriptor for reporting an exec error may be among the numbers that are taken over; then an error is reported as
+    // an end without success, which the caller sees.
+    unsafe {
+        command.pre_exec(move || {
+            for (number, copy) in (3..).zip(&numbers) {
+                if libc::dup2(*copy, number) < 0 {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        });
+    }
+    let status = command.status();
+    drop(copies);
+    status
+}
+
 /// A close-on-exec copy whose number is `at_least` or more.
 pub fn out_of_the_way(fd: BorrowedFd<'_>, at_least: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: F_DUPFD_CLOEXEC makes a new descriptor of an open one.

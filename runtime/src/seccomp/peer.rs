@@ -1,5 +1,7 @@
 //! Our filters beside libseccomp's: both are interpreted over all system calls and a grid of arguments.
 
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test, which says when it is skipped")]
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
