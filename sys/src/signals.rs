@@ -32,13 +32,18 @@ pub fn raise_default(signal: i32) {
 /// All dispositions to their defaults and an empty mask. Both are inherited over execve(2), and std ignores SIGPIPE:
 /// without this every program in a container would too.
 pub fn reset_for_exec() -> io::Result<()> {
+    // As large as the kernel's struct sigaction is anywhere; all zero is SIG_DFL without flags.
+    let default = [0u64; 4];
     for signal in 1..=64 {
-        // The two that cannot be changed, and glibc's own two.
-        if matches!(signal, libc::SIGKILL | libc::SIGSTOP | 32 | 33) {
+        if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
             continue;
         }
-        // SAFETY: SIG_DFL runs no code of ours.
-        if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+        // The system call itself: glibc keeps 32 and 33 to itself, and a caller may have left those ignored too.
+        // SAFETY: the kernel reads one struct sigaction, which runs no code of ours, and writes nothing.
+        let result = unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u8>(), size_of::<u64>())
+        };
+        if result < 0 {
             return Err(io::Error::last_os_error());
         }
     }
