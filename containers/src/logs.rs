@@ -77,13 +77,18 @@ pub fn follow_logs(
         several => {
             let mut lines = Vec::new();
             for (index, follower) in several.iter_mut().enumerate() {
+                // A line has the time of its first part, so that nothing comes between its parts.
+                let mut begun = [None; 2];
                 follower.read(query, &mut |line| {
-                    lines.push((line.time, index, line));
+                    let begun = &mut begun[line.stream as usize];
+                    let time = begun.unwrap_or(line.time);
+                    *begun = line.partial.then_some(time);
+                    lines.push((time, index, line));
                     Ok(())
                 })?;
             }
             // Stable: lines of one container stay in their order.
-            lines.sort_by_key(|(time, ..)| *time);
+            lines.sort_by_key(|(time, index, _)| (*time, *index));
             for (_, index, line) in lines {
                 give(index, line)?;
             }

@@ -68,8 +68,8 @@ pub fn wait(engine: &Engine, container: &Container, conditions: &[Condition], in
         let notice = Notice::of(engine, container.id())?;
         let now = list::read(engine, container.id())?;
         let (Some(notice), Some(now)) = (notice, now) else {
-            // Removed: it has ended, whatever its code was.
-            return match known_code {
+            // Removed: it has ended, and its monitor may still be about to say how.
+            return match known_code.or_else(|| last_word(&connection)) {
                 Some(code) if for_end => Ok(code),
                 _ if for_end || has(Condition::Removing) => Ok(NO_CODE),
                 _ => Err(Error::NotFound { name: container.name().to_owned() }),
@@ -137,6 +137,18 @@ fn listen(engine: &Engine, container: &Container) -> Option<Channel> {
     let channel = crate::attach::connect(engine, container).ok()?;
     channel.send(&FromClient::Hello(Streams::default()).encode(), &[]).ok()?;
     Some(channel)
+}
+
+/// Everything the monitor still says, up to the exit code.
+fn last_word(connection: &Option<(Process, Channel)>) -> Option<i32> {
+    let (_, channel) = connection.as_ref()?;
+    loop {
+        match exit_code(channel) {
+            Heard::Code(code) => return Some(code),
+            Heard::Other => {}
+            Heard::End => return None,
+        }
+    }
 }
 
 enum Heard {
