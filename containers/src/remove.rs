@@ -55,16 +55,14 @@ fn remove_below(
         remove_below(engine, &dependent, request, removed)?;
     }
     let container = list::again(engine, container)?;
-    if let State::Running { .. } | State::Initialized { .. } = container.state() {
-        if !request.force {
-            let word = if pause::paused(&container) { "paused" } else { container.state().word() };
-            return Err(Error::StateImproper {
-                what: format!(
-                    "cannot remove container {id} as it is {word} - running or paused containers cannot be removed \
-                     without force"
-                ),
-            });
-        }
+    if !request.force && matches!(container.state(), State::Running { .. } | State::Initialized { .. }) {
+        let word = if pause::paused(&container) { "paused" } else { container.state().word() };
+        return Err(Error::StateImproper {
+            what: format!(
+                "cannot remove container {id} as it is {word} - running or paused containers cannot be removed without \
+                 force"
+            ),
+        });
     }
     // Also one that does not run, but whose monitor waits to start it again.
     stop(engine, &container, request.timeout)?;
