@@ -134,7 +134,7 @@ pub static VERBS: &[Verb] = &[
     verb!(rm, ["rm", "container rm"]),
     verb!(rmi, ["rmi", "image rm"]),
     verb!(run, ["run", "container run"], order: Order::FlagsFirst, tolerance: CREATE_TOLERANCE),
-    verb!(save, ["save", "image save"], tolerance: Tolerance { no_op: &["compress", "uncompressed"], ..PLAIN.tolerance }),
+    verb!(save, ["save", "image save"]),
     verb!(start, ["start", "container start"]),
     verb!(stop, ["stop", "container stop"]),
     verb!(system_check, ["system check"]),

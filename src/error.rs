@@ -95,10 +95,6 @@ impl Failure {
         self
     }
 
-    pub fn is_usage(&self) -> bool {
-        self.usage
-    }
-
     /// Writes it to standard error. `command` is the path of the command for the pointer at its help.
     pub fn print(&self, command: Option<&str>) {
         if self.silent {
@@ -236,7 +232,6 @@ impl From<images::Error> for Failure {
             }
             Error::NoSpace { .. } => failure.hint("free some space: creel system prune"),
             Error::InUse { .. } => failure.code(ExitCode::InUse).hint("rm the containers first, or use rmi --force"),
-            Error::HasChildren { .. } => failure.code(ExitCode::InUse),
             Error::NoPlatform { .. } => failure.hint("ask for another one with --platform"),
             _ => failure,
         }

@@ -4,6 +4,8 @@
 //! first process of a container with `--init`. Those are told apart before anything else happens: they live long or are
 //! many, so they never see the parser.
 
+#![expect(unreachable_pub, reason = "a program has no outside: pub means for its other modules")]
+
 mod arguments;
 mod cli;
 mod commands;
@@ -17,6 +19,7 @@ mod hello;
 mod output;
 mod select;
 mod signal;
+mod state;
 mod when;
 
 use std::ffi::OsStr;

@@ -27,7 +27,7 @@ use crate::error::Failure;
 use crate::format::human;
 use crate::signal;
 
-pub use environment::environment;
+pub use environment::{add as add_variable, environment, from_file as variables_from_file, merge as merge_variables};
 pub use namespaces::join_reference;
 
 // No doc comment here: clap would take it for the description of the command that has these flags.

@@ -46,12 +46,6 @@ pub fn size3(bytes: u64) -> String {
     size(bytes as f64, 3, "")
 }
 
-/// Binary units: `1.5MiB`.
-pub fn binary_size(bytes: f64) -> String {
-    const UNITS: [&str; 9] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"];
-    scaled(bytes, 1024.0, &UNITS, 4, "")
-}
-
 fn scaled(mut amount: f64, base: f64, units: &[&str], digits: usize, space: &str) -> String {
     let mut unit = 0;
     while amount >= base && unit + 1 < units.len() {

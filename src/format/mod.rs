@@ -6,9 +6,11 @@ mod printf;
 pub mod table;
 mod template;
 mod value;
+mod yaml;
 
 pub use template::Template;
-pub use value::{Field, Kind, Nil, Value, go_duration, go_time, is_zero_time, rfc3339, zero_time};
+pub use yaml::yaml;
+pub use value::{Field, Kind, Nil, Value, go_time, rfc3339, zero_time};
 
 use crate::error::Failure;
 

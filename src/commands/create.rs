@@ -1,0 +1,202 @@
+use std::path::Path;
+
+use containers::{Container, ContainerSpec, CreateRequest, Engine, IpcMode, NamespaceMode, Source, UserNamespace};
+use images::{Platform, Progress, PullOptions};
+use network::Mode;
+
+use crate::arguments;
+use crate::context::Context;
+use crate::create_args::{self, CreateArgs, Surroundings};
+use crate::error::{ExitCode, Failure};
+use crate::format::human;
+use crate::output;
+
+/// Create a container, but do not start it
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    create: CreateArgs,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    let (_, container) = make(context, &args.create, |_| {})?;
+    output::line(container.id())?;
+    Ok(ExitCode::Success)
+}
+
+/// The way of `create` and of the first half of `run`: from arguments to a container on disk. `finish` has the last word
+/// on the specification.
+pub fn make(
+    context: &Context,
+    args: &CreateArgs,
+    finish: impl FnOnce(&mut ContainerSpec),
+) -> Result<(Engine, Container), Failure> {
+    arguments::at_least(&args.words, 1)?;
+    if args.pod.as_deref().is_some_and(|pod| !pod.is_empty()) {
+        return Err(Failure::plain("--pod is not supported by creel yet"));
+    }
+    let around = Surroundings {
+        config: context.config()?,
+        env: std::env::vars().collect(),
+        read: &|path| std::fs::read_to_string(path),
+        exists: &|path| std::fs::metadata(path).map(drop),
+        cwd: std::env::current_dir()?,
+    };
+    let mut spec = create_args::spec(args, &around)?;
+    let pull = pull_options(context, args)?;
+    if let Some(secret) = spec.secrets.first() {
+        return Err(Failure::plain(format!("no secret with name or id {:?}: no such secret", secret.name)));
+    }
+    spec.create_command = context.command_line.clone();
+
+    let engine = context.engine()?;
+    resolve_names(&engine, &mut spec)?;
+    let image = match args.rootfs {
+        true => {
+            spec.source = root_directory(&args.words[0])?;
+            None
+        }
+        false => {
+            let name = &args.words[0];
+            let image = find_image(&engine, name, &pull)?;
+            let known_as = image.names.iter().find(|known| *known == name || known.ends_with(&format!("/{name}")));
+            let shown = known_as.or_else(|| image.names.first().filter(|known| known.starts_with(name))).cloned();
+            spec.source = Source::Image { id: image.id.clone(), name: shown.unwrap_or_else(|| displayed(&image, name)) };
+            Some(image)
+        }
+    };
+    if !args.env_merge.is_empty() {
+        let image_env = image.as_ref().map(|image| image.settings.env.as_slice()).unwrap_or_default();
+        create_args::merge_variables(&mut spec.env, &args.env_merge, image_env)?;
+    }
+    finish(&mut spec);
+    let request = CreateRequest { spec, name: args.name.as_deref(), image: image.as_ref(), replace: args.replace };
+    let container = containers::create(&engine, request)?;
+    if let Some(path) = &args.cidfile {
+        write_id(path, &container).inspect_err(|_| {
+            // The caller would not know what to remove.
+            let request = containers::RemoveRequest { force: true, volumes: true, ..Default::default() };
+            let _ = containers::remove(&engine, &container, &request);
+        })?;
+    }
+    Ok((engine, container))
+}
+
+fn write_id(path: &Path, container: &Container) -> Result<(), Failure> {
+    std::fs::write(path, container.id().as_str()).map_err(crate::error::on_path("open", path))
+}
+
+/// What an image is called when the user's word for it was an id.
+fn displayed(image: &images::Image, typed: &str) -> String {
+    match image.names.first() {
+        Some(name) if image.id.starts_with(typed.trim_start_matches("sha256:")) => name.clone(),
+        _ => match typed.parse::<images::Reference>() {
+            Ok(reference) if !image.id.starts_with(typed) => reference.to_string(),
+            _ => image.id.clone(),
+        },
+    }
+}
+
+/// The image, pulled if the policy says so; our own one is made on the spot.
+fn find_image(engine: &Engine, name: &str, options: &PullOptions) -> Result<images::Image, Failure> {
+    let own = [images::embedded::NAME, images::embedded::NAME.trim_end_matches(":latest"), "creel/hello", "creel/hello:latest"];
+    if own.contains(&name) {
+        return Ok(images::embedded::ensure(&engine.store)?);
+    }
+    images::ensure(&engine.store, name, options).map_err(Failure::from)
+}
+
+/// `DIR` or `DIR:O`.
+fn root_directory(text: &str) -> Result<Source, Failure> {
+    let (path, overlay) = match text.rsplit_once(':') {
+        Some((path, "O")) => (path, true),
+        Some((_, options)) if !options.contains('/') => {
+            return Err(Failure::plain(format!("the option {options} of --rootfs is not supported by creel yet")));
+        }
+        _ => (text, false),
+    };
+    let path = std::path::absolute(path).map_err(crate::error::on_path("faccessat", path))?;
+    std::fs::metadata(&path).map_err(|error| {
+        crate::error::on_path("faccessat", &path)(error).context("running container create option")
+    })?;
+    Ok(Source::Directory { path, overlay })
+}
+
+/// Names of other containers become ids: a container keeps its partners when they are renamed.
+fn resolve_names(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), Failure> {
+    let id = |kind: &str, name: &str| {
+        containers::find(engine, name).map(|container| container.id().to_string()).map_err(|error| {
+            Failure::from(error).context(format!("looking up container to share {kind} namespace with"))
+        })
+    };
+    let resolve = |kind: &str, mode: &mut NamespaceMode| match create_args::join_reference(mode) {
+        Some(name) => id(kind, name).map(|id| *mode = NamespaceMode::Container(id)),
+        None => Ok(()),
+    };
+    resolve("pid", &mut spec.namespaces.pid)?;
+    resolve("uts", &mut spec.namespaces.uts)?;
+    resolve("cgroup", &mut spec.namespaces.cgroup)?;
+    if let IpcMode::Container(name) = &spec.namespaces.ipc {
+        spec.namespaces.ipc = IpcMode::Container(id("ipc", name)?);
+    }
+    if let UserNamespace::Container(name) = &spec.namespaces.user {
+        spec.namespaces.user = UserNamespace::Container(id("user", name)?);
+    }
+    if let Mode::Container(name) = &spec.network.mode {
+        spec.network.mode = Mode::Container(id("net", name)?);
+    }
+    for name in &mut spec.requires {
+        *name = containers::find(engine, name).map(|container| container.id().to_string()).map_err(|error| {
+            Failure::from(error).context(format!("{name:?} is not a valid container, cannot be used as a dependency"))
+        })?;
+    }
+    Ok(())
+}
+
+fn pull_options(context: &Context, args: &CreateArgs) -> Result<PullOptions, Failure> {
+    let config = context.config()?;
+    let policy = args.pull.as_deref().or(config.text("engine", "pull_policy")).unwrap_or("missing");
+    let mut options = PullOptions {
+        policy: pull_policy(policy)?,
+        platform: platform(args.platform.as_deref(), args.os.as_deref(), args.arch.as_deref(), args.variant.as_deref())?,
+        authfile: args.authfile.clone(),
+        creds: args.creds.as_deref().map(str::parse).transpose()?,
+        cert_dir: args.cert_dir.clone(),
+        tls_verify: args.tls_verify,
+        decryption_keys: args.decryption_key.clone(),
+        ..PullOptions::default()
+    };
+    let from_config = config.integer("engine", "retry").and_then(|retry| u32::try_from(retry).ok());
+    if let Some(retry) = args.retry.or(from_config) {
+        options.retry = retry;
+    }
+    if let Some(delay) = args.retry_delay.as_deref().or(config.text("engine", "retry_delay")) {
+        options.retry_delay = Some(human::parse_duration(delay).map_err(Failure::plain)?);
+    }
+    if args.quiet {
+        options.progress = Progress::Quiet;
+    }
+    Ok(options)
+}
+
+pub fn pull_policy(text: &str) -> Result<images::PullPolicy, Failure> {
+    text.parse().map_err(|_| {
+        let text = arguments::go_quote(text);
+        Failure::plain(format!("unsupported pull policy {text}")).hint("the policies are always, missing, never and newer")
+    })
+}
+
+/// `--platform`, or what `--os`, `--arch` and `--variant` come to.
+pub fn platform(
+    platform: Option<&str>,
+    os: Option<&str>,
+    arch: Option<&str>,
+    variant: Option<&str>,
+) -> Result<Option<Platform>, Failure> {
+    if let Some(text) = platform.filter(|text| !text.is_empty()) {
+        return Ok(Some(text.parse().map_err(Failure::from)?));
+    }
+    let owned = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+    let wanted = Platform { os: owned(os), architecture: owned(arch), variant: owned(variant) };
+    Ok((wanted != Platform::default()).then_some(wanted))
+}

@@ -1,0 +1,248 @@
+use std::collections::BTreeMap;
+
+use images::{Filter, FilterContext, Image};
+use jiff::Timestamp;
+
+use super::image_inspect::{repo_digests, repository_and_tag};
+use crate::arguments;
+use crate::context::Context;
+use crate::error::{ExitCode, Failure};
+use crate::format::{Format, Headings, Nil, Value, go_time, human};
+use crate::{object, output};
+
+/// List images
+#[derive(clap::Args)]
+pub struct Args {
+    /// Show untagged parents, too
+    #[arg(short, long)]
+    all: bool,
+    /// Show the digests, too
+    #[arg(long)]
+    digests: bool,
+    /// Show the images that pass a filter
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// Show as JSON or through a Go template
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Show the names that the images had, too
+    #[arg(long)]
+    history: bool,
+    /// Cut nothing short
+    #[arg(long, alias = "notruncate")]
+    no_trunc: bool,
+    /// Leave the headings out
+    #[arg(short, long)]
+    noheading: bool,
+    /// Show ids only
+    #[arg(short, long)]
+    quiet: bool,
+    /// Sort by created, id, repository, size or tag
+    #[arg(long, value_name = "KEY", value_parser = sort_key)]
+    sort: Option<String>,
+    #[arg(value_name = "IMAGE")]
+    images: Vec<String>,
+}
+
+const HEADINGS: Headings = &[("ID", "IMAGE ID"), ("Id", "IMAGE ID"), ("CreatedSince", "CREATED"), ("ReadOnly", "R/O")];
+
+fn sort_key(text: &str) -> Result<String, String> {
+    const KEYS: &str = "created, id, repository, size, tag";
+    match KEYS.split(", ").any(|key| key == text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{} is not a valid value.  Choose from: \"{KEYS}\"", arguments::go_quote(text))),
+    }
+}
+
+/// One line: an image under one of its names.
+struct Row<'a> {
+    image: &'a Image,
+    repository: &'a str,
+    tag: &'a str,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    arguments::at_most(&args.images, 1)?;
+    if !args.images.is_empty() && !args.filter.is_empty() {
+        return Err(Failure::plain("cannot specify an image and a filter(s)"));
+    }
+    let engine = context.reader()?;
+    let now = Timestamp::now();
+    let mut filters = args.filter.iter().map(|text| filter(text, now)).collect::<Result<Vec<_>, _>>()?;
+    let mut users: BTreeMap<String, usize> = BTreeMap::new();
+    for container in containers::list(&engine)? {
+        if let containers::Source::Image { id, .. } = &container.spec().source {
+            *users.entry(id.clone()).or_default() += 1;
+        }
+    }
+    let mut all = images::list(&engine.store)?;
+    let mut only_names: Option<Vec<String>> = None;
+    if let Some(name) = args.images.first() {
+        // An exact name or id shows that one; anything else is a pattern over the names.
+        match images::find(&engine.store, name)? {
+            Some(image) => {
+                let exact = image.names.iter().filter(|known| same_name(known, name)).cloned().collect::<Vec<_>>();
+                only_names = Some(exact).filter(|names| !names.is_empty());
+                all.retain(|other| other.id == image.id);
+            }
+            None => filters.push(Filter::Reference(name.clone())),
+        }
+    }
+    if !args.all && filters.is_empty() && only_names.is_none() {
+        let parents: std::collections::HashSet<String> = all.iter().filter_map(|image| image.parent.clone()).collect();
+        all.retain(|image| !(image.is_untagged() && parents.contains(&image.id)));
+    }
+    let pattern = filters.iter().any(|filter| matches!(filter, Filter::Reference(_)));
+    let context = FilterContext { containers: users.clone() };
+    let all = Filter::apply(&filters, all, &context)?;
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for image in &all {
+        let names: Vec<&String> = image
+            .names
+            .iter()
+            .filter(|name| only_names.as_ref().is_none_or(|only| only.contains(name)))
+            .filter(|name| !pattern || matches_reference(&filters, image, name))
+            .collect();
+        if names.is_empty() {
+            rows.push(Row { image, repository: "<none>", tag: "<none>" });
+        }
+        for name in names {
+            let (repository, tag) = repository_and_tag(name);
+            rows.push(Row { image, repository, tag });
+        }
+    }
+    sort(&mut rows, args.sort.as_deref().unwrap_or("created"));
+
+    if args.quiet && args.format.as_deref() != Some("json") {
+        let mut shown = Vec::new();
+        for row in &rows {
+            let id = if args.no_trunc { format!("sha256:{}", row.image.id) } else { row.image.short_id().to_owned() };
+            if !shown.contains(&id) {
+                shown.push(id);
+            }
+        }
+        return shown.into_iter().try_for_each(output::line).map(|()| ExitCode::Success);
+    }
+    if args.format.as_deref() == Some("json") {
+        let mut images: Vec<&Image> = Vec::new();
+        for row in &rows {
+            if !images.iter().any(|known| known.id == row.image.id) {
+                images.push(row.image);
+            }
+        }
+        let values = images.into_iter().map(|image| summary(image, &users)).collect();
+        output::print(&(Value::List(values).json_indented(4) + "\n"))?;
+        return Ok(ExitCode::Success);
+    }
+    let format = Format::parse("images", &layout(&args))?;
+    let values = rows.iter().map(|row| value(row, &users, &args, now)).collect();
+    output::print(&format.list(values, HEADINGS, !args.noheading, 4)?)?;
+    Ok(ExitCode::Success)
+}
+
+fn filter(text: &str, now: Timestamp) -> Result<Filter, Failure> {
+    Filter::parse(text, now).map_err(Failure::from)
+}
+
+/// `name`, `name:tag`, with or without the registry.
+fn same_name(known: &str, typed: &str) -> bool {
+    let with_tag = match repository_and_tag(typed) {
+        (repository, "latest") => format!("{repository}:latest"),
+        _ => typed.to_owned(),
+    };
+    known == with_tag || known.strip_suffix(with_tag.as_str()).is_some_and(|rest| rest.ends_with('/'))
+}
+
+/// Whether a pattern among the filters is meant for this name, when an image has several.
+fn matches_reference(filters: &[Filter], image: &Image, name: &str) -> bool {
+    let mut alone = image.clone();
+    alone.names = vec![name.to_owned()];
+    let references: Vec<Filter> = filters.iter().filter(|filter| matches!(filter, Filter::Reference(_))).cloned().collect();
+    Filter::apply(&references, vec![alone], &FilterContext::default()).is_ok_and(|left| !left.is_empty())
+}
+
+fn layout(args: &Args) -> String {
+    if let Some(format) = args.format.as_deref().filter(|format| *format != "table") {
+        return format.to_owned();
+    }
+    let mut fields = "table {{.Repository}}\t{{.Tag}}".to_owned();
+    if args.digests {
+        fields.push_str("\t{{.Digest}}");
+    }
+    fields.push_str("\t{{.ID}}\t{{.Created}}\t{{.Size}}");
+    if args.history {
+        fields.push_str("\t{{.History}}");
+    }
+    fields
+}
+
+fn sort(rows: &mut [Row<'_>], key: &str) {
+    match key {
+        "id" => rows.sort_by(|one, other| one.image.id.cmp(&other.image.id)),
+        "repository" => rows.sort_by(|one, other| one.repository.cmp(other.repository)),
+        "size" => rows.sort_by_key(|row| row.image.size),
+        "tag" => rows.sort_by(|one, other| one.tag.cmp(other.tag)),
+        // Newest first.
+        _ => rows.sort_by_key(|row| std::cmp::Reverse(row.image.created)),
+    }
+}
+
+fn summary(image: &Image, users: &BTreeMap<String, usize>) -> Value {
+    let tags: Vec<String> = image.names.iter().filter(|name| !name.contains('@')).cloned().collect();
+    object! {
+        "Id": image.id.clone(),
+        "ParentId": image.parent.clone().unwrap_or_default(),
+        "RepoTags": Value::list_or_nil(&tags),
+        "RepoDigests": repo_digests(image),
+        "Size": image.size,
+        "SharedSize": 0i64,
+        "VirtualSize": image.size,
+        "Labels": Value::map_or_nil(&image.settings.labels),
+        "Containers": users.get(&image.id).copied().unwrap_or(0),
+        "Dangling"?: image.is_untagged(),
+        "Arch": image.architecture(),
+        "Digest": image.digest.to_string(),
+        "History": Value::list_or_nil(&image.name_history),
+        "Names"?: Value::list(&image.names),
+        "Os": image.os(),
+        "Created": image.created.as_second(),
+        "CreatedAt": whole_seconds(image.created),
+    }
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn value(row: &Row<'_>, users: &BTreeMap<String, usize>, args: &Args, now: Timestamp) -> Value {
+    let image = row.image;
+    let created = human::ago(image.created, now);
+    let tags: Vec<String> = image.names.iter().filter(|name| !name.contains('@')).cloned().collect();
+    object! {
+        "Repository": row.repository,
+        "Tag": row.tag,
+        "Id": image.id.clone(),
+        fn "ID": if args.no_trunc { format!("sha256:{}", image.id) } else { image.short_id().to_owned() },
+        "ParentId": image.parent.clone().unwrap_or_default(),
+        "RepoTags": Value::list_or_nil(&tags),
+        "RepoDigests": repo_digests(image),
+        json "Created": image.created.as_second(),
+        fn "Created": created.clone(),
+        fn "CreatedSince": created,
+        fn "CreatedAt": go_time(whole_seconds(image.created)),
+        fn "CreatedTime": go_time(whole_seconds(image.created)),
+        json "Size": image.size,
+        fn "Size": human::size(image.size as f64, 3, " "),
+        "SharedSize": 0i64,
+        "VirtualSize": image.size,
+        "Labels": Value::map_or_nil(&image.settings.labels),
+        "Containers": users.get(&image.id).copied().unwrap_or(0),
+        "ReadOnly": false,
+        "Dangling": image.is_untagged(),
+        "Digest": image.digest.to_string(),
+        "Names": Value::list_or_nil(&image.names),
+        json "History": Value::list(&image.name_history),
+        fn "History": image.name_history.join(", "),
+        "ManifestList": Value::Nil(Nil::Pointer),
+    }
+}

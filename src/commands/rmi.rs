@@ -1,0 +1,77 @@
+use images::RemoveOptions;
+
+use crate::context::Context;
+use crate::error::{ExitCode, Failure};
+use crate::{output, select};
+
+/// Remove images
+#[derive(clap::Args)]
+pub struct Args {
+    /// Remove all images
+    #[arg(short, long)]
+    all: bool,
+    /// Remove the containers that use them, too
+    #[arg(short, long)]
+    force: bool,
+    /// Do not mind images that do not exist
+    #[arg(short, long)]
+    ignore: bool,
+    /// Leave untagged parents
+    #[arg(long)]
+    no_prune: bool,
+    #[arg(value_name = "IMAGE")]
+    images: Vec<String>,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    if args.images.is_empty() && !args.all {
+        return Err(Failure::plain("image name or ID must be specified"));
+    }
+    if !args.images.is_empty() && args.all {
+        return Err(Failure::plain("when using the --all switch, you may not pass any images names or IDs"));
+    }
+    let engine = context.engine()?;
+    if args.force {
+        remove_users(&engine, &args)?;
+    }
+    let options = RemoveOptions { force: args.force, ignore: args.ignore, no_prune: args.no_prune, all: args.all };
+    let names: Vec<&str> = args.images.iter().map(String::as_str).collect();
+    let removed = images::remove(&engine.store, &names, &options, &super::image_prune::users(&engine)?)?;
+    for name in &removed.untagged {
+        output::line(format!("Untagged: {name}"))?;
+    }
+    for id in &removed.deleted {
+        output::line(format!("Deleted: {id}"))?;
+    }
+    let failures = removed.errors.into_iter().map(failure).collect();
+    select::conclude(failures)
+}
+
+fn failure(error: images::Error) -> Failure {
+    let code = match &error {
+        images::Error::NotFound { .. } => ExitCode::No,
+        images::Error::InUse { .. } => ExitCode::InUse,
+        _ => ExitCode::Failed,
+    };
+    Failure::from(error).code(code)
+}
+
+/// With force the containers of the images go first.
+fn remove_users(engine: &containers::Engine, args: &Args) -> Result<(), Failure> {
+    let mut ids = Vec::new();
+    for name in &args.images {
+        ids.extend(images::find(&engine.store, name)?.map(|image| image.id));
+    }
+    let request =
+        containers::RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0) };
+    for container in containers::list(engine)? {
+        let containers::Source::Image { id, .. } = &container.spec().source else { continue };
+        if args.all || ids.contains(id) {
+            match containers::remove(engine, &container, &request) {
+                Ok(_) | Err(containers::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}

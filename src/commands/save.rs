@@ -1,0 +1,61 @@
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use images::{SaveFormat, SaveOptions, SaveTarget};
+
+use crate::arguments;
+use crate::context::Context;
+use crate::error::{ExitCode, Failure};
+use crate::output;
+
+/// Write images to an archive
+#[derive(clap::Args)]
+pub struct Args {
+    /// Compress the layers of a directory
+    #[arg(long)]
+    compress: bool,
+    /// docker-archive, oci-archive, oci-dir or docker-dir
+    #[arg(long, value_name = "FORMAT", default_value = "docker-archive")]
+    format: String,
+    /// The arguments are several images, not further names of the first
+    #[arg(short, long)]
+    multi_image_archive: bool,
+    /// Write to a file, not to stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Accepted for scripts: nothing is said anyway
+    #[arg(short, long)]
+    quiet: bool,
+    /// Write the layers of an OCI archive or directory without compression
+    #[arg(long)]
+    uncompressed: bool,
+    #[arg(value_name = "IMAGE")]
+    images: Vec<String>,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    arguments::at_least(&args.images, 1)?;
+    let format: SaveFormat = args.format.parse().map_err(|_| {
+        let format = arguments::go_quote(&args.format);
+        Failure::plain(format!("format must be one of oci-archive,oci-dir,docker-archive,docker-dir: {format}"))
+    })?;
+    let is_directory = matches!(format, SaveFormat::OciDir | SaveFormat::DockerDir);
+    if is_directory && args.output.is_none() {
+        return Err(Failure::plain(format!("{} requires --output to be specified", args.format)));
+    }
+    if args.output.is_none() && output::stdout_is_terminal() {
+        return Err(Failure::plain("refusing to save to terminal. Use -o flag or redirect"));
+    }
+    let engine = context.engine()?;
+    let options = SaveOptions { format, multi_image: args.multi_image_archive, compress: args.compress, uncompressed: args.uncompressed };
+    let names: Vec<&str> = args.images.iter().map(String::as_str).collect();
+    match &args.output {
+        Some(path) => images::save(&engine.store, &names, SaveTarget::Path(path), &options)?,
+        None => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            images::save(&engine.store, &names, SaveTarget::Stream(&mut out), &options)?;
+            out.flush()?;
+        }
+    }
+    Ok(ExitCode::Success)
+}

@@ -1,0 +1,338 @@
+//! `--filter` of `ps` and of every command that takes containers: the same key repeated is "or", different keys are
+//! "and", labels are "and".
+
+use std::path::Path;
+
+use containers::{Container, Engine, MountKind, RestartPolicy, Source};
+use jiff::Timestamp;
+
+use crate::arguments::go_quote;
+use crate::error::Failure;
+use crate::state;
+
+/// One `KEY=VALUE`, understood.
+enum Filter {
+    Ancestor(String),
+    Before(Timestamp),
+    Command(String),
+    Exited(i32),
+    Health(String),
+    Id(String),
+    Label { key: String, value: Option<String>, negated: bool },
+    Name(Pattern),
+    Network(String),
+    Pod(String),
+    RestartPolicy(String),
+    StartOnBoot(bool),
+    Since(Timestamp),
+    Status(String),
+    Until(Timestamp),
+    Volume(String),
+}
+
+/// All filters of a command.
+pub struct Filters {
+    filters: Vec<(String, Filter)>,
+}
+
+const STATES: [&str; 9] =
+    ["created", "initialized", "running", "paused", "stopping", "stopped", "exited", "removing", "unknown"];
+
+impl Filters {
+    /// Reads the texts; other containers are looked up where a filter names one.
+    pub fn parse(engine: &Engine, texts: &[String]) -> Result<Filters, Failure> {
+        let now = Timestamp::now();
+        let filters = texts
+            .iter()
+            .map(|text| {
+                let Some((key, value)) = text.split_once('=') else {
+                    return Err(Failure::plain(format!("invalid filter {}", go_quote(text))));
+                };
+                Ok((key.to_owned(), Filter::parse(engine, key, value, now)?))
+            })
+            .collect::<Result<_, Failure>>()?;
+        Ok(Filters { filters })
+    }
+
+    /// Whether one of them asks about states: then `ps` looks at all containers.
+    pub fn ask_for_state(&self) -> bool {
+        self.filters.iter().any(|(_, filter)| matches!(filter, Filter::Status(_) | Filter::Exited(_)))
+    }
+
+    pub fn pass(&self, container: &Container) -> bool {
+        self.filters.iter().all(|(key, filter)| {
+            let every = matches!(filter, Filter::Label { .. });
+            match every {
+                true => filter.fits(container),
+                // One of this key is enough.
+                false => self.filters.iter().any(|(other, filter)| other == key && filter.fits(container)),
+            }
+        })
+    }
+}
+
+impl Filter {
+    fn parse(engine: &Engine, key: &str, value: &str, now: Timestamp) -> Result<Filter, Failure> {
+        let text = value.to_owned();
+        let created_of = |name: &str| containers::find(engine, name).map(|container| container.record.created);
+        Ok(match key {
+            "ancestor" => Filter::Ancestor(text),
+            "before" => Filter::Before(created_of(value)?),
+            "since" => Filter::Since(created_of(value)?),
+            "command" => Filter::Command(text),
+            "exited" => Filter::Exited(value.parse().map_err(|_| {
+                Failure::plain(format!("exited code out of range {}: strconv.ParseInt: parsing {}: invalid syntax", go_quote(value), go_quote(value)))
+            })?),
+            "health" => match value {
+                "starting" | "healthy" | "unhealthy" | "none" => Filter::Health(text),
+                _ => return Err(Failure::plain(format!("{value} is not a valid health state"))),
+            },
+            "id" => Filter::Id(text),
+            "label" | "label!" => {
+                let (label, value) = match value.split_once('=') {
+                    Some((label, value)) => (label.to_owned(), Some(value.to_owned())),
+                    None => (text, None),
+                };
+                Filter::Label { key: label, value, negated: key == "label!" }
+            }
+            "name" => Filter::Name(Pattern::parse(value)?),
+            "network" => Filter::Network(text),
+            "pod" => Filter::Pod(text),
+            "restart-policy" => match value {
+                "no" | "never" | "always" | "on-failure" | "unless-stopped" => Filter::RestartPolicy(text),
+                _ => return Err(Failure::plain(format!("invalid restart-policy {value}"))),
+            },
+            "should-start-on-boot" => match crate::arguments::go_bool(value) {
+                Some(wanted) => Filter::StartOnBoot(wanted),
+                None => return Err(Failure::plain(format!("invalid value {} for should-start-on-boot", go_quote(value)))),
+            },
+            "status" => {
+                let word = if value == "configured" { "created" } else { value };
+                if !STATES.contains(&word) {
+                    return Err(Failure::plain(format!("{value} is not a valid status: invalid argument")));
+                }
+                Filter::Status(word.to_owned())
+            }
+            "until" => Filter::Until(crate::when::parse(value, now).ok_or_else(|| {
+                Failure::plain(format!("unable to parse {} as a time or a duration", go_quote(value)))
+            })?),
+            "volume" => Filter::Volume(text),
+            _ => return Err(Failure::plain(format!("{key} is an invalid filter"))),
+        })
+    }
+
+    fn fits(&self, container: &Container) -> bool {
+        let (record, spec) = (&container.record, container.spec());
+        match self {
+            Filter::Ancestor(name) => of_image(container, name),
+            Filter::Before(time) => record.created < *time,
+            Filter::Since(time) => record.created > *time,
+            Filter::Until(time) => record.created < *time,
+            Filter::Command(word) => state::command(container).first().is_some_and(|first| first == word),
+            Filter::Exited(code) => container.state().exit().is_some_and(|exit| exit.code == *code),
+            Filter::Health(wanted) => {
+                let health = state::health(container);
+                if wanted == "none" { health.is_none() } else { health == Some(wanted.as_str()) }
+            }
+            Filter::Id(prefix) => record.id.as_str().starts_with(prefix),
+            Filter::Label { key, value, negated } => {
+                let found = match (spec.labels.get(key), value) {
+                    (Some(found), Some(value)) => found == value,
+                    (found, None) => found.is_some() || matches_star(key, spec.labels.keys()),
+                    (None, Some(_)) => false,
+                };
+                found != *negated
+            }
+            Filter::Name(pattern) => pattern.fits(&record.name),
+            Filter::Network(name) => state::networks(container).contains(name) || spec.network.mode.to_string() == *name,
+            Filter::Pod(pod) => spec.pod.as_ref().is_some_and(|of| of == pod || of.starts_with(pod.as_str())),
+            Filter::RestartPolicy(word) => match spec.restart {
+                RestartPolicy::No => matches!(word.as_str(), "no" | "never"),
+                RestartPolicy::Always => word == "always",
+                RestartPolicy::OnFailure { .. } => word == "on-failure",
+                RestartPolicy::UnlessStopped => word == "unless-stopped",
+            },
+            Filter::StartOnBoot(wanted) => {
+                let stopped = container.state().exit().is_some_and(|exit| exit.stopped_by_user);
+                let starts = match spec.restart {
+                    RestartPolicy::Always => true,
+                    RestartPolicy::UnlessStopped => !stopped,
+                    RestartPolicy::No | RestartPolicy::OnFailure { .. } => false,
+                };
+                starts == *wanted
+            }
+            Filter::Status(word) => {
+                let now = state::word(container);
+                // A container that ended counts as stopped and as exited.
+                now == word || matches!((now, word.as_str()), ("exited", "stopped"))
+            }
+            Filter::Volume(wanted) => {
+                let (source, destination) = match wanted.split_once(':') {
+                    Some((source, destination)) => (source, Some(destination)),
+                    None => (wanted.as_str(), None),
+                };
+                spec.mounts.iter().any(|mount| {
+                    let from = match &mount.kind {
+                        MountKind::Bind { source, .. } => source.as_path(),
+                        MountKind::Volume { name: Some(name), .. } => Path::new(name),
+                        _ => return false,
+                    };
+                    let here = Path::new(destination.unwrap_or(source));
+                    match destination {
+                        Some(_) => from == Path::new(source) && mount.destination == here,
+                        None => from == Path::new(source) || mount.destination == here,
+                    }
+                })
+            }
+        }
+    }
+}
+
+/// `label=prefix*`.
+fn matches_star<'a>(key: &str, mut labels: impl Iterator<Item = &'a String>) -> bool {
+    key.strip_suffix('*').is_some_and(|prefix| labels.any(|label| label.starts_with(prefix)))
+}
+
+/// The image by name, with or without registry and tag, or by id.
+fn of_image(container: &Container, wanted: &str) -> bool {
+    let Source::Image { id, name } = &container.spec().source else { return false };
+    if id.starts_with(wanted.trim_start_matches("sha256:")) && wanted.len() >= 2 {
+        return true;
+    }
+    let bare = name.rsplit_once(':').map_or(name.as_str(), |(bare, tag)| if tag.contains('/') { name } else { bare });
+    let has_tag = wanted.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    let names = if has_tag { vec![name.as_str()] } else { vec![name.as_str(), bare] };
+    names.iter().any(|name| *name == wanted || name.strip_suffix(wanted).is_some_and(|rest| rest.ends_with('/')))
+}
+
+/// The part of regular expressions that names of containers need: `^`, `$`, `.`, `.*`, `[...]`, `\`, `|` at the top level.
+pub struct Pattern {
+    alternatives: Vec<Vec<Atom>>,
+}
+
+struct Atom {
+    class: Class,
+    least: usize,
+    most: usize,
+}
+
+enum Class {
+    Char(char),
+    Any,
+    Set { negated: bool, ranges: Vec<(char, char)> },
+    Start,
+    End,
+}
+
+impl Pattern {
+    pub fn parse(text: &str) -> Result<Pattern, Failure> {
+        let invalid = |why: &str| Failure::plain(format!("error parsing regexp: {why}: `{text}`"));
+        let mut alternatives = Vec::new();
+        let mut atoms: Vec<Atom> = Vec::new();
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            let class = match c {
+                '|' => {
+                    alternatives.push(std::mem::take(&mut atoms));
+                    continue;
+                }
+                '^' => Class::Start,
+                '$' => Class::End,
+                '.' => Class::Any,
+                '\\' => Class::Char(chars.next().ok_or_else(|| invalid("trailing backslash at end of expression"))?),
+                '[' => {
+                    let negated = chars.next_if_eq(&'^').is_some();
+                    let mut ranges = Vec::new();
+                    loop {
+                        match chars.next() {
+                            None => return Err(invalid("missing closing ]")),
+                            Some(']') if !ranges.is_empty() => break,
+                            Some(first) => {
+                                let last = match chars.next_if_eq(&'-') {
+                                    Some(_) => match chars.next() {
+                                        Some(']') | None => {
+                                            ranges.extend([(first, first), ('-', '-')]);
+                                            break;
+                                        }
+                                        Some(last) => last,
+                                    },
+                                    None => first,
+                                };
+                                ranges.push((first, last));
+                            }
+                        }
+                    }
+                    Class::Set { negated, ranges }
+                }
+                '*' | '+' | '?' => return Err(invalid("missing argument to repetition operator")),
+                '(' | ')' | '{' | '}' => return Err(invalid("groups are not supported by creel")),
+                c => Class::Char(c),
+            };
+            let (least, most) = match chars.peek() {
+                Some('*') => (0, usize::MAX),
+                Some('+') => (1, usize::MAX),
+                Some('?') => (0, 1),
+                _ => (1, 1),
+            };
+            if (least, most) != (1, 1) {
+                chars.next();
+            }
+            atoms.push(Atom { class, least, most });
+        }
+        alternatives.push(atoms);
+        Ok(Pattern { alternatives })
+    }
+
+    /// Whether it is found anywhere in the text.
+    pub fn fits(&self, text: &str) -> bool {
+        let text: Vec<char> = text.chars().collect();
+        self.alternatives.iter().any(|atoms| (0..=text.len()).any(|from| matches_at(atoms, &text, from)))
+    }
+}
+
+fn matches_at(atoms: &[Atom], text: &[char], at: usize) -> bool {
+    let Some((atom, rest)) = atoms.split_first() else { return true };
+    match &atom.class {
+        Class::Start => return at == 0 && matches_at(rest, text, at),
+        Class::End => return at == text.len() && matches_at(rest, text, at),
+        Class::Char(_) | Class::Any | Class::Set { .. } => {}
+    }
+    let one = |c: char| match &atom.class {
+        Class::Char(wanted) => c == *wanted,
+        Class::Any => true,
+        Class::Set { negated, ranges } => ranges.iter().any(|(first, last)| (*first..=*last).contains(&c)) != *negated,
+        Class::Start | Class::End => false,
+    };
+    let mut end = at;
+    while end < text.len() && end - at < atom.most && one(text[end]) {
+        end += 1;
+    }
+    (at + atom.least..=end).rev().any(|next| matches_at(rest, text, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_matched_as_regular_expressions() {
+        let table = [
+            ("web", "my-web-1", true),
+            ("^web$", "web", true),
+            ("^web$", "web-1", false),
+            ("w.b", "wib", true),
+            ("^a.*z$", "abcz", true),
+            ("web-[0-9]+$", "web-12", true),
+            ("web-[^0-9]$", "web-1", false),
+            ("^a$|^b$", "b", true),
+            ("^a?b$", "b", true),
+            ("a\\.b", "axb", false),
+            ("", "anything", true),
+        ];
+        for (pattern, text, expected) in table {
+            assert_eq!(Pattern::parse(pattern).unwrap().fits(text), expected, "{pattern} {text}");
+        }
+        assert!(Pattern::parse("*a").is_err());
+        assert!(Pattern::parse("[a").is_err());
+    }
+}
