@@ -45,7 +45,8 @@ fn what_the_cgroup_is_told_is_what_the_kernel_says() {
     let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     let path = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
     let root = lab.cgroup_root();
-    let found = std::fs::read_to_string(root.join(path.trim_start_matches('/')).join("cgroup.max.descendants")).unwrap();
+    let found =
+        std::fs::read_to_string(root.join(path.trim_start_matches('/')).join("cgroup.max.descendants")).unwrap();
     assert_eq!(found.trim(), "7");
     let error = lab.creel("run --rm --network none --cgroup-conf nonsense.max=7 box true").run();
     assert_ne!(error.exit_code(), 0, "{error}");
@@ -58,7 +59,8 @@ fn a_controller_that_is_free_is_used() {
         return skip("the one controller that a mixed hierarchy leaves to cgroup v2 is not there");
     }
     let file = "hugetlb.2MB.max";
-    let text = lab.creel(&format!("run --rm --network none --cgroup-conf {file}=4194304 box cat /sys/fs/cgroup/{file}")).run();
+    let text =
+        lab.creel(&format!("run --rm --network none --cgroup-conf {file}=4194304 box cat /sys/fs/cgroup/{file}")).run();
     assert_eq!(text.ok(), "4194304");
 }
 

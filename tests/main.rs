@@ -26,16 +26,21 @@ mod environment;
 mod mounts;
 mod namespaces;
 mod network;
+mod networks;
 mod publish;
+mod secrets;
 mod security;
 mod user;
+mod volumes;
 
 // Looking at containers and reaching into them.
 mod attach;
 mod cp;
 mod diff;
+mod events;
 mod exec;
 mod exists;
+mod health;
 mod inspect;
 mod logs;
 mod port;
@@ -44,7 +49,12 @@ mod ps;
 mod terminal;
 mod top;
 
+// Containers together.
+mod kube;
+mod pods;
+
 // Images.
+mod build;
 mod commit;
 mod export;
 mod history;

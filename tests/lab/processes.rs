@@ -64,7 +64,8 @@ impl Tracker {
             }
             path.push(part);
         }
-        fs::read_to_string(path.join("cgroup.controllers")).is_ok_and(|text| text.split_whitespace().any(|found| found == name))
+        fs::read_to_string(path.join("cgroup.controllers"))
+            .is_ok_and(|text| text.split_whitespace().any(|found| found == name))
     }
 
     pub(crate) fn cgroup(&self) -> Option<&Path> {
