@@ -553,6 +553,9 @@ mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_size(1);
             header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
             // The crate's own setter would refuse it.
             header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);
             header.set_cksum();
