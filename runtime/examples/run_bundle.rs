@@ -1,5 +1,5 @@
 //! Runs an OCI bundle from a directory, for trying out and measuring the runtime by itself:
-//! `run_bundle BUNDLE [COUNT]` or `run_bundle exec PID CONFIG`.
+//! `run_bundle BUNDLE [COUNT]`, `run_bundle exec PID CONFIG` or `run_bundle external PROGRAM BUNDLE`.
 
 #![expect(clippy::print_stderr, reason = "this is a program")]
 
@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use oci_spec::runtime::Spec;
 use runtime::cgroup::{Cgroup, Manager};
+use runtime::external::External;
 use runtime::{Bundle, ExecRequest, Stdio};
 use sys::mount::RootMount;
 
@@ -43,16 +44,24 @@ fn run(arguments: &[String]) -> Result<i32, Failed> {
         let spec = Spec::load(config).map_err(failed)?;
         let init = sys::process::Process::of(pid.parse().map_err(failed)?).map_err(failed)?;
         let process = spec.process().as_ref().ok_or_else(|| failed("no process"))?;
+        // Only where containers have cgroups of their own.
+        let cgroup = Cgroup::of_process(init.pid).filter(|cgroup| cgroup.path.to_string_lossy().contains("creel-"));
         let child = runtime::exec(ExecRequest {
             init: &init,
             process,
-            cgroup: None,
+            cgroup: cgroup.as_ref(),
             stdio: Stdio::Inherit,
             preserve_fds: Vec::new(),
             seccomp: spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref()),
         })
         .map_err(of_runtime)?;
         return Ok(child.pidfd.wait().map_err(failed)?.exit_code());
+    }
+    if let [word, program, bundle] = arguments
+        && word == "external"
+    {
+        let bundle = std::path::absolute(bundle).map_err(failed)?;
+        return external(Path::new(program), &bundle, &state, identity.uid);
     }
     let bundle = Path::new(arguments.first().ok_or_else(|| failed("no bundle"))?);
     let count: u32 = arguments.get(1).map_or(Ok(1), |count| count.parse()).map_err(failed)?;
@@ -92,6 +101,31 @@ fn run(arguments: &[String]) -> Result<i32, Failed> {
     if count > 1 {
         times.sort();
         eprintln!("min {:?} median {:?} p90 {:?}", times[0], times[times.len() / 2], times[times.len() * 9 / 10]);
+    }
+    Ok(code)
+}
+
+fn external(program: &Path, bundle: &Path, state: &Path, uid: u32) -> Result<i32, Failed> {
+    let mut spec = Spec::load(bundle.join("config.json")).map_err(failed)?;
+    let root = bundle.join(spec.root().as_ref().ok_or_else(|| failed("no root"))?.path());
+    let mut place = spec.root().clone().unwrap_or_default();
+    place.set_path(root.clone());
+    spec.set_root(Some(place));
+    let cgroup = cgroup(&spec, uid)?;
+    let external = External { program: program.into(), state: state.join("external"), options: Vec::new() };
+    let terminal = spec.process().as_ref().and_then(|process| process.terminal()).unwrap_or(false);
+    let stdio = if terminal { Stdio::Terminal } else { Stdio::Inherit };
+    let id = format!("example-{}", std::process::id());
+    let bundle = Bundle::new(spec, RootMount::Directory(root)).named(&id, state.join("bundle"));
+    let created = external.create(&bundle, stdio, cgroup.as_ref(), &[]).map_err(of_runtime)?;
+    external.start(&id).map_err(of_runtime)?;
+    if let Some(terminal) = &created.terminal {
+        show(terminal.as_fd());
+    }
+    let code = created.pidfd.wait().map_err(failed)?.exit_code();
+    external.delete(&id).map_err(of_runtime)?;
+    if let Some(cgroup) = cgroup {
+        cgroup.remove().map_err(of_runtime)?;
     }
     Ok(code)
 }

@@ -115,7 +115,11 @@ fn open_source(path: &Path, device: Option<(u32, u32)>, reach: Reach) -> Result<
 }
 
 fn copy_tree(path: &Path, reach: Reach) -> rustix::io::Result<OwnedFd> {
-    open_tree(CWD, path, tree_flags(reach))
+    match open_tree(CWD, path, tree_flags(reach)) {
+        // In a user namespace what is mounted below hides what lies under it for good, so it has to come along.
+        Err(Errno::INVAL) if reach == Reach::One => open_tree(CWD, path, tree_flags(Reach::Recursive)),
+        other => other,
+    }
 }
 
 /// A detached copy of what an `O_PATH` descriptor stands for.

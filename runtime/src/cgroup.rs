@@ -24,7 +24,7 @@ use crate::{Error, Result};
 const MOUNT: &str = "/sys/fs/cgroup";
 const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
 /// Where monitors go that systemd had to bring in: a cgroup with parts may have no processes of its own.
-const MONITORS: &str = "monitors";
+const MONITORS: &str = "/monitors";
 /// How long a service manager may take to move a process.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -636,7 +636,7 @@ fn leave_top(scope: &Path) -> io::Result<()> {
     if own_path().as_deref() != Some(scope) {
         return Ok(());
     }
-    let monitors = on_disk(&scope.join(MONITORS));
+    let monitors = on_disk(&scope.join(MONITORS.trim_start_matches('/')));
     match fs::create_dir(&monitors) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}

@@ -172,12 +172,12 @@ impl External {
             Err(_) => line.to_owned(),
         };
         let lower = message.to_lowercase();
-        if lower.contains("executable file") && lower.contains("not found")
-            || lower.contains("no such file or directory")
-        {
+        let about_the_program =
+            lower.contains("executable") || lower.contains("exec:") || lower.contains("exec format");
+        if about_the_program && (lower.contains("not found") || lower.contains("no such file")) {
             return Err(Error::NotFound { message });
         }
-        if lower.contains("permission denied") || lower.contains("exec format error") {
+        if about_the_program {
             return Err(Error::NotExecutable { message });
         }
         Err(self.failed(message))

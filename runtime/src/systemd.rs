@@ -75,7 +75,7 @@ impl Systemd {
         self.call("StartTransientUnit", "ssa(sv)a(sa(sv))", &body.0)
     }
 
-    /// Moves a process into a part of a unit's cgroup. systemd may do that across borders that we may not cross.
+    /// Moves a process into a part (`/name`) of a unit's cgroup. systemd may do that across borders that we may not cross.
     pub(crate) fn attach_process(&mut self, unit: &str, part: &str, pid: u32) -> io::Result<Answer> {
         let mut body = Body::default();
         body.string(unit);
