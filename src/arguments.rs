@@ -362,7 +362,7 @@ fn long_names(command: &Command) -> impl Iterator<Item = &str> {
 pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names
         .map(|name| (distance(typed, name), name))
-        .filter(|&(distance, name)| distance <= 2 && distance < name.len() || name.starts_with(typed))
+        .filter(|&(distance, name)| distance <= 2 && distance * 2 < name.len() || name.starts_with(typed))
         .min_by_key(|&(distance, name)| (!name.starts_with(typed), distance))
         .map(|(_, name)| name)
 }

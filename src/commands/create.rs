@@ -47,6 +47,7 @@ pub fn make(
     if let Some(secret) = spec.secrets.first() {
         return Err(Failure::plain(format!("no secret with name or id {:?}: no such secret", secret.name)));
     }
+    check_time_zone(spec.timezone.as_deref())?;
     spec.create_command = context.command_line.clone();
 
     let engine = context.engine()?;
@@ -80,6 +81,17 @@ pub fn make(
         })?;
     }
     Ok((engine, container))
+}
+
+/// The zone is a file of the host; without the host's database nobody can say that a name is wrong.
+fn check_time_zone(zone: Option<&str>) -> Result<(), Failure> {
+    let database = Path::new("/usr/share/zoneinfo");
+    match zone.filter(|zone| *zone != "local") {
+        Some(zone) if database.exists() && (zone.contains("..") || !database.join(zone).is_file()) => {
+            Err(Failure::plain(format!("running container create option: finding timezone: unknown time zone {zone}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn write_id(path: &Path, container: &Container) -> Result<(), Failure> {
@@ -142,8 +154,15 @@ fn resolve_names(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), Failur
     if let UserNamespace::Container(name) = &spec.namespaces.user {
         spec.namespaces.user = UserNamespace::Container(id("user", name)?);
     }
-    if let Mode::Container(name) = &spec.network.mode {
-        spec.network.mode = Mode::Container(id("net", name)?);
+    match &spec.network.mode {
+        Mode::Container(name) => spec.network.mode = Mode::Container(id("net", name)?),
+        Mode::Networks(networks) => {
+            // There are no named networks yet, so none of that name.
+            let name = networks.first().map(|network| network.name.as_str()).unwrap_or_default();
+            return Err(Failure::plain(format!("unable to find network with name or ID {name}: network not found"))
+                .hint("creel has no bridge networks yet: use --network pasta, slirp4netns, host, none or container:NAME"));
+        }
+        Mode::Default | Mode::None | Mode::Host | Mode::Private | Mode::Path(_) | Mode::Slirp4netns(_) | Mode::Pasta(_) | Mode::Pod => {}
     }
     for name in &mut spec.requires {
         *name = containers::find(engine, name).map(|container| container.id().to_string()).map_err(|error| {

@@ -844,7 +844,8 @@ fn field_of(value: Value, name: &str) -> Result<Value> {
             let plain = |kind: Kind| kind != Kind::JsonOnly;
             let found = fields
                 .iter()
-                .position(|field| plain(field.kind) && field.name == name)
+                .position(|field| field.kind == Kind::Method && field.name == name)
+                .or_else(|| fields.iter().position(|field| plain(field.kind) && field.name == name))
                 .or_else(|| fields.iter().position(|field| plain(field.kind) && field.json == name))
                 // Field names of Go and of JSON differ in case and underscores; nobody has two that differ only there.
                 .or_else(|| fields.iter().position(|field| plain(field.kind) && same_letters(field.name, name)));
@@ -988,6 +989,13 @@ mod tests {
     #[test]
     fn unknown_keys_of_maps_have_no_value() {
         assert_eq!(run("{{.GraphStatus.nope}}"), "<no value>");
+    }
+
+    #[test]
+    fn a_method_hides_the_field_of_its_name() {
+        let value = object! { "Names": vec!["c1".to_owned()], fn "Names": "c1" };
+        let template = Template::parse("ps", "{{.Names}} {{.}} {{json .}}").unwrap();
+        assert_eq!(template.run(&value).unwrap(), "c1 {[c1]} {\"Names\":[\"c1\"]}");
     }
 
     #[test]
