@@ -23,8 +23,6 @@ pub(crate) struct LogFile {
     max_size: Option<u64>,
     max_files: u32,
     buffer: Vec<u8>,
-    /// The last line of each output is not finished yet.
-    open_line: [bool; 2],
 }
 
 impl LogFile {
@@ -33,36 +31,33 @@ impl LogFile {
         let file = open(path)?;
         let size = file.metadata()?.len();
         let path = path.to_owned();
-        Ok(LogFile { path, file, size, max_size, max_files, buffer: Vec::new(), open_line: [false; 2] })
+        Ok(LogFile { path, file, size, max_size, max_files, buffer: Vec::new() })
     }
 
     /// Appends what came from one output, at one time.
     pub(crate) fn append(&mut self, output: Output, bytes: &[u8], now: Timestamp) -> io::Result<()> {
         self.buffer.clear();
         format_lines(&mut self.buffer, output, bytes, now);
-        self.open_line[output as usize] = bytes.last().is_some_and(|byte| *byte != b'\n');
         self.write_buffer()
     }
 
-    /// Ends lines that the container never ended.
-    pub(crate) fn finish(&mut self, now: Timestamp) -> io::Result<()> {
-        for output in [Output::Stdout, Output::Stderr] {
-            if std::mem::take(&mut self.open_line[output as usize]) {
-                self.buffer.clear();
-                line(&mut self.buffer, output, b"", b'F', now);
-                self.write_buffer()?;
-            }
-        }
-        Ok(())
-    }
-
+    /// As many lines at once as fit below the limit; one that is longer has a file for itself.
     fn write_buffer(&mut self) -> io::Result<()> {
-        let length = self.buffer.len() as u64;
-        if self.max_size.is_some_and(|max| self.size > 0 && self.size + length > max) {
-            self.rotate()?;
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut rest = buffer.as_slice();
+        while !rest.is_empty() {
+            let room = self.max_size.map_or(u64::MAX, |max| max.saturating_sub(self.size));
+            let fits = end_of_lines(rest, usize::try_from(room).unwrap_or(usize::MAX));
+            if fits == 0 && self.size > 0 {
+                self.rotate()?;
+                continue;
+            }
+            let (now, later) = rest.split_at(if fits == 0 { first_line(rest) } else { fits });
+            self.file.write_all(now)?;
+            self.size += now.len() as u64;
+            rest = later;
         }
-        self.file.write_all(&self.buffer)?;
-        self.size += length;
+        self.buffer = buffer;
         Ok(())
     }
 
@@ -85,6 +80,18 @@ impl LogFile {
         self.size = 0;
         Ok(())
     }
+}
+
+/// The length of the whole lines in the first `room` bytes.
+fn end_of_lines(text: &[u8], room: usize) -> usize {
+    if room >= text.len() {
+        return text.len();
+    }
+    text[..room].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+}
+
+fn first_line(text: &[u8]) -> usize {
+    text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| at + 1)
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -146,12 +153,18 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_line_is_finished_at_the_end() {
-        let path = std::env::temp_dir().join(format!("creel-log-end-{}", std::process::id()));
-        let mut log = LogFile::open(&path, None, 0).unwrap();
-        log.append(Output::Stdout, b"no newline", at()).unwrap();
-        log.finish(at()).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
-        std::fs::remove_file(path).unwrap();
+    fn no_file_is_larger_than_the_limit_unless_one_line_is() {
+        let dir = std::env::temp_dir().join(format!("creel-log-limit-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("ctr.log");
+        let mut log = LogFile::open(&path, Some(200), 100).unwrap();
+        let text: String = (0..100).map(|number| format!("line {number}\n")).collect();
+        log.append(Output::Stdout, text.as_bytes(), at()).unwrap();
+        log.append(Output::Stdout, &[b'x'; 300], at()).unwrap();
+        let sizes: Vec<u64> =
+            std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
+        assert!(sizes.len() > 20);
+        assert_eq!(sizes.iter().filter(|size| **size > 200).count(), 1);
+        std::fs::remove_dir_all(dir).unwrap();
     }
 }

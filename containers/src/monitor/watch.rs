@@ -114,10 +114,6 @@ pub(super) fn watch(
     drop(listener);
     run.drain();
     let now = Timestamp::now();
-    if let Some(log) = &mut run.log {
-        // What could be written was; the exit counts more.
-        let _ = log.finish(now);
-    }
     let stopped = engine.run_dir(container.id()).join("stopped").exists();
     let exit = Exit {
         code: ended,
