@@ -258,14 +258,20 @@ pub fn commit(engine: &Engine, container: &Container, options: &CommitOptions) -
     };
     let dir = engine.container_dir(container.id());
     let (upper, copied) = (dir.join("upper"), dir.join("rootfs"));
-    let content = match &container.spec().source {
-        Source::Directory { path, overlay: false } => images::Content::Tree(path),
-        _ if copied.exists() => images::Content::Tree(&copied),
-        _ if upper.exists() => images::Content::Upper(&upper),
-        _ => images::Content::Nothing,
+    // One layer of all needs all: what the container sees, without what is mounted in it.
+    let whole = match options.squash {
+        images::Squash::All => Some(Endpoint::without_volumes(engine, &container)?),
+        images::Squash::No => None,
+    };
+    let whole_path = whole.as_ref().map(Endpoint::path);
+    let content = match (&whole_path, &container.spec().source) {
+        (Some(path), _) | (None, Source::Directory { path, overlay: false }) => images::Content::Tree(path),
+        (None, _) if copied.exists() => images::Content::Tree(&copied),
+        (None, _) if upper.exists() => images::Content::Upper(&upper),
+        (None, _) => images::Content::Nothing,
     };
     // A whole tree already has what the base has.
-    let base = if matches!(content, images::Content::Tree(_)) { None } else { base };
+    let base = if matches!(content, images::Content::Tree(_)) && whole.is_none() { None } else { base };
     let mut request = images::CommitRequest::new(base.as_ref(), content);
     request.settings = Some(settings(&container, base.as_ref(), options.include_volumes));
     request.changes = options.changes.clone();

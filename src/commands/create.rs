@@ -98,15 +98,15 @@ fn write_id(path: &Path, container: &Container) -> Result<(), Failure> {
     std::fs::write(path, container.id().as_str()).map_err(crate::error::on_path("open", path))
 }
 
-/// What an image is called when the user's word for it was an id.
+/// What an image is called: the full one of its names that was meant, whatever was typed of it.
 fn displayed(image: &images::Image, typed: &str) -> String {
-    match image.names.first() {
-        Some(name) if image.id.starts_with(typed.trim_start_matches("sha256:")) => name.clone(),
-        _ => match typed.parse::<images::Reference>() {
-            Ok(reference) if !image.id.starts_with(typed) => reference.to_string(),
-            _ => image.id.clone(),
-        },
-    }
+    let whole = typed.parse::<images::Reference>().map_or_else(|_| typed.to_owned(), |reference| reference.complete().to_string());
+    let meant = image.names.iter().find(|name| {
+        [whole.as_str(), typed].iter().any(|word| {
+            *name == word || name.strip_suffix(word).is_some_and(|before| before.ends_with('/'))
+        })
+    });
+    meant.or(image.names.first()).cloned().unwrap_or_else(|| image.id.clone())
 }
 
 /// The image, pulled if the policy says so; our own one is made on the spot.

@@ -85,7 +85,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let container = select::one(&engine, name.as_deref(), args.latest)?;
     if !containers::running(&container) {
         let text = "can only create exec sessions on running containers: container state improper";
-        return Err(Failure::plain(text).hint(format!("start it first: creel start {}", container.name())));
+        let failure = Failure::plain(text).code(NO_SESSION);
+        return Err(failure.hint(format!("start it first: creel start {}", container.name())));
     }
     let request = ExecRequest {
         command: words,
@@ -99,12 +100,19 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         preserve_fds: preserved_fds(args.preserve_fds)?,
         detach_keys: super::attach::detach_keys(context, args.detach_keys.as_deref())?,
     };
-    Ok(match containers::exec(&engine, &container, request)? {
+    let end = containers::exec(&engine, &container, request).map_err(|error| match error {
+        containers::Error::StateImproper { .. } => Failure::from(error).code(NO_SESSION),
+        other => other.into(),
+    })?;
+    Ok(match end {
         ExecEnd::Exited(code) => ExitCode::from_number(code),
         ExecEnd::Detached(_) => ExitCode::Success,
         ExecEnd::Started(id) => output::line(id).map(|()| ExitCode::Success)?,
     })
 }
+
+/// Podman's code where no session could be begun.
+const NO_SESSION: ExitCode = ExitCode::Container(255);
 
 /// The descriptors 3, 4, ... that the caller left open for the container.
 pub fn preserved_fds(count: u32) -> Result<Vec<OwnedFd>, Failure> {

@@ -59,14 +59,18 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             Some(time) => Ok(Some(time)),
             None => {
                 let quoted = arguments::go_quote(text);
-                Err(Failure::plain(format!("parsing --{flag} {quoted}: it is no time and no duration")))
+                Err(Failure::plain(format!("parsing --{flag} {quoted}: unable to interpret time value")))
             }
         },
     };
     let query = LogQuery {
         follow: args.follow,
         since: time("since", &args.since)?,
-        until: time("until", &args.until)?,
+        // A duration lies ahead here.
+        until: time("until", &args.until)?.map(|time| match args.until.as_deref().is_some_and(is_duration) {
+            true => now + now.duration_since(time),
+            false => time,
+        }),
         tail: u64::try_from(args.tail).ok(),
     };
     let engine = context.reader()?;
@@ -116,6 +120,11 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     io::stdout().flush()?;
     Ok(ExitCode::Success)
+}
+
+/// `10m`, `-1h`.
+fn is_duration(text: &str) -> bool {
+    crate::format::human::parse_duration(text.strip_prefix('-').unwrap_or(text)).is_ok()
 }
 
 /// As the log has it: nine digits and the zone as numbers.

@@ -157,9 +157,7 @@ fn chosen(engine: &Engine, args: &Args) -> Result<Vec<Sized>, Failure> {
     containers.retain(|container| (whatever_state || containers::running(container)) && filters.pass(container));
     let last = if args.latest { Some(1) } else { args.last.and_then(|last| usize::try_from(last).ok()) };
     if let Some(last) = last {
-        // The newest ones, newest first.
-        containers.reverse();
-        containers.truncate(last);
+        containers.drain(..containers.len().saturating_sub(last));
     }
     let wants_size = args.size || args.sort.as_deref() == Some("size");
     let mut sized: Vec<Sized> = Vec::with_capacity(containers.len());
