@@ -121,8 +121,32 @@ fn is_real_root() -> bool {
         && sys::userns::uid_map().is_ok_and(|map| map.iter().any(|line| line.inside == 0 && line.outside == 0))
 }
 
+/// The caller's id outside of its user namespace. Whoever entered it before us said who that was (Podman's variable, which
+/// `unshare` sets).
 pub fn uid() -> u32 {
-    nix::unistd::geteuid().as_raw()
+    before_entering(ROOTLESS_UID).unwrap_or_else(|| nix::unistd::geteuid().as_raw())
+}
+
+fn gid() -> u32 {
+    before_entering(ROOTLESS_GID).unwrap_or_else(|| nix::unistd::getegid().as_raw())
+}
+
+const ROOTLESS_UID: &str = "_CONTAINERS_ROOTLESS_UID";
+const ROOTLESS_GID: &str = "_CONTAINERS_ROOTLESS_GID";
+
+/// Only believed where it can be so: by somebody who is root of a namespace.
+fn before_entering(name: &str) -> Option<u32> {
+    let id = variable(name)?.parse().ok()?;
+    (nix::unistd::geteuid().is_root() && !is_real_root()).then_some(id)
+}
+
+/// What a program that runs in the user namespace is told of who we are outside.
+pub fn identity(settings: &Settings) -> [(&'static str, String); 3] {
+    [
+        (ROOTLESS_UID, settings.uid.to_string()),
+        (ROOTLESS_GID, settings.gid.to_string()),
+        ("_CONTAINERS_USERNS_CONFIGURED", "done".to_owned()),
+    ]
 }
 
 /// `$HOME`, or what the password file says.
@@ -278,12 +302,7 @@ impl Context {
 
     /// For commands that only read records.
     pub fn reader(&self) -> Result<Engine, Failure> {
-        let settings = Settings {
-            userns_dir: self.userns_dir(),
-            uid: uid(),
-            gid: nix::unistd::getegid().as_raw(),
-            ..Settings::default()
-        };
+        let settings = Settings { userns_dir: self.userns_dir(), uid: uid(), gid: gid(), ..Settings::default() };
         Ok(Engine { store: self.store()?, settings })
     }
 
@@ -328,8 +347,10 @@ impl Context {
     /// Enters the user's namespace and notes who we were.
     pub fn enter(&self, settings: &mut Settings) -> Result<(), Failure> {
         let identity = sys::userns::enter(&settings.userns_dir)?;
-        settings.uid = identity.uid;
-        settings.gid = identity.gid;
+        (settings.uid, settings.gid) = match identity.mapping {
+            Mapping::Given => (uid(), gid()),
+            Mapping::Full | Mapping::Single { .. } => (identity.uid, identity.gid),
+        };
         if let Mapping::Single { why } = identity.mapping {
             settings.single_id = true;
             if let Some(why) = why {

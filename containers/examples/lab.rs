@@ -156,6 +156,10 @@ fn go(args: &[String]) -> Result<i32> {
                 None => println!("{}", k.id()),
             }
         }
+        "layer" => {
+            let l = e.store.unpack(None, None, None, &mut std::io::stdin(), &storage::Limits::default()).unwrap();
+            println!("{}", l.chain_id);
+        }
         "start" => {
             start(&e, &c(0)?, StartRequest::default())?;
         }

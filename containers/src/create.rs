@@ -131,6 +131,9 @@ fn check(spec: &ContainerSpec) -> Result<()> {
         check_exists(path)?;
     }
     crate::oci::capabilities(&spec.security, 0)?;
+    if matches!(spec.network.mode, network::Mode::Networks(_)) {
+        network::choose(&spec.network.mode, None)?;
+    }
     Ok(())
 }
 

@@ -6,28 +6,37 @@ use std::path::Path;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 
 use crate::error::{Error, Result};
+use crate::oci::VolumeMount;
 use crate::spec::ContainerSpec;
 
 /// Nodes that every container has anyway, or has its own of.
 const OWN: [&str; 11] = ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "shm", "pts", "mqueue"];
 
-pub(crate) fn resolve(spec: &ContainerSpec) -> Result<Vec<LinuxDevice>> {
+/// The nodes under the host's own names, and mounts for those that have another name in the container.
+pub(crate) fn resolve(spec: &ContainerSpec) -> Result<(Vec<LinuxDevice>, Vec<VolumeMount>)> {
     let mut all = Vec::new();
+    let mut mounts = Vec::new();
     for device in &spec.devices {
         let metadata = std::fs::metadata(&device.host).map_err(Error::io(&device.host))?;
-        if metadata.is_dir() {
-            walk(&device.host, &device.container, &mut all)?;
-            continue;
+        let node = node(&device.container, &metadata);
+        if node.is_none() && !metadata.is_dir() {
+            return Err(Error::Invalid(format!("{} is not a device node", device.host.display())));
         }
-        let node = node(&device.container, &metadata)
-            .ok_or_else(|| Error::Invalid(format!("{} is not a device node", device.host.display())))?;
-        all.push(node);
+        match node {
+            Some(node) if device.host == device.container => all.push(node),
+            Some(_) | None => mounts.push(VolumeMount::Bind {
+                source: device.host.clone(),
+                destination: device.container.clone(),
+                read_only: false,
+                options: vec!["rbind".into(), "dev".into()],
+            }),
+        }
     }
     if spec.security.privileged {
         let dev = Path::new("/dev");
         walk(dev, dev, &mut all)?;
     }
-    Ok(all)
+    Ok((all, mounts))
 }
 
 /// Every node below a directory of the host; what cannot be read is left out.

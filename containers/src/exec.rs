@@ -240,10 +240,6 @@ fn environment(container: &Container, request: &ExecRequest, home: &str) -> Vec<
     if request.tty || spec.tty {
         all.entry("TERM".into()).or_insert_with(|| "xterm".into());
     }
-    if !spec.no_hostname {
-        let hostname = spec.hostname.clone().unwrap_or_else(|| container.id().short().to_owned());
-        all.entry("HOSTNAME".into()).or_insert(hostname);
-    }
     all.entry("HOME".into()).or_insert_with(|| home.to_owned());
     all.extend(request.env.iter().cloned());
     all.into_iter().map(|(key, value)| format!("{key}={value}")).collect()

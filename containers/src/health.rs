@@ -32,8 +32,6 @@ pub enum HealthStatus {
     Starting,
     Healthy,
     Unhealthy,
-    /// It does not run, so nothing was checked.
-    Stopped,
 }
 
 impl HealthStatus {
@@ -43,7 +41,6 @@ impl HealthStatus {
             HealthStatus::Starting => "starting",
             HealthStatus::Healthy => "healthy",
             HealthStatus::Unhealthy => "unhealthy",
-            HealthStatus::Stopped => "stopped",
         }
     }
 }
@@ -107,7 +104,9 @@ pub fn check_health(engine: &Engine, container: &Container) -> Result<HealthStat
     let container = list::again(engine, container)?;
     let check = spec_of(&container)
         .ok_or_else(|| Error::Invalid(format!("container {} has no defined healthcheck", container.id())))?;
-    let State::Running { since, .. } = container.state() else { return Ok(HealthStatus::Stopped) };
+    let State::Running { since, .. } = container.state() else {
+        return Err(Error::Invalid(format!("container {} is not running", container.id())));
+    };
     if pause::paused(&container) {
         return Ok(read_log(engine, &container).unwrap_or_default().status);
     }
@@ -134,8 +133,10 @@ pub fn check_health(engine: &Engine, container: &Container) -> Result<HealthStat
     if give_up || (log.status == HealthStatus::Unhealthy && before != HealthStatus::Unhealthy) {
         act(engine, &container, if give_up { HealthAction::Restart } else { check.on_failure });
     }
+    // The answer is about this check, the status about them all.
     Ok(match log.status {
-        HealthStatus::Healthy if !succeeded => HealthStatus::Unhealthy,
+        HealthStatus::Starting if in_start_period => HealthStatus::Starting,
+        _ if !succeeded => HealthStatus::Unhealthy,
         status => status,
     })
 }
@@ -307,6 +308,8 @@ fn spawn(engine: &Engine, container: &Container) -> Result<Child> {
 
 /// What the hidden command `__health` runs: one check. It is in the user namespace already.
 pub fn health_main(mut args: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
+    // Inherited from the monitor's start where that could do it.
+    let _ = sys::exe::seal(&[]);
     let mut check = || -> Result<HealthStatus> {
         let text = args.next().unwrap_or_default();
         let request: Request =

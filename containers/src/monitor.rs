@@ -39,6 +39,8 @@ const SETTLED: Duration = Duration::from_secs(10);
 
 /// The whole life of a monitor. `channel` is the descriptor named on the command line.
 pub fn monitor_main(channel: std::os::fd::RawFd) -> ExitCode {
+    // An old kernel without the calls for it cannot; what starts the program refuses our own file all the same.
+    let _ = sys::exe::seal(&[]);
     let Some(channel) = sys::task::inherited_descriptor(channel) else { return ExitCode::FAILURE };
     let mut channel = Some(Channel::from(channel));
     match run(&mut channel) {
@@ -79,7 +81,7 @@ fn run(starter: &mut Option<Channel>) -> Result<()> {
 
     let mut container = crate::list::find(&engine, id.as_str())?;
     let passthrough: Vec<_> = if request.passthrough { fds.drain(..3.min(fds.len())).collect() } else { Vec::new() };
-    let mut streams = prepare::Inherited { passthrough, preserved: fds };
+    let mut streams = prepare::Inherited { passthrough, preserved: fds, executable: request.executable.clone() };
     let handled = [SIGTERM, SIGINT, SIGHUP];
     let signals = SignalFd::new(&handled).map_err(Error::io("signalfd"))?;
     let mut restarts = 0;

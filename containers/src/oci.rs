@@ -46,6 +46,10 @@ pub(crate) struct Given {
     pub(crate) hard_nofile: u64,
     pub(crate) hard_nproc: u64,
     pub(crate) secret_env: Vec<(String, String)>,
+    /// Our own file, for `--init`.
+    pub(crate) own_executable: PathBuf,
+    /// The host has a /dev/mqueue to share.
+    pub(crate) host_mqueue: bool,
 }
 
 /// A file of the run directory and where the container sees it.
@@ -251,6 +255,8 @@ mod tests {
             hard_nofile: 4096,
             hard_nproc: 1 << 30,
             secret_env: Vec::new(),
+            own_executable: "/usr/bin/creel".into(),
+            host_mqueue: true,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,8 @@ pub(crate) struct MonitorRequest {
     pub(crate) settings: Settings,
     pub(crate) attach: Option<Streams>,
     pub(crate) passthrough: bool,
+    /// Where our own file is: the monitor runs from a view of it that has no path.
+    pub(crate) executable: PathBuf,
     /// Stop before the program (`creel init`); it goes on at `start`.
     pub(crate) hold: bool,
 }
@@ -155,6 +158,7 @@ fn spawn(
         settings: engine.settings.clone(),
         attach: request.attach,
         passthrough,
+        executable: std::env::current_exe().map_err(Error::io("/proc/self/exe"))?,
         hold,
     };
     let message = serde_json::to_vec(&message).map_err(|error| Error::Invalid(error.to_string()))?;

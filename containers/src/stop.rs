@@ -65,7 +65,7 @@ fn stop_with(engine: &Engine, container: &Container, timeout: Option<u32>, after
 /// Sends a signal to the container's first process. With SIGKILL it returns when the exit is recorded.
 pub fn kill(engine: &Engine, container: &Container, signal: i32) -> Result<()> {
     let container = list::again(engine, container)?;
-    let (State::Running { init, monitor, .. } | State::Initialized { init, monitor }) = container.state() else {
+    let State::Running { init, monitor, .. } = container.state() else {
         return Err(Error::StateImproper {
             what: format!(
                 "can only kill running containers. {} is in state {}",

@@ -204,10 +204,13 @@ impl Column {
             Column::ElapsedTime => duration(process.age(clock)),
             Column::Group => names.group(process.id("Gid", 1)),
             Column::Groups => names.groups(process.status("Groups")),
-            Column::HostGroup => process.id("Gid", 1).to_string(),
-            Column::HostGroups => process.status("Groups").split_ascii_whitespace().collect::<Vec<_>>().join(","),
+            Column::HostGroup => outside(&names.host_gids, process.id("Gid", 1)).to_string(),
+            Column::HostGroups => {
+                let ids = process.status("Groups").split_ascii_whitespace().filter_map(|id| id.parse().ok());
+                ids.map(|gid| outside(&names.host_gids, gid).to_string()).collect::<Vec<_>>().join(",")
+            }
             Column::HostPid => process.host_pid.to_string(),
-            Column::HostUser => process.id("Uid", 1).to_string(),
+            Column::HostUser => outside(&names.host_uids, process.id("Uid", 1)).to_string(),
             Column::Label => process.label.clone(),
             Column::Nice => process.stat(19).to_string(),
             Column::Pcpu => {
@@ -231,7 +234,7 @@ impl Column {
                 let start = clock.boot + clock.ticks(process.stat(22));
                 let start = jiff::Timestamp::from_second(i64::try_from(start.as_secs()).unwrap_or_default());
                 let zone = jiff::tz::TimeZone::system();
-                start.unwrap_or_default().to_zoned(zone).strftime("%a %b %e %H:%M:%S %Y").to_string()
+                start.unwrap_or_default().to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
             }
             Column::State => process.state.to_string(),
             Column::CpuTime => duration(process.cpu_time(clock)),
@@ -441,6 +444,9 @@ struct Names<'a> {
     pids: BTreeMap<i32, &'a Process>,
     uid_map: Vec<sys::userns::MapLine>,
     gid_map: Vec<sys::userns::MapLine>,
+    /// Of our own namespace.
+    host_uids: Vec<sys::userns::MapLine>,
+    host_gids: Vec<sys::userns::MapLine>,
 }
 
 impl<'a> Names<'a> {
@@ -461,7 +467,16 @@ impl<'a> Names<'a> {
             let text = nested.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/{name}")).ok());
             sys::userns::parse_map(&text.unwrap_or_default())
         };
-        Names { users, groups, pids, uid_map: map("uid_map"), gid_map: map("gid_map") }
+        let (host_uids, host_gids) = (sys::userns::uid_map(), sys::userns::gid_map());
+        Names {
+            users,
+            groups,
+            pids,
+            uid_map: map("uid_map"),
+            gid_map: map("gid_map"),
+            host_uids: host_uids.unwrap_or_default(),
+            host_gids: host_gids.unwrap_or_default(),
+        }
     }
 
     fn user(&self, uid: u32) -> String {
@@ -499,6 +514,11 @@ fn inside(map: &[sys::userns::MapLine], id: u32) -> u32 {
     found.map_or(id, |line| line.inside + (id - line.outside))
 }
 
+fn outside(map: &[sys::userns::MapLine], id: u32) -> u32 {
+    let found = map.iter().find(|line| id >= line.inside && id - line.inside < line.count);
+    found.map_or(id, |line| line.outside + (id - line.inside))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -530,6 +550,8 @@ mod tests {
             pids: BTreeMap::new(),
             uid_map: Vec::new(),
             gid_map: Vec::new(),
+            host_uids: Vec::new(),
+            host_gids: Vec::new(),
         };
         let row: Vec<String> = ["user", "ruser", "pid", "ppid", "pcpu", "etime", "tty", "time", "args", "ni", "rss"]
             .iter()

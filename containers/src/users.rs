@@ -29,7 +29,7 @@ pub(crate) struct Account {
     pub(crate) name: String,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// Supplementary groups.
+    /// Supplementary groups; the primary one is the first of them.
     pub(crate) groups: Vec<u32>,
     pub(crate) home: String,
     /// Whether passwd(5) has it.
@@ -107,6 +107,7 @@ pub(crate) fn lookup(files: &AccountFiles, wanted: &str, group_add: &[String]) -
         account.groups.push(find_group(files, group)?);
     }
     check_range(account.gid)?;
+    account.groups.insert(0, account.gid);
     let mut seen = std::collections::BTreeSet::new();
     account.groups.retain(|gid| seen.insert(*gid));
     if account.home.is_empty() {
@@ -349,24 +350,24 @@ mod tests {
     #[test]
     fn users_are_found_by_name_and_by_number() {
         assert_eq!(shown("", &[]), "0:0 [0] /root root");
-        assert_eq!(shown("web", &[]), "33:34 [40, 41] /srv web");
-        assert_eq!(shown("33", &[]), "33:34 [40, 41] /srv web");
-        assert_eq!(shown("1234", &[]), "1234:0 [] / 1234");
+        assert_eq!(shown("web", &[]), "33:34 [34, 40, 41] /srv web");
+        assert_eq!(shown("33", &[]), "33:34 [34, 40, 41] /srv web");
+        assert_eq!(shown("1234", &[]), "1234:0 [0] / 1234");
         // A name of digits is a name.
-        assert_eq!(shown("7", &[]), "70:71 [] /odd 7");
+        assert_eq!(shown("7", &[]), "70:71 [71] /odd 7");
     }
 
     #[test]
     fn a_group_replaces_the_user_s_own_groups() {
-        assert_eq!(shown("web:extra", &[]), "33:40 [] /srv web");
-        assert_eq!(shown("web:99", &[]), "33:99 [] /srv web");
-        assert_eq!(shown("web:", &[]), "33:34 [40, 41] /srv web");
-        assert_eq!(shown(":extra", &[]), "0:40 [] /root root");
+        assert_eq!(shown("web:extra", &[]), "33:40 [40] /srv web");
+        assert_eq!(shown("web:99", &[]), "33:99 [99] /srv web");
+        assert_eq!(shown("web:", &[]), "33:34 [34, 40, 41] /srv web");
+        assert_eq!(shown(":extra", &[]), "0:40 [40] /root root");
     }
 
     #[test]
     fn added_groups_come_last_and_once() {
-        assert_eq!(shown("web", &["disk", "41", "50", "keep-groups"]), "33:34 [40, 41, 6, 50] /srv web");
+        assert_eq!(shown("web", &["disk", "41", "50", "keep-groups"]), "33:34 [34, 40, 41, 6, 50] /srv web");
     }
 
     #[test]

@@ -66,7 +66,11 @@ fn one(engine: &Engine, container: &Container, mount: &MountSpec) -> Result<Volu
             Ok(bind(subpath(engine.store.volume_mountpoint(name), mount.subpath.as_deref())))
         }
         MountKind::Tmpfs { size, mode, copy_up } => {
-            let mut own = Vec::new();
+            // Podman's defaults, each of which the user may turn around.
+            let turned = |word: &str| mount.options.iter().any(|option| option == word);
+            let defaults = [("nosuid", "suid"), ("nodev", "dev"), ("noexec", "exec")];
+            let mut own: Vec<String> =
+                defaults.iter().filter(|(_, turn)| !turned(turn)).map(|(word, _)| (*word).to_owned()).collect();
             own.extend(size.map(|size| format!("size={size}")));
             own.extend(mode.map(|mode| format!("mode={mode:o}")));
             if *copy_up && !mount.options.iter().any(|option| option == "notmpcopyup") {

@@ -16,7 +16,7 @@ use crate::handshake::{self, Heard, Message};
 use crate::parent::Stdio;
 use crate::plan::Plan;
 use crate::process::{self, Proc};
-use crate::rootfs::Rootfs;
+use crate::rootfs::{Kind, Rootfs};
 use crate::{Error, Result, attach, hooks, namespaces, pivot};
 
 /// What the child is given besides the plan. It is a copy of the parent's, of course, but it owns it.
@@ -26,6 +26,7 @@ pub(crate) struct Given<'a> {
     pub(crate) stdio: &'a Stdio,
     pub(crate) extra: &'a [OwnedFd],
     pub(crate) state: &'a hooks::State,
+    pub(crate) make_cwd: bool,
 }
 
 pub(crate) enum Root<'a> {
@@ -48,6 +49,7 @@ pub(crate) fn run(given: &Given<'_>, channel: Channel) -> Infallible {
 
 fn go(given: &Given<'_>, channel: &mut Channel) -> Result<Infallible> {
     let plan = given.plan;
+    die_with_parent()?;
     let proc = Proc::open()?;
     rustix::process::setsid().map_err(|error| Error::kernel("make a session", error))?;
     if plan.namespaces.is_staged() {
@@ -106,6 +108,8 @@ fn go(given: &Given<'_>, channel: &mut Channel) -> Result<Infallible> {
         hooks::run_all("startContainer", &plan.start_container_hooks, given.state)?;
     }
     process::take_identity(&plan.program, &proc)?;
+    // The kernel forgets it when a process changes its user, see PR_SET_PDEATHSIG(2const).
+    die_with_parent()?;
     if !plan.namespaces.shares_pids() {
         // A change of the user id hides us from the parent, which may not have opened our namespaces yet.
         sys::task::set_dumpable(true).map_err(|error| Error::kernel("show ourselves to the parent", error))?;
@@ -121,6 +125,12 @@ fn go(given: &Given<'_>, channel: &mut Channel) -> Result<Infallible> {
     *channel = Channel::from(end);
     moved?;
     Err(process::execute(&plan.program, path))
+}
+
+/// Without the process that watches over it a container has no output, no ports and no end that anybody learns of.
+fn die_with_parent() -> Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|error| Error::kernel("tie the container to its parent", error))
 }
 
 /// Something to stand in for the channel while it is moved.
@@ -157,6 +167,10 @@ fn mount_everything(given: &Given<'_>, proc: &Proc) -> Result<(Rootfs, Option<Pt
     pivot::detach_propagation()?;
     let root = mount_root(&given.root, &plan.root_target)?;
     let devpts = attach::all(&root, &plan.mounts)?;
+    if given.make_cwd {
+        root.find_or_make(&plan.program.cwd, Kind::Directory)
+            .map_err(|error| Error::kernel(format!("make {}", plan.program.cwd.display()), error))?;
+    }
     if let Some(name) = &plan.hostname {
         rustix::system::sethostname(name.as_bytes()).map_err(|error| Error::kernel("set the host name", error))?;
     }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,11 +29,13 @@ pub struct Bundle {
     /// What hooks are told.
     pub id: String,
     pub directory: PathBuf,
+    /// Make the working directory where there is none, as images rely on.
+    pub make_cwd: bool,
 }
 
 impl Bundle {
     pub fn new(spec: Spec, root: RootMount) -> Bundle {
-        Bundle { spec, root, id: String::new(), directory: PathBuf::new() }
+        Bundle { spec, root, id: String::new(), directory: PathBuf::new(), make_cwd: false }
     }
 
     /// With the identity that hooks are told.
@@ -110,7 +112,7 @@ pub fn create(bundle: &Bundle, stdio: Stdio, cgroup: Option<&Cgroup>, preserve_f
     let child = if start.plan.namespaces.is_staged() {
         start.clone_through_stager(&channel, theirs)?
     } else {
-        start.clone_directly(theirs)?
+        start.clone_directly(&channel, theirs)?
     };
     if let Some(cgroup) = cgroup {
         cgroup.release();
@@ -183,16 +185,28 @@ struct Start<'a> {
 
 impl Start<'_> {
     fn given<'a>(&'a self, root: Root<'a>) -> Given<'a> {
-        Given { plan: &self.plan, root, stdio: &self.stdio, extra: &self.extra, state: &self.state }
+        Given {
+            plan: &self.plan,
+            root,
+            stdio: &self.stdio,
+            extra: &self.extra,
+            state: &self.state,
+            make_cwd: self.bundle.make_cwd,
+        }
     }
 
     fn request(&self) -> CloneRequest<'_> {
         CloneRequest { namespaces: self.plan.namespaces.new, cgroup: self.cgroup.and_then(Cgroup::directory) }
     }
 
-    fn clone_directly(&self, theirs: Channel) -> Result<Child> {
+    fn clone_directly(&self, ours: &Channel, theirs: Channel) -> Result<Child> {
         let given = self.given(Root::Mount(&self.bundle.root));
-        let run = || child::run(&given, theirs);
+        let ours = ours.as_fd().as_raw_fd();
+        let run = || {
+            // The child's copy of our end: with it open it would never learn that we are gone.
+            let _ = nix::unistd::close(ours);
+            child::run(&given, theirs)
+        };
         match &self.plan.namespaces.pid {
             Some(pid_namespace) => clone_child_into_pid_namespace(pid_namespace.as_fd(), &self.request(), run),
             None => clone_child(&self.request(), run),
@@ -203,7 +217,13 @@ impl Start<'_> {
     /// With another user namespace the way leads through an intermediate process, which prepares in ours what the child
     /// will not be able to reach from its own.
     fn clone_through_stager(&self, channel: &Channel, theirs: Channel) -> Result<Child> {
-        let stager = clone_child(&CloneRequest::default(), || stage(self, theirs))
+        let ours = channel.as_fd().as_raw_fd();
+        let run = || {
+            // As in a direct clone, for the stager and whom it clones.
+            let _ = nix::unistd::close(ours);
+            stage(self, theirs)
+        };
+        let stager = clone_child(&CloneRequest::default(), run)
             .map_err(|error| Error::kernel("make the container's process", error))?;
         let said = handshake::recv(channel);
         // It has nothing left to do but to end.
@@ -242,8 +262,14 @@ fn stage_child(start: &Start<'_>, channel: &Channel) -> Result<()> {
             .map_err(|error| Error::kernel("join the user namespace", error))?;
     }
     plan.namespaces.enter_joined()?;
-    let given =
-        Given { plan: &plan, root: Root::Tree(&root), stdio: &start.stdio, extra: &start.extra, state: &start.state };
+    let given = Given {
+        plan: &plan,
+        root: Root::Tree(&root),
+        stdio: &start.stdio,
+        extra: &start.extra,
+        state: &start.state,
+        make_cwd: start.bundle.make_cwd,
+    };
     let (ours, theirs) = (channel, channel.as_fd().try_clone_to_owned());
     let theirs = Channel::from(theirs.map_err(|error| Error::kernel("copy a socket", error))?);
     if let Some(pid_namespace) = &plan.namespaces.pid {

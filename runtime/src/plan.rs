@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use oci_spec::runtime::{Capabilities, Hook, IOPriorityClass, LinuxSeccomp, PosixRlimitType, Process, Spec};
 use sys::capabilities::Set;
@@ -167,8 +168,9 @@ impl Program {
 
 /// Names that the kernel of this machine does not have would make capset(2) fail, and mean nothing.
 fn capability_set(capabilities: &Capabilities) -> Set {
+    static LAST: OnceLock<u32> = OnceLock::new();
+    let last = *LAST.get_or_init(sys::capabilities::last);
     let named = capabilities.iter().filter_map(|capability| sys::capabilities::parse(&capability.to_string()));
-    let last = sys::capabilities::last();
     named.filter(|&number| number <= last).fold(Set::EMPTY, Set::with)
 }
 

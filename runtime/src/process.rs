@@ -116,6 +116,7 @@ pub(crate) fn take_identity(program: &Program, proc: &Proc) -> Result<()> {
     let umask = program.umask.unwrap_or(0o022);
     rustix::process::umask(Mode::from_raw_mode(umask));
     enter_working_directory(&program.cwd)?;
+    sys::signals::reset_for_exec().map_err(|error| Error::kernel("reset the signals", error))?;
     if let Some(personality) = program.personality {
         task::set_personality(personality).map_err(|error| Error::kernel("set the personality", error))?;
     }
@@ -147,7 +148,10 @@ fn become_user(program: &Program) -> Result<()> {
 }
 
 fn enter_working_directory(cwd: &Path) -> Result<()> {
-    let step = |error: Errno| Error::kernel(format!("enter the working directory {}", cwd.display()), error);
+    // The program's own fault, as a shell has it: 126.
+    let step = |error: Errno| Error::NotExecutable {
+        message: format!("cannot enter the working directory {}: {}", cwd.display(), io::Error::from(error)),
+    };
     rustix::process::chdir(cwd).map_err(step)?;
     // A directory of the host, reached through a descriptor that leaked (CVE-2024-21626), has no path from our root: the
     // kernel then writes `(unreachable)` in front.
@@ -169,6 +173,11 @@ pub(crate) fn find(program: &Program) -> Result<&CStr> {
         let Ok(stat) = rustix::fs::statat(CWD, candidate.as_c_str(), AtFlags::empty()) else { continue };
         let regular = FileType::from_raw_mode(stat.st_mode as RawMode) == FileType::RegularFile;
         if regular && stat.st_mode & 0o111 != 0 {
+            if leads_to_ourselves(candidate) {
+                return Err(Error::NotExecutable {
+                    message: format!("`{name}` leads out of the container, to the program that starts it"),
+                });
+            }
             return Ok(candidate);
         }
         unusable.get_or_insert(regular);
@@ -180,6 +189,29 @@ pub(crate) fn find(program: &Program) -> Result<&CStr> {
         }
         _ => Err(Error::NotFound { message: format!("executable file `{name}` not found in $PATH") }),
     }
+}
+
+/// Whether an image's link or script would run our own executable, which has no business in a container
+/// (CVE-2019-5736; that it cannot be written from there is `sys::exe`'s part).
+fn leads_to_ourselves(path: &CStr) -> bool {
+    let identity =
+        |path: &CStr| rustix::fs::statat(CWD, path, AtFlags::empty()).ok().map(|stat| (stat.st_dev, stat.st_ino));
+    let Some(own) = identity(c"/proc/self/exe") else { return false };
+    if identity(path) == Some(own) {
+        return true;
+    }
+    interpreter(path).is_some_and(|interpreter| identity(&interpreter) == Some(own))
+}
+
+/// The program that a script names in its first line, see execve(2).
+fn interpreter(path: &CStr) -> Option<std::ffi::CString> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::openat(CWD, path, flags, Mode::empty()).ok()?;
+    let mut line = [0u8; 256];
+    let length = rustix::io::read(&file, &mut line).ok()?;
+    let words = line[..length].strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let name = words.split(|byte| matches!(byte, b' ' | b'\t')).find(|word| !word.is_empty())?;
+    std::ffi::CString::new(name).ok()
 }
 
 /// Everything that must come last, and the program. Returns only an error.
@@ -199,7 +231,6 @@ pub(crate) fn execute(program: &Program, path: &CStr) -> Error {
 }
 
 fn finish(program: &Program) -> Result<()> {
-    sys::signals::reset_for_exec().map_err(|error| Error::kernel("reset the signals", error))?;
     for &(resource, soft, hard) in &program.limits {
         task::set_limit(resource, soft, hard)
             .map_err(|error| Error::kernel(format!("set the resource limit {}", limit_name(resource)), error))?;

@@ -62,7 +62,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
         (None, true) => None,
         (None, false) if words.is_empty() => {
-            return Err(Failure::plain("exec requires the name or ID of a container or the --latest or --cidfile flag"));
+            return Err(Failure::plain(
+                "exec requires the name or ID of a container or the --latest or --cidfile flag",
+            ));
         }
         (None, false) => Some(words.remove(0)),
     };
@@ -82,6 +84,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         output::warn("The input device is not a TTY. The --tty and --interactive flags might not work properly");
     }
     let engine = context.engine()?;
+    // On a kernel too old for it the runtime's own check is what is left.
+    let _ = sys::exe::seal(&crate::context::identity(&engine.settings));
     let container = select::one(&engine, name.as_deref(), args.latest)?;
     if !containers::running(&container) {
         let text = "can only create exec sessions on running containers: container state improper";

@@ -4,7 +4,7 @@ use std::process::Command;
 use containers::Settings;
 use nix::sched::CloneFlags;
 
-use crate::context::{Context, variable};
+use crate::context::{Context, identity, variable};
 use crate::error::{ExitCode, Failure, folded};
 
 /// Run a command in the user namespace of the containers
@@ -23,8 +23,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let mut settings = Settings { userns_dir: context.userns_dir(), ..Settings::default() };
     context.enter(&mut settings)?;
     // Mounts of the command are its own.
-    nix::sched::unshare(CloneFlags::CLONE_NEWNS).map_err(|error| Failure::plain(format!("unshare: {}", error.desc())))?;
-    let error = Command::new(&program).args(rest).exec();
+    nix::sched::unshare(CloneFlags::CLONE_NEWNS)
+        .map_err(|error| Failure::plain(format!("unshare: {}", error.desc())))?;
+    let error = Command::new(&program).args(rest).envs(identity(&settings)).exec();
     let code = match error.kind() {
         std::io::ErrorKind::NotFound => ExitCode::NotFound,
         std::io::ErrorKind::PermissionDenied => ExitCode::NotExecutable,

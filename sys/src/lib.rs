@@ -9,6 +9,7 @@
 pub mod capabilities;
 pub mod channel;
 pub mod clone;
+pub mod exe;
 pub mod lock;
 pub mod mount;
 pub mod mount_attributes;

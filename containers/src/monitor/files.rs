@@ -104,6 +104,24 @@ fn containerenv(container: &Container) -> String {
     )
 }
 
+/// `--tz`: the host's file for that zone, or the host's own zone for `local`.
+pub(super) fn local_time(run_dir: &Path, container: &Container) -> Result<Option<ManagedFile>> {
+    let Some(zone) = &container.spec().timezone else { return Ok(None) };
+    let file = match zone.as_str() {
+        "local" => PathBuf::from("/etc/localtime"),
+        zone if zone.starts_with('/') || zone.split('/').any(|part| part == "..") => {
+            return Err(Error::Invalid(format!(
+                "finding timezone for container {}: {zone} is no zone",
+                container.id()
+            )));
+        }
+        zone => Path::new("/usr/share/zoneinfo").join(zone),
+    };
+    let source = run_dir.join("localtime");
+    fs::copy(&file, &source).map_err(Error::io(&file))?;
+    Ok(Some(ManagedFile { source, destination: "/etc/localtime" }))
+}
+
 /// Copies of the image's passwd and group with a line for a user that they do not know.
 pub(super) fn add_account(
     engine: &Engine,

@@ -37,6 +37,8 @@ pub(super) struct Inherited {
     pub(super) passthrough: Vec<OwnedFd>,
     /// Become 3, 4, ... in the container.
     pub(super) preserved: Vec<OwnedFd>,
+    /// Where our own file is.
+    pub(super) executable: PathBuf,
 }
 
 /// A container that stands before the first instruction of its program.
@@ -170,7 +172,10 @@ pub(super) fn prepare(
     };
     let mut managed = files::write(&run_dir, container, &hostname, shared)?;
     managed.extend(files::add_account(engine, &run_dir, container, &account)?);
-    let user_mounts = volumes::resolve(engine, container)?;
+    managed.extend(files::local_time(&run_dir, container)?);
+    let mut user_mounts = volumes::resolve(engine, container)?;
+    let (devices, device_mounts) = devices::resolve(spec)?;
+    user_mounts.extend(device_mounts);
     crate::files::copy_up(engine, container)?;
     let (uid_maps, gid_maps) = userns::maps(engine, &spec.namespaces.user)?;
     let (root, server, rootfs) = root(engine, container, &uid_maps, &gid_maps)?;
@@ -195,7 +200,7 @@ pub(super) fn prepare(
             IpcMode::Path(path) => Some(path.clone()),
             IpcMode::Shareable | IpcMode::Private | IpcMode::None | IpcMode::Host => None,
         },
-        devices: devices::resolve(spec)?,
+        devices,
         seccomp,
         uid_maps,
         gid_maps,
@@ -203,12 +208,16 @@ pub(super) fn prepare(
         hard_nofile: hard_limit(rustix::process::Resource::Nofile),
         hard_nproc: hard_limit(rustix::process::Resource::Nproc),
         secret_env: Vec::new(),
+        own_executable: inherited.executable.clone(),
+        host_mqueue: Path::new("/dev/mqueue").exists(),
         user: account,
     };
     let configuration = oci::configuration(&container.record, given)?;
 
     // 4. The processes: the container's first one and the uplink make themselves ready side by side.
-    let bundle = Bundle::new(configuration, root);
+    let mut bundle = Bundle::new(configuration, root);
+    // A working directory of the image's is made, the user's own must be there.
+    bundle.make_cwd = spec.workdir.is_none();
     let created = runtime::create(&bundle, stdio, released.cgroup.as_ref(), std::mem::take(&mut inherited.preserved))?;
     let mut prepared = Prepared { created, terminals, log: None, released, status: Status::new(State::Created) };
     let mut addresses = matches!(plan, Plan::Host).then(Addresses::host);

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::spec::{IpcMode, NamespaceMode};
 
 /// Bytes of /dev/shm unless the user says otherwise.
-const SHM_SIZE: u64 = 65_536 << 10;
+const SHM_SIZE: u64 = 65_536_000;
 
 /// One of the user's mounts, ready to be written down.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub(super) fn mounts(record: &Record, given: &Given) -> Result<Vec<Mount>> {
         all.push(mount(file.destination, "bind", &file.source.to_string_lossy(), &["bind", "rprivate"]));
     }
     if record.spec.init {
-        let init = record.spec.init_path.clone().unwrap_or_else(|| "/proc/self/exe".into());
+        let init = record.spec.init_path.as_ref().unwrap_or(&given.own_executable);
         all.push(mount(INIT_PATH, "bind", &init.to_string_lossy(), &["bind", "rprivate", "ro"]));
     }
     // What the user mounts takes the place of what would be there anyway, and parents come before children.
@@ -97,7 +97,10 @@ fn kernel_mounts(record: &Record, given: &Given) -> Vec<Mount> {
     let mqueue = ["nosuid", "noexec", "nodev"];
     match spec.namespaces.ipc {
         IpcMode::Host => {
-            all.push(mount("/dev/mqueue", "bind", "/dev/mqueue", &["bind", "nosuid", "noexec", "nodev"]));
+            // A host may have none.
+            if given.host_mqueue {
+                all.push(mount("/dev/mqueue", "bind", "/dev/mqueue", &["bind", "nosuid", "noexec", "nodev"]));
+            }
             all.push(mount("/dev/shm", "bind", "/dev/shm", &["bind", "nosuid", "noexec", "nodev"]));
         }
         IpcMode::None => all.push(mount("/dev/mqueue", "mqueue", "mqueue", &mqueue)),
