@@ -113,8 +113,7 @@ pub fn normalise(
         }
         if arg.len() > 1 && arg.starts_with('-') {
             let group = &arg[1..];
-            let mut chars = group.char_indices();
-            while let Some((at, short)) = chars.next() {
+            for (at, short) in group.char_indices() {
                 let Some((flag, global)) = by_short(command, short)
                     .map(|flag| (flag, false))
                     .or_else(|| by_short(globals, short).map(|flag| (flag, true)))

@@ -81,16 +81,7 @@ const PULL_TOLERANCE: Tolerance =
     Tolerance { not_yet: &["signature-policy", "tls-details"], no_op: &["disable-content-trust"], obsolete: &[] };
 
 const PUSH_TOLERANCE: Tolerance = Tolerance {
-    not_yet: &[
-        "encrypt-layer",
-        "encryption-key",
-        "remove-signatures",
-        "sign-by",
-        "sign-by-sigstore",
-        "sign-by-sigstore-private-key",
-        "sign-passphrase-file",
-        "signature-policy",
-    ],
+    not_yet: &["sign-by-sigstore", "sign-by-sq-fingerprint", "signature-policy"],
     no_op: &["disable-content-trust", "compress"],
     obsolete: &[],
 };
@@ -121,7 +112,7 @@ pub static VERBS: &[Verb] = &[
     verb!(inspect::container, ["container inspect"]),
     verb!(kill, ["kill", "container kill"]),
     verb!(load, ["load", "image load"]),
-    verb!(login, ["login"]),
+    verb!(login, ["login"], tolerance: Tolerance { not_yet: &["secret"], ..PLAIN.tolerance }),
     verb!(logout, ["logout"]),
     verb!(logs, ["logs", "container logs"]),
     verb!(pause, ["pause", "container pause"]),

@@ -270,7 +270,9 @@ impl From<containers::Error> for Failure {
                 let code = ExitCode::from_number(error.exit_code().into());
                 Failure::plain(folded(&error)).code(code)
             }
-            Error::StartFailed { message, exit_code } => Failure::plain(go_words(message)).code(ExitCode::from_number(exit_code)),
+            Error::StartFailed { message, exit_code } => {
+                Failure::plain(go_words(message)).code(ExitCode::from_number(exit_code))
+            }
             Error::NameTaken { .. } => {
                 // Podman's sentence goes on; scripts match on both halves.
                 Failure::plain(format!("{error}, or use --replace to instruct creel to do so."))

@@ -81,7 +81,11 @@ impl Filter {
             "since" => Filter::Since(created_of(value)?),
             "command" => Filter::Command(text),
             "exited" => Filter::Exited(value.parse().map_err(|_| {
-                Failure::plain(format!("exited code out of range {}: strconv.ParseInt: parsing {}: invalid syntax", go_quote(value), go_quote(value)))
+                Failure::plain(format!(
+                    "exited code out of range {}: strconv.ParseInt: parsing {}: invalid syntax",
+                    go_quote(value),
+                    go_quote(value)
+                ))
             })?),
             "health" => match value {
                 "starting" | "healthy" | "unhealthy" | "none" => Filter::Health(text),
@@ -104,7 +108,9 @@ impl Filter {
             },
             "should-start-on-boot" => match crate::arguments::go_bool(value) {
                 Some(wanted) => Filter::StartOnBoot(wanted),
-                None => return Err(Failure::plain(format!("invalid value {} for should-start-on-boot", go_quote(value)))),
+                None => {
+                    return Err(Failure::plain(format!("invalid value {} for should-start-on-boot", go_quote(value))));
+                }
             },
             "status" => {
                 let word = if value == "configured" { "created" } else { value };
@@ -144,7 +150,9 @@ impl Filter {
                 found != *negated
             }
             Filter::Name(pattern) => pattern.fits(&record.name),
-            Filter::Network(name) => state::networks(container).contains(name) || spec.network.mode.to_string() == *name,
+            Filter::Network(name) => {
+                state::networks(container).contains(name) || spec.network.mode.to_string() == *name
+            }
             Filter::Pod(pod) => spec.pod.as_ref().is_some_and(|of| of == pod || of.starts_with(pod.as_str())),
             Filter::RestartPolicy(word) => match spec.restart {
                 RestartPolicy::No => matches!(word.as_str(), "no" | "never"),

@@ -42,8 +42,11 @@ impl Selection<'_> {
             containers.retain(|container| filters.pass(container));
             if !self.names.is_empty() {
                 // `start --filter` takes those of the named ones that match.
-                let named: Vec<_> =
-                    self.names.iter().map(|name| Ok(containers::find(engine, name)?.record.id)).collect::<Result<_, Failure>>()?;
+                let named: Vec<_> = self
+                    .names
+                    .iter()
+                    .map(|name| Ok(containers::find(engine, name)?.record.id))
+                    .collect::<Result<_, Failure>>()?;
                 containers.retain(|container| named.contains(container.id()));
             }
             return Ok((containers.into_iter().map(by_id).collect(), Vec::new()));
@@ -105,9 +108,7 @@ impl Selection<'_> {
 
 /// The newest container.
 pub fn latest(engine: &Engine) -> Result<Container, Failure> {
-    containers::list(engine)?
-        .pop()
-        .ok_or_else(|| Failure::plain("no such container"))
+    containers::list(engine)?.pop().ok_or_else(|| Failure::plain("no such container"))
 }
 
 /// One container by argument or `--latest`.

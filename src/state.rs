@@ -1,6 +1,5 @@
 //! A container's record and status in the words that lists and inspect share.
 
-
 use containers::{Container, MountSpec, Source, State};
 use jiff::Timestamp;
 use network::{Mode, PortMapping};
@@ -112,10 +111,13 @@ pub fn port_list(container: &Container) -> String {
 }
 
 fn arrow(mapping: &PortMapping) -> String {
-    let address = mapping.host_ip.map_or_else(|| "0.0.0.0".to_owned(), |ip| match ip {
-        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
-        ip => ip.to_string(),
-    });
+    let address = mapping.host_ip.map_or_else(
+        || "0.0.0.0".to_owned(),
+        |ip| match ip {
+            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+            ip => ip.to_string(),
+        },
+    );
     let span = |first: u16| match mapping.range {
         0 | 1 => first.to_string(),
         range => format!("{first}-{}", u32::from(first) + u32::from(range) - 1),

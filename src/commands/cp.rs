@@ -100,13 +100,20 @@ fn open(engine: &Engine, side: &Side) -> Result<Option<Place>, Failure> {
                 true => path.canonicalize().unwrap_or(path),
                 false => path,
             };
-            Ok(Some(Place { endpoint: Endpoint::of_host()?, name: None, id: None, typed: typed.clone(), path: clean(&path) }))
+            Ok(Some(Place {
+                endpoint: Endpoint::of_host()?,
+                name: None,
+                id: None,
+                typed: typed.clone(),
+                path: clean(&path),
+            }))
         }
         Side::Container { name, path } => {
             let container = containers::find(engine, name).map_err(|error| match error {
-                containers::Error::NotFound { name } => {
-                    Failure::plain(format!("container {} does not exist: no such container", arguments::go_quote(&name)))
-                }
+                containers::Error::NotFound { name } => Failure::plain(format!(
+                    "container {} does not exist: no such container",
+                    arguments::go_quote(&name)
+                )),
                 other => other.into(),
             })?;
             Ok(Some(Place {
@@ -171,7 +178,13 @@ enum Found {
     Other,
 }
 
-fn target(from: &Source<'_>, to: &Path, to_wants_directory: bool, found: Found, overwrite: bool) -> Result<Target, Refused> {
+fn target(
+    from: &Source<'_>,
+    to: &Path,
+    to_wants_directory: bool,
+    found: Found,
+    overwrite: bool,
+) -> Result<Target, Refused> {
     let as_named = || -> Result<Target, Refused> {
         match (to.parent(), to.file_name()) {
             (Some(dir), Some(name)) => Ok(Target { dir: dir.to_owned(), name: name.into() }),
@@ -216,11 +229,12 @@ fn between(from: &Place, to: &Place, args: &Args) -> Result<(), Failure> {
     };
     let name = from.path.file_name().map(Path::new).unwrap_or(Path::new(""));
     let what = Source { is_directory, content_only: from.means_content(), name };
-    let target = target(&what, &to.path, to.wants_directory(), found, args.overwrite).map_err(|refused| match refused {
-        Refused::NotFound => to.not_found(),
-        Refused::NotADirectory => Failure::plain(format!("{} is not a directory", arguments::go_quote(&to.typed))),
-        Refused::DirectoryOverFile => Failure::plain("destination must be a directory when copying a directory"),
-    })?;
+    let target =
+        target(&what, &to.path, to.wants_directory(), found, args.overwrite).map_err(|refused| match refused {
+            Refused::NotFound => to.not_found(),
+            Refused::NotADirectory => Failure::plain(format!("{} is not a directory", arguments::go_quote(&to.typed))),
+            Refused::DirectoryOverFile => Failure::plain("destination must be a directory when copying a directory"),
+        })?;
     if to.endpoint.stat(&target.dir)?.is_none_or(|fact| fact.kind != FileKind::Directory) {
         return Err(to.not_found());
     }
@@ -244,7 +258,9 @@ fn between(from: &Place, to: &Place, args: &Args) -> Result<(), Failure> {
     let packed = packed.map_err(|_| Failure::plain("the thread that reads the source ended"))?;
     match (packed, unpacked) {
         // What broke the pipe is the other side's failure.
-        (Err(containers::Error::Io { source, .. }), Err(error)) if source.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),
+        (Err(containers::Error::Io { source, .. }), Err(error)) if source.kind() == io::ErrorKind::BrokenPipe => {
+            Err(error.into())
+        }
         (Err(error), _) | (Ok(()), Err(error)) => Err(error.into()),
         (Ok(()), Ok(())) => Ok(()),
     }

@@ -62,7 +62,8 @@ pub fn make(
             let image = find_image(&engine, name, &pull)?;
             let known_as = image.names.iter().find(|known| *known == name || known.ends_with(&format!("/{name}")));
             let shown = known_as.or_else(|| image.names.first().filter(|known| known.starts_with(name))).cloned();
-            spec.source = Source::Image { id: image.id.clone(), name: shown.unwrap_or_else(|| displayed(&image, name)) };
+            spec.source =
+                Source::Image { id: image.id.clone(), name: shown.unwrap_or_else(|| displayed(&image, name)) };
             Some(image)
         }
     };
@@ -100,18 +101,25 @@ fn write_id(path: &Path, container: &Container) -> Result<(), Failure> {
 
 /// What an image is called: the full one of its names that was meant, whatever was typed of it.
 fn displayed(image: &images::Image, typed: &str) -> String {
-    let whole = typed.parse::<images::Reference>().map_or_else(|_| typed.to_owned(), |reference| reference.complete().to_string());
+    let whole = typed
+        .parse::<images::Reference>()
+        .map_or_else(|_| typed.to_owned(), |reference| reference.complete().to_string());
     let meant = image.names.iter().find(|name| {
-        [whole.as_str(), typed].iter().any(|word| {
-            *name == word || name.strip_suffix(word).is_some_and(|before| before.ends_with('/'))
-        })
+        [whole.as_str(), typed]
+            .iter()
+            .any(|word| *name == word || name.strip_suffix(word).is_some_and(|before| before.ends_with('/')))
     });
     meant.or(image.names.first()).cloned().unwrap_or_else(|| image.id.clone())
 }
 
 /// The image, pulled if the policy says so; our own one is made on the spot.
 fn find_image(engine: &Engine, name: &str, options: &PullOptions) -> Result<images::Image, Failure> {
-    let own = [images::embedded::NAME, images::embedded::NAME.trim_end_matches(":latest"), "creel/hello", "creel/hello:latest"];
+    let own = [
+        images::embedded::NAME,
+        images::embedded::NAME.trim_end_matches(":latest"),
+        "creel/hello",
+        "creel/hello:latest",
+    ];
     if own.contains(&name) {
         return Ok(images::embedded::ensure(&engine.store)?);
     }
@@ -128,9 +136,8 @@ fn root_directory(text: &str) -> Result<Source, Failure> {
         _ => (text, false),
     };
     let path = std::path::absolute(path).map_err(crate::error::on_path("faccessat", path))?;
-    std::fs::metadata(&path).map_err(|error| {
-        crate::error::on_path("faccessat", &path)(error).context("running container create option")
-    })?;
+    std::fs::metadata(&path)
+        .map_err(|error| crate::error::on_path("faccessat", &path)(error).context("running container create option"))?;
     Ok(Source::Directory { path, overlay })
 }
 
@@ -160,9 +167,18 @@ fn resolve_names(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), Failur
             // There are no named networks yet, so none of that name.
             let name = networks.first().map(|network| network.name.as_str()).unwrap_or_default();
             return Err(Failure::plain(format!("unable to find network with name or ID {name}: network not found"))
-                .hint("creel has no bridge networks yet: use --network pasta, slirp4netns, host, none or container:NAME"));
+                .hint(
+                    "creel has no bridge networks yet: use --network pasta, slirp4netns, host, none or container:NAME",
+                ));
         }
-        Mode::Default | Mode::None | Mode::Host | Mode::Private | Mode::Path(_) | Mode::Slirp4netns(_) | Mode::Pasta(_) | Mode::Pod => {}
+        Mode::Default
+        | Mode::None
+        | Mode::Host
+        | Mode::Private
+        | Mode::Path(_)
+        | Mode::Slirp4netns(_)
+        | Mode::Pasta(_)
+        | Mode::Pod => {}
     }
     for name in &mut spec.requires {
         *name = containers::find(engine, name).map(|container| container.id().to_string()).map_err(|error| {
@@ -177,7 +193,12 @@ fn pull_options(context: &Context, args: &CreateArgs) -> Result<PullOptions, Fai
     let policy = args.pull.as_deref().or(config.text("engine", "pull_policy")).unwrap_or("missing");
     let mut options = PullOptions {
         policy: pull_policy(policy)?,
-        platform: platform(args.platform.as_deref(), args.os.as_deref(), args.arch.as_deref(), args.variant.as_deref())?,
+        platform: platform(
+            args.platform.as_deref(),
+            args.os.as_deref(),
+            args.arch.as_deref(),
+            args.variant.as_deref(),
+        )?,
         authfile: args.authfile.clone(),
         creds: args.creds.as_deref().map(str::parse).transpose()?,
         cert_dir: args.cert_dir.clone(),
@@ -201,7 +222,8 @@ fn pull_options(context: &Context, args: &CreateArgs) -> Result<PullOptions, Fai
 pub fn pull_policy(text: &str) -> Result<images::PullPolicy, Failure> {
     text.parse().map_err(|_| {
         let text = arguments::go_quote(text);
-        Failure::plain(format!("unsupported pull policy {text}")).hint("the policies are always, missing, never and newer")
+        Failure::plain(format!("unsupported pull policy {text}"))
+            .hint("the policies are always, missing, never and newer")
     })
 }
 

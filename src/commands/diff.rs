@@ -58,7 +58,9 @@ fn as_lines(changes: &[Change]) -> String {
 
 fn as_json(changes: &[Change]) -> String {
     let of = |kind: ChangeKind| -> Value {
-        Value::List(changes.iter().filter(|change| change.kind == kind).map(|change| change.path.as_path().into()).collect())
+        Value::List(
+            changes.iter().filter(|change| change.kind == kind).map(|change| change.path.as_path().into()).collect(),
+        )
     };
     let value = object! {
         "changed"?: of(ChangeKind::Changed),
@@ -75,8 +77,16 @@ mod tests {
     #[test]
     fn changes_are_told_by_letter_or_in_lists() {
         let change = |kind, path: &str| Change { path: path.into(), kind };
-        let changes = [change(ChangeKind::Changed, "/etc"), change(ChangeKind::Added, "/etc/x"), change(ChangeKind::Deleted, "/a")];
+        let changes = [
+            change(ChangeKind::Changed, "/etc"),
+            change(ChangeKind::Added, "/etc/x"),
+            change(ChangeKind::Deleted, "/a"),
+        ];
         assert_eq!(as_lines(&changes), "C /etc\nA /etc/x\nD /a\n");
-        assert!(as_json(&changes[1..]).contains("\"added\": [\n          \"/etc/x\"\n     ]"), "{}", as_json(&changes[1..]));
+        assert!(
+            as_json(&changes[1..]).contains("\"added\": [\n          \"/etc/x\"\n     ]"),
+            "{}",
+            as_json(&changes[1..])
+        );
     }
 }

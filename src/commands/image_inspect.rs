@@ -117,9 +117,8 @@ pub fn repository_and_tag(name: &str) -> (&str, &str) {
 
 fn config(image: &Image) -> Value {
     let settings = &image.settings;
-    let set = |keys: Vec<&String>| {
-        Value::Map(keys.into_iter().map(|key| (key.clone(), Value::Struct(Vec::new()))).collect())
-    };
+    let set =
+        |keys: Vec<&String>| Value::Map(keys.into_iter().map(|key| (key.clone(), Value::Struct(Vec::new()))).collect());
     object! {
         "User"?: settings.user.clone(),
         "ExposedPorts"?: set(settings.exposed_ports.keys().collect()),
@@ -135,7 +134,8 @@ fn config(image: &Image) -> Value {
 }
 
 fn graph_driver(store: &Store, image: &Image) -> Value {
-    let paths: Vec<String> = image.layers.iter().rev().map(|layer| store.layer_path(layer).display().to_string()).collect();
+    let paths: Vec<String> =
+        image.layers.iter().rev().map(|layer| store.layer_path(layer).display().to_string()).collect();
     let mut data = BTreeMap::new();
     if let Some((top, lower)) = paths.split_first() {
         if !lower.is_empty() {

@@ -157,7 +157,8 @@ fn same_name(known: &str, typed: &str) -> bool {
 fn matches_reference(filters: &[Filter], image: &Image, name: &str) -> bool {
     let mut alone = image.clone();
     alone.names = vec![name.to_owned()];
-    let references: Vec<Filter> = filters.iter().filter(|filter| matches!(filter, Filter::Reference(_))).cloned().collect();
+    let references: Vec<Filter> =
+        filters.iter().filter(|filter| matches!(filter, Filter::Reference(_))).cloned().collect();
     Filter::apply(&references, vec![alone], &FilterContext::default()).is_ok_and(|left| !left.is_empty())
 }
 

@@ -34,7 +34,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::between(&args.words, 1, 2)?;
     let source = &args.words[0];
     if source.starts_with("http://") || source.starts_with("https://") {
-        return Err(Failure::plain("import from a URL is not supported by creel yet").hint("fetch it first: curl URL | creel import -"));
+        return Err(Failure::plain("import from a URL is not supported by creel yet")
+            .hint("fetch it first: curl URL | creel import -"));
     }
     if source == "-" && output::stdin_is_terminal() {
         return Err(Failure::plain("cannot read from terminal. Use command-line redirection"));

@@ -191,8 +191,14 @@ fn program(name: &str) -> String {
 
 fn cpu_use() -> Value {
     let stat = read("/proc/stat");
-    let numbers: Vec<f64> =
-        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<f64> = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|word| word.parse().ok())
+        .collect();
     let total: f64 = numbers.iter().take(8).sum();
     let percent = |index: usize| {
         let share = numbers.get(index).copied().unwrap_or(0.0) / total.max(1.0) * 100.0;

@@ -21,8 +21,7 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
-    let selection =
-        Selection { names: &args.containers, all: args.all, latest: args.latest, ..Selection::default() };
+    let selection = Selection { names: &args.containers, all: args.all, latest: args.latest, ..Selection::default() };
     selection.check()?;
     let engine = context.engine()?;
     let (mut chosen, failures) = selection.choose(&engine)?;

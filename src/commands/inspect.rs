@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use containers::{
-    CgroupsMode, Container, Engine, Facts, HealthAction, HealthSpec, IpcMode, LogDriver, MountKind, NamespaceMode, PodRole,
-    Remove, SdNotify, SeccompProfile, SystemdMode, Ulimit, UserNamespace,
+    CgroupsMode, Container, Engine, Facts, HealthAction, HealthSpec, IpcMode, LogDriver, MountKind, NamespaceMode,
+    PodRole, Remove, SdNotify, SeccompProfile, SystemdMode, Ulimit, UserNamespace,
 };
 use jiff::Timestamp;
 use network::{Mode, PortMapping};
@@ -313,7 +313,9 @@ fn mounts(facts: &Facts) -> Vec<Value> {
         .map(|mount| {
             let mut options = mount.options.clone();
             options.retain(|option| *option != mount.propagation);
-            if matches!(mount.kind, "bind" | "volume") && !options.iter().any(|option| matches!(option.as_str(), "bind" | "rbind")) {
+            if matches!(mount.kind, "bind" | "volume")
+                && !options.iter().any(|option| matches!(option.as_str(), "bind" | "rbind"))
+            {
                 options.push("rbind".into());
             }
             object! {
@@ -420,19 +422,20 @@ fn network_mode(container: &Container) -> String {
 fn config_value(container: &Container, facts: &Facts) -> Value {
     let (record, spec) = (&container.record, container.spec());
     let image = record.image.as_ref();
-    let entrypoint = spec.entrypoint.clone().or_else(|| image.map(|image| image.entrypoint.clone())).unwrap_or_default();
+    let entrypoint =
+        spec.entrypoint.clone().or_else(|| image.map(|image| image.entrypoint.clone())).unwrap_or_default();
     let command = state::command(container).split_off(entrypoint.len());
     let hostname = match (&spec.hostname, &spec.namespaces.uts) {
         (Some(name), _) => name.clone(),
-        (None, NamespaceMode::Host) => nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        (None, NamespaceMode::Host) => {
+            nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        }
         (None, _) => record.id.short().to_owned(),
     };
-    let health = spec.health.as_ref().or_else(|| image.and_then(|image| image.health.as_ref())).filter(|_| !spec.no_healthcheck);
-    let volumes: BTreeMap<String, Value> = image
-        .iter()
-        .flat_map(|image| &image.volumes)
-        .map(|path| (path.clone(), Value::Map(BTreeMap::new())))
-        .collect();
+    let health =
+        spec.health.as_ref().or_else(|| image.and_then(|image| image.health.as_ref())).filter(|_| !spec.no_healthcheck);
+    let volumes: BTreeMap<String, Value> =
+        image.iter().flat_map(|image| &image.volumes).map(|path| (path.clone(), Value::Map(BTreeMap::new()))).collect();
     let exposed: BTreeMap<String, Value> =
         state::exposed(container).into_iter().map(|port| (port, Value::Map(BTreeMap::new()))).collect();
     let or_nil = |map: BTreeMap<String, Value>| if map.is_empty() { Value::Nil(Nil::Map) } else { Value::Map(map) };
@@ -465,15 +468,15 @@ fn config_value(container: &Container, facts: &Facts) -> Value {
             "Retries"?: startup.retries,
             "Successes"?: startup.successes,
         }),
-        "HealthcheckOnFailureAction"?: health.map_or("", |health| match health.on_failure {
+        "HealthcheckOnFailureAction"?: health.map_or("none", |health| match health.on_failure {
             HealthAction::None => "none",
             HealthAction::Kill => "kill",
             HealthAction::Restart => "restart",
             HealthAction::Stop => "stop",
         }),
-        "HealthLogDestination"?: health.map(|health| health.log_destination.clone()).unwrap_or_default(),
-        "HealthcheckMaxLogCount"?: health.map_or(0, |health| health.max_log_count),
-        "HealthcheckMaxLogSize"?: health.map_or(0, |health| health.max_log_size),
+        "HealthLogDestination"?: health.map_or_else(|| "local".to_owned(), |health| health.log_destination.clone()),
+        "HealthcheckMaxLogCount"?: health.map_or(5, |health| health.max_log_count),
+        "HealthcheckMaxLogSize"?: health.map_or(500, |health| health.max_log_size),
         "CreateCommand"?: Value::list(&spec.create_command),
         "Timezone"?: spec.timezone.clone().unwrap_or_default(),
         "SystemdMode"?: spec.systemd == SystemdMode::Always,
@@ -558,17 +561,26 @@ fn host_config_value(engine: &Engine, container: &Container, facts: &Facts, run_
     let spec = container.spec();
     let (resources, security, namespaces) = (&spec.resources, &spec.security, &spec.namespaces);
     let strings = |items: &[String]| Value::list(items);
-    let ports = if matches!(spec.network.mode, Mode::None | Mode::Host) { Vec::new() } else { state::ports(container).to_vec() };
+    let ports = if matches!(spec.network.mode, Mode::None | Mode::Host) {
+        Vec::new()
+    } else {
+        state::ports(container).to_vec()
+    };
     let retries = match spec.restart {
         containers::RestartPolicy::OnFailure { max_retries } => max_retries,
-        containers::RestartPolicy::No | containers::RestartPolicy::Always | containers::RestartPolicy::UnlessStopped => 0,
+        containers::RestartPolicy::No
+        | containers::RestartPolicy::Always
+        | containers::RestartPolicy::UnlessStopped => 0,
     };
     let nano_cpus = match (resources.cpu_quota, resources.cpu_period) {
-        (Some(quota), Some(period)) if quota > 0 && period > 0 => quota.saturating_mul(1_000_000_000) / i64::try_from(period).unwrap_or(i64::MAX),
+        (Some(quota), Some(period)) if quota > 0 && period > 0 => {
+            quota.saturating_mul(1_000_000_000) / i64::try_from(period).unwrap_or(i64::MAX)
+        }
         _ => 0,
     };
     let rates = |rates: &[(std::path::PathBuf, u64)]| {
-        let all: Vec<Value> = rates.iter().map(|(path, rate)| object! { "Path": path.as_path(), "Rate": *rate }).collect();
+        let all: Vec<Value> =
+            rates.iter().map(|(path, rate)| object! { "Path": path.as_path(), "Rate": *rate }).collect();
         if all.is_empty() { Value::Nil(Nil::List) } else { Value::List(all) }
     };
     let weights: Vec<Value> = resources
@@ -657,7 +669,7 @@ fn host_config_value(engine: &Engine, container: &Container, facts: &Facts, run_
             "Config": Value::Nil(Nil::Map),
             "Path": path_or_empty(facts.log_path.as_deref()),
             "Tag": spec.log.tag.clone().unwrap_or_default(),
-            "Size": spec.log.max_size.map_or_else(|| "0B".to_owned(), format::human::size4),
+            "Size": spec.log.max_size.map_or_else(|| "-1B".to_owned(), format::human::size4),
         },
         "NetworkMode": network_mode(container),
         "PortBindings": Value::Map(port_bindings(&ports)),

@@ -36,7 +36,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         ..Selection::default()
     };
     selection.check()?;
-    let signal = signal::parse(&args.signal).ok_or_else(|| Failure::plain(format!("invalid signal: {}", args.signal)))?;
+    let signal =
+        signal::parse(&args.signal).ok_or_else(|| Failure::plain(format!("invalid signal: {}", args.signal)))?;
     let engine = context.engine()?;
     let (mut chosen, failures) = selection.choose(&engine)?;
     if args.all {

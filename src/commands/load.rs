@@ -35,7 +35,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
         None => {
             if output::stdin_is_terminal() {
-                return Err(Failure::plain("cannot read from terminal, use command-line redirection or the --input flag"));
+                return Err(Failure::plain(
+                    "cannot read from terminal, use command-line redirection or the --input flag",
+                ));
             }
             load_stdin(&engine, &options)?
         }

@@ -24,11 +24,8 @@ pub struct Args {
 
 pub fn run(_context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_most(&args.registry, 1)?;
-    let options = LoginOptions {
-        authfile: args.authfile,
-        compat_auth_file: args.compat_auth_file,
-        ..LoginOptions::default()
-    };
+    let options =
+        LoginOptions { authfile: args.authfile, compat_auth_file: args.compat_auth_file, ..LoginOptions::default() };
     if args.all {
         if !args.registry.is_empty() {
             return Err(Failure::plain("--all takes no arguments"));

@@ -110,7 +110,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             text.push(b'\n');
         }
         match line.stream {
-            LogStream::Stdout => io::stdout().write_all(&text).and_then(|()| if query.follow { io::stdout().flush() } else { Ok(()) }),
+            LogStream::Stdout => {
+                io::stdout().write_all(&text).and_then(|()| if query.follow { io::stdout().flush() } else { Ok(()) })
+            }
             LogStream::Stderr => io::stdout().flush().and_then(|()| io::stderr().write_all(&text)),
         }
     });

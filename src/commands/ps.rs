@@ -204,7 +204,8 @@ fn value(container: &Container, size: Option<(u64, u64)>, args: &Args, now: Time
         format!("{} (virtual {})", human::size3(written), human::size3(all))
     });
     let infra = matches!(spec.pod_role, Some(containers::PodRole::Infra));
-    let mounts: Vec<String> = state::mounts(container).iter().map(|mount| mount.destination.display().to_string()).collect();
+    let mounts: Vec<String> =
+        state::mounts(container).iter().map(|mount| mount.destination.display().to_string()).collect();
     let cidfile = spec.cidfile.as_ref().map(|path: &PathBuf| path.display().to_string()).unwrap_or_default();
     object! {
         "AutoRemove": spec.remove != Remove::Nothing,

@@ -28,6 +28,12 @@ pub struct Args {
     /// Write the digest of the pushed image to a file
     #[arg(long, value_name = "FILE")]
     digestfile: Option<PathBuf>,
+    /// Layers to encrypt, by their number; negative ones count from the top
+    #[arg(long, value_name = "LAYER", value_delimiter = ',', value_parser = number::i32)]
+    encrypt_layer: Vec<i32>,
+    /// Key to encrypt the image with
+    #[arg(long, value_name = "KEY")]
+    encryption_key: Vec<String>,
     /// Compress layers again that are compressed in another way
     #[arg(long)]
     force_compression: bool,
@@ -37,12 +43,24 @@ pub struct Args {
     /// Say nothing
     #[arg(short, long)]
     quiet: bool,
+    /// Leave signatures behind
+    #[arg(long)]
+    remove_signatures: bool,
     /// How often to try again
     #[arg(long, value_name = "NUMBER", value_parser = number::u32)]
     retry: Option<u32>,
     /// How long to wait before trying again
     #[arg(long, value_name = "DURATION")]
     retry_delay: Option<String>,
+    /// Sign with this GPG key
+    #[arg(long, value_name = "KEY")]
+    sign_by: Option<String>,
+    /// Sign with this sigstore private key
+    #[arg(long, value_name = "FILE")]
+    sign_by_sigstore_private_key: Option<PathBuf>,
+    /// File with the passphrase of the private key
+    #[arg(long, value_name = "FILE")]
+    sign_passphrase_file: Option<PathBuf>,
     /// Require TLS and check certificates
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     tls_verify: Option<bool>,
@@ -62,6 +80,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         compression_format: args.compression_format,
         compression_level: args.compression_level,
         force_compression: args.force_compression,
+        remove_signatures: args.remove_signatures,
+        encryption_keys: args.encryption_key,
+        encrypt_layers: args.encrypt_layer,
+        sign_by: args.sign_by,
+        sign_by_sigstore_private_key: args.sign_by_sigstore_private_key,
+        sign_passphrase_file: args.sign_passphrase_file,
         ..PushOptions::default()
     };
     if let Some(retry) = args.retry {

@@ -62,8 +62,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("--force option must be specified to use the --time option"));
     }
     let engine = context.engine()?;
-    let request =
-        RemoveRequest { force: args.force, volumes: args.volumes, timeout: args.time, depend: args.depend };
+    let request = RemoveRequest { force: args.force, volumes: args.volumes, timeout: args.time, depend: args.depend };
     // By --all, a container may go because another one went: those that need it.
     let may_be_gone = may_be_missing || args.all || args.depend;
     let (chosen, mut failures) = selection.choose(&engine)?;

@@ -47,7 +47,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("refusing to save to terminal. Use -o flag or redirect"));
     }
     let engine = context.engine()?;
-    let options = SaveOptions { format, multi_image: args.multi_image_archive, compress: args.compress, uncompressed: args.uncompressed };
+    let options = SaveOptions {
+        format,
+        multi_image: args.multi_image_archive,
+        compress: args.compress,
+        uncompressed: args.uncompressed,
+    };
     let names: Vec<&str> = args.images.iter().map(String::as_str).collect();
     match &args.output {
         Some(path) => images::save(&engine.store, &names, SaveTarget::Path(path), &options)?,

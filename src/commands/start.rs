@@ -2,8 +2,8 @@ use containers::{AttachEnd, AttachRequest, StartRequest, Streams};
 
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::select::{Selection, conclude};
 use crate::output;
+use crate::select::{Selection, conclude};
 
 /// Start containers
 #[derive(clap::Args)]

@@ -40,7 +40,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::Success);
     }
     if !(args.repair || args.force) {
-        return Err(Failure::plain("damage detected in local storage").hint("creel system check --repair repairs what can be repaired"));
+        return Err(Failure::plain("damage detected in local storage")
+            .hint("creel system check --repair repairs what can be repaired"));
     }
     let left = store.repair(&findings)?;
     if left.is_empty() {

@@ -56,7 +56,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             }
         }
     }
-    let survey = Survey { usage: engine.store.usage()?, images: images::list(&engine.store)?, containers, users, links };
+    let survey =
+        Survey { usage: engine.store.usage()?, images: images::list(&engine.store)?, containers, users, links };
     if args.verbose {
         return verbose(&engine.store, &survey);
     }
@@ -68,10 +69,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             output::line(format!("[\n{}\n]", lines.join(",\n")))?;
         }
         format => {
-            let layout = match format.filter(|format| *format != "table") {
-                Some(format) => format,
-                None => "table {{.Type}}\t{{.Total}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}",
-            };
+            let usual = "table {{.Type}}\t{{.Total}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
+            let layout = format.filter(|format| *format != "table").unwrap_or(usual);
             let text = Format::parse("df", layout)?.list(rows, HEADINGS, true, 4)?;
             output::print(&text)?;
         }
@@ -109,7 +108,8 @@ fn parts(store: &Store, image: &Image) -> Result<(HashSet<Digest>, HashSet<Diges
 fn images_row(store: &Store, survey: &Survey) -> Result<Value, Failure> {
     let usage = &survey.usage;
     let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes.sum::<u64>();
-    let size = sum(&mut usage.layers.values().chain(usage.blobs.values()).chain(usage.images.values()).map(|tree| tree.disk));
+    let size =
+        sum(&mut usage.layers.values().chain(usage.blobs.values()).chain(usage.images.values()).map(|tree| tree.disk));
     let (mut layers, mut blobs) = (HashSet::new(), HashSet::new());
     let mut active = 0;
     for image in survey.images.iter().filter(|image| survey.users.contains_key(&image.id)) {
@@ -126,7 +126,8 @@ fn images_row(store: &Store, survey: &Survey) -> Result<Value, Failure> {
 }
 
 fn containers_row(survey: &Survey) -> Value {
-    let size_of = |container: &&Container| survey.usage.containers.get(container.id().as_str()).map_or(0, |tree| tree.disk);
+    let size_of =
+        |container: &&Container| survey.usage.containers.get(container.id().as_str()).map_or(0, |tree| tree.disk);
     let size = survey.usage.containers.values().map(|tree| tree.disk).sum();
     let active = survey.containers.iter().filter(|container| containers::running(container)).count();
     let idle = survey.containers.iter().filter(|container| !containers::running(container));
@@ -155,7 +156,8 @@ fn verbose(store: &Store, survey: &Survey) -> Result<ExitCode, Failure> {
         let disk = |layer: &Digest| survey.usage.layers.get(layer).map_or(0, |tree| tree.disk);
         let blob_bytes: u64 = blobs.iter().filter_map(|blob| survey.usage.blobs.get(blob)).map(|tree| tree.disk).sum();
         let all: u64 = layers.iter().map(disk).sum::<u64>() + blob_bytes;
-        let shared: u64 = layers.iter().filter(|layer| holders.get(layer).is_some_and(|count| *count > 1)).map(disk).sum();
+        let shared: u64 =
+            layers.iter().filter(|layer| holders.get(layer).is_some_and(|count| *count > 1)).map(disk).sum();
         let (repository, tag) = image.names.first().map_or(("<none>", "<none>"), |name| repository_and_tag(name));
         text.push_str(&format!(
             "{repository}\t{tag}\t{}\t{}\t{}\t{}\t{}\t{}\n",
@@ -171,7 +173,8 @@ fn verbose(store: &Store, survey: &Survey) -> Result<ExitCode, Failure> {
 
     let mut text = String::from("CONTAINER ID\tIMAGE\tCOMMAND\tLOCAL VOLUMES\tSIZE\tCREATED\tSTATUS\tNAMES\n");
     for container in &survey.containers {
-        let volumes = container.spec().mounts.iter().filter(|mount| matches!(mount.kind, MountKind::Volume { .. })).count();
+        let volumes =
+            container.spec().mounts.iter().filter(|mount| matches!(mount.kind, MountKind::Volume { .. })).count();
         let size = survey.usage.containers.get(container.id().as_str()).map_or(0, |tree| tree.disk);
         let image = state::image(container).1;
         text.push_str(&format!(

@@ -9,8 +9,8 @@ mod value;
 mod yaml;
 
 pub use template::Template;
-pub use yaml::yaml;
 pub use value::{Field, Kind, Nil, Value, go_time, rfc3339, zero_time};
+pub use yaml::yaml;
 
 use crate::error::Failure;
 

@@ -444,7 +444,6 @@ impl<'a> Words<'a> {
         Some((names, assigns))
     }
 
-    #[expect(clippy::type_complexity, reason = "a word, where it begins, how it was written")]
     fn next(&mut self) -> Result<Option<(Word, usize, String)>> {
         self.skip_space();
         let start = self.at;

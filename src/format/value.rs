@@ -73,34 +73,40 @@ pub enum Kind {
 macro_rules! object {
     (@fields $v:ident) => {};
     (@fields $v:ident fn $name:literal : $value:expr $(, $($rest:tt)*)?) => {
-        $v.push($crate::format::Field { json: $name, name: $name, kind: $crate::format::Kind::Method, value: $crate::format::Value::from($value) });
+        $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::Method, $crate::format::Value::from($value));
         $crate::object!(@fields $v $($($rest)*)?);
     };
     (@fields $v:ident json $name:literal : $value:expr $(, $($rest:tt)*)?) => {
-        $v.push($crate::format::Field { json: $name, name: $name, kind: $crate::format::Kind::JsonOnly, value: $crate::format::Value::from($value) });
+        $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::JsonOnly, $crate::format::Value::from($value));
         $crate::object!(@fields $v $($($rest)*)?);
     };
     (@fields $v:ident $json:literal as $name:literal ? : $value:expr $(, $($rest:tt)*)?) => {
-        $v.push($crate::format::Field { json: $json, name: $name, kind: $crate::format::Kind::OmitEmpty, value: $crate::format::Value::from($value) });
+        $crate::format::Field::add(&mut $v, $json, $name, $crate::format::Kind::OmitEmpty, $crate::format::Value::from($value));
         $crate::object!(@fields $v $($($rest)*)?);
     };
     (@fields $v:ident $json:literal as $name:literal : $value:expr $(, $($rest:tt)*)?) => {
-        $v.push($crate::format::Field { json: $json, name: $name, kind: $crate::format::Kind::Plain, value: $crate::format::Value::from($value) });
+        $crate::format::Field::add(&mut $v, $json, $name, $crate::format::Kind::Plain, $crate::format::Value::from($value));
         $crate::object!(@fields $v $($($rest)*)?);
     };
     (@fields $v:ident $name:literal ? : $value:expr $(, $($rest:tt)*)?) => {
-        $v.push($crate::format::Field { json: $name, name: $name, kind: $crate::format::Kind::OmitEmpty, value: $crate::format::Value::from($value) });
+        $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::OmitEmpty, $crate::format::Value::from($value));
         $crate::object!(@fields $v $($($rest)*)?);
     };
     (@fields $v:ident $name:literal : $value:expr $(, $($rest:tt)*)?) => {
-        $v.push($crate::format::Field { json: $name, name: $name, kind: $crate::format::Kind::Plain, value: $crate::format::Value::from($value) });
+        $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::Plain, $crate::format::Value::from($value));
         $crate::object!(@fields $v $($($rest)*)?);
     };
     ($($body:tt)*) => {{
-        #[expect(clippy::vec_init_then_push, reason = "the macro does not count its fields")]
         let fields = { let mut fields = Vec::new(); $crate::object!(@fields fields $($body)*); fields };
         $crate::format::Value::Struct(fields)
     }};
+}
+
+impl Field {
+    /// What `object!` puts its fields together with.
+    pub fn add(fields: &mut Vec<Field>, json: &'static str, name: &'static str, kind: Kind, value: Value) {
+        fields.push(Field { json, name, kind, value });
+    }
 }
 
 impl Value {

@@ -55,7 +55,7 @@ fn write(out: &mut String, value: &Value, level: usize, at_line_start: bool) {
             out.push('\n');
             indent(out, level);
         }
-            out.push_str(key);
+        out.push_str(key);
         out.push(':');
         write(out, value, level + 1, false);
     }
@@ -82,7 +82,10 @@ fn string(text: &str, level: usize) -> String {
     }
     let looks_like_another_type = text.is_empty()
         || text.parse::<f64>().is_ok()
-        || matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "yes" | "no" | "on" | "off" | "null" | "~" | "y" | "n");
+        || matches!(
+            text.to_ascii_lowercase().as_str(),
+            "true" | "false" | "yes" | "no" | "on" | "off" | "null" | "~" | "y" | "n"
+        );
     if looks_like_another_type {
         return format!("\"{text}\"");
     }
