@@ -196,10 +196,7 @@ impl Plan {
         let spec = container.spec();
         let root = open_root(&init)?.ok_or_else(gone)?;
         let files = users::files_in(&root);
-        let account = match &request.user {
-            Some(user) => users::lookup(&files, user, &[])?,
-            None => users::lookup(&files, &users::wanted_user(engine, container), &spec.group_add)?,
-        };
+        let account = users::account_in(engine, container, &files, request.user.as_deref())?;
         let security = Security { privileged: spec.security.privileged || request.privileged, ..spec.security.clone() };
         let workdir = request.workdir.clone().unwrap_or_else(|| users::workdir(container));
         let environment = environment(container, request, &account.home);

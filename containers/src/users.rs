@@ -52,8 +52,26 @@ pub(crate) struct AccountFiles {
 
 /// The user a container starts as.
 pub(crate) fn account(engine: &Engine, container: &Container) -> Result<Account> {
-    let files = stored_files(engine, container)?;
-    lookup(&files, &wanted_user(engine, container), &container.spec().group_add)
+    account_in(engine, container, &stored_files(engine, container)?, None)
+}
+
+/// The same with these account files, and for an exec another user: that one gets no groups but its own.
+pub(crate) fn account_in(
+    engine: &Engine,
+    container: &Container,
+    files: &AccountFiles,
+    other: Option<&str>,
+) -> Result<Account> {
+    let added = &container.spec().group_add;
+    let mut account = match other {
+        Some(user) => lookup(files, user, &[])?,
+        None => lookup(files, &wanted_user(engine, container), added)?,
+    };
+    if engine.settings.single_id {
+        // With one id only, setgroups(2) is forbidden (user_namespaces(7)).
+        account.groups.clear();
+    }
+    Ok(account)
 }
 
 /// The text of `--user`, else what `--userns=keep-id` implies, else the image's.
