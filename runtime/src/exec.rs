@@ -54,6 +54,7 @@ pub fn exec(request: ExecRequest<'_>) -> Result<ExecChild> {
     let (channel, theirs) = Channel::pair().map_err(|error| Error::kernel("make a socket", error))?;
     let joining = Joining { request: &request, program: &program, init: &init, namespaces: different };
     let child = joining.clone_child(theirs)?;
+    tracing::debug!(init = request.init.pid, pid = child.pid, "cloned a process into the container");
     let mut made = ExecChild { pid: child.pid, pidfd: child.pidfd, terminal: None };
     let error = loop {
         match handshake::recv(&channel) {

@@ -117,6 +117,7 @@ pub fn create(bundle: &Bundle, stdio: Stdio, cgroup: Option<&Cgroup>, preserve_f
     if let Some(cgroup) = cgroup {
         cgroup.release();
     }
+    tracing::debug!(id = bundle.id, pid = child.pid, "cloned the container's process");
     let plan = start.plan;
     let init = Process::of(child.pid).map_err(|error| Error::kernel("look at the container's process", error))?;
     state.pid = child.pid;

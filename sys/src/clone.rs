@@ -156,7 +156,7 @@ pub fn exit_now(code: i32) -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    /// The test harness has threads, so the real thing is tested in `tests/`.
+    /// The test harness has threads, so the real thing is tested where containers are made, in `runtime/tests`.
     #[test]
     fn a_threaded_process_is_refused() {
         std::thread::scope(|scope| {
