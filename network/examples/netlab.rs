@@ -1,5 +1,5 @@
-//! A container's network without the container, for tests and measurements: `netlab up` does what a monitor does, the other words
-//! are the programs around it.
+//! A container's network without the container, for tests and measurements: `netlab up` does what a monitor does, the
+//! other words are the programs around it.
 
 #![expect(clippy::print_stdout, reason = "a program of its own, not part of creel")]
 
@@ -37,7 +37,8 @@ fn main() -> Outcome {
     }
 }
 
-/// A namespace, its uplink (`slirp4netns[:..]`, `pasta[:..]` or `none`) and its published ports, until standard input ends.
+/// A namespace, its uplink (`slirp4netns[:..]`, `pasta[:..]` or `none`) and its published ports, until standard input
+/// ends.
 fn up(uplink: &str, rest: &[&str]) -> Outcome {
     let mut mappings = Vec::new();
     for pair in rest.chunks(2) {
@@ -101,7 +102,8 @@ fn namespace() -> std::io::Result<sys::clone::Child> {
     Ok(child)
 }
 
-/// A forwarder over two namespaces, changed while it runs: reads `both`, `first`, `second`, `none` from standard input and answers `ok`.
+/// A forwarder over two namespaces, changed while it runs: reads `both`, `first`, `second`, `none` from standard
+/// input and answers `ok`.
 fn balance(port: u16) -> Outcome {
     let listeners = network::bind(&network::parse_publish(&format!("127.0.0.1:0:{port}"))?)?;
     let (one, other) = (namespace()?, namespace()?);

@@ -37,7 +37,8 @@ impl Addresses {
     }
 }
 
-/// The addresses of this machine's interfaces that are up, without loopback and link-local ones, those of the default route first.
+/// The addresses of this machine's interfaces that are up, without loopback and link-local ones, those of the default
+/// route first.
 pub fn host_addresses() -> Result<Vec<IpAddr>> {
     let mut found = interface_addresses()?;
     let first =
@@ -84,8 +85,8 @@ pub(crate) fn template() -> Template {
     }
 }
 
-/// The addresses in the namespace of process `pid`, read through proc_pid_net(5): the caller cannot come back from a setns(2) into
-/// it, having no power over the host's namespace.
+/// The addresses in the namespace of process `pid`, read through proc_pid_net(5): the caller cannot come back from a
+/// setns(2) into it, having no power over the host's namespace.
 pub(crate) fn of_process(pid: i32) -> Result<Addresses> {
     let read = |name: &str| {
         std::fs::read_to_string(format!("/proc/{pid}/net/{name}"))
@@ -134,7 +135,8 @@ fn native_v4(hex: &str) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(u32::from_str_radix(hex, 16).ok()?.to_ne_bytes()))
 }
 
-/// The interface and gateway of the default route in `/proc/net/ipv6_route`; a route on `lo` is the kernel's "unreachable".
+/// The interface and gateway of the default route in `/proc/net/ipv6_route`; a route on `lo` is the kernel's
+/// "unreachable".
 fn default_route6(text: &str) -> Option<(String, Option<Ipv6Addr>)> {
     text.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();

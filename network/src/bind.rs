@@ -24,7 +24,8 @@ const BACKLOG: i32 = 4096;
 /// How often another random port is tried when the second family or the rest of a range is taken.
 const RANDOM_TRIES: usize = 32;
 
-/// Binds every port of every mapping, before anything else is made. From here on clients connect and wait in the kernel.
+/// Binds every port of every mapping, before anything else is made. From here on clients connect and wait in the
+/// kernel.
 ///
 /// # Errors
 /// [`Error::PortInUse`], [`Error::PortPrivileged`] and [`Error::Listen`] name the address.
@@ -177,7 +178,8 @@ fn holder(protocol: Protocol, port: u16) -> Option<String> {
     Some(format!("process {pid} {}", name.trim()).trim_end().to_owned())
 }
 
-/// The inode of a socket that listens (tcp) or is bound and unconnected (udp) on `port`, in the text of /proc/net/tcp or udp.
+/// The inode of a socket that listens (tcp) or is bound and unconnected (udp) on `port`, in the text of /proc/net/tcp
+/// or udp.
 fn socket_inode(text: &str, port: u16) -> Option<u64> {
     text.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();

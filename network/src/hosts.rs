@@ -63,8 +63,8 @@ pub const HOST_NAMES: [&str; 2] = ["host.containers.internal", "host.docker.inte
 
 /// The whole file. A `host-gateway` where no address leads to the host is left out.
 ///
-/// What the user adds stands before the generated lines, since readers take the first match, and a generated name that the
-/// user gives is left out.
+/// What the user adds stands before the generated lines, since readers take the first match, and a generated name
+/// that the user gives is left out.
 pub fn text(hosts: &Hosts<'_>) -> String {
     let mut text = String::new();
     let mut localhost = (false, false);

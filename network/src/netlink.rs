@@ -1,4 +1,5 @@
-//! The few rtnetlink(7) requests the forwarder needs: an address, a local route, a policy rule. No `ip` program is started.
+//! The few rtnetlink(7) requests the forwarder needs: an address, a local route, a policy rule. No `ip` program is
+//! started.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,6 +19,8 @@ pub(crate) enum Match {
     Mark(u32),
     /// Those of one protocol (an IPPROTO number) from one source port.
     SourcePort { protocol: u8, port: u16 },
+    /// Those of one protocol.
+    Protocol(u8),
 }
 
 // linux/fib_rules.h; libc has no names for them.
@@ -39,7 +42,8 @@ impl Netlink {
     /// `ip rule add PREFERENCE match… lookup TABLE`; one that is there already is as good.
     pub(crate) fn add_rule(&self, v6: bool, preference: u32, matching: Match, table: u32) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_NEWRULE, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
-        // struct fib_rule_hdr: family, dst_len, src_len, tos, table, res1, res2, action, flags. A table above 255 is an attribute.
+        // struct fib_rule_hdr: family, dst_len, src_len, tos, table, res1, res2, action, flags. A table above 255 is
+        // an attribute.
         message.bytes(&[family(v6), 0, 0, 0, libc::RT_TABLE_UNSPEC, 0, 0, FR_ACT_TO_TBL, 0, 0, 0, 0]);
         message.attribute(FRA_PRIORITY, &preference.to_ne_bytes());
         message.attribute(FRA_TABLE, &table.to_ne_bytes());
@@ -48,6 +52,7 @@ impl Netlink {
                 message.attribute(FRA_FWMARK, &mark.to_ne_bytes());
                 message.attribute(FRA_FWMASK, &u32::MAX.to_ne_bytes());
             }
+            Match::Protocol(protocol) => message.attribute(FRA_IP_PROTO, &[protocol]),
             Match::SourcePort { protocol, port } => {
                 message.attribute(FRA_IP_PROTO, &[protocol]);
                 // struct fib_rule_port_range: first and last.

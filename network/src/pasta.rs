@@ -15,8 +15,9 @@ const CONSTANT: (Ipv4Addr, u8, Ipv4Addr) = (Ipv4Addr::new(10, 0, 2, 100), 24, Ip
 pub(crate) enum Style {
     /// The host's own address and routes, and the host itself at 169.254.1.2: what Podman does.
     Copy,
-    /// A constant private address. Where nothing can be copied (the host is offline, and a copy would not heal), and where
-    /// pasta is too old for a special address of the host: there a copied address would hide the host behind the container.
+    /// A constant private address. Where nothing can be copied (the host is offline, and a copy would not heal), and
+    /// where pasta is too old for a special address of the host: there a copied address would hide the host behind
+    /// the container.
     Constant,
     /// What the user's options say.
     Users,
@@ -49,12 +50,13 @@ pub(crate) fn style(options: &[String], features: Features, template: Template) 
     }
 }
 
-/// The arguments after the program's name. Descriptor 0 is the namespace; its own pid on descriptor 1 says that it is ready.
+/// The arguments after the program's name. Descriptor 0 is the namespace; its own pid on descriptor 1 says that it is
+/// ready.
 pub(crate) fn arguments(options: &[String], features: Features, style: Style) -> Vec<String> {
     let mut arguments: Vec<String> = Vec::new();
     let mut push = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
-    // By path of a descriptor: pasta gives up CAP_SYS_PTRACE before it opens the namespace, and without that the kernel shows
-    // it no other process's /proc/PID/ns.
+    // By path of a descriptor: pasta gives up CAP_SYS_PTRACE before it opens the namespace, and without that the
+    // kernel shows it no other process's /proc/PID/ns.
     push(&["--config-net", "--foreground", "--quiet", "--netns", "/proc/self/fd/0", "--pid", "/proc/self/fd/1"]);
     // Ports are the forwarder's.
     for (short, long) in [("-t", "--tcp-ports"), ("-u", "--udp-ports"), ("-T", "--tcp-ns"), ("-U", "--udp-ns")] {

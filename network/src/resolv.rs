@@ -10,7 +10,8 @@ pub struct Resolv<'a> {
     pub host: &'a str,
     /// The name servers of the uplink; they come first.
     pub uplink: &'a [IpAddr],
-    /// A network namespace of its own: servers on the host's loopback and those with a link-local scope cannot be asked.
+    /// A network namespace of its own: servers on the host's loopback and those with a link-local scope cannot be
+    /// asked.
     pub isolated: bool,
     /// `--dns`: these alone are asked.
     pub servers: &'a [IpAddr],
@@ -62,8 +63,8 @@ fn is_reachable(server: &str) -> bool {
     server.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback())
 }
 
-/// The host's servers: `/etc/resolv.conf`, or where that only names systemd-resolved's stub on the host's loopback, the file with the
-/// servers behind it. Empty when there is none.
+/// The host's servers: `/etc/resolv.conf`, or where that only names systemd-resolved's stub on the host's loopback,
+/// the file with the servers behind it. Empty when there is none.
 pub fn read_host() -> String {
     let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let behind = || fs::read_to_string("/run/systemd/resolve/resolv.conf").ok();

@@ -37,7 +37,8 @@ impl UplinkKind {
         }
     }
 
-    /// Where distributions and Podman's packages put it. The caller's PATH is not asked: it may lead into a project's directory.
+    /// Where distributions and Podman's packages put it. The caller's PATH is not asked: it may lead into a project's
+    /// directory.
     fn path(self) -> Option<PathBuf> {
         const PLACES: [&str; 8] = [
             "/usr/local/bin",
@@ -71,8 +72,9 @@ impl FromStr for UplinkKind {
     }
 }
 
-/// The stack to use for `mode`: the one it names, else the one of containers.conf (`conf`), else the one that is installed.
-/// slirp4netns comes first when both are: it is ready four times sooner and starts on a host without a network.
+/// The stack to use for `mode`: the one it names, else the one of containers.conf (`conf`), else the one that is
+/// installed. slirp4netns comes first when both are: it is ready four times sooner and starts on a host without a
+/// network.
 pub fn choose(mode: &Mode, conf: Option<&str>) -> Result<UplinkKind> {
     let installed = |kind: UplinkKind| match kind.path() {
         Some(_) => Ok(kind),
@@ -94,7 +96,8 @@ pub fn choose(mode: &Mode, conf: Option<&str>) -> Result<UplinkKind> {
     }
 }
 
-/// What is known before the stack runs: the name servers and the host's address are right, the rest is what it will be at best.
+/// What is known before the stack runs: the name servers and the host's address are right, the rest is what it will
+/// be at best.
 pub fn expected_addresses(kind: UplinkKind, options: &[String]) -> Addresses {
     match kind {
         UplinkKind::Slirp => slirp::Options::parse(options).map(|options| options.addresses()).unwrap_or_default(),
@@ -134,10 +137,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of its messages that are kept.
 const LOG_SIZE: u64 = 8192;
 
-/// Starts the stack for the namespace `netns`, whose first process is `init_pid`, and returns at once: [`Uplink::ready`] waits.
+/// Starts the stack for the namespace `netns`, whose first process is `init_pid`, and returns at once:
+/// [`Uplink::ready`] waits.
 ///
-/// The caller is in the host's network namespace and has CAP_SYS_ADMIN over the user namespace that owns `netns`. The child
-/// dies with the caller.
+/// The caller is in the host's network namespace and has CAP_SYS_ADMIN over the user namespace that owns `netns`. The
+/// child dies with the caller.
 pub fn start_uplink(kind: UplinkKind, options: &[String], init_pid: i32, netns: BorrowedFd<'_>) -> Result<Uplink> {
     let path = kind.path().ok_or_else(|| Error::NoUplink(kind.program().into()))?;
     let (arguments, expected, is_fixed) = match kind {

@@ -1,5 +1,5 @@
-//! The network of a container on a real kernel: a host, a client beside it and a container, each in a namespace of its own that the test
-//! makes and that ends with it. Runs as any user that may make user namespaces.
+//! The network of a container on a real kernel: a host, a client beside it and a container, each in a namespace of
+//! its own that the test makes and that ends with it. Runs as any user that may make user namespaces.
 
 #![expect(
     clippy::unwrap_used,
@@ -142,6 +142,18 @@ impl Lab {
         Up { _process: process, report }
     }
 
+    /// In a place where /proc/sys cannot be written, as inside a container.
+    fn up_with_read_only_sysctls(&self, words: &[&str]) -> Up {
+        let lab = netlab();
+        let script = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec \"$@\"";
+        let mut command =
+            self.host.command(&["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+        let mut process = Running::spawn(command.args([lab.to_str().unwrap(), "up"]).args(words));
+        let line = process.first_line();
+        let report = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        Up { _process: process, report }
+    }
+
     fn up_error(&self, words: &[&str]) -> String {
         let lab = netlab();
         let mut command = self.host.command(&["unshare", "--user", "--map-root-user", lab.to_str().unwrap(), "up"]);
@@ -223,6 +235,22 @@ fn a_server_behind_slirp_sees_the_real_client() {
     let _server = up.serve("udp", "[::]:80");
     let (own, seen6) = seen(&lab.client, "udp", &format!("[{HOST6}]:8080"));
     assert_eq!(own, seen6);
+}
+
+#[test]
+fn without_sysctls_the_real_client_is_seen_too() {
+    if !has(&["slirp4netns", "ip", "nsenter", "unshare", "mount"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let up = lab.up_with_read_only_sysctls(&["slirp4netns", "-p", "8080:80", "-p", "8080:80/udp"]);
+    for protocol in ["tcp", "udp"] {
+        let _server = up.serve(protocol, "0.0.0.0:80");
+        assert_sees_client(&lab, protocol, "0.0.0.0:80", false);
+    }
+    let words = "ip rule".split(' ').collect::<Vec<_>>();
+    let rules = String::from_utf8_lossy(&up.command(&words).output().unwrap().stdout).into_owned();
+    assert!(rules.contains("ipproto tcp sport 80") && !rules.contains("fwmark"), "{rules}");
 }
 
 #[test]

@@ -22,8 +22,9 @@ pub struct Place {
     /// Added to the interface where it is missing.
     pub ipv6: Option<Ipv6Addr>,
     pub ipv6_prefix: u8,
-    /// Who a client appears to be whose own address means something else in there: one on the host's loopback, one with the
-    /// container's own address, one of the other family. Without it such a client has the container's address.
+    /// Who a client appears to be whose own address means something else in there: one on the host's loopback, one
+    /// with the container's own address, one of the other family. Without it such a client has the container's
+    /// address.
     pub host_alias: Option<Ipv4Addr>,
     pub host_alias6: Option<Ipv6Addr>,
 }
@@ -95,8 +96,8 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
 }
 
-/// The plan for one container: what [`crate::forward`] is to be given in a child that inherits all these descriptors under their
-/// numbers. The child dies with the calling process.
+/// The plan for one container: what [`crate::forward`] is to be given in a child that inherits all these descriptors
+/// under their numbers. The child dies with the calling process.
 pub fn forwarder_plan(listeners: &[Listener], netns: BorrowedFd<'_>, addresses: &Addresses) -> Result<String> {
     let mut steps =
         vec![Step { request: Request::Place { id: 0, place: addresses.into() }, fds: vec![netns.as_raw_fd()] }];
@@ -137,7 +138,8 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Starts `program` (`creel forwarder`, without the plan, which is added as the last argument). It does nothing yet.
+    /// Starts `program` (`creel forwarder`, without the plan, which is added as the last argument). It does nothing
+    /// yet.
     ///
     /// The caller has one thread: another one that forks meanwhile would hand the channel on.
     pub fn start(mut program: Command) -> Result<Forwarder> {

@@ -16,7 +16,8 @@ pub(super) struct Pipe {
 #[derive(Debug, Default)]
 pub(super) struct Pipes(Vec<Pipe>);
 
-/// Bytes a pipe takes at once. The kernel gives an ordinary user 64 MiB of pipes (pipe-user-pages-soft) at sizes of choice.
+/// Bytes a pipe takes at once. The kernel gives an ordinary user 64 MiB of pipes (pipe-user-pages-soft) at sizes of
+/// choice.
 pub(super) const CAPACITY: usize = 256 << 10;
 const KEPT: usize = 8;
 

@@ -31,8 +31,11 @@ pub(super) struct Prepared {
     place: Place,
     netlink: Option<Netlink>,
     loopback: u32,
-    /// Whether servers answer with the mark of the client's connection, by family. Else TCP uses the clients' table as UDP does.
+    /// Whether servers answer with the mark of the client's connection, by family. Else TCP uses the clients' table
+    /// as UDP does.
     marks: [bool; 2],
+    /// Whether a refusal ("port unreachable") carries that mark too, by family. Else it looks into the clients' table.
+    reflects: [bool; 2],
     /// Server ports whose answers look into the clients' table.
     rules: HashSet<(bool, Protocol, u16)>,
     /// How many of our sockets stand for each client in that table.
@@ -70,7 +73,8 @@ pub(super) struct Towards {
 }
 
 impl Prepared {
-    /// Makes the namespace ready. What the kernel refuses is left out: servers then see the container's own address, and are served.
+    /// Makes the namespace ready. What the kernel refuses is left out: servers then see the container's own address,
+    /// and are served.
     pub(super) fn new(
         id: u32,
         mut place: Place,
@@ -82,7 +86,7 @@ impl Prepared {
         // A refusal is answered with the mark of what it refuses, as an acceptance is.
         let sysctl = |name: &str| std::fs::write(format!("/proc/sys/net/{name}"), "1").is_ok();
         let accept = sysctl("ipv4/tcp_fwmark_accept");
-        let reflect = [sysctl("ipv4/fwmark_reflect"), sysctl("ipv6/fwmark_reflect")];
+        let reflects = [sysctl("ipv4/fwmark_reflect"), sysctl("ipv6/fwmark_reflect")];
         let netlink = Netlink::open().ok();
         let index = |name: &str| nix::net::if_::if_nametoindex(name).unwrap_or(0);
         let loopback = index("lo");
@@ -91,7 +95,7 @@ impl Prepared {
             for v6 in [false, true] {
                 let everything = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { IpAddr::from(Ipv4Addr::UNSPECIFIED) };
                 marks[usize::from(v6)] = accept
-                    && reflect[usize::from(v6)]
+                    && reflects[usize::from(v6)]
                     && netlink.add_local_route(everything, 0, None, loopback, MARKED_TABLE).is_ok()
                     && netlink.add_rule(v6, PREFERENCE, Match::Mark(MARK), MARKED_TABLE).is_ok();
             }
@@ -102,7 +106,16 @@ impl Prepared {
                 place.ipv6 = None;
             }
         }
-        Ok(Prepared { netns, place, netlink, loopback, marks, rules: HashSet::new(), clients: HashMap::new() })
+        Ok(Prepared {
+            netns,
+            place,
+            netlink,
+            loopback,
+            marks,
+            reflects,
+            rules: HashSet::new(),
+            clients: HashMap::new(),
+        })
     }
 
     /// Where a server may be found, in the order of trial: in the client's own family first.
@@ -138,7 +151,8 @@ impl Prepared {
 
     /// A connected (UDP) or connecting (TCP) socket from the client's address to `target`.
     ///
-    /// The client's port is kept too unless it is taken inside, by another connection of this forwarder's or by a program.
+    /// The client's port is kept too unless it is taken inside, by another connection of this forwarder's or by a
+    /// program.
     pub(super) fn connect(
         &mut self,
         id: u32,
@@ -194,6 +208,10 @@ impl Prepared {
             let number = if protocol == Protocol::Udp { nix::libc::IPPROTO_UDP } else { nix::libc::IPPROTO_TCP };
             let matching = Match::SourcePort { protocol: number as u8, port: target.port() };
             netlink.add_rule(rule.0, PREFERENCE + 1, matching, CLIENTS_TABLE)?;
+            if !self.reflects[usize::from(rule.0)] {
+                let icmp = if rule.0 { nix::libc::IPPROTO_ICMPV6 } else { nix::libc::IPPROTO_ICMP };
+                netlink.add_rule(rule.0, PREFERENCE + 1, Match::Protocol(icmp as u8), CLIENTS_TABLE)?;
+            }
             self.rules.insert(rule);
         }
         if !self.clients.contains_key(&client) {

@@ -22,8 +22,9 @@ use super::udp::Flows;
 use crate::ports::Protocol;
 use crate::{Error, Result};
 
-/// Runs the plan that [`crate::forwarder_plan`] or [`crate::Forwarder`] made, as the whole of a process that has inherited the plan's
-/// descriptors. Returns when the channel for further requests ends; without one it serves until it is killed.
+/// Runs the plan that [`crate::forwarder_plan`] or [`crate::Forwarder`] made, as the whole of a process that has
+/// inherited the plan's descriptors. Returns when the channel for further requests ends; without one it serves until
+/// it is killed.
 ///
 /// It has to be the first thing in the process that opens descriptors, and the process must have one thread.
 pub fn forward(plan: &str) -> Result<()> {
@@ -105,10 +106,11 @@ pub(super) struct Candidate {
 }
 
 impl Routes {
-    /// The ways from `client` to the servers of `group`, the last one to be tried first. The turn passes on with each call.
+    /// The ways from `client` to the servers of `group`, the last one to be tried first. The turn passes on with each
+    /// call.
     ///
-    /// A server that listens only on the other family is reached there, so that a client who says `localhost`, which is ::1 first,
-    /// is served by one on 0.0.0.0.
+    /// A server that listens only on the other family is reached there, so that a client who says `localhost`, which
+    /// is ::1 first, is served by one on 0.0.0.0.
     pub(super) fn candidates(&mut self, group: u32, client: SocketAddr) -> Vec<Candidate> {
         let Some((group, turn)) = self.groups.get_mut(&group) else { return Vec::new() };
         let count = group.backends.len();

@@ -60,7 +60,8 @@ impl Default for Flows {
     }
 }
 
-/// Silence after which a client is forgotten: nothing is lost by it, since its next datagram gets it the same address again.
+/// Silence after which a client is forgotten: nothing is lost by it, since its next datagram gets it the same address
+/// again.
 const IDLE: Duration = Duration::from_secs(300);
 /// The same while no server has ever answered: a scan, or a source that is not there.
 const IDLE_UNANSWERED: Duration = Duration::from_secs(30);
