@@ -303,6 +303,12 @@ impl Lab {
             let enter = format!("echo 0 > {}/cgroup.procs && exec \"$@\"", cgroup.display());
             prefix.extend(["/bin/sh", "-c", &enter, "sh"].map(str::to_owned));
         }
+        let usual = Path::new("/sys/fs/cgroup");
+        if tests_are_root() && self.tracker.is_delegated() && self.cgroup_root() != usual {
+            // On a machine that mixes both versions, the second one is put where it lies on all others.
+            let script = "umount -R -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
+            prefix.extend(["unshare", "--mount", "/bin/sh", "-c", script, "sh"].map(str::to_owned));
+        }
         if tests_are_root() {
             prefix.extend(["setpriv".to_owned(), format!("--reuid={}", user.uid), format!("--regid={}", user.gid)]);
             prefix.push("--clear-groups".to_owned());

@@ -37,6 +37,11 @@ impl Tracker {
         Some(if shell.exists() { shell } else { cgroup.clone() })
     }
 
+    /// Whether the test's cgroup is the user's own.
+    pub(crate) fn is_delegated(&self) -> bool {
+        self.cgroup.as_ref().is_some_and(|cgroup| cgroup.join("shell").exists())
+    }
+
     /// Hands the test's cgroup to the ordinary user, as a login session with delegation has it. False where there is no
     /// cgroup v2 to hand over.
     pub(crate) fn delegate(&self) -> bool {
