@@ -113,7 +113,11 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
         exit,
         restarts: container.status.restarts,
         health: health::spec_of(container).map(|_| health::read_log(engine, container).unwrap_or_default()),
-        cgroup_path: container.status.cgroup.as_ref().map(|path| format!("/{}", path.display())),
+        cgroup_path: container
+            .status
+            .cgroup
+            .as_ref()
+            .map(|path| format!("/{}", path.display().to_string().trim_start_matches('/'))),
         network: container.status.network.clone().filter(|_| list::running(container)),
         mounts: spec.mounts.iter().map(|mount| mount_fact(engine, mount)).collect(),
         exec_ids: exec::sessions(engine, container),

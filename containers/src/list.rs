@@ -1,7 +1,5 @@
 //! Reading containers: one by name or id, or all. No lock is taken, nothing is entered, and a plain user can do it.
 
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -103,7 +101,7 @@ fn open_dir(path: &Path) -> Result<Option<OwnedFd>> {
 }
 
 fn read_in(all: BorrowedFd<'_>, dir: &Path, id: &ContainerId) -> Result<Option<Container>> {
-    let mut buffer = Vec::with_capacity(8 * 1024);
+    let mut buffer = Vec::new();
     let Some(record) = read_record::<Record>(all, dir, id, RECORD, &mut buffer)? else { return Ok(None) };
     // Both come into being with one rename; a status that is gone now went with its container.
     let Some(mut status) = read_record::<Status>(all, dir, id, STATUS, &mut buffer)? else { return Ok(None) };
@@ -131,8 +129,7 @@ fn read_record<T: storage::record::Record + DeserializeOwned>(
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         Err(error) => return Err(failed(error.into())),
     };
-    buffer.clear();
-    File::from(opened).read_to_end(buffer).map_err(failed)?;
+    read_whole(&opened, buffer).map_err(|error| failed(error.into()))?;
     // The usual case without a second pass for the version.
     if buffer.starts_with(format!("{{\"version\":{},", T::VERSION).as_bytes())
         && let Ok(record) = serde_json::from_slice(buffer)
@@ -148,5 +145,21 @@ fn read_record<T: storage::record::Record + DeserializeOwned>(
             Err(error.into())
         }
         other => Ok(other?),
+    }
+}
+
+/// Records are small and never written in place, so a read that is not filled has seen the end: no size is asked for,
+/// and no second read.
+fn read_whole(file: &OwnedFd, buffer: &mut Vec<u8>) -> rustix::io::Result<()> {
+    const ROOM: usize = 16 * 1024;
+    buffer.clear();
+    loop {
+        let length = buffer.len();
+        buffer.reserve(ROOM);
+        let room = buffer.capacity() - length;
+        let read = rustix::io::read(file, rustix::buffer::spare_capacity(buffer))?;
+        if read < room {
+            return Ok(());
+        }
     }
 }

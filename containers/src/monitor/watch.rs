@@ -26,6 +26,8 @@ use crate::wire::{CHUNK, FromClient, FromMonitor};
 
 /// Input that the container has not read yet; above it, clients are not read.
 const MAX_PENDING_INPUT: usize = 64 * 1024;
+/// After this long the start is over: a container that still runs is one that stays, and its monitor makes itself small.
+const BUSY: Duration = Duration::from_secs(1);
 /// What `run --timeout` exits with.
 const TIMEOUT_CODE: i32 = 255;
 const SIGKILL: i32 = 9;
@@ -187,13 +189,11 @@ impl Run {
         health: &mut crate::health::Schedule,
     ) -> Result<i32> {
         let mut timed_out = false;
+        let mut busy_until = Some(Instant::now() + BUSY);
         loop {
             let (ready, exited) = {
                 let (mut entries, sources) = self.entries(init, listener, signals);
-                let next = match (deadline.filter(|_| !timed_out), health.next()) {
-                    (Some(one), Some(other)) => Some(one.min(other)),
-                    (one, other) => one.or(other),
-                };
+                let next = [deadline.filter(|_| !timed_out), health.next(), busy_until].into_iter().flatten().min();
                 wait(&mut entries, next).map_err(Error::io("poll"))?;
                 let ready: Vec<(Source, PollFlags)> = sources
                     .into_iter()
@@ -219,6 +219,11 @@ impl Run {
                 init.signal(SIGKILL).map_err(Error::io("the container's first process"))?;
             }
             health.run_due(engine, container);
+            if busy_until.is_some_and(|until| Instant::now() >= until) {
+                busy_until = None;
+                // It only costs memory where it fails.
+                let _ = sys::memory::shrink();
+            }
         }
     }
 

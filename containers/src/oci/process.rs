@@ -160,15 +160,15 @@ pub(crate) fn capabilities(security: &Security, uid: u32) -> Result<LinuxCapabil
     Ok(sets)
 }
 
-fn is_all(name: &String) -> bool {
+fn is_all(name: &str) -> bool {
     name.eq_ignore_ascii_case("all")
 }
 
 fn bounding_set(security: &Security) -> Result<Capabilities> {
     let (added, dropped) = (&security.cap_add, &security.cap_drop);
-    let start: Capabilities = if security.privileged || added.iter().any(is_all) {
+    let start: Capabilities = if security.privileged || added.iter().any(|name| is_all(name)) {
         every_capability()
-    } else if dropped.iter().any(is_all) {
+    } else if dropped.iter().any(|name| is_all(name)) {
         Capabilities::new()
     } else {
         DEFAULT_CAPABILITIES.into()
