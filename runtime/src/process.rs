@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, ResolveFlags, StatxFlags, Uid};
 use rustix::io::Errno;
 use sys::capabilities;
 use sys::task;
@@ -194,8 +194,11 @@ pub(crate) fn find(program: &Program) -> Result<&CStr> {
 /// Whether an image's link or script would run our own executable, which has no business in a container
 /// (CVE-2019-5736; that it cannot be written from there is `sys::exe`'s part).
 fn leads_to_ourselves(path: &CStr) -> bool {
-    let identity =
-        |path: &CStr| rustix::fs::statat(CWD, path, AtFlags::empty()).ok().map(|stat| (stat.st_dev, stat.st_ino));
+    // With the mount: `--init` binds the same file into the container, read-only, which is another way to it.
+    let identity = |path: &CStr| {
+        let found = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::INO | StatxFlags::MNT_ID).ok()?;
+        Some((found.stx_dev_major, found.stx_dev_minor, found.stx_ino, found.stx_mnt_id))
+    };
     let Some(own) = identity(c"/proc/self/exe") else { return false };
     if identity(path) == Some(own) {
         return true;

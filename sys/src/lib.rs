@@ -11,6 +11,7 @@ pub mod channel;
 pub mod clone;
 pub mod exe;
 pub mod lock;
+pub mod memory;
 pub mod mount;
 pub mod mount_attributes;
 pub mod net;
