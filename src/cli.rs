@@ -140,6 +140,14 @@ pub static VERBS: &[Verb] = &[
     verb!(unshare, ["unshare"], order: Order::FlagsFirst, tolerance: Tolerance { not_yet: &["rootless-netns"], ..PLAIN.tolerance }),
     verb!(untag, ["untag", "image untag"]),
     verb!(version, ["version"]),
+    verb!(volume::create, ["volume create"]),
+    verb!(volume::exists, ["volume exists"]),
+    verb!(volume::export, ["volume export"]),
+    verb!(volume::import, ["volume import"]),
+    verb!(volume::inspect, ["volume inspect"]),
+    verb!(volume::ls, ["volume ls"]),
+    verb!(volume::prune, ["volume prune"]),
+    verb!(volume::rm, ["volume rm"]),
     verb!(wait, ["wait", "container wait"]),
     verb!(completion, ["completion"]),
     verb!(man, ["man"], hidden: true),
@@ -241,16 +249,8 @@ const NOT_YET: &[&str] = &[
     "umount",
     "unmount",
     "update",
-    "volume create",
-    "volume exists",
-    "volume export",
-    "volume import",
-    "volume inspect",
-    "volume ls",
     "volume mount",
-    "volume prune",
     "volume reload",
-    "volume rm",
     "volume unmount",
 ];
 
@@ -362,6 +362,7 @@ fn run(command_line: Vec<String>, path: &mut String) -> Result<ExitCode, Failure
     start_logging(&globals)?;
     redirect_output(&globals)?;
     let matches = command.clone().try_get_matches_from(read.own).map_err(|error| translate(&command, error))?;
+    tracing::debug!(command = name, "called");
     let context = Context::new(globals, command_line);
     (verb.run)(&context, &matches)
 }
@@ -533,9 +534,9 @@ fn help_of_all() -> Result<ExitCode, Failure> {
 fn help_of_group(group: &str) -> Result<ExitCode, Failure> {
     let mut root = tree();
     root.build();
-    match root.find_subcommand_mut(group) {
-        Some(command) => output::print(&command.render_help().to_string())?,
-        None => return Err(Failure::plain(format!("creel has no \"{group}\" commands yet"))),
+    // A group of which none is there yet has nothing to show.
+    if let Some(command) = root.find_subcommand_mut(group) {
+        output::print(&command.render_help().to_string())?;
     }
     Ok(ExitCode::Success)
 }
@@ -555,7 +556,7 @@ fn help_for(words: &[String]) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Logging is off unless asked for: by `--log-level`, `--debug` or `$CREEL_LOG`.
+/// Warnings are shown; more and less by `--log-level`, `--debug` or `$CREEL_LOG`.
 fn start_logging(globals: &Globals) -> Result<(), Failure> {
     use tracing_subscriber::filter::LevelFilter;
     let wish = match &globals.log_level {
@@ -563,7 +564,7 @@ fn start_logging(globals: &Globals) -> Result<(), Failure> {
         None if globals.debug => Some("debug".to_owned()),
         None => crate::context::variable("CREEL_LOG"),
     };
-    let Some(wish) = wish else { return Ok(()) };
+    let wish = wish.unwrap_or_else(|| "warn".into());
     let level = match wish.to_ascii_lowercase().as_str() {
         "trace" => LevelFilter::TRACE,
         "debug" => LevelFilter::DEBUG,

@@ -64,6 +64,10 @@ pub fn make(
             let shown = known_as.or_else(|| image.names.first().filter(|known| known.starts_with(name))).cloned();
             spec.source =
                 Source::Image { id: image.id.clone(), name: shown.unwrap_or_else(|| displayed(&image, name)) };
+            // The image's labels are the container's, too: filters find it by them.
+            for (key, value) in &image.settings.labels {
+                spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
+            }
             Some(image)
         }
     };

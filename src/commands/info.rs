@@ -3,7 +3,7 @@ use std::fs;
 use std::path::Path;
 
 use network::{Mode, UplinkKind};
-use storage::Driver;
+use storage::{Driver, Store};
 use sys::userns::MapLine;
 
 use crate::arguments;
@@ -258,13 +258,38 @@ fn store(context: &Context) -> Result<Value, Failure> {
         "graphRoot" as "GraphRoot": dirs.root.as_path(),
         "graphRootAllocated" as "GraphRootAllocated": allocated,
         "graphRootUsed" as "GraphRootUsed": used,
-        "graphStatus" as "GraphStatus": Value::Map(BTreeMap::new()),
+        "graphStatus" as "GraphStatus": Value::Map(graph_status(&engine.store)),
         "imageCopyTmpDir" as "ImageCopyTmpDir": dirs.tmp.as_path(),
         "imageStore" as "ImageStore": object! { "number" as "Number": images::list(&engine.store)?.len() },
         "runRoot" as "RunRoot": dirs.runroot.as_path(),
         "volumePath" as "VolumePath": engine.store.path("volumes").as_path(),
         "transientStore" as "TransientStore": false,
     })
+}
+
+/// How root file systems are mounted and why; nothing is known before the first container.
+fn graph_status(store: &Store) -> BTreeMap<String, Value> {
+    let mut status = BTreeMap::new();
+    let mut say = |key: &str, value: &str| status.insert(key.to_owned(), Value::from(value));
+    if store.options().driver == Driver::Vfs {
+        return status;
+    }
+    match (&store.options().mount_program, store.overlay_known()) {
+        (Some(_), _) => {
+            say("Native Overlay Diff", "false");
+            say("Reason", "a mount program was asked for");
+        }
+        (None, Some(None)) => {
+            say("Native Overlay Diff", "true");
+            say("Supports volatile", "true");
+        }
+        (None, Some(Some(why))) => {
+            say("Native Overlay Diff", "false");
+            say("Reason", &why);
+        }
+        (None, None) => {}
+    }
+    status
 }
 
 fn registries() -> Value {

@@ -7,12 +7,11 @@ use containers::{
     CgroupsMode, Container, Engine, Facts, HealthAction, HealthSpec, IpcMode, LogDriver, MountKind, NamespaceMode,
     PodRole, Remove, SdNotify, SeccompProfile, SystemdMode, Ulimit, UserNamespace,
 };
-use jiff::Timestamp;
 use network::{Mode, PortMapping};
 
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::format::{self, Nil, Value, zero_time};
+use crate::format::{self, Nil, Value};
 use crate::{object, output, select, signal, state};
 
 /// Show everything about containers, images and volumes
@@ -151,7 +150,7 @@ fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Fa
     }
     if may_be(Kind::Volume) {
         match engine.store.volume(name) {
-            Ok(Some(volume)) => return Ok(volume_value(engine, &volume)),
+            Ok(Some(volume)) => return Ok(super::volume::value(engine, &volume)),
             Ok(None) => {}
             Err(_) if kind == Kind::All => {}
             Err(error) => return Err(error.into()),
@@ -163,28 +162,6 @@ fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Fa
     Err(Failure::plain(format!("no such object: {name:?}")))
 }
 
-fn volume_value(engine: &Engine, volume: &storage::Volume) -> Value {
-    let created = Timestamp::new(volume.created.0, i32::try_from(volume.created.1).unwrap_or_default());
-    let mount_point = engine.store.volume_mountpoint(&volume.name);
-    object! {
-        "Name": volume.name.clone(),
-        "Driver": if volume.driver.is_empty() { "local" } else { volume.driver.as_str() },
-        "Mountpoint": mount_point.as_path(),
-        "CreatedAt": created.unwrap_or_else(|_| zero_time()),
-        "Labels": Value::map(&volume.labels),
-        "Scope": "local",
-        "Options": Value::map(&volume.options),
-        "UID"?: volume.uid,
-        "GID"?: volume.gid,
-        "Anonymous"?: volume.anonymous,
-        "MountCount": 0i64,
-        "NeedsCopyUp"?: volume.needs_copy_up,
-        "NeedsChown"?: volume.needs_copy_up,
-        "LockNumber": 0i64,
-    }
-}
-
-/// A container in the shape that Podman gives it.
 pub fn container_value(engine: &Engine, container: &Container, with_size: bool) -> Result<Value, Failure> {
     let facts = containers::facts(engine, container)?;
     let size = if with_size { Some(containers::size(engine, container)?) } else { None };

@@ -51,4 +51,5 @@ pub mod unpause;
 pub mod unshare;
 pub mod untag;
 pub mod version;
+pub mod volume;
 pub mod wait;

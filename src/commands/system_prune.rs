@@ -1,6 +1,3 @@
-use std::collections::HashSet;
-
-use containers::{Engine, MountKind};
 use images::PruneOptions;
 
 use crate::arguments;
@@ -49,7 +46,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let (ids, mut bytes, mut failures) = super::container_prune::prune(&engine, &filters)?;
     heading("Deleted Containers", &ids)?;
     if args.volumes {
-        let (names, size, more) = volumes(&engine)?;
+        let filters = super::volume::Filters::parse(&engine, &args.filter)?;
+        let (names, size, more) = super::volume::prune::prune(&engine, &filters)?;
         heading("Deleted Volumes", &names)?;
         bytes += size;
         failures.extend(more);
@@ -68,32 +66,4 @@ fn heading(text: &str, lines: &[String]) -> Result<(), Failure> {
     }
     output::line(text)?;
     lines.iter().try_for_each(output::line)
-}
-
-/// Removes the volumes that no container mounts: names, bytes given back, what went wrong.
-fn volumes(engine: &Engine) -> Result<(Vec<String>, u64, Vec<Failure>), Failure> {
-    let all = containers::list(engine)?;
-    let used: HashSet<&str> = all
-        .iter()
-        .flat_map(|container| &container.spec().mounts)
-        .filter_map(|mount| match &mount.kind {
-            MountKind::Volume { name: Some(name), .. } => Some(name.as_str()),
-            _ => None,
-        })
-        .collect();
-    let (mut names, mut bytes, mut failures) = (Vec::new(), 0, Vec::new());
-    for (name, _) in engine.store.volumes()? {
-        if used.contains(name.as_str()) {
-            continue;
-        }
-        let size = storage::tree_size(&engine.store.volume_mountpoint(&name)).map_or(0, |tree| tree.disk);
-        match engine.store.remove_volume(&name) {
-            Ok(()) => {
-                names.push(name);
-                bytes += size;
-            }
-            Err(error) => failures.push(error.into()),
-        }
-    }
-    Ok((names, bytes, failures))
 }

@@ -265,7 +265,7 @@ mod tests {
             Value::Int(5),
             Value::Int(8),
             Value::Int(255),
-            Value::Float(3.14159),
+            Value::Float(2.71818),
             Value::from("ab"),
             Value::from("cd"),
         ];

@@ -42,6 +42,16 @@ impl Record for Probed {
 }
 
 impl Store {
+    /// What the last probe found, without making one: `Some(None)` if the kernel's overlay works, `Some(Some(why))` if not.
+    pub fn overlay_known(&self) -> Option<Option<String>> {
+        let cache = self.dirs().runroot.join("overlay.json");
+        let known = record::read_optional::<Probed>(&cache).ok().flatten()?;
+        Some(match known.verdict {
+            Verdict::Works => None,
+            Verdict::Refused(why) => Some(why),
+        })
+    }
+
     /// The answer, from the cache or by trying.
     pub(crate) fn probe_overlay(&self) -> Result<Verdict> {
         let cache = self.dirs().runroot.join("overlay.json");

@@ -1,0 +1,39 @@
+//! `creel volume export`
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use containers::Endpoint;
+
+use crate::arguments;
+use crate::context::Context;
+use crate::error::{ExitCode, Failure};
+use crate::output;
+
+/// Write a volume's content as a tar archive
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Write to a file, not to stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[arg(value_name = "VOLUME")]
+    volumes: Vec<String>,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    arguments::exactly(&args.volumes, 1)?;
+    if args.output.is_none() && output::stdout_is_terminal() {
+        return Err(Failure::plain("cannot write to terminal, use command-line redirection or the --output flag"));
+    }
+    let engine = context.engine()?;
+    let volume = super::find(&engine, &args.volumes[0]).map_err(|failure| failure.code(ExitCode::Failed))?;
+    let mut out: Box<dyn Write> = match &args.output {
+        Some(path) => {
+            Box::new(BufWriter::new(std::fs::File::create(path).map_err(crate::error::on_path("open", path))?))
+        }
+        None => Box::new(BufWriter::new(io::stdout().lock())),
+    };
+    Endpoint::of_host()?.pack(&engine.store.volume_mountpoint(&volume.name), Path::new("."), &mut out)?;
+    out.flush()?;
+    Ok(ExitCode::Success)
+}

@@ -1,0 +1,44 @@
+//! `creel volume import`
+
+use std::io::{self, Read};
+
+use containers::{CopyOptions, Endpoint};
+
+use crate::arguments;
+use crate::context::Context;
+use crate::error::{ExitCode, Failure};
+use crate::output;
+
+/// Put the content of a tar archive into a volume
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[arg(value_name = "VOLUME [FILE]")]
+    words: Vec<String>,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    arguments::between(&args.words, 1, 2)?;
+    let source = args.words.get(1).map_or("-", String::as_str);
+    if source == "-" && output::stdin_is_terminal() {
+        return Err(Failure::plain("cannot read from terminal, use command-line redirection"));
+    }
+    let archive: Box<dyn Read + Send> = match source {
+        "-" => Box::new(io::stdin()),
+        path => {
+            let file = std::fs::File::open(path)
+                .map_err(|error| crate::error::on_path("open", path)(error).context("unable open input file"))?;
+            Box::new(file)
+        }
+    };
+    let engine = context.engine()?;
+    let mut volume = super::find(&engine, &args.words[0]).map_err(|failure| failure.code(ExitCode::Failed))?;
+    let mut archive = storage::decompress(archive)?;
+    let options = CopyOptions { owner: None, overwrite: true };
+    Endpoint::of_host()?.unpack(&engine.store.volume_mountpoint(&volume.name), &mut archive, &options)?;
+    if volume.needs_copy_up {
+        // It has a content now: the image's would come on top of it.
+        volume.needs_copy_up = false;
+        engine.store.update_volume(&volume)?;
+    }
+    Ok(ExitCode::Success)
+}
