@@ -116,6 +116,18 @@ impl Attached {
     }
 }
 
+/// What the monitor says next; empty at its end.
+///
+/// A monitor that ends without having read all that we said resets the connection (unix(7)): that is reported once, and
+/// what it said before is still there.
+pub(crate) fn recv(channel: &Channel) -> io::Result<Vec<u8>> {
+    match channel.recv() {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => channel.recv(),
+        other => other,
+    }
+    .map(|(message, _)| message)
+}
+
 fn connection(error: io::Error) -> Error {
     Error::Io { path: "the connection to the container's monitor".into(), source: error }
 }
@@ -188,8 +200,8 @@ impl Copy {
             return Ok(None);
         }
         loop {
-            let message = match self.channel.recv() {
-                Ok((message, _)) => message,
+            let message = match recv(&self.channel) {
+                Ok(message) => message,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(connection(error)),
             };

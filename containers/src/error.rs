@@ -24,6 +24,9 @@ pub enum Error {
     /// The specification asks for something that cannot be.
     #[error("{0}")]
     Invalid(String),
+    /// A user or group that the container does not know (exit code 126 of a start).
+    #[error("unable to find {what}: no matching entries in {file} file")]
+    UnknownAccount { what: String, file: &'static str },
     /// Another container needs this one.
     #[error(
         "container {id} has dependent containers which must be removed before it: {dependents}: container already exists"

@@ -142,6 +142,15 @@ fn finish(engine: &Engine, container: &Container, exit: Exit, clients: clients::
         _ if crate::stop::is_kept(engine, container) => None,
         Remove::Container | Remove::ContainerAndImage => Some(remove::take_away(engine, container)),
     };
+    let removed = removed.map(|taken| {
+        let mut taken = taken?;
+        // Whoever waits for the end may look for them at once. Their files go later.
+        taken.remove_volumes(engine);
+        if let (Remove::ContainerAndImage, Some(image)) = (container.spec().remove, &container.record.image) {
+            remove::remove_image_if_unused(engine, &image.id);
+        }
+        Ok::<_, Error>(taken)
+    });
     clients.close(exit.code);
     // The starter's channel is among the clients, or closed by now: only clean-up is left.
     released.tear_down();
@@ -154,11 +163,6 @@ fn finish(engine: &Engine, container: &Container, exit: Exit, clients: clients::
             Ok(taken) => taken.discard(engine),
             Err(error) => tracing::warn!(id = %container.id(), %error, "cannot remove the container"),
         }
-    }
-    if container.spec().remove == Remove::ContainerAndImage
-        && let Some(image) = &container.record.image
-    {
-        remove::remove_image_if_unused(engine, &image.id);
     }
 }
 
@@ -210,6 +214,7 @@ fn exit_code(error: &Error) -> i32 {
     match error {
         Error::Runtime(error) => error.exit_code().into(),
         Error::StartFailed { exit_code, .. } => *exit_code,
+        Error::UnknownAccount { .. } => 126,
         _ => 125,
     }
 }

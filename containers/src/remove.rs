@@ -81,7 +81,7 @@ fn remove_below(
                         });
                     }
                     record::write(&dir.join("state.json"), &Status::new(State::Removing), Durability::Visible)?;
-                    let taken = take_away(engine, &now)?;
+                    let mut taken = take_away(engine, &now)?;
                     if request.volumes {
                         taken.remove_volumes(engine);
                     }
@@ -138,7 +138,7 @@ pub(crate) fn take_away(engine: &Engine, container: &Container) -> Result<Taken>
 
 impl Taken {
     /// The rest of a container with `--rm`: its anonymous volumes and its files.
-    pub(crate) fn discard(self, engine: &Engine) {
+    pub(crate) fn discard(mut self, engine: &Engine) {
         self.remove_volumes(engine);
         if let Err(error) = engine.store.empty_trash() {
             tracing::warn!(id = %self.id, %error, "cannot remove the container's files");
@@ -146,15 +146,16 @@ impl Taken {
     }
 
     /// Those that nobody else mounts.
-    fn remove_volumes(&self, engine: &Engine) {
-        if self.volumes.is_empty() {
+    pub(crate) fn remove_volumes(&mut self, engine: &Engine) {
+        let volumes = std::mem::take(&mut self.volumes);
+        if volumes.is_empty() {
             return;
         }
         let used: BTreeSet<String> = match list::list(engine) {
             Ok(all) => all.iter().flat_map(|other| volumes_of(other.spec())).map(str::to_owned).collect(),
             Err(error) => return tracing::warn!(id = %self.id, %error, "cannot tell whether volumes are in use"),
         };
-        for volume in self.volumes.iter().filter(|volume| !used.contains(*volume)) {
+        for volume in volumes.iter().filter(|volume| !used.contains(*volume)) {
             match engine.store.remove_volume(volume) {
                 Ok(()) | Err(storage::Error::NotFound { .. }) => {}
                 Err(error) => tracing::warn!(id = %self.id, %volume, %error, "cannot remove a volume"),

@@ -102,7 +102,7 @@ pub(crate) fn lookup(files: &AccountFiles, wanted: &str, group_add: &[String]) -
     let entry = match (entry, number) {
         (Some(entry), _) => entry,
         (None, None) if !user.is_empty() => {
-            return Err(Error::Invalid(format!("unable to find user {user}: no matching entries in passwd file")));
+            return Err(Error::UnknownAccount { what: format!("user {user}"), file: "passwd" });
         }
         (None, number) => {
             let uid = number.unwrap_or(0);
@@ -139,7 +139,7 @@ fn find_group(files: &AccountFiles, wanted: &str) -> Result<u32> {
     let found = passwd::parse_groups(&files.group).find(|group| group.name == wanted || number == Some(group.gid));
     match found.map(|group| group.gid).or(number) {
         Some(gid) => check_range(gid).map(|()| gid),
-        None => Err(Error::Invalid(format!("unable to find group {wanted}: no matching entries in group file"))),
+        None => Err(Error::UnknownAccount { what: format!("group {wanted}"), file: "group" }),
     }
 }
 

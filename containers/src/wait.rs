@@ -158,8 +158,8 @@ enum Heard {
 }
 
 fn exit_code(channel: &Channel) -> Heard {
-    match channel.recv() {
-        Ok((message, _)) if !message.is_empty() => match FromMonitor::decode(&message) {
+    match crate::attach::recv(channel) {
+        Ok(message) if !message.is_empty() => match FromMonitor::decode(&message) {
             Ok(FromMonitor::Exited { code }) => Heard::Code(code),
             Ok(_) => Heard::Other,
             Err(_) => Heard::End,
