@@ -23,6 +23,8 @@ pub struct Reachable {
     /// Chain ids.
     pub layers: HashSet<Digest>,
     pub blobs: HashSet<Digest>,
+    /// Of each of these lists one blob must be there: manifests, configurations, and the forms of a layer.
+    pub needed: Vec<Vec<Digest>>,
 }
 
 /// Everything in the store that belongs to an image, or to a pull that was interrupted within the last day.
@@ -30,7 +32,7 @@ pub fn reachable(store: &Store) -> Result<Reachable> {
     let mut reachable = Reachable::default();
     for id in record::ids(store)? {
         if let Some(record) = record::read(store, &id)? {
-            reach(store, &record, &mut reachable.layers, &mut reachable.blobs)?;
+            reach(store, &record, &mut reachable)?;
         }
     }
     for (_, pull) in pulls(store)? {
@@ -59,7 +61,7 @@ pub fn collect_garbage(store: &Store) -> Result<u64> {
             fs::remove_file(&path).map_err(Error::file(path))?;
         }
     }
-    let Reachable { layers, blobs } = reachable(store)?;
+    let Reachable { layers, blobs, .. } = reachable(store)?;
     let mut reclaimed = 0;
     for (hex, layer) in store.layers()? {
         let Ok(chain_id) = Digest::sha256(&hex) else { continue };
@@ -149,20 +151,23 @@ fn pulls(store: &Store) -> Result<Vec<(PathBuf, PullRecord)>> {
     Ok(pulls)
 }
 
-fn reach(store: &Store, record: &ImageRecord, layers: &mut HashSet<Digest>, blobs: &mut HashSet<Digest>) -> Result<()> {
-    for chain_id in &record.layers {
-        if layers.insert(chain_id.clone())
-            && let Ok(Some(layer)) = store.layer(chain_id)
-        {
+fn reach(store: &Store, record: &ImageRecord, reachable: &mut Reachable) -> Result<()> {
+    let named = record.manifest.get("layers").and_then(|layers| layers.as_array());
+    let named: Vec<Digest> =
+        named.into_iter().flatten().filter_map(|layer| layer.get("digest")?.as_str()?.parse().ok()).collect();
+    for (at, chain_id) in record.layers.iter().enumerate() {
+        reachable.layers.insert(chain_id.clone());
+        if let Ok(Some(layer)) = store.layer(chain_id) {
             // Another image's blob may be the only one this layer has.
-            blobs.extend(layer.blob);
-            blobs.insert(layer.diff_id);
+            let forms: Vec<Digest> = named.get(at).cloned().into_iter().chain(layer.blob).chain([layer.diff_id]).collect();
+            reachable.blobs.extend(forms.iter().cloned());
+            reachable.needed.push(forms);
         }
     }
-    blobs.insert(record.digest.clone());
-    blobs.insert(Digest::sha256(&record.id)?);
-    let named = record.manifest.get("layers").and_then(|layers| layers.as_array());
-    let named = named.into_iter().flatten().filter_map(|layer| layer.get("digest")?.as_str()?.parse().ok());
-    blobs.extend(named);
+    reachable.blobs.extend(named);
+    for own in [record.digest.clone(), Digest::sha256(&record.id)?] {
+        reachable.blobs.insert(own.clone());
+        reachable.needed.push(vec![own]);
+    }
     Ok(())
 }

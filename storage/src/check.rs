@@ -18,7 +18,10 @@ use crate::store::Store;
 pub struct Used {
     /// Chain ids; the layers below them are implied.
     pub layers: HashSet<Digest>,
+    /// What is not thrown away.
     pub blobs: HashSet<Digest>,
+    /// Of each of these lists one blob must be there: a layer may have come in several forms.
+    pub needed: Vec<Vec<Digest>>,
 }
 
 /// How far a check goes.
@@ -207,8 +210,10 @@ impl Store {
     }
 
     fn check_blobs(&self, used: &Used, depth: Depth, findings: &mut Vec<Finding>) -> Result<()> {
-        for digest in &used.blobs {
-            if !self.has_blob(digest) {
+        for forms in &used.needed {
+            if let Some(digest) = forms.first()
+                && !forms.iter().any(|digest| self.has_blob(digest))
+            {
                 findings.push(Finding::MissingBlob { digest: digest.clone() });
             }
         }
@@ -241,8 +246,8 @@ impl Store {
             let dir = self.path(kind);
             for name in entries_of(&dir)? {
                 let path = dir.join(&name);
-                // Locks and the like lie beside.
-                if !fs::symlink_metadata(&path).is_ok_and(|stat| stat.is_dir()) {
+                // Locks and the like lie beside, and the names and unfinished pulls of the images.
+                if name == "names" || name == "pulls" || !fs::symlink_metadata(&path).is_ok_and(|stat| stat.is_dir()) {
                     continue;
                 }
                 let has_record = path.join(record).exists();

@@ -240,7 +240,12 @@ fn usage() -> Outcome {
 }
 
 fn used_by(top: &Digest) -> Used {
-    Used { layers: HashSet::from([top.clone()]), blobs: HashSet::from([Digest::of(b"config")]) }
+    let config = Digest::of(b"config");
+    Used {
+        layers: HashSet::from([top.clone()]),
+        blobs: HashSet::from([config.clone()]),
+        needed: vec![vec![config]],
+    }
 }
 
 fn no_findings() -> Outcome {
