@@ -29,6 +29,9 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     let CreateRequest { mut spec, name, image, replace } = request;
     let name = name.map(str::parse::<ContainerName>).transpose()?;
     let image = image.map(|image| defaults(image, &spec));
+    for (key, value) in image.iter().flat_map(|image| &image.labels) {
+        spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
+    }
     take_mounts_of_others(engine, &mut spec)?;
     add_image_volumes(&mut spec, image.as_ref());
     check(&spec)?;

@@ -2,12 +2,14 @@
 //!
 //! The same binary, bound into the container read-only and executed as `podman-init __init -- COMMAND...`.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{WaitOptions, WaitStatus};
-use sys::process::Pidfd;
+use sys::clone::Child;
 use sys::signals::SignalFd;
 
 const SIGCHLD: i32 = 17;
@@ -22,13 +24,13 @@ pub fn init_main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     // Everything that can be blocked is read instead; SIGKILL and SIGSTOP of pid 1 come from outside anyway.
     let all: Vec<i32> = (1..=31).filter(|signal| ![9, 11, 4, 8, 7, 19, SIGTTIN, SIGTTOU].contains(signal)).collect();
     let Ok(signals) = SignalFd::new(&all) else { return ExitCode::from(125) };
-    // std gives the program an empty signal mask.
-    let child = match Command::new(&command).args(arguments).spawn() {
-        Ok(child) => child,
-        Err(error) => return ExitCode::from(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }),
-    };
-    let Ok(pid) = i32::try_from(child.id()) else { return ExitCode::from(125) };
-    let Ok(pidfd) = Pidfd::open(pid) else { return ExitCode::from(125) };
+    let child = sys::clone::fork(|| -> Infallible {
+        // A process inherits what we blocked, also through std's `Command`.
+        let _ = sys::signals::reset_for_exec();
+        let error = Command::new(&command).args(arguments).exec();
+        sys::clone::exit_now(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
+    });
+    let Ok(Child { pid, pidfd }) = child else { return ExitCode::from(125) };
     loop {
         // An interrupted wait reads nothing and comes back.
         let _ = poll(&mut [PollFd::new(&signals, PollFlags::IN)], None);

@@ -158,7 +158,9 @@ pub(super) fn prepare(
         Plan::Uplink { .. } => network::bind(&published_ports(container))?,
         Plan::None | Plan::Host | Plan::Join { .. } => Vec::new(),
     };
-    let account = users::account(engine, container)?;
+    // The image's own fault, as a program that cannot be run: 126.
+    let account = users::account(engine, container)
+        .map_err(|error| Error::StartFailed { message: error.to_string(), exit_code: 126 })?;
     let hostname = hostname(engine, container)?;
     let seccomp = seccomp::filter(engine, &spec.security)?;
     let (stdio, terminals) = streams(container, inherited)?;
