@@ -1,5 +1,6 @@
 //! The user's mounts: volumes made on demand, sources found, options sorted out.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::container::Container;
@@ -56,8 +57,15 @@ fn one(engine: &Engine, container: &Container, mount: &MountSpec) -> Result<Volu
         VolumeMount::FileSystem { fstype, destination: destination.clone(), read_only: mount.read_only, options }
     };
     match &mount.kind {
-        MountKind::Bind { overlay: true, .. } | MountKind::Volume { overlay: true, .. } => {
-            Err(Error::Invalid(format!("{}: overlay mounts (:O) are not supported yet", destination.display())))
+        MountKind::Bind { source, overlay: true } => {
+            let lower = subpath(source.clone(), mount.subpath.as_deref());
+            Ok(file_system("overlay", over(engine, container, &destination, &lower)?))
+        }
+        MountKind::Volume { name, overlay: true, .. } => {
+            let name = name.as_deref().unwrap_or_default();
+            ensure(engine, name, false)?;
+            let lower = subpath(engine.store.volume_mountpoint(name), mount.subpath.as_deref());
+            Ok(file_system("overlay", over(engine, container, &destination, &lower)?))
         }
         MountKind::Bind { source, .. } => Ok(bind(subpath(source.clone(), mount.subpath.as_deref()))),
         MountKind::Volume { name, .. } => {
@@ -85,6 +93,33 @@ fn one(engine: &Engine, container: &Container, mount: &MountSpec) -> Result<Volu
             container.id()
         ))),
     }
+}
+
+/// Options of an overlay over `lower` whose writes last for one run (`:O`), see overlayfs in the kernel's documentation.
+fn over(engine: &Engine, container: &Container, destination: &Path, lower: &Path) -> Result<Vec<String>> {
+    let place = storage::Digest::of(destination.as_os_str().as_encoded_bytes());
+    let dir = engine.container_dir(container.id()).join("overlays").join(&place.hex()[..16]);
+    match std::fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::Io { path: dir, source: error }),
+        Ok(()) | Err(_) => {}
+    }
+    let mut options = vec![format!("lowerdir={}", escaped(lower)), "userxattr".to_owned()];
+    for (option, name) in [("upperdir", "upper"), ("workdir", "work")] {
+        let path = dir.join(name);
+        std::fs::create_dir_all(&path).map_err(Error::io(&path))?;
+        options.push(format!("{option}={}", path.display()));
+    }
+    // The mount shows the upper directory's owner and mode at its top.
+    let like = std::fs::metadata(lower).map_err(Error::io(lower))?;
+    let upper = dir.join("upper");
+    std::os::unix::fs::chown(&upper, Some(like.uid()), Some(like.gid())).map_err(Error::io(&upper))?;
+    std::fs::set_permissions(&upper, like.permissions()).map_err(Error::io(&upper))?;
+    Ok(options)
+}
+
+/// A colon divides layers and a backslash takes that away.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:")
 }
 
 /// Below the source without leaving it: what the user wrote is cleaned first.
