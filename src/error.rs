@@ -214,9 +214,13 @@ impl From<images::Error> for Failure {
         match &error {
             Error::NotFound { .. } => failure,
             Error::PullForbidden { .. } => failure.hint("pull it first, or leave --pull=never out"),
-            Error::ShortName { candidates, .. } => match candidates.first() {
+            Error::ShortName { name, candidates } => match candidates.first() {
                 Some(first) => failure.hint(format!("write the full name, e.g. {first}")),
-                None => failure.hint(
+                None => Failure::plain(format!(
+                    "short-name {name:?} did not resolve to an alias and no unqualified-search registries are defined in \
+                     registries.conf"
+                ))
+                .hint(
                     "write the full name with its registry, or list registries in unqualified-search-registries of \
                      ~/.config/containers/registries.conf",
                 ),

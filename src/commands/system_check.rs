@@ -1,3 +1,5 @@
+use containers::{Engine, RemoveRequest};
+use images::RemoveOptions;
 use storage::{Depth, Finding, Used};
 
 use crate::arguments;
@@ -26,32 +28,90 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::none(&args.words, "system check")?;
     let engine = context.engine()?;
-    let store = &engine.store;
     let depth = if args.quick { Depth::Records } else { Depth::Content };
-    let used = || {
-        let reachable = images::reachable(store)?;
-        Ok::<Used, images::Error>(Used { layers: reachable.layers, blobs: reachable.blobs })
-    };
-    let findings = store.check(depth, used)?;
-    for finding in &findings {
+    let mut found = look(&engine, depth)?;
+    for finding in &found {
         output::line(describe(finding))?;
     }
-    if findings.is_empty() {
+    if found.is_empty() {
         return Ok(ExitCode::Success);
     }
     if !(args.repair || args.force) {
-        return Err(Failure::plain("damage detected in local storage")
-            .hint("creel system check --repair repairs what can be repaired"));
+        let failure = Failure::plain("damage detected in local storage");
+        return Err(failure.hint("creel system check --repair repairs what can be repaired"));
     }
-    let left = store.repair(&findings)?;
-    if left.is_empty() {
+    // A repair may bring new things to light: a record set aside leaves layers that nothing needs.
+    for _ in 0..8 {
+        let left = engine.store.repair(&found)?;
+        if args.force && left.iter().any(is_missing) {
+            remove_incomplete_images(&engine, &left)?;
+        }
+        found = look(&engine, depth)?;
+        if found.is_empty() || found == left {
+            break;
+        }
+    }
+    found.retain(|finding| !matches!(finding, Finding::Stranger { .. }));
+    if found.is_empty() {
         output::line("all of it was repaired")?;
         return Ok(ExitCode::Success);
     }
-    for finding in &left {
+    for finding in &found {
         output::line(format!("left: {}", describe(finding)))?;
     }
-    Err(Failure::plain("damage detected in local storage that has no repair").hint("pull the images in question again"))
+    let failure = Failure::plain("damage detected in local storage that has no repair");
+    Err(failure.hint("pull the images in question again, or remove them: creel system check --repair --force"))
+}
+
+/// What is wrong. A damaged record of an image hides what the image needs, so it comes alone.
+fn look(engine: &Engine, depth: Depth) -> Result<Vec<Finding>, Failure> {
+    let used = || {
+        let reachable = images::reachable(&engine.store)?;
+        Ok::<Used, images::Error>(Used { layers: reachable.layers, blobs: reachable.blobs, needed: reachable.needed })
+    };
+    match engine.store.check(depth, used) {
+        Err(images::Error::Storage(storage::Error::Damaged { path, why })) => {
+            Ok(vec![Finding::DamagedRecord { path, why }])
+        }
+        other => Ok(other?),
+    }
+}
+
+fn is_missing(finding: &Finding) -> bool {
+    matches!(finding, Finding::MissingLayer { .. } | Finding::MissingBlob { .. })
+}
+
+/// Images that lack something go, and the containers that stand on them.
+fn remove_incomplete_images(engine: &Engine, missing: &[Finding]) -> Result<(), Failure> {
+    let request = RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0) };
+    for image in images::list(&engine.store)? {
+        let lacks = |finding: &Finding| match finding {
+            Finding::MissingLayer { chain_id } => image.layers.contains(chain_id),
+            Finding::MissingBlob { digest } => {
+                let blobs = image.manifest.layers().iter().map(|layer| layer.digest().to_string());
+                blobs
+                    .chain([image.digest.to_string(), format!("sha256:{}", image.id)])
+                    .any(|blob| blob == digest.to_string())
+            }
+            _ => false,
+        };
+        if !missing.iter().any(lacks) {
+            continue;
+        }
+        for container in containers::list(engine)? {
+            let containers::Source::Image { id, .. } = &container.spec().source else { continue };
+            if *id == image.id {
+                match containers::remove(engine, &container, &request) {
+                    Ok(_) | Err(containers::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        let options = RemoveOptions { force: true, ..RemoveOptions::default() };
+        images::remove(&engine.store, &[&image.id], &options, &[])?;
+        output::line(format!("removed image {}", image.id))?;
+    }
+    Ok(())
 }
 
 fn describe(finding: &Finding) -> String {

@@ -107,9 +107,9 @@ fn parts(store: &Store, image: &Image) -> Result<(HashSet<Digest>, HashSet<Diges
 
 fn images_row(store: &Store, survey: &Survey) -> Result<Value, Failure> {
     let usage = &survey.usage;
-    let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes.sum::<u64>();
-    let size =
-        sum(&mut usage.layers.values().chain(usage.blobs.values()).chain(usage.images.values()).map(|tree| tree.disk));
+    let known = |id: &String| survey.images.iter().any(|image| image.id == *id);
+    let records = usage.images.iter().filter(|(id, _)| known(id)).map(|(_, tree)| tree);
+    let size = usage.layers.values().chain(usage.blobs.values()).chain(records).map(|tree| tree.disk).sum();
     let (mut layers, mut blobs) = (HashSet::new(), HashSet::new());
     let mut active = 0;
     for image in survey.images.iter().filter(|image| survey.users.contains_key(&image.id)) {
