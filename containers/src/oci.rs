@@ -15,7 +15,7 @@ use crate::container::Record;
 use crate::error::{Error, Result};
 use crate::spec::{IdMap, IpcMode, NamespaceMode};
 
-pub(crate) use mounts::VolumeMount;
+pub(crate) use mounts::{SHM, VolumeMount};
 pub(crate) use process::{capabilities, default_environment, exec_process};
 pub(crate) use resources::resources;
 

@@ -100,7 +100,9 @@ fn over(engine: &Engine, container: &Container, destination: &Path, lower: &Path
     let place = storage::Digest::of(destination.as_os_str().as_encoded_bytes());
     let dir = engine.container_dir(container.id()).join("overlays").join(&place.hex()[..16]);
     match std::fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::Io { path: dir, source: error }),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::Io { path: dir, source: error });
+        }
         Ok(()) | Err(_) => {}
     }
     let mut options = vec![format!("lowerdir={}", escaped(lower)), "userxattr".to_owned()];

@@ -63,6 +63,18 @@ pub(crate) fn all(root: &Rootfs, operations: &[MountOp]) -> Result<Option<OwnedF
     Ok(devpts)
 }
 
+/// Puts detached mounts in the place of the sources of the bind mounts at their destinations.
+pub(crate) fn use_trees(operations: &mut [MountOp], trees: &[(PathBuf, OwnedFd)]) -> Result<()> {
+    for operation in operations {
+        if let MountOp::Bind { source, destination, .. } = operation
+            && let Some((_, tree)) = trees.iter().find(|(place, _)| place == destination)
+        {
+            *source = Source::Tree(tree.try_clone().map_err(|error| Error::kernel("copy a descriptor", error))?);
+        }
+    }
+    Ok(())
+}
+
 /// Replaces paths of the host by detached copies of their mounts: for a child that will not be able to reach them.
 pub(crate) fn open_sources(operations: &mut [MountOp]) -> Result<()> {
     for operation in operations {

@@ -47,7 +47,11 @@ impl External {
         cgroup: Option<&Cgroup>,
         preserve_fds: &[OwnedFd],
     ) -> Result<ExternalCreated> {
-        let Bundle { spec, root, id, directory, make_cwd: _ } = bundle;
+        let Bundle { spec, root, id, directory, make_cwd: _, trees } = bundle;
+        if let Some((destination, _)) = trees.first() {
+            let what = format!("another runtime cannot be given the mount of {}", destination.display());
+            return Err(Error::configuration(what));
+        }
         let target = spec.root().as_ref().ok_or_else(|| Error::configuration("the bundle has no `root`"))?.path();
         nix::sched::unshare(CloneFlags::CLONE_NEWNS).map_err(|error| Error::kernel("make a mount namespace", error))?;
         pivot::detach_propagation()?;

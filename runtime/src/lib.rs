@@ -14,6 +14,7 @@ mod exec;
 pub mod external;
 mod handshake;
 pub mod hooks;
+mod lend;
 mod mounts;
 mod namespaces;
 mod parent;
@@ -26,4 +27,5 @@ mod systemd;
 
 pub use error::{Error, Result};
 pub use exec::{ExecChild, ExecRequest, exec};
+pub use lend::mount_of;
 pub use parent::{Bundle, Created, Running, Stdio, create};

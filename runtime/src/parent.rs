@@ -31,11 +31,13 @@ pub struct Bundle {
     pub directory: PathBuf,
     /// Make the working directory where there is none, as images rely on.
     pub make_cwd: bool,
+    /// Detached mounts that take the place of the sources of the bind mounts at these destinations.
+    pub trees: Vec<(PathBuf, OwnedFd)>,
 }
 
 impl Bundle {
     pub fn new(spec: Spec, root: RootMount) -> Bundle {
-        Bundle { spec, root, id: String::new(), directory: PathBuf::new(), make_cwd: false }
+        Bundle { spec, root, id: String::new(), directory: PathBuf::new(), make_cwd: false, trees: Vec::new() }
     }
 
     /// With the identity that hooks are told.
@@ -100,7 +102,8 @@ pub struct Running {
 /// Clones the container's process. It makes its mounts while the caller does other things; [`Created::prepared`] waits
 /// for it.
 pub fn create(bundle: &Bundle, stdio: Stdio, cgroup: Option<&Cgroup>, preserve_fds: Vec<OwnedFd>) -> Result<Created> {
-    let plan = Plan::of(&bundle.spec)?;
+    let mut plan = Plan::of(&bundle.spec)?;
+    attach::use_trees(&mut plan.mounts, &bundle.trees)?;
     let mut state = hooks::State::new(&bundle.id, &bundle.directory, &bundle.spec);
     let (channel, theirs) = Channel::pair().map_err(|error| Error::kernel("make a socket", error))?;
     let mut lists = bundle.spec.hooks().clone().unwrap_or_default();
@@ -256,6 +259,7 @@ fn stage_child(start: &Start<'_>, channel: &Channel) -> Result<()> {
     crate::pivot::detach_propagation()?;
     // A plan of its own, since the sources are replaced by what they lead to.
     let mut plan = Plan::of(&start.bundle.spec)?;
+    attach::use_trees(&mut plan.mounts, &start.bundle.trees)?;
     attach::open_sources(&mut plan.mounts)?;
     let root = child::detach_root(&start.bundle.root, &plan.root_target)?;
     if let User::Joined(namespace) = &plan.namespaces.user {

@@ -220,6 +220,10 @@ pub(super) fn prepare(
     let mut bundle = Bundle::new(configuration, root);
     // A working directory of the image's is made, the user's own must be there.
     bundle.make_cwd = spec.workdir.is_none();
+    if let IpcMode::Container(other) = &spec.namespaces.ipc {
+        let shared = runtime::mount_of(&init_of(engine, other, "ipc")?, Path::new(oci::SHM))?;
+        bundle.trees.push((oci::SHM.into(), shared));
+    }
     let created = runtime::create(&bundle, stdio, released.cgroup.as_ref(), std::mem::take(&mut inherited.preserved))?;
     let mut prepared = Prepared { created, terminals, log: None, released, status: Status::new(State::Created) };
     let mut addresses = matches!(plan, Plan::Host).then(Addresses::host);
@@ -389,9 +393,15 @@ fn joined(engine: &Engine, mode: &NamespaceMode, kind: &str) -> Result<Option<Pa
 /// The path of a running container's namespace. The process may end before it is opened: then that fails, and nothing
 /// else can have taken its pid within the container's own lifetime record.
 fn namespace_of(engine: &Engine, other: &str, kind: &str) -> Result<PathBuf> {
+    let init = init_of(engine, other, kind)?;
+    Ok(Path::new("/proc").join(init.pid.to_string()).join("ns").join(kind))
+}
+
+/// The first process of a container that must be running to share something.
+fn init_of(engine: &Engine, other: &str, kind: &str) -> Result<Process> {
     let other = list::find(engine, other)?;
     match other.state().init().filter(|init| init.alive()) {
-        Some(init) => Ok(Path::new("/proc").join(init.pid.to_string()).join("ns").join(kind)),
+        Some(init) => Ok(init.clone()),
         None => Err(Error::StateImproper {
             what: format!("cannot share the {kind} namespace of container {}, which is not running", other.id()),
         }),

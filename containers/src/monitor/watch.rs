@@ -21,6 +21,7 @@ use crate::container::{Container, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::log::{LogFile, Output};
+use crate::spec::NamespaceMode;
 use crate::state::{Exit, State};
 use crate::wire::{CHUNK, FromClient, FromMonitor};
 
@@ -114,6 +115,12 @@ pub(super) fn watch(
     let mut health = crate::health::Schedule::new(container);
     let ended = run.until_exit(engine, container, &running.pidfd, &listener, signals, deadline, &mut health)?;
     drop(listener);
+    if !matches!(container.spec().namespaces.pid, NamespaceMode::Private)
+        && let Some(mounts) = &running.mount_ns
+    {
+        // The kernel ends a pid namespace with its first process; this container was in somebody else's.
+        kill_all_in(mounts);
+    }
     run.drain();
     let now = Timestamp::now();
     let stopped = engine.run_dir(container.id()).join("stopped").exists();
@@ -441,6 +448,32 @@ fn accept(listener: &OwnedFd) -> io::Result<Option<Channel>> {
         Ok(socket) => Ok(Some(Channel::from(socket))),
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Kills every process that is in a mount namespace, until none is left that can be found.
+fn kill_all_in(mounts: &OwnedFd) {
+    let Ok(namespace) = rustix::fs::fstat(mounts) else { return };
+    let is_there = |pid: i32| {
+        let place = rustix::fs::stat(format!("/proc/{pid}/ns/mnt"));
+        place.is_ok_and(|place| (place.st_dev, place.st_ino) == (namespace.st_dev, namespace.st_ino))
+    };
+    // One that is forking just now may need a second look.
+    for _ in 0..16 {
+        let Ok(processes) = std::fs::read_dir("/proc") else { return };
+        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let mut found = false;
+        for pid in pids.filter(|pid| is_there(*pid)) {
+            // Held before it is asked again: then it cannot be another one by now.
+            if let Ok(process) = Pidfd::open(pid)
+                && is_there(pid)
+            {
+                found |= process.signal(SIGKILL).is_ok();
+            }
+        }
+        if !found {
+            return;
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use crate::container::Record;
 use crate::error::Result;
 use crate::spec::{IpcMode, NamespaceMode};
 
+/// Shared memory, see shm_overview(7).
+pub(crate) const SHM: &str = "/dev/shm";
 /// Bytes of /dev/shm unless the user says otherwise.
 const SHM_SIZE: u64 = 65_536_000;
 
@@ -104,7 +106,12 @@ fn kernel_mounts(record: &Record, given: &Given) -> Vec<Mount> {
             all.push(mount("/dev/shm", "bind", "/dev/shm", &["bind", "nosuid", "noexec", "nodev"]));
         }
         IpcMode::None => all.push(mount("/dev/mqueue", "mqueue", "mqueue", &mqueue)),
-        IpcMode::Shareable | IpcMode::Private | IpcMode::Container(_) | IpcMode::Path(_) => {
+        IpcMode::Container(_) => {
+            all.push(mount("/dev/mqueue", "mqueue", "mqueue", &mqueue));
+            // The other container's; the source is put in its place when the bundle is made.
+            all.push(mount(SHM, "bind", SHM, &["bind", "nosuid", "noexec", "nodev"]));
+        }
+        IpcMode::Shareable | IpcMode::Private | IpcMode::Path(_) => {
             all.push(mount("/dev/mqueue", "mqueue", "mqueue", &mqueue));
             all.push(mount("/dev/shm", "tmpfs", "shm", &shm));
         }
