@@ -43,6 +43,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     // A repair may bring new things to light: a record set aside leaves layers that nothing needs.
     for _ in 0..8 {
         let left = engine.store.repair(&found)?;
+        release_names(&engine, &found)?;
         if args.force && left.iter().any(is_missing) {
             remove_incomplete_images(&engine, &left)?;
         }
@@ -75,6 +76,22 @@ fn look(engine: &Engine, depth: Depth) -> Result<Vec<Finding>, Failure> {
         }
         other => Ok(other?),
     }
+}
+
+/// The names of containers whose record is gone are free.
+fn release_names(engine: &Engine, repaired: &[Finding]) -> Result<(), Failure> {
+    let dir = engine.store.path("names");
+    for (name, holder) in storage::names::list(&dir)? {
+        let place = engine.store.containers_dir().join(&holder);
+        let was_removed = repaired.iter().any(|finding| match finding {
+            Finding::DamagedRecord { path, .. } | Finding::NoRecord { path } => path.starts_with(&place),
+            _ => false,
+        });
+        if was_removed && !place.join("container.json").exists() {
+            storage::names::release(&dir, &name, &holder)?;
+        }
+    }
+    Ok(())
 }
 
 fn is_missing(finding: &Finding) -> bool {

@@ -66,5 +66,7 @@ pub fn prune(engine: &Engine, filters: &Filters) -> Result<(Vec<String>, u64, Ve
             Err(error) => failures.push(error.into()),
         }
     }
+    // What was taken away is deleted now, outside of every lock.
+    engine.store.sweep()?;
     Ok((names, bytes, failures))
 }

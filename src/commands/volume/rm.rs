@@ -40,6 +40,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             Err(failure) => failures.push(failure),
         }
     }
+    // What was taken away is deleted now, outside of every lock.
+    engine.store.sweep()?;
     select::conclude(failures)
 }
 
