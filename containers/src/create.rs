@@ -46,7 +46,8 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
             *volume = Some(fresh);
         }
     }
-    let name = reserve_name(engine, &id, name, replace)?;
+    let creating = names::Creating::begin(engine)?;
+    let name = reserve_name(engine, &creating, &id, name, replace)?;
     let record = Record {
         id,
         name,
@@ -56,7 +57,9 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
         anonymous_volumes,
         single_id: engine.settings.single_id,
     };
-    match put_in_place(engine, &record) {
+    let placed = put_in_place(engine, &record);
+    drop(creating);
+    match placed {
         Ok(status) => Ok(Container { record, status }),
         Err(error) => {
             // The error that matters is the first one; a name without a container is taken over by the next user of it.
@@ -82,10 +85,16 @@ fn put_in_place(engine: &Engine, record: &Record) -> Result<Status> {
     Ok(status)
 }
 
-fn reserve_name(engine: &Engine, id: &ContainerId, wanted: Option<ContainerName>, replace: bool) -> Result<String> {
+fn reserve_name(
+    engine: &Engine,
+    creating: &names::Creating,
+    id: &ContainerId,
+    wanted: Option<ContainerName>,
+    replace: bool,
+) -> Result<String> {
     let dir = names::dir(engine);
     let gone = |holder: &str| match holder.parse::<ContainerId>() {
-        Ok(holder) => names::is_abandoned(engine, &holder),
+        Ok(holder) => creating.is_abandoned(engine, &holder),
         Err(_) => true,
     };
     let Some(wanted) = wanted else {

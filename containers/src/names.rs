@@ -1,37 +1,48 @@
 //! Names of containers: where they are reserved, and random ones for containers that were given none.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::FlockOperation;
+use sys::lock::FileLock;
 
 use crate::engine::Engine;
+use crate::error::{Error, Result};
 use crate::id::ContainerId;
-
-/// A name is reserved before its container's record is in place. A reservation this old without a record belongs to a
-/// creator that died in between.
-const CREATION_TAKES: Duration = Duration::from_secs(10);
 
 /// The directory of reserved names, shared by all that has one (containers and pods).
 pub(crate) fn dir(engine: &Engine) -> PathBuf {
     engine.store.path("names")
 }
 
-/// Whether nobody will ever come to claim the names that `holder` has reserved.
-pub(crate) fn is_abandoned(engine: &Engine, holder: &ContainerId) -> bool {
-    let places = [engine.container_dir(holder), engine.store.path("pods").join(holder)];
-    if places.iter().any(|place| place.exists()) {
-        return false;
+/// Held from before a name is reserved until its container's record is in place: a reservation without a record while
+/// nobody holds this belongs to a creator that was killed.
+pub(crate) struct Creating(FileLock);
+
+impl Creating {
+    pub(crate) fn begin(engine: &Engine) -> Result<Creating> {
+        let dir = &engine.store.dirs().runroot;
+        std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+        let path = dir.join("creating.lock");
+        FileLock::shared(&path).map(Creating).map_err(Error::io(&path))
     }
-    let dir = dir(engine);
-    let Ok(names) = storage::names::list(&dir) else { return false };
-    let links = names.iter().filter(|(_, id)| id == holder.as_str());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    links.filter_map(|(name, _)| std::fs::symlink_metadata(dir.join(storage::names::encode(name).ok()?)).ok()).all(
-        |link| {
-            let made = Duration::from_secs(u64::try_from(link.ctime()).unwrap_or_default());
-            now.saturating_sub(made) > CREATION_TAKES
-        },
-    )
+
+    /// Whether nobody will ever come to claim the names that `holder` has reserved. To be asked before reserving
+    /// anything oneself: the lock is let go for a moment.
+    pub(crate) fn is_abandoned(&self, engine: &Engine, holder: &ContainerId) -> bool {
+        let exists = || {
+            let places = [engine.container_dir(holder), engine.store.path("pods").join(holder)];
+            places.iter().any(|place| place.exists())
+        };
+        if exists() {
+            return false;
+        }
+        let alone = rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive).is_ok();
+        // It may have been put in place between our look and the lock.
+        let abandoned = alone && !exists();
+        // flock(2) gives the old lock up even where it does not give the new one.
+        let held_again = rustix::fs::flock(&self.0, FlockOperation::LockShared).is_ok();
+        abandoned && held_again
+    }
 }
 
 /// A name like `quiet_noether`. Later attempts get a number, so that a full store does not try for ever.

@@ -32,11 +32,29 @@ pub struct RemoveRequest {
 pub fn remove(engine: &Engine, container: &Container, request: &RemoveRequest) -> Result<Vec<ContainerId>> {
     let mut removed = Vec::new();
     remove_below(engine, container, request, &mut removed)?;
+    sweep_runs(engine);
     // What stays in the trash the next writer takes.
     if let Err(error) = engine.store.empty_trash() {
         tracing::warn!(%error, "cannot empty the trash");
     }
     Ok(removed)
+}
+
+/// Takes away the run directories of containers that are gone, unless their monitor is still at it.
+fn sweep_runs(engine: &Engine) {
+    for entry in std::fs::read_dir(engine.store.container_run_dir()).into_iter().flatten().flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<ContainerId>().ok()) else { continue };
+        if engine.container_dir(&id).exists() {
+            continue;
+        }
+        let lock = std::fs::File::open(entry.path().join("monitor.lock"));
+        if lock.as_ref().is_ok_and(|lock| lock.try_lock().is_err()) {
+            continue;
+        }
+        if let Err(error) = engine.store.trash(&entry.path()) {
+            tracing::warn!(%id, %error, "cannot remove the run directory of a container that is gone");
+        }
+    }
 }
 
 fn remove_below(
@@ -82,6 +100,8 @@ fn remove_below(
                     }
                     record::write(&dir.join("state.json"), &Status::new(State::Removing), Durability::Visible)?;
                     let mut taken = take_away(engine, &now)?;
+                    // Left over where its monitor was killed.
+                    crate::stop::tidy(engine, &now);
                     if request.volumes {
                         taken.remove_volumes(engine);
                     }
