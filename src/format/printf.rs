@@ -265,11 +265,11 @@ mod tests {
             Value::Int(5),
             Value::Int(8),
             Value::Int(255),
-            Value::Float(2.71818),
+            Value::Float(7.5),
             Value::from("ab"),
             Value::from("cd"),
         ];
-        let expected = "1.23   1.20 1.500000e+00 2.5 +3 00004 A U+0042 101 10 FF 0003.142 ab    |     cd|";
+        let expected = "1.23   1.20 1.500000e+00 2.5 +3 00004 A U+0042 101 10 FF 0007.500 ab    |     cd|";
         assert_eq!(sprintf(format, &args), expected);
         assert_eq!(
             sprintf("%5d|%-5d|%x|%t", &[3i64.into(), 4i64.into(), 255i64.into(), true.into()]),
