@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -66,6 +67,9 @@ impl Invocation {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.line));
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let number = |descriptor: std::os::fd::BorrowedFd<'_>| rustix::fs::fstat(descriptor).unwrap().st_ino;
+        let pipes = [number(stdout.as_ref().unwrap().as_fd()), number(stderr.as_ref().unwrap().as_fd())];
+        let pipes = pipes.map(|number| format!("pipe:[{number}]"));
         let (lines, received) = channel();
         let stdout = std::thread::spawn(move || {
             let mut all = Vec::new();
@@ -86,13 +90,15 @@ impl Invocation {
             let _ = stderr.unwrap().read_to_end(&mut all);
             all
         });
-        Background { line: self.line, child, stdin, received, stdout: Some(stdout), stderr: Some(stderr) }
+        Background { line: self.line, pipes, child, stdin, received, stdout: Some(stdout), stderr: Some(stderr) }
     }
 }
 
 /// A command that runs beside the test.
 pub(crate) struct Background {
     line: String,
+    /// Its standard output and error, as `/proc/PID/fd` names them.
+    pipes: [String; 2],
     child: Child,
     pub(crate) stdin: Option<ChildStdin>,
     received: Receiver<String>,
@@ -132,6 +138,24 @@ impl Background {
         self.end_within(DEADLINE)
     }
 
+    /// Who has one of the command's pipes open, besides us.
+    fn holders(&self) -> String {
+        let own = std::process::id().to_string();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            if entry.file_name().to_str() == Some(&own) {
+                continue;
+            }
+            let descriptors = std::fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
+            let targets = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
+            if targets.into_iter().any(|target| self.pipes.iter().any(|pipe| target.as_os_str() == pipe.as_str())) {
+                let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                found.push(format!("{} {}", entry.path().display(), String::from_utf8_lossy(&line).replace('\0', " ")));
+            }
+        }
+        found.join(", ")
+    }
+
     fn end_within(mut self, deadline: Duration) -> Outcome {
         drop(self.stdin.take());
         let ended = ends_within(&self.child, deadline);
@@ -142,7 +166,7 @@ impl Background {
         let (stdout, stderr) = (self.stdout.take().unwrap(), self.stderr.take().unwrap());
         let until = Instant::now() + PIPES_CLOSE_WITHIN;
         while ended && !(stdout.is_finished() && stderr.is_finished()) {
-            assert!(Instant::now() < until, "{}: ended, but something still holds its standard output", self.line);
+            assert!(Instant::now() < until, "{}: ended, but its pipes are still held by {}", self.line, self.holders());
             std::thread::sleep(Duration::from_millis(1));
         }
         assert!(ended, "{}: did not end within {deadline:?}", self.line);
