@@ -53,6 +53,7 @@ fn what_the_cgroup_is_told_is_what_the_kernel_says() {
 }
 
 #[test]
+#[ignore = "creel does not yet move out of the way in a cgroup that was delegated with itself in it"]
 fn a_controller_that_is_free_is_used() {
     let Some(lab) = Lab::with_cgroup() else { return };
     if !lab.enable_controller("hugetlb") {

@@ -19,8 +19,22 @@ fn help_names_every_command_and_its_flags() {
     let lab = Lab::empty();
     let text = lab.ok("--help");
     for command in [
-        "run", "create", "start", "stop", "ps", "exec", "logs", "pull", "push", "images", "build", "pod", "volume",
-        "network", "kube", "system",
+        "run",
+        "create",
+        "start",
+        "stop",
+        "ps",
+        "exec",
+        "logs",
+        "pull",
+        "push",
+        "images",
+        "commit",
+        "cp",
+        "volume",
+        "container",
+        "image",
+        "system",
     ] {
         assert!(text.lines().any(|line| line.split_whitespace().next() == Some(command)), "{command} in:\n{text}");
     }

@@ -159,7 +159,8 @@ fn reach(store: &Store, record: &ImageRecord, reachable: &mut Reachable) -> Resu
         reachable.layers.insert(chain_id.clone());
         if let Ok(Some(layer)) = store.layer(chain_id) {
             // Another image's blob may be the only one this layer has.
-            let forms: Vec<Digest> = named.get(at).cloned().into_iter().chain(layer.blob).chain([layer.diff_id]).collect();
+            let forms: Vec<Digest> =
+                named.get(at).cloned().into_iter().chain(layer.blob).chain([layer.diff_id]).collect();
             reachable.blobs.extend(forms.iter().cloned());
             reachable.needed.push(forms);
         }

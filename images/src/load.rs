@@ -7,6 +7,7 @@ use storage::{Digest, Store};
 use sys::lock::FileLock;
 
 use crate::archive::{Archive, Found};
+use crate::collect::collect_garbage;
 use crate::deposit::{self, Deposited, NewImage};
 use crate::error::{Error, Result};
 use crate::image::Image;
@@ -23,6 +24,14 @@ pub struct LoadOptions {
 /// Loads every image of an archive (Docker or OCI, plain or compressed, `/dev/stdin` too) or directory (OCI layout,
 /// `dir`), and returns what to show for each: its names, or `sha256:ID` where it has none.
 pub fn load(store: &Store, path: &Path, options: &LoadOptions) -> Result<Vec<String>> {
+    let loaded = load_all(store, path, options);
+    // What a load that failed, or was killed before, has brought is nobody's.
+    collect_garbage(store)?;
+    store.sweep()?;
+    loaded
+}
+
+fn load_all(store: &Store, path: &Path, options: &LoadOptions) -> Result<Vec<String>> {
     let archive = Archive::open(store, path)?;
     let report = Report::new(options.progress);
     let adding = store.adding()?;
@@ -36,7 +45,6 @@ pub fn load(store: &Store, path: &Path, options: &LoadOptions) -> Result<Vec<Str
         }
     }
     drop(adding);
-    store.sweep()?;
     match loaded.is_empty() {
         true => Err(Error::BadArchive { path: path.to_owned(), reason: "there is no image in it".to_owned() }),
         false => Ok(loaded),

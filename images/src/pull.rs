@@ -240,6 +240,7 @@ fn run_worker(store: &Store, source: &Source, options: &PullOptions) -> Result<P
     drop(worker.stdin.take());
     worker.wait().map_err(broken)?;
     // What a worker that was killed has left half-done.
+    crate::collect::collect_garbage(store)?;
     store.sweep()?;
     let (id, changed) = result?;
     Ok(Pulled { image: find::get(store, &format!("sha256:{id}"))?, changed })

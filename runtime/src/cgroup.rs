@@ -166,9 +166,10 @@ impl Cgroup {
             Ok(holder) => holder,
             Err(Unavailable::Wrong(error)) => return Err(error),
             Err(unavailable) => {
-                return match wanted.first() {
-                    Some(limit) => Err(limit.refused(unavailable.why())),
-                    None => Ok(None),
+                return match (wanted.first(), unified(limits).next()) {
+                    (Some(limit), _) => Err(limit.refused(unavailable.why())),
+                    (None, Some((file, _))) => Err(file_refused(file, unavailable.why())),
+                    (None, None) => Ok(None),
                 };
             }
         };
@@ -248,6 +249,23 @@ impl Cgroup {
 
     /// Sets limits, those that are named and no others, and reads them back.
     pub fn apply(&self, limits: &LinuxResources) -> Result<()> {
+        self.apply_limits(limits)?;
+        for (file, value) in unified(limits) {
+            let available = self.read("cgroup.controllers").unwrap_or_default();
+            let controller = file.split('.').next().unwrap_or_default();
+            if controller != "cgroup" && !available.split_ascii_whitespace().any(|name| name == controller) {
+                return Err(file_refused(file, NOT_DELEGATED.to_owned()));
+            }
+            if file.contains('/') {
+                return Err(Error::configuration(format!("{file} is not the name of a file of a cgroup")));
+            }
+            let path = on_disk(&self.path).join(file);
+            fs::write(&path, value).map_err(|source| Error::Cgroup { path, source })?;
+        }
+        Ok(())
+    }
+
+    fn apply_limits(&self, limits: &LinuxResources) -> Result<()> {
         let wanted = wanted_limits(limits);
         if wanted.is_empty() {
             return Ok(());
@@ -259,6 +277,7 @@ impl Cgroup {
             return Err(missing.refused(NOT_DELEGATED));
         }
         let mut limits = limits.clone();
+        limits.set_unified(None);
         self.drop_implied_swap(&mut limits);
         let failed = |error: &dyn std::fmt::Display| Error::Cgroup {
             path: on_disk(&self.path),
@@ -490,6 +509,16 @@ impl Wanted {
     fn refused(&self, why: impl Into<String>) -> Error {
         Error::Limit { limit: self.limit.into(), controller: self.controller.into(), why: why.into() }
     }
+}
+
+/// Files of cgroup v2 that are set by name.
+fn unified(limits: &LinuxResources) -> impl Iterator<Item = (&str, &str)> {
+    limits.unified().iter().flatten().map(|(file, value)| (file.as_str(), value.as_str()))
+}
+
+fn file_refused(file: &str, why: String) -> Error {
+    let controller = file.split('.').next().unwrap_or_default().to_owned();
+    Error::Limit { limit: file.to_owned(), controller, why }
 }
 
 fn wanted_limits(limits: &LinuxResources) -> Vec<Wanted> {

@@ -221,6 +221,13 @@ pub(super) fn prepare(
     // A working directory of the image's is made, the user's own must be there.
     bundle.make_cwd = spec.workdir.is_none();
     if let IpcMode::Container(other) = &spec.namespaces.ipc {
+        let donor = list::find(engine, other)?;
+        if matches!(donor.spec().namespaces.ipc, IpcMode::Private | IpcMode::None) {
+            return Err(Error::Invalid(format!(
+                "IPC of container {} is not allowed: non-shareable IPC (hint: use --ipc shareable for the donor container)",
+                donor.id()
+            )));
+        }
         let shared = runtime::mount_of(&init_of(engine, other, "ipc")?, Path::new(oci::SHM))?;
         bundle.trees.push((oci::SHM.into(), shared));
     }

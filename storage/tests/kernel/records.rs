@@ -241,11 +241,7 @@ fn usage() -> Outcome {
 
 fn used_by(top: &Digest) -> Used {
     let config = Digest::of(b"config");
-    Used {
-        layers: HashSet::from([top.clone()]),
-        blobs: HashSet::from([config.clone()]),
-        needed: vec![vec![config]],
-    }
+    Used { layers: HashSet::from([top.clone()]), blobs: HashSet::from([config.clone()]), needed: vec![vec![config]] }
 }
 
 fn no_findings() -> Outcome {
