@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use super::user::{tests_are_root, user};
 
@@ -13,6 +13,8 @@ use super::user::{tests_are_root, user};
 pub(crate) struct Tracker {
     cgroup: Option<PathBuf>,
     folder: PathBuf,
+    /// What was written to `cgroup.subtree_control` above the test's own cgroup, to be taken back.
+    switched: Mutex<Vec<(PathBuf, String)>>,
 }
 
 #[derive(Clone, Debug)]
@@ -27,7 +29,7 @@ impl Tracker {
         if let Some(cgroup) = &cgroup {
             fs::create_dir(cgroup).unwrap();
         }
-        Tracker { cgroup, folder: folder.to_owned() }
+        Tracker { cgroup, folder: folder.to_owned(), switched: Mutex::new(Vec::new()) }
     }
 
     /// The cgroup that commands are to be started in.
@@ -64,7 +66,13 @@ impl Tracker {
         let mut path = root.clone();
         let below = cgroup.strip_prefix(&root).unwrap();
         for part in below {
-            if fs::write(path.join("cgroup.subtree_control"), format!("+{name}")).is_err() {
+            let control = path.join("cgroup.subtree_control");
+            let before = fs::read_to_string(&control).unwrap_or_default();
+            if before.split_whitespace().any(|found| found == name) {
+                // Somebody else's doing.
+            } else if fs::write(&control, format!("+{name}")).is_ok() {
+                self.switched.lock().unwrap().push((control, format!("-{name}")));
+            } else {
                 return false;
             }
             path.push(part);
@@ -107,6 +115,9 @@ impl Drop for Tracker {
     fn drop(&mut self) {
         if let Some(cgroup) = &self.cgroup {
             remove_tree(cgroup);
+        }
+        for (control, word) in self.switched.lock().unwrap().iter().rev() {
+            let _ = fs::write(control, word);
         }
     }
 }
