@@ -267,6 +267,7 @@ fn findings() -> Outcome {
         let mut used = used_by(&top);
         used.layers.insert(missing.clone());
         used.blobs.extend([bad.clone(), missing.clone()]);
+        used.needed.extend([vec![bad.clone()], vec![missing.clone()]]);
         Ok::<_, Error>(used)
     };
     let found = store.check(Depth::Content, used).unwrap();
