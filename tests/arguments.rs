@@ -109,3 +109,29 @@ fn log_levels_are_checked() {
     lab.ok("--log-level error ps");
     assert!(!lab.creel("--log-level debug ps").run().err().is_empty());
 }
+
+#[test]
+fn what_nobody_carries_out_yet_is_refused_and_not_ignored() {
+    if differs_on_purpose("podman has them") {
+        return;
+    }
+    let lab = Lab::new();
+    for flag in [
+        "--secret word",
+        "--network-alias other",
+        "--ip 10.0.0.9",
+        "--mac-address 02:00:00:00:00:09",
+        "--cgroups split",
+        "--personality LINUX32",
+        "--device-cgroup-rule 'c 1:3 r'",
+        "--sdnotify conmon",
+        "--sdnotify healthy",
+        "--systemd always",
+        "--network somewhere",
+        "--pod some",
+    ] {
+        let error = lab.creel(&format!("create {flag} box true")).run().fails(125);
+        assert!(error.starts_with("Error: "), "{flag}: {error}");
+    }
+    assert_eq!(lab.ok("ps -aq"), "");
+}

@@ -11,7 +11,10 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::id::{ContainerId, ContainerName};
 use crate::remove::{RemoveRequest, remove};
-use crate::spec::{ContainerSpec, HealthAction, HealthSpec, ImageVolumes, MountKind, MountSpec, Remove, Source};
+use crate::spec::{
+    CgroupsMode, ContainerSpec, HealthAction, HealthSpec, ImageVolumes, MountKind, MountSpec, Remove, SdNotify, Source,
+    SystemdMode,
+};
 use crate::state::State;
 use crate::{list, names};
 
@@ -146,7 +149,36 @@ fn check(spec: &ContainerSpec) -> Result<()> {
     if matches!(spec.network.mode, network::Mode::Networks(_)) {
         network::choose(&spec.network.mode, None)?;
     }
-    Ok(())
+    refuse_unsupported(spec)
+}
+
+/// What has a place in the specification and nobody yet who carries it out: an error, never silence.
+fn refuse_unsupported(spec: &ContainerSpec) -> Result<()> {
+    if let Some(secret) = spec.secrets.first() {
+        return Err(Error::Invalid(format!("no secret with name or id \"{}\": no such secret", secret.name)));
+    }
+    let network = &spec.network;
+    if network.ip.is_some() || network.ip6.is_some() || network.mac.is_some() || !network.aliases.is_empty() {
+        return Err(Error::Invalid(
+            "networks and static ip/mac address can only be used with Bridge mode networking, which creel does not have yet"
+                .into(),
+        ));
+    }
+    let refused = [
+        ("--blkio-weight-device", !spec.resources.blkio_weight_device.is_empty()),
+        ("--cgroups=no-conmon", spec.resources.cgroups == CgroupsMode::NoConmon),
+        ("--cgroups=split", spec.resources.cgroups == CgroupsMode::Split),
+        ("--chrootdirs", !spec.chroot_dirs.is_empty()),
+        ("--device-cgroup-rule", !spec.device_cgroup_rules.is_empty()),
+        ("--personality", spec.personality.is_some()),
+        ("--sdnotify=conmon", spec.sdnotify == SdNotify::Conmon),
+        ("--sdnotify=healthy", spec.sdnotify == SdNotify::Healthy),
+        ("--systemd=always", spec.systemd == SystemdMode::Always),
+    ];
+    match refused.iter().find(|(_, asked)| *asked) {
+        Some((flag, _)) => Err(Error::Invalid(format!("{flag} is not supported by creel yet"))),
+        None => Ok(()),
+    }
 }
 
 fn check_exists(path: &Path) -> Result<()> {
