@@ -28,7 +28,7 @@ use crate::wire::{CHUNK, FromClient, FromMonitor};
 /// Input that the container has not read yet; above it, clients are not read.
 const MAX_PENDING_INPUT: usize = 64 * 1024;
 /// After this long the start is over: a container that still runs is one that stays, and its monitor makes itself small.
-const BUSY: Duration = Duration::from_secs(1);
+const BUSY: Duration = Duration::from_millis(200);
 /// What `run --timeout` exits with.
 const TIMEOUT_CODE: i32 = 255;
 const SIGKILL: i32 = 9;
