@@ -466,7 +466,13 @@ impl Layers<'_> {
     async fn fetch(&self, at: usize) -> Result<()> {
         let (descriptor, slot) = (&self.descriptors[at], &self.slots.0[at]);
         let digest = &descriptor.digest;
-        let done = |at: usize| -> Result<bool> { Ok(self.store.layer(&self.chain[at])?.is_some()) };
+        // A layer without any blob, left by a load that was killed, can be run but not pushed: then the blob is wanted.
+        let done = |at: usize| -> Result<bool> {
+            let layer = self.store.layer(&self.chain[at])?;
+            Ok(layer.is_some_and(|layer| {
+                layer.blob.iter().chain([&layer.diff_id, digest]).any(|form| self.store.has_blob(form))
+            }))
+        };
         if done(at)? {
             line(format!("Copying blob {digest} skipped: already exists"));
             slot.set(Blob::Stored);
