@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use containers::{MountKind, MountSpec};
+use containers::{ImageVolumes, MountKind, MountSpec};
 
 use super::{CreateArgs, Surroundings};
 use crate::arguments::{csv, go_bool, go_quote};
@@ -414,6 +414,23 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
         _ => MountKind::DevPts,
     };
     Ok(vec![MountSpec { kind, destination, read_only, options: rest, chown, subpath }])
+}
+
+pub fn volumes_from(text: &str) -> (String, String) {
+    let (container, options) = text.split_once(':').unwrap_or((text, ""));
+    (container.to_owned(), options.to_owned())
+}
+
+pub fn image_volumes(text: Option<&str>) -> Result<ImageVolumes, Failure> {
+    match text.unwrap_or_default() {
+        "" | "anonymous" | "bind" => Ok(ImageVolumes::Anonymous),
+        "tmpfs" => Ok(ImageVolumes::Tmpfs),
+        "ignore" => Ok(ImageVolumes::Ignore),
+        other => Err(Failure::plain(format!(
+            "invalid image volume mode {} required value: anonymous, tmpfs, ignore",
+            go_quote(other)
+        ))),
+    }
 }
 
 #[cfg(test)]

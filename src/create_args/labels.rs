@@ -1,0 +1,51 @@
+//! Labels and annotations.
+
+use std::collections::BTreeMap;
+
+use super::{CreateArgs, Surroundings};
+use crate::arguments::go_quote;
+use crate::error::Failure;
+
+pub fn labels(args: &CreateArgs, around: &Surroundings<'_>) -> Result<BTreeMap<String, String>, Failure> {
+    let mut labels = BTreeMap::new();
+    let mut add = |text: &str| {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        if key.is_empty() {
+            return Err(Failure::plain(format!("unable to process labels: invalid label format: {}", go_quote(text))));
+        }
+        labels.insert(key.to_owned(), value.to_owned());
+        Ok(())
+    };
+    for path in &args.label_file {
+        let text = (around.read)(path)
+            .map_err(|error| crate::error::on_path("open", path)(error).context("unable to process labels"))?;
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            add(line)?;
+        }
+    }
+    for text in &args.label {
+        add(text)?;
+    }
+    Ok(labels)
+}
+
+pub fn annotations(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err(Failure::plain("annotations must be formatted KEY=VALUE")),
+    };
+    texts.iter().map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::translate;
+    use super::*;
+
+    #[test]
+    fn labels_come_from_files_and_flags() {
+        let spec = translate(&["--label-file", "/labels", "-l", "x=1", "-l", "q", "i"]).unwrap();
+        let expected = [("q", ""), ("x", "1"), ("z", "")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(spec.labels, BTreeMap::from(expected));
+    }
+}

@@ -1,0 +1,97 @@
+//! `--log-driver` and `--log-opt`.
+
+use std::path::PathBuf;
+
+use containers::{LogConfig, LogDriver};
+
+use super::CreateArgs;
+use crate::arguments::go_quote;
+use crate::config::Config;
+use crate::error::Failure;
+use crate::format::human;
+
+pub fn log(args: &CreateArgs, config: &Config) -> Result<LogConfig, Failure> {
+    let from_config = config.text("containers", "log_driver");
+    let driver = match args.log_driver.as_deref().or(from_config).unwrap_or_default() {
+        "" | "k8s-file" | "json-file" => LogDriver::K8sFile,
+        "journald" => LogDriver::Journald,
+        "none" => LogDriver::None,
+        "passthrough" => LogDriver::Passthrough,
+        "passthrough-tty" => LogDriver::PassthroughTty,
+        _ => {
+            let failure = Failure::plain("running container create option: invalid log driver: invalid argument");
+            return Err(
+                failure.hint("the drivers are k8s-file, json-file, journald, none, passthrough and passthrough-tty")
+            );
+        }
+    };
+    let mut log = LogConfig {
+        driver,
+        path: config.text("containers", "log_path").map(PathBuf::from),
+        max_size: config
+            .integer("containers", "log_size_max")
+            .and_then(|size| u64::try_from(size).ok())
+            .filter(|size| *size > 0),
+        max_files: None,
+        tag: config.text("containers", "log_tag").map(str::to_owned),
+    };
+    for option in &args.log_opt {
+        let Some((key, value)) = option.split_once('=') else {
+            return Err(Failure::plain(format!("invalid log option {}", go_quote(option))));
+        };
+        match key.to_ascii_lowercase().as_str() {
+            "path" => log.path = Some(value.into()),
+            "tag" => log.tag = Some(value.to_owned()),
+            "max-size" => {
+                let size = human::parse_size(value).map_err(Failure::plain)?;
+                log.max_size = Some(size.unsigned_abs()).filter(|size| *size > 0);
+            }
+            "max-file" => {
+                let count =
+                    value.parse().map_err(|_| Failure::plain(format!("invalid log option {}", go_quote(option))))?;
+                log.max_files = Some(count);
+            }
+            _ => {
+                let failure = Failure::plain(format!("unknown log option {}", go_quote(key)));
+                return Err(failure.hint("the options are path, max-size, max-file and tag"));
+            }
+        }
+    }
+    Ok(log)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{translate, translate_with};
+    use super::*;
+
+    #[test]
+    fn log_options_are_read() {
+        let spec = translate(&[
+            "--log-driver",
+            "json-file",
+            "--log-opt",
+            "max-size=10m",
+            "--log-opt",
+            "max-file=3",
+            "--log-opt",
+            "tag=t",
+            "i",
+        ])
+        .unwrap();
+        assert_eq!(
+            spec.log,
+            LogConfig {
+                driver: LogDriver::K8sFile,
+                path: None,
+                max_size: Some(10 << 20),
+                max_files: Some(3),
+                tag: Some("t".into())
+            }
+        );
+        assert_eq!(
+            translate_with(&["i"], "[containers]\nlog_driver = \"none\"\n").unwrap().log.driver,
+            LogDriver::None
+        );
+    }
+}

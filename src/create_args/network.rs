@@ -1,0 +1,185 @@
+//! Networks, ports, names: `--network`, `--publish`, `--dns`, `--add-host` and their kin.
+
+use std::net::IpAddr;
+
+use containers::NetworkSpec;
+use network::{HostEntry, Mode};
+
+use super::CreateArgs;
+use crate::arguments::go_quote;
+use crate::config::Config;
+use crate::error::Failure;
+
+pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failure> {
+    let mode = match args.network.as_slice() {
+        [] => match config.text("containers", "netns") {
+            Some("private") | None => Mode::Default,
+            Some(mode) => mode.parse()?,
+        },
+        networks => Mode::parse_all(networks).map_err(|error| {
+            let other = networks
+                .iter()
+                .find(|network| matches!(network.parse(), Ok(mode) if !matches!(mode, Mode::Networks(_))));
+            match other {
+                Some(word) if networks.len() > 1 => Failure::plain(format!(
+                    "cannot set multiple networks without bridge network mode, selected mode {word}: invalid argument"
+                )),
+                _ => error.into(),
+            }
+        })?,
+    };
+    let is_bridge = matches!(mode, Mode::Networks(_));
+    let shared = matches!(mode, Mode::None | Mode::Host | Mode::Container(_) | Mode::Path(_));
+    let mut spec = NetworkSpec {
+        expose: expose(&args.expose)?,
+        publish_all: args.publish_all,
+        aliases: args.network_alias.clone(),
+        dns_search: if args.dns_search.is_empty() {
+            config.list("containers", "dns_searches")
+        } else {
+            args.dns_search.clone()
+        },
+        dns_options: if args.dns_option.is_empty() {
+            config.list("containers", "dns_options")
+        } else {
+            args.dns_option.clone()
+        },
+        no_hosts: args.no_hosts || config.boolean("containers", "no_hosts").unwrap_or(false),
+        hosts_file: args.hosts_file.clone().or_else(|| config.text("containers", "base_hosts_file").map(str::to_owned)),
+        ..NetworkSpec::default()
+    };
+    for text in &args.publish {
+        spec.ports.extend(network::parse_publish(text).map_err(Failure::from)?);
+    }
+    if !spec.ports.is_empty() && matches!(mode, Mode::Host | Mode::None) {
+        crate::output::note(&format!(
+            "Port mappings have been discarded because \"{mode}\" network namespace mode does not support them"
+        ));
+        spec.ports.clear();
+    }
+    let servers = if args.dns.is_empty() { config.list("containers", "dns_servers") } else { args.dns.clone() };
+    if servers.iter().any(|server| server == "none") {
+        if servers.len() > 1 {
+            return Err(Failure::plain("none is not allowed to be specified with other DNS ip addresses"));
+        }
+        spec.dns_none = true;
+    } else {
+        for server in &servers {
+            let server: IpAddr =
+                server.parse().map_err(|_| Failure::plain(format!("{server} is not an ip address")))?;
+            spec.dns.push(server);
+        }
+    }
+    if !args.dns.is_empty() && matches!(mode, Mode::None | Mode::Container(_)) {
+        let word = mode.to_string();
+        let word = word.split(':').next().unwrap_or_default();
+        return Err(Failure::plain(format!("conflicting options: dns and the network mode: {word}")));
+    }
+    for domain in args.dns_search.iter().filter(|domain| *domain != ".") {
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        if domain.is_empty() || !domain.chars().all(fine) {
+            return Err(Failure::plain(format!("{domain} is not a valid domain")));
+        }
+    }
+    for text in &args.add_host {
+        spec.add_hosts.push(add_host(text)?);
+    }
+    let address = |text: &Option<String>| match text {
+        Some(text) => {
+            text.parse().map(Some).map_err(|_| Failure::plain(format!("{} is not an ip address", go_quote(text))))
+        }
+        None => Ok(None),
+    };
+    spec.ip = address(&args.ip)?;
+    spec.ip6 = address(&args.ip6)?;
+    spec.mac = match &args.mac_address {
+        Some(text) if is_mac(text) => Some(text.to_ascii_lowercase()),
+        Some(text) => return Err(Failure::plain(format!("address {text}: invalid MAC address"))),
+        None => None,
+    };
+    let is_static = spec.ip.is_some() || spec.ip6.is_some() || spec.mac.is_some();
+    if is_static && !is_bridge && (shared || !args.network.is_empty() || spec.mac.is_none()) {
+        return Err(Failure::plain(
+            "invalid config provided: networks and static ip/mac address can only be used with Bridge mode networking",
+        ));
+    }
+    if !spec.aliases.is_empty() && !is_bridge {
+        return Err(Failure::plain(
+            "--network-alias can only be set when the network mode is bridge: invalid argument",
+        ));
+    }
+    spec.mode = mode;
+    Ok(spec)
+}
+
+/// `name[;name...]:ip`.
+pub fn add_host(text: &str) -> Result<HostEntry, Failure> {
+    let bad = || Failure::plain(format!("bad format for add-host: {}", go_quote(text)));
+    let (names, address) = text.split_once(':').ok_or_else(bad)?;
+    if names.is_empty() || names.split(';').any(str::is_empty) {
+        return Err(bad());
+    }
+    let bare = address.trim_start_matches('[').trim_end_matches(']');
+    if bare != "host-gateway" && bare.parse::<IpAddr>().is_err() {
+        return Err(Failure::plain(format!("invalid IP address in add-host: {}", go_quote(address))));
+    }
+    format!("{names}:{bare}").parse::<HostEntry>().map_err(Failure::from)
+}
+
+fn is_mac(text: &str) -> bool {
+    let separator = if text.contains('-') { '-' } else { ':' };
+    let parts: Vec<&str> = text.split(separator).collect();
+    parts.len() == 6 && parts.iter().all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// `PORT[-PORT][/PROTOCOL]`, each port as `port/proto`.
+fn expose(texts: &[String]) -> Result<Vec<String>, Failure> {
+    let mut exposed = Vec::new();
+    for text in texts {
+        let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+        let port = |word: &str| {
+            word.parse::<u16>().map_err(|_| {
+                let word = go_quote(word);
+                Failure::plain(format!(
+                    "invalid range format for --expose: {text}: strconv.ParseUint: parsing {word}: invalid syntax"
+                ))
+            })
+        };
+        let (first, last) = (port(first)?, port(last)?);
+        if last < first {
+            return Err(Failure::plain(format!(
+                "invalid range format for --expose: {text}: invalid range specified for port: {ports}"
+            )));
+        }
+        exposed.extend((first..=last).map(|port| format!("{port}/{}", protocol.to_ascii_lowercase())));
+    }
+    Ok(exposed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::translate;
+    use super::*;
+
+    #[test]
+    fn ports_and_hosts_are_read() {
+        let spec = translate(&[
+            "-p",
+            "8080:80,9090:90/udp",
+            "--expose",
+            "81-82",
+            "--add-host",
+            "a;b:1.2.3.4",
+            "--dns",
+            "1.1.1.1",
+            "i",
+        ])
+        .unwrap();
+        assert_eq!(spec.network.ports.len(), 2);
+        assert_eq!(spec.network.expose, ["81/tcp", "82/tcp"]);
+        assert_eq!(spec.network.add_hosts[0].names, ["a", "b"]);
+        assert_eq!(spec.network.dns, ["1.1.1.1".parse::<IpAddr>().unwrap()]);
+        assert!(translate(&["-p", "80:80", "--network", "host", "i"]).unwrap().network.ports.is_empty());
+    }
+}
