@@ -28,6 +28,7 @@ fn main() -> Outcome {
         ["serve", protocol, address] => serve(protocol, address.parse()?),
         ["ask", protocol, address] => ask(protocol, address.parse()?),
         ["greet", address] => greet(address.parse()?),
+        ["request", address, path] => request(address.parse()?, path),
         ["many", address, count] => many(address.parse()?, count.parse()?),
         ["sink", address] => sink(address.parse()?),
         ["pump", address, connections, seconds] => pump(address.parse()?, connections.parse()?, seconds.parse()?),
@@ -105,7 +106,9 @@ fn namespace() -> std::io::Result<sys::clone::Child> {
 /// A forwarder over two namespaces, changed while it runs: reads `both`, `first`, `second`, `none` from standard
 /// input and answers `ok`.
 fn balance(port: u16) -> Outcome {
-    let listeners = network::bind(&network::parse_publish(&format!("127.0.0.1:0:{port}"))?)?;
+    let listen =
+        || -> Result<_, network::Error> { network::bind(&network::parse_publish(&format!("127.0.0.1:0:{port}"))?) };
+    let (listeners, routed) = (listen()?, listen()?);
     let (one, other) = (namespace()?, namespace()?);
     let mut program = Command::new("/proc/self/exe");
     program.arg0("netlab").arg("forwarder");
@@ -122,7 +125,17 @@ fn balance(port: u16) -> Outcome {
     };
     forwarder.group(7, group(&[]))?;
     forwarder.listen(7, &[listeners[0].fd.as_fd()])?;
-    println!("{} {} {}", one.pid, other.pid, listeners[0].mapping.host_port);
+    let rule = |path: &str, group| network::Rule {
+        host: None,
+        path: path.into(),
+        path_match: network::PathMatch::Prefix,
+        group,
+    };
+    forwarder.group(1, group(&[1]))?;
+    forwarder.group(2, group(&[2]))?;
+    forwarder.router(9, vec![rule("/first", 1), rule("/second", 2), rule("/none", 7)])?;
+    forwarder.listen(9, &[routed[0].fd.as_fd()])?;
+    println!("{} {} {} {}", one.pid, other.pid, listeners[0].mapping.host_port, routed[0].mapping.host_port);
     for line in std::io::stdin().lines() {
         match line?.as_str() {
             "both" => forwarder.group(7, group(&[1, 2]))?,
@@ -199,6 +212,23 @@ fn ask(protocol: &str, address: SocketAddr) -> Outcome {
         return Err(format!("{} bytes came back", answer.len() - end - 1).into());
     }
     println!("{own} {}", String::from_utf8_lossy(&answer[..end]));
+    Ok(())
+}
+
+/// One request over HTTP: prints all that comes back.
+fn request(address: SocketAddr, path: &str) -> Outcome {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: example\r\nConnection: keep-alive\r\n\r\n");
+    // In pieces, as a slow client's would come.
+    for piece in head.as_bytes().chunks(20) {
+        stream.write_all(piece)?;
+        stream.flush()?;
+    }
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    print!("{answer}");
     Ok(())
 }
 

@@ -11,9 +11,10 @@
 //!   clients that are being served, and only those, so a server may still talk to anybody else from the same port.
 //!
 //! None of it needs a right beyond those of root in the user namespace that owns the network namespace. Bytes are moved
-//! by splice(2) and are never seen here.
+//! by splice(2) and are never seen here, but for the heads of requests that are routed by them (`http`).
 
 pub(crate) mod control;
+pub(crate) mod http;
 mod pipes;
 mod place;
 pub(crate) mod serve;

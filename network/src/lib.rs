@@ -21,6 +21,7 @@ pub use addresses::{Addresses, host_addresses};
 pub use bind::{Listener, bind, published};
 pub use error::Error;
 pub use forwarder::control::{Backend, Forwarder, Group, Place, forwarder_plan};
+pub use forwarder::http::{PathMatch, Rule};
 pub use forwarder::serve::forward;
 pub use hosts::{HostAddress, HostEntry};
 pub use mode::{Mode, NetworkRef};

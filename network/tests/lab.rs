@@ -472,7 +472,7 @@ fn back_ends_change_while_it_runs() {
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
     let numbers: Vec<u32> = line.split_ascii_whitespace().map(|word| word.parse().unwrap()).collect();
-    let [one, other, port] = numbers[..] else { panic!("{line}") };
+    let [one, other, port, routed] = numbers[..] else { panic!("{line}") };
     let mut balance = Balance { _process: process, input, output };
     let serve = |pid: u32| {
         let mut server = Running::spawn(&mut enter(pid, &[program.to_str().unwrap(), "serve", "tcp", "0.0.0.0:80"]));
@@ -499,6 +499,14 @@ fn back_ends_change_while_it_runs() {
     for _ in 0..4 {
         assert_eq!(ask().unwrap(), second);
     }
+    // Requests find their servers by their paths, each with the client's own address.
+    let routed = format!("127.0.0.1:{routed}");
+    let get = |path: &str| lab.host.lab(&["request", &routed, path]).unwrap();
+    let answer = get("/second/x");
+    assert!(answer.contains(&second) && answer.contains("GET /second/x HTTP/1.1"), "{answer}");
+    assert!(answer.contains("X-Forwarded-For: 127.0.0.1") && answer.contains("Connection: close"), "{answer}");
+    assert!(get("/first").starts_with("HTTP/1.1 503 "), "its server is down");
+    assert!(get("/elsewhere").starts_with("HTTP/1.1 404 "));
     balance.tell("forget");
     assert!(ask().is_err());
     balance.tell("close");

@@ -9,6 +9,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 use sys::channel::{Channel, MAX_FDS};
 
+use super::http::Rule;
 use crate::bind::Listener;
 use crate::ports::Protocol;
 use crate::{Addresses, Error, Result};
@@ -70,6 +71,9 @@ pub(super) enum Request {
     Forget { id: u32 },
     /// New, or in place of what stood behind the group so far. Connections that exist stay.
     Group { id: u32, group: Group },
+    /// New, or in place of the rules so far: requests over HTTP go to the groups that the rules name. Numbers are
+    /// shared with groups; `Listen` and `Close` take either.
+    Router { id: u32, rules: Vec<Rule> },
     /// Any number of descriptors: listening sockets for the group.
     Listen { group: u32 },
     /// Stops listening. Connections that exist stay.
@@ -172,12 +176,17 @@ impl Forwarder {
         self.ask(&Request::Group { id, group }, &[])
     }
 
-    /// Adds listening sockets to a group; they are duplicated, the caller may close its own.
+    /// Sets the rules by which the requests of HTTP clients of router `id` find their groups.
+    pub fn router(&self, id: u32, rules: Vec<Rule>) -> Result<()> {
+        self.ask(&Request::Router { id, rules }, &[])
+    }
+
+    /// Adds listening sockets to a group or router; they are duplicated, the caller may close its own.
     pub fn listen(&self, group: u32, sockets: &[BorrowedFd<'_>]) -> Result<()> {
         sockets.chunks(MAX_FDS).try_for_each(|sockets| self.ask(&Request::Listen { group }, sockets))
     }
 
-    /// Closes a group's listening sockets.
+    /// Closes the listening sockets of a group or router, and forgets it.
     pub fn close(&self, group: u32) -> Result<()> {
         self.ask(&Request::Close { group }, &[])
     }

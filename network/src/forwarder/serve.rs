@@ -14,6 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sys::channel::Channel;
 
 use super::control::{Group, Plan, Request};
+use super::http::{self, Rule, Status, Verdict};
 use super::pipes::Pipes;
 use super::place::{Prepared, Towards, Whereabouts};
 use super::slab::Slab;
@@ -95,6 +96,7 @@ impl Token {
 pub(super) struct Routes {
     places: HashMap<u32, Prepared>,
     groups: HashMap<u32, (Group, usize)>,
+    routers: HashMap<u32, Vec<Rule>>,
     whereabouts: Whereabouts,
 }
 
@@ -202,8 +204,13 @@ impl Server {
                 // The next datagram of every client of it finds its server anew.
                 self.flows.forget(id, &mut self.routes);
             }
+            Request::Router { id, rules } => drop(self.routes.routers.insert(id, rules)),
             Request::Listen { group } => {
-                let protocol = self.routes.groups.get(&group).ok_or(io::ErrorKind::NotFound)?.0.protocol;
+                let protocol = match self.routes.groups.get(&group) {
+                    Some((group, _)) => group.protocol,
+                    None if self.routes.routers.contains_key(&group) => Protocol::Tcp,
+                    None => return Err(io::ErrorKind::NotFound.into()),
+                };
                 for socket in fds {
                     self.listen(socket, group, protocol)?;
                 }
@@ -217,6 +224,7 @@ impl Server {
                 }
                 self.flows.forget(group, &mut self.routes);
                 self.routes.groups.remove(&group);
+                self.routes.routers.remove(&group);
             }
         }
         Ok(())
@@ -301,7 +309,7 @@ impl Server {
             return Some(Duration::ZERO);
         }
         let sweeping =
-            !self.flows.is_empty() || self.connections.iter().any(|(_, connection)| connection.is_connecting());
+            !self.flows.is_empty() || self.connections.iter().any(|(_, connection)| connection.is_starting());
         let sweep = sweeping.then_some(self.next_sweep);
         let next = match (sweep, self.paused_until) {
             (Some(sweep), Some(paused)) => Some(sweep.min(paused)),
@@ -345,6 +353,11 @@ impl Server {
                 Err(_) => return,
             };
             let Ok(peer) = SocketAddr::try_from(peer) else { continue };
+            if self.routes.routers.contains_key(&group) {
+                let key = self.connections.insert(Connection::reading(client, peer, group));
+                self.greet(key);
+                continue;
+            }
             let candidates = self.routes.candidates(group, peer);
             let key = self.connections.insert(Connection::new(client, peer, candidates));
             self.retry(key);
@@ -360,10 +373,41 @@ impl Server {
         }
     }
 
+    /// Waits for the request of a client that is routed by it.
+    fn greet(&mut self, key: usize) {
+        let Some(connection) = self.connections.get(key) else { return };
+        if connection.watch_client(key, &self.epoll).is_err() {
+            self.end(key);
+        }
+    }
+
+    /// Finds the servers for a request, as far as it has arrived.
+    fn route(&mut self, key: usize) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let Some((router, peer, received)) = connection.request() else { return };
+        let rules = self.routes.routers.get(&router).map_or(&[][..], Vec::as_slice);
+        match http::route(rules, received, peer.ip()) {
+            Verdict::Incomplete => {}
+            Verdict::Answer(status) => {
+                connection.answer(status);
+                self.end(key);
+            }
+            Verdict::Forward { group, bytes } => {
+                let candidates = self.routes.candidates(group, peer);
+                if let Some(connection) = self.connections.get(key) {
+                    connection.find_server(candidates, bytes);
+                }
+                self.retry(key);
+            }
+        }
+    }
+
     /// Tries the next server for a connection, or ends it.
     fn retry(&mut self, key: usize) {
         let Some(connection) = self.connections.get(key) else { return };
         if connection.retry(key, &self.epoll, &mut self.routes).is_err() {
+            let is_silent = connection.request().is_some();
+            connection.answer(if is_silent { Status::Timeout } else { Status::Unavailable });
             self.end(key);
         }
     }
@@ -375,6 +419,7 @@ impl Server {
             Progress::Waits => {}
             Progress::HasMore => self.busy.push(key),
             Progress::Refused => self.retry(key),
+            Progress::Read => self.route(key),
             Progress::Over => self.end(key),
         }
     }

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
-use rustix::net::{Shutdown, sockopt};
+use rustix::net::{SendFlags, Shutdown, sockopt};
 use rustix::pipe::{SpliceFlags, splice};
 
+use super::http::{HEAD_LIMIT, Status};
 use super::pipes::{CAPACITY, Pipe, Pipes};
 use super::place::Towards;
 use super::serve::{CONNECT_PATIENCE, Candidate, Routes, Token, watch_edges};
@@ -23,12 +24,22 @@ pub(super) struct Connection {
     server: Option<(u32, Towards)>,
     server_ready: Ready,
     stage: Stage,
+    /// What the server is sent before anything else: the rewritten head of a request.
+    first: Vec<u8>,
+    /// Whether the client speaks HTTP with us, and may be answered by us.
+    is_routed: bool,
     up: Stream,
     down: Stream,
 }
 
 #[derive(Debug)]
 enum Stage {
+    /// What a client of a router has sent so far.
+    Reading {
+        router: u32,
+        received: Vec<u8>,
+        since: Instant,
+    },
     /// The ways that are left, the next one last.
     Connecting {
         left: Vec<Candidate>,
@@ -65,6 +76,8 @@ struct Stream {
 pub(super) enum Progress {
     Waits,
     HasMore,
+    /// More of a request has arrived.
+    Read,
     /// No connection with this server.
     Refused,
     Over,
@@ -75,6 +88,8 @@ pub(super) enum Progress {
 const TURN: usize = 1;
 /// A client that vanishes without a word is noticed after some minutes.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
+/// How long a client may take to send the head of its request.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Ready {
     fn hear(&mut self, flags: EventFlags) {
@@ -87,6 +102,17 @@ impl Ready {
 
 impl Connection {
     pub(super) fn new(client: OwnedFd, peer: SocketAddr, candidates: Vec<Candidate>) -> Connection {
+        Connection::at(Stage::Connecting { left: candidates, since: Instant::now() }, client, peer)
+    }
+
+    /// One whose server depends on what the client asks for.
+    pub(super) fn reading(client: OwnedFd, peer: SocketAddr, router: u32) -> Connection {
+        let received = Vec::new();
+        let connection = Connection::at(Stage::Reading { router, received, since: Instant::now() }, client, peer);
+        Connection { is_routed: true, ..connection }
+    }
+
+    fn at(stage: Stage, client: OwnedFd, peer: SocketAddr) -> Connection {
         let _ = sockopt::set_tcp_nodelay(&client, true);
         let _ = sockopt::set_socket_keepalive(&client, true);
         let _ = sockopt::set_tcp_keepidle(&client, KEEP_ALIVE);
@@ -95,18 +121,56 @@ impl Connection {
             peer,
             server: None,
             server_ready: Ready::default(),
-            stage: Stage::Connecting { left: candidates, since: Instant::now() },
+            stage,
+            first: Vec::new(),
+            is_routed: false,
             up: Stream::default(),
             down: Stream::default(),
         }
     }
 
-    pub(super) fn is_connecting(&self) -> bool {
-        matches!(self.stage, Stage::Connecting { .. })
+    pub(super) fn is_starting(&self) -> bool {
+        !matches!(self.stage, Stage::Open)
     }
 
     pub(super) fn is_late(&self, now: Instant) -> bool {
-        matches!(self.stage, Stage::Connecting { since, .. } if now.saturating_duration_since(since) > CONNECT_PATIENCE)
+        match self.stage {
+            Stage::Reading { since, .. } => now.saturating_duration_since(since) > REQUEST_PATIENCE,
+            Stage::Connecting { since, .. } => now.saturating_duration_since(since) > CONNECT_PATIENCE,
+            Stage::Open => false,
+        }
+    }
+
+    pub(super) fn watch_client(&self, key: usize, epoll: &OwnedFd) -> io::Result<()> {
+        watch_edges(epoll, &self.client.socket, Token::Client(key))
+    }
+
+    /// The router, the client, and what it has sent so far.
+    pub(super) fn request(&self) -> Option<(u32, SocketAddr, &[u8])> {
+        match &self.stage {
+            Stage::Reading { router, received, .. } => Some((*router, self.peer, received)),
+            Stage::Connecting { .. } | Stage::Open => None,
+        }
+    }
+
+    /// The client's request is known: these are the ways to its servers, and what they are to be sent.
+    pub(super) fn find_server(&mut self, candidates: Vec<Candidate>, first: Vec<u8>) {
+        self.stage = Stage::Connecting { left: candidates, since: Instant::now() };
+        self.first = first;
+    }
+
+    /// Answers in place of a server, where the client can understand it. The connection is over then.
+    pub(super) fn answer(&mut self, status: Status) {
+        if !self.is_routed || !self.is_starting() {
+            return;
+        }
+        // A few lines always fit into an empty socket.
+        let _ = rustix::net::send(&self.client.socket, &status.answer(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        let _ = rustix::net::shutdown(&self.client.socket, Shutdown::Write);
+        // With unread bytes the kernel would reset the connection, and the client might never see the answer.
+        let mut unread = [0; 16 * 1024];
+        while matches!(rustix::io::read(&self.client.socket, &mut unread), Ok(1..)) {}
+        (self.up.shut, self.down.shut) = (true, true);
     }
 
     pub(super) fn client_event(&mut self, flags: EventFlags) {
@@ -136,8 +200,11 @@ impl Connection {
     }
 
     pub(super) fn advance(&mut self, key: usize, epoll: &OwnedFd, pipes: &mut Pipes) -> Progress {
+        if let Stage::Reading { received, .. } = &mut self.stage {
+            return read_request(&self.client.socket, &mut self.client.ready.input, received);
+        }
         let Some((_, Towards { socket: server, .. })) = &self.server else { return Progress::Waits };
-        if self.is_connecting() {
+        if self.is_starting() {
             if !self.server_ready.output {
                 return Progress::Waits;
             }
@@ -151,9 +218,20 @@ impl Connection {
                 _ => return Progress::Refused,
             }
             self.stage = Stage::Open;
-            if watch_edges(epoll, &self.client.socket, Token::Client(key)).is_err() {
+            if !self.is_routed && watch_edges(epoll, &self.client.socket, Token::Client(key)).is_err() {
                 return Progress::Over;
             }
+        }
+        if !self.first.is_empty() && self.server_ready.output {
+            match rustix::net::send(server, &self.first, SendFlags::NOSIGNAL) {
+                Ok(sent) => drop(self.first.drain(..sent)),
+                Err(Errno::AGAIN) => self.server_ready.output = false,
+                Err(Errno::INTR) => return Progress::HasMore,
+                Err(_) => return Progress::Over,
+            }
+        }
+        if !self.first.is_empty() {
+            return if self.server_ready.output { Progress::HasMore } else { Progress::Waits };
         }
         let client = &mut self.client;
         let up = self.up.advance(&client.socket, &mut client.ready.input, server, &mut self.server_ready.output, pipes);
@@ -185,6 +263,25 @@ impl Connection {
             routes.release(place, &towards);
         }
     }
+}
+
+/// Takes in what a client has sent, as far as the head of a request may reach.
+fn read_request(client: &OwnedFd, readable: &mut bool, received: &mut Vec<u8>) -> Progress {
+    let before = received.len();
+    while *readable && received.len() < HEAD_LIMIT {
+        let mut bytes = [0; 4096];
+        let room = bytes.len().min(HEAD_LIMIT - received.len());
+        match rustix::io::read(client, &mut bytes[..room]) {
+            Ok(0) if received.len() == before => return Progress::Over,
+            // Its end is seen again when bytes are spliced.
+            Ok(0) => break,
+            Ok(count) => received.extend_from_slice(&bytes[..count]),
+            Err(Errno::AGAIN) => *readable = false,
+            Err(Errno::INTR) => {}
+            Err(_) => return Progress::Over,
+        }
+    }
+    if received.len() > before { Progress::Read } else { Progress::Waits }
 }
 
 impl Stream {
