@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use storage::events;
 use toml::{Table, Value};
 
 use crate::error::Failure;
@@ -96,6 +97,34 @@ impl Config {
     pub fn list(&self, section: &str, key: &str) -> Vec<String> {
         let items = self.get(section, key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    }
+
+    /// Where events go: by the flag, else the file.
+    pub fn events(&self, flag: Option<&str>) -> Result<events::Options, Failure> {
+        let backend = match flag.or(self.text("engine", "events_logger")) {
+            None | Some("file") => events::Backend::File,
+            // What the file asks for may suit another machine; a flag is meant.
+            Some("journald") if flag.is_none() => events::Backend::File,
+            Some("none") => events::Backend::None,
+            Some("journald") => return Err(Failure::plain("--events-backend journald is not supported by creel yet")),
+            Some(other) => {
+                let other = crate::arguments::go_quote(other);
+                return Err(Failure::plain(format!("{other} is not a valid events backend: invalid argument")));
+            }
+        };
+        let defaults = events::Options::default();
+        let max_bytes = match self.get("engine", "events_logfile_max_size") {
+            None => defaults.max_bytes,
+            Some(Value::Integer(bytes)) => u64::try_from(*bytes).unwrap_or_default(),
+            Some(value) => {
+                let text = value.as_str().unwrap_or_default();
+                let bytes = crate::format::human::parse_size(text)
+                    .map_err(|why| Failure::plain(format!("events_logfile_max_size {text:?}: {why}")))?;
+                u64::try_from(bytes).unwrap_or_default()
+            }
+        };
+        let path = self.text("engine", "events_logfile_path").map(PathBuf::from);
+        Ok(events::Options { backend, path, max_bytes })
     }
 
     /// `[engine.runtimes] NAME = [paths]`.

@@ -254,6 +254,7 @@ impl Context {
             driver: Driver::Overlay,
             mount_program: config.mount_program.clone(),
             ignore_chown_errors: config.ignore_chown_errors,
+            events: self.config()?.events(self.globals.events_backend.as_deref())?,
         };
         let driver = self
             .globals

@@ -33,6 +33,13 @@ pub fn parse(text: &str, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
+/// The same for an end that may lie ahead: a Go duration means that long after `now`, with a minus before it.
+pub fn parse_until(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let time = parse(text, now)?;
+    let is_duration = unix(text).is_none() && human::parse_duration(text.strip_prefix('-').unwrap_or(text)).is_ok();
+    if is_duration { now.checked_add(now.duration_since(time)).ok() } else { Some(time) }
+}
+
 fn unix(text: &str) -> Option<(i64, i32)> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     if seconds.is_empty() || !seconds.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
@@ -63,6 +70,9 @@ mod tests {
             assert_eq!(parse(text, now), Some(expected.parse().unwrap()), "{text}");
         }
         assert_eq!(parse("soon", now), None);
+        assert_eq!(parse_until("1h", now), Some("2026-01-02T13:00:00Z".parse().unwrap()));
+        assert_eq!(parse_until("-1h", now), Some("2026-01-02T11:00:00Z".parse().unwrap()));
+        assert_eq!(parse_until("1767323045", now), parse("1767323045", now));
         assert!(parse("2026-01-02T03:04:05", now).is_some());
         assert!(parse("2026-01-02", now).is_some());
     }

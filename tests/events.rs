@@ -1,9 +1,8 @@
 //! `events`
 
-use crate::lab::Lab;
+use crate::lab::{Lab, is_podman};
 
 #[test]
-#[ignore = "creel has no events yet"]
 fn what_happened_is_told_in_order() {
     let lab = Lab::new();
     lab.ok("run --rm --name one -l colour=red --network none box true");
@@ -19,7 +18,6 @@ fn what_happened_is_told_in_order() {
 }
 
 #[test]
-#[ignore = "creel has no events yet"]
 fn each_event_is_one_line_of_json() {
     let lab = Lab::new();
     lab.ok("create --name one --network none box true");
@@ -35,7 +33,6 @@ fn each_event_is_one_line_of_json() {
 }
 
 #[test]
-#[ignore = "creel has no events yet"]
 fn a_stream_shows_events_as_they_come() {
     let lab = Lab::new();
     let mut stream = lab.creel("events --filter event=create --filter type=container --format {{.Name}}").spawn();
@@ -49,7 +46,6 @@ fn a_stream_shows_events_as_they_come() {
 }
 
 #[test]
-#[ignore = "creel has no events yet"]
 fn filters_choose_and_bad_ones_are_refused() {
     let lab = Lab::new();
     lab.ok("create --name one --network none box true");
@@ -57,4 +53,96 @@ fn filters_choose_and_bad_ones_are_refused() {
     let text = lab.ok("events --stream=false --since 1h --filter container=one --filter event=create");
     assert!(text.contains(" container create ") && text.contains("name=one"), "{text}");
     lab.creel("events --stream=false --filter nonsense=1").run().fails(125);
+}
+
+#[test]
+fn every_deed_is_told_of() {
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none box sleep 1000");
+    lab.creel("exec one sh -c 'exit 3'").run().code(3);
+    lab.ok("rename one two");
+    lab.ok("restart -t 0 two");
+    lab.ok("export -o /dev/null two");
+    lab.ok("commit -q two made");
+    lab.ok("kill two");
+    lab.ok("wait two");
+    lab.ok("rm two");
+    lab.ok("tag made other");
+    lab.ok("untag other");
+    lab.ok("volume create vol");
+    lab.ok("volume rm vol");
+    let told = |filter: &str, format: &str| {
+        let text = lab.ok(&format!("events --stream=false --filter {filter} --format '{format}'"));
+        text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>()
+    };
+    let container: Vec<String> = told("type=container", "{{.Status}}");
+    let expected = [
+        "create",
+        "init",
+        "start",
+        "exec",
+        "exec_died",
+        "rename",
+        "restart",
+        "died",
+        "init",
+        "start",
+        "export",
+        "commit",
+        "kill",
+        "died",
+        "cleanup",
+        "remove",
+    ];
+    let mut rest = container.iter();
+    for word in expected {
+        assert!(rest.any(|told| told == word), "{word} in its order among {container:?}");
+    }
+    assert_eq!(told("event=exec_died", "{{.ContainerExitCode}}"), ["3"]);
+    assert_eq!(told("event=kill", "{{.Name}}"), ["two"]);
+    assert_eq!(told("type=volume", "{{.Name}} {{.Status}}"), ["vol create", "vol remove"]);
+    let image = told("type=image", "{{.Status}}");
+    assert!(image.ends_with(&["tag".to_owned(), "untag".to_owned(), "untag".to_owned()]), "{image:?}");
+}
+
+#[test]
+fn the_time_may_be_bounded_on_both_sides() {
+    let lab = Lab::empty();
+    lab.ok("volume create one");
+    let asked = |flags: &str| lab.ok(&format!("events --filter type=volume --format {{{{.Name}}}} {flags}"));
+    assert_eq!(asked("--stream=false --since 1h"), "one");
+    assert_eq!(asked("--stream=false --since -1h"), "");
+    assert_eq!(asked("--stream=false --until 2020-01-01T00:00:00Z"), "");
+    assert_eq!(asked("--since 1h --until 1ms"), "one");
+    let text = lab.creel("events --since soon").run().fails(125);
+    assert!(text.contains("unable to convert since time of soon"), "{text}");
+}
+
+#[test]
+fn a_full_journal_is_set_aside_and_still_read() {
+    let lab = Lab::empty();
+    if is_podman() {
+        return;
+    }
+    let conf = lab.write("small.conf", "[engine]\nevents_logfile_max_size = \"4k\"\n");
+    for number in 0..60 {
+        let line = format!("volume create volume-{number}");
+        lab.creel(&line).env("CONTAINERS_CONF", conf.to_str().unwrap()).run().ok();
+    }
+    let size = |name: &str| std::fs::metadata(lab.store().join(name)).unwrap().len();
+    assert!(size("events.log") <= 5000 && (4096..5000).contains(&size("events.log.1")));
+    let text = lab.ok("events --stream=false --format {{.Name}}");
+    let names: Vec<&str> = text.lines().collect();
+    assert_eq!(names.last(), Some(&"volume-59"));
+    assert!(names.len() > 50, "{names:?}");
+}
+
+#[test]
+fn nothing_is_told_where_nobody_wants_it() {
+    let lab = Lab::empty();
+    lab.ok("--events-backend none volume create one");
+    assert_eq!(lab.ok("events --stream=false --filter type=volume"), "");
+    lab.creel("--events-backend none events --stream=false").run().fails(125);
+    lab.creel("--events-backend nonsense volume create two").run().fails(125);
+    lab.creel("volume exists two").run().code(1);
 }

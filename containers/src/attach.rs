@@ -65,6 +65,7 @@ pub fn attach(engine: &Engine, container: &Container, streams: Streams) -> Resul
     }
     let channel = connect(engine, container)?;
     channel.send(&FromClient::Hello(streams).encode(), &[]).map_err(|error| monitor_gone(container, &error))?;
+    crate::events::record(engine, container, "attach");
     Ok(Attached::new(channel, streams))
 }
 

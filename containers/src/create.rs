@@ -16,7 +16,7 @@ use crate::spec::{
     SystemdMode,
 };
 use crate::state::State;
-use crate::{list, names};
+use crate::{events, list, names};
 
 pub struct CreateRequest<'a> {
     pub spec: ContainerSpec,
@@ -63,7 +63,11 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     let placed = put_in_place(engine, &record);
     drop(creating);
     match placed {
-        Ok(status) => Ok(Container { record, status }),
+        Ok(status) => {
+            let container = Container { record, status };
+            events::record(engine, &container, "create");
+            Ok(container)
+        }
         Err(error) => {
             // The error that matters is the first one; a name without a container is taken over by the next user of it.
             let _ = storage::names::release(&names::dir(engine), &record.name, record.id.as_str());

@@ -21,6 +21,7 @@ use crate::attach::{ClientSignals, DetachKeys, RawTerminal, own_terminal_size, w
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::events::{self, Event};
 use crate::id::ContainerId;
 use crate::notice::poll_until;
 use crate::spec::Security;
@@ -81,6 +82,7 @@ pub fn exec(engine: &Engine, container: &Container, mut request: ExecRequest) ->
         let stdio =
             if request.tty { Stdio::Terminal } else { Stdio::Fds { stdin: null()?, stdout: null()?, stderr: null()? } };
         let child = plan.run(stdio, preserve_fds)?;
+        events::record(engine, &container, "exec");
         session.record(&child, &request.command)?;
         if let Some(terminal) = child.terminal {
             hold_terminal(terminal)?;
@@ -90,11 +92,16 @@ pub fn exec(engine: &Engine, container: &Container, mut request: ExecRequest) ->
     let signals = ClientSignals::catch(!request.tty, request.tty)?;
     let (ours, stdio) = streams(&request)?;
     let child = plan.run(stdio, preserve_fds)?;
+    events::record(engine, &container, "exec");
     session.record(&child, &request.command)?;
     let _raw = RawTerminal::enter(request.tty && request.stdin)?;
     let mut copy = Copy::new(ours, child, &request)?;
     match copy.run(&signals)? {
-        Some(code) => Ok(ExecEnd::Exited(code)),
+        Some(code) => {
+            let died = Event { exit_code: Some(code), ..events::event(&container, "exec_died") };
+            storage::events::record(&engine.store, died);
+            Ok(ExecEnd::Exited(code))
+        }
         None => {
             if let Some(terminal) = copy.terminal.take() {
                 hold_terminal(terminal.into())?;

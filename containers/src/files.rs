@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::VolumeMount;
 use crate::spec::{MountKind, Remove, Source};
-use crate::{exec, list, pause, userns, users, volumes};
+use crate::{events, exec, list, pause, userns, users, volumes};
 
 /// One side of a copy: the files of a container, or the host's. It stays usable while it is held; a stopped container
 /// cannot be started meanwhile.
@@ -186,7 +186,9 @@ pub fn copy_out(engine: &Engine, container: &Container, path: &Path, out: &mut d
 /// Writes the container's whole root file system as a tar, without what is mounted in it.
 pub fn export(engine: &Engine, container: &Container, out: &mut dyn Write) -> Result<()> {
     let endpoint = Endpoint::without_volumes(engine, container)?;
-    Ok(engine.store.tree_tar(&endpoint.path(), out)?)
+    engine.store.tree_tar(&endpoint.path(), out)?;
+    events::record(engine, container, "export");
+    Ok(())
 }
 
 /// Mount points that creel makes itself: no change of the container's.
@@ -283,7 +285,9 @@ pub fn commit(engine: &Engine, container: &Container, options: &CommitOptions) -
     request.names = options.names.clone();
     let made = images::commit(&engine.store, request);
     drop(frozen);
-    Ok(made?)
+    let made = made?;
+    events::record(engine, &container, "commit");
+    Ok(made)
 }
 
 /// The image's settings with the container's own on top.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use storage::events::{Event, Health};
 use storage::record::{self, Durability};
 use sys::lock::FileLock;
 
@@ -18,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::exec::{Captured, capture};
 use crate::spec::{HealthAction, HealthSpec};
 use crate::state::State;
-use crate::{list, pause, stop};
+use crate::{events, list, pause, stop};
 
 const SIGKILL: i32 = 9;
 /// The results, beside the container's record.
@@ -130,6 +131,12 @@ pub fn check_health(engine: &Engine, container: &Container) -> Result<HealthStat
     let give_up = log.add(check, entry, in_start_period);
     record::write(&path, &log, Durability::Visible)?;
     drop(_lock);
+    let output = log.log.last().map(|entry| entry.output.clone()).unwrap_or_default();
+    let health = Health { status: log.status.word().to_owned(), failing_streak: log.failing_streak, output };
+    storage::events::record(
+        &engine.store,
+        Event { health: Some(health), ..events::event(&container, "health_status") },
+    );
     if give_up || (log.status == HealthStatus::Unhealthy && before != HealthStatus::Unhealthy) {
         act(engine, &container, if give_up { HealthAction::Restart } else { check.on_failure });
     }

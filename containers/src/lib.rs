@@ -10,6 +10,7 @@ mod create;
 mod devices;
 mod engine;
 mod error;
+pub mod events;
 mod exec;
 mod files;
 mod health;

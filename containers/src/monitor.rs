@@ -154,6 +154,9 @@ fn finish(engine: &Engine, container: &Container, exit: Exit, clients: clients::
     clients.close(exit.code);
     // The starter's channel is among the clients, or closed by now: only clean-up is left.
     released.tear_down();
+    if removed.is_none() {
+        crate::events::record(engine, container, "cleanup");
+    }
     // By rename, so that the next run's files are never taken for ours; it waits for our lock, which goes along.
     if let Err(error) = engine.store.trash(&engine.run_dir(container.id())).and_then(|()| engine.store.empty_trash()) {
         tracing::warn!(id = %container.id(), %error, "cannot remove the run directory");

@@ -8,8 +8,8 @@ use runtime::cgroup::Cgroup;
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::list;
 use crate::state::State;
+use crate::{events, list};
 
 /// Freezes every process of the container.
 pub fn pause(engine: &Engine, container: &Container) -> Result<()> {
@@ -18,7 +18,9 @@ pub fn pause(engine: &Engine, container: &Container) -> Result<()> {
     if paused(&container) {
         return Err(Error::StateImproper { what: format!("{:?} is already paused", container.id().as_str()) });
     }
-    Ok(cgroup.freeze()?)
+    cgroup.freeze()?;
+    events::record(engine, &container, "pause");
+    Ok(())
 }
 
 /// Lets a paused container go on.
@@ -30,7 +32,9 @@ pub fn unpause(engine: &Engine, container: &Container) -> Result<()> {
             what: format!("{:?} is not paused, can't unpause", container.id().as_str()),
         });
     }
-    Ok(cgroup.thaw()?)
+    cgroup.thaw()?;
+    events::record(engine, &container, "unpause");
+    Ok(())
 }
 
 /// Whether its processes are frozen. As any user may ask.

@@ -12,7 +12,7 @@ use crate::id::ContainerId;
 use crate::spec::{ContainerSpec, IpcMode, MountKind, NamespaceMode, UserNamespace};
 use crate::state::State;
 use crate::stop::stop;
-use crate::{list, names, pause};
+use crate::{events, list, names, pause};
 
 /// How far a removal goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -149,6 +149,7 @@ pub(crate) fn take_away(engine: &Engine, container: &Container) -> Result<Taken>
     let id = container.id();
     storage::names::release(&names::dir(engine), container.name(), id.as_str())?;
     engine.store.trash(&engine.container_dir(id))?;
+    storage::events::record(&engine.store, events::ended(container, "remove"));
     if let Some(path) = &container.spec().cidfile {
         // The user may have removed it.
         let _ = std::fs::remove_file(path);

@@ -7,7 +7,7 @@ use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::id::ContainerName;
-use crate::{list, names};
+use crate::{events, list, names};
 
 /// Gives the container another name. It may run; what it knows of itself (its hosts file) keeps the old one.
 pub fn rename(engine: &Engine, container: &Container, name: &ContainerName) -> Result<()> {
@@ -33,5 +33,6 @@ pub fn rename(engine: &Engine, container: &Container, name: &ContainerName) -> R
     if old != record.name {
         storage::names::release(&names, &old, record.id.as_str())?;
     }
+    events::record(engine, &Container { record, status: container.status.clone() }, "rename");
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::notice::Notice;
 use crate::spec::Remove;
 use crate::start::{StartRequest, start};
 use crate::state::{Exit, State};
-use crate::{list, pause, remove};
+use crate::{events, list, pause, remove};
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
@@ -75,13 +75,18 @@ pub fn kill(engine: &Engine, container: &Container, signal: i32) -> Result<()> {
         });
     };
     if signal == SIGKILL {
+        events::record(engine, &container, "kill");
         return end(engine, &container, init, monitor, &[], Duration::ZERO, Afterwards::AsSpecified);
     }
     if signal == stop_signal(&container) {
         mark_stopped(engine, &container)?;
     }
     match init.open() {
-        Some(pidfd) => pidfd.signal(signal).map_err(|error| signalling(&container, error)),
+        Some(pidfd) => {
+            // First: what ends the container is told before its end.
+            events::record(engine, &container, "kill");
+            pidfd.signal(signal).map_err(|error| signalling(&container, error))
+        }
         // It has ended in this moment, on its own.
         None => Ok(()),
     }
@@ -93,6 +98,7 @@ pub fn restart(engine: &Engine, container: &Container, timeout: Option<u32>) -> 
     if let State::Removing = container.state() {
         return Err(Error::StateImproper { what: format!("container {} is being removed", container.id()) });
     }
+    events::record(engine, &container, "restart");
     if list::running(&container) {
         // The monitor reads it when the run is over: `--rm` does not mean this stop.
         let mark = engine.run_dir(container.id()).join("keep");
@@ -242,6 +248,8 @@ fn record_orphan(
     };
     let status = Status { restarts: now.status.restarts, ..Status::new(State::Exited(exit)) };
     record::write(&dir.join("state.json"), &status, Durability::Visible)?;
+    let ended = Container { status, record: now.record.clone() };
+    storage::events::record(&engine.store, events::ended(&ended, "died"));
     tidy(engine, &now);
     if now.spec().remove != Remove::Nothing && afterwards == Afterwards::AsSpecified {
         remove::take_away(engine, &now)?.discard(engine);

@@ -10,6 +10,7 @@ use storage::Store;
 use crate::archive::{self, Filter};
 use crate::commit::{CommitRequest, Content, commit};
 use crate::error::{Error, Result};
+use crate::events;
 use crate::image::Image;
 use crate::platform::Platform;
 
@@ -32,7 +33,11 @@ pub fn import(store: &Store, source: &str, reference: Option<&str>, options: &Im
     request.platform = options.platform.clone();
     request.message = Some(options.message.clone().unwrap_or_else(|| format!("Imported from {source}")));
     request.names = reference.map(str::to_owned).into_iter().collect();
-    commit(store, request)
+    let image = commit(store, request)?;
+    if let Some(name) = reference {
+        events::record(store, "tag", &image.id, name);
+    }
+    Ok(image)
 }
 
 /// curl knows proxies, certificates and redirects; it is on most machines.

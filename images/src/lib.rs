@@ -12,6 +12,7 @@ mod commit;
 mod deposit;
 pub mod embedded;
 mod error;
+mod events;
 mod filter;
 mod find;
 mod history;

@@ -10,6 +10,7 @@ use crate::archive::{Archive, Found};
 use crate::collect::collect_garbage;
 use crate::deposit::{self, Deposited, NewImage};
 use crate::error::{Error, Result};
+use crate::events;
 use crate::image::Image;
 use crate::platform::Platform;
 use crate::progress::{Progress, Report};
@@ -39,6 +40,7 @@ fn load_all(store: &Store, path: &Path, options: &LoadOptions) -> Result<Vec<Str
     for found in archive.images(options.platform.as_ref())? {
         let names = found.names.iter().map(|name| local_name(name)).collect::<Result<Vec<_>>>()?;
         let image = store_found(store, &adding, &archive, found, names.clone().into(), &report, path)?;
+        events::record(store, "loadfromarchive", &image.id, &path.to_string_lossy());
         match names.is_empty() {
             true => loaded.push(format!("sha256:{}", image.id)),
             false => loaded.extend(names),

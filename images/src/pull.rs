@@ -19,7 +19,7 @@ use crate::progress::{Progress, Report};
 use crate::reference::{Reference, Source};
 use crate::registries::Registries;
 use crate::wire::{Event, Request};
-use crate::{find, skopeo};
+use crate::{events, find, skopeo};
 
 /// The hidden command that runs [`crate::pull_worker`].
 pub const WORKER: &str = "__pull";
@@ -242,7 +242,19 @@ fn run_worker(store: &Store, source: &Source, options: &PullOptions) -> Result<P
     // What a worker that was killed has left half-done.
     crate::collect::collect_garbage(store)?;
     store.sweep()?;
-    let (id, changed) = result?;
+    let (id, changed) = match result {
+        Ok(result) => result,
+        Err(error) => {
+            let told = storage::events::Event {
+                name,
+                error: error.to_string(),
+                ..storage::events::Event::new(storage::events::Kind::Image, "pull-error")
+            };
+            storage::events::record(store, told);
+            return Err(error);
+        }
+    };
+    events::record(store, "pull", &id, &name);
     Ok(Pulled { image: find::get(store, &format!("sha256:{id}"))?, changed })
 }
 

@@ -14,7 +14,7 @@ use crate::places::Places;
 use crate::progress::{Progress, Report};
 use crate::pull::Credentials;
 use crate::reference::{LOCAL, Reference, Source, Transport};
-use crate::{find, skopeo, tag, view};
+use crate::{events, find, skopeo, tag, view};
 
 #[derive(Clone, Debug)]
 pub struct PushOptions {
@@ -96,7 +96,12 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &Push
                 ));
                 std::thread::sleep(wait);
             }
-            other => return other,
+            other => {
+                if other.is_ok() {
+                    events::record(store, "push", &image.id, &destination.to_string());
+                }
+                return other;
+            }
         }
     }
 }

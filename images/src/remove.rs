@@ -5,7 +5,7 @@ use storage::Store;
 use crate::collect::collect_garbage;
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::{find, names, record, tag};
+use crate::{events, find, names, record, tag};
 
 /// A container that was made from an image, as the caller knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +89,7 @@ fn remove_one(
         if !by_id {
             let name = tag::name_of(&image, typed)?;
             names::drop_name(store, &name, &image.id)?;
+            events::record(store, "untag", &image.id, &name);
             removed.untagged.push(name);
             return Ok(());
         }
@@ -118,9 +119,11 @@ pub(crate) fn delete(
     while let Some(image) = next.take() {
         for name in &image.names {
             names::drop_name(store, name, &image.id)?;
+            events::record(store, "untag", &image.id, name);
             removed.untagged.push(name.clone());
         }
         store.trash(&record::directory(store, &image.id))?;
+        events::record(store, "remove", &image.id, "");
         removed.deleted.push(image.id.clone());
         if options.no_prune {
             break;

@@ -13,7 +13,7 @@ use crate::commit::{BlobDescriptor, Format, Packing, base_layers, write_manifest
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::reference::Reference;
-use crate::{find, skopeo, tag, view};
+use crate::{events, find, skopeo, tag, view};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SaveFormat {
@@ -79,6 +79,10 @@ pub fn save(store: &Store, names: &[&str], target: SaveTarget<'_>, options: &Sav
     let invalid = |reason: &str| {
         Err(Error::InvalidValue { what: "save request", value: names.join(" "), reason: reason.to_owned() })
     };
+    let written_to = match &target {
+        SaveTarget::Stream(_) => String::new(),
+        SaveTarget::Path(path) => path.to_string_lossy().into_owned(),
+    };
     match (options.format, target) {
         _ if chosen.is_empty() => invalid("no image is named"),
         (SaveFormat::OciArchive | SaveFormat::OciDir | SaveFormat::DockerDir, _) if chosen.len() > 1 => {
@@ -98,6 +102,7 @@ pub fn save(store: &Store, names: &[&str], target: SaveTarget<'_>, options: &Sav
         (SaveFormat::OciDir, SaveTarget::Path(path)) => oci_directory(store, &chosen[0], options, path),
         (SaveFormat::DockerDir, SaveTarget::Path(path)) => docker_directory(store, &chosen[0].0, options, path),
     }?;
+    chosen.iter().for_each(|(image, _)| events::record(store, "save", &image.id, &written_to));
     Ok(store.sweep()?)
 }
 

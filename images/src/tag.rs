@@ -5,7 +5,7 @@ use storage::Store;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::reference::{LOCAL, Reference};
-use crate::{deposit, find, names, record};
+use crate::{deposit, events, find, names, record};
 
 /// Gives an image further names; a name that led elsewhere moves at once.
 pub fn tag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
@@ -27,6 +27,7 @@ pub fn tag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
         deposit::remember(&mut record.name_history, &full);
         record::write(store, &record)?;
     }
+    names.iter().for_each(|name| events::record(store, "tag", &image.id, name));
     Ok(())
 }
 
@@ -40,6 +41,7 @@ pub fn untag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
     };
     for name in going {
         names::drop_name(store, &name, &image.id)?;
+        events::record(store, "untag", &image.id, &name);
     }
     Ok(())
 }

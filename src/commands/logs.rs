@@ -53,9 +53,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("specify at least one container name or ID to log"));
     }
     let now = Timestamp::now();
-    let time = |flag: &str, text: &Option<String>| match text {
+    let time = |flag: &str, text: &Option<String>, parse: fn(&str, Timestamp) -> Option<Timestamp>| match text {
         None => Ok(None),
-        Some(text) => match when::parse(text, now) {
+        Some(text) => match parse(text, now) {
             Some(time) => Ok(Some(time)),
             None => {
                 let quoted = arguments::go_quote(text);
@@ -65,12 +65,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     };
     let query = LogQuery {
         follow: args.follow,
-        since: time("since", &args.since)?,
-        // A duration lies ahead here.
-        until: time("until", &args.until)?.map(|time| match args.until.as_deref().is_some_and(is_duration) {
-            true => now + now.duration_since(time),
-            false => time,
-        }),
+        since: time("since", &args.since, when::parse)?,
+        until: time("until", &args.until, when::parse_until)?,
         tail: u64::try_from(args.tail).ok(),
     };
     let engine = context.reader()?;
@@ -122,11 +118,6 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     io::stdout().flush()?;
     Ok(ExitCode::Success)
-}
-
-/// `10m`, `-1h`.
-fn is_duration(text: &str) -> bool {
-    crate::format::human::parse_duration(text.strip_prefix('-').unwrap_or(text)).is_ok()
 }
 
 /// As the log has it: nine digits and the zone as numbers.

@@ -8,6 +8,7 @@ pub mod container_prune;
 pub mod cp;
 pub mod create;
 pub mod diff;
+pub mod events;
 pub mod exec;
 pub mod export;
 pub mod healthcheck_run;

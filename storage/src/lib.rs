@@ -24,6 +24,7 @@ mod unpack;
 mod usage;
 mod volumes;
 
+pub mod events;
 pub mod names;
 pub mod record;
 

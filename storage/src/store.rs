@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sys::lock::FileLock;
 
 use crate::error::{At, Error, Result};
+use crate::events::{self, Event, Kind};
 use crate::record::{self, Durability, Record};
 
 /// Where things are. Nothing in the records says so: the whole of `root` can be moved.
@@ -40,6 +41,7 @@ pub struct StoreOptions {
     pub mount_program: Option<PathBuf>,
     /// Files whose owner the user namespace does not map become root's instead of an error.
     pub ignore_chown_errors: bool,
+    pub events: events::Options,
 }
 
 /// A handle on the store. It holds nothing open and is cheap to make and to copy.
@@ -80,6 +82,7 @@ impl Store {
             name == VERSION_FILE
                 || name == "lock"
                 || name == "adding.lock"
+                || name.starts_with("events.log")
                 || SUBDIRS.iter().any(|dir| dir.split('/').next() == Some(name))
         };
         for entry in fs::read_dir(root).at("cannot read", root)? {
@@ -98,7 +101,9 @@ impl Store {
             make_private_dir(&root.join(dir))?;
         }
         // Last: a directory with a version is complete.
-        record::write(&root.join(VERSION_FILE), &Marker {}, Durability::Durable)
+        record::write(&root.join(VERSION_FILE), &Marker {}, Durability::Durable)?;
+        events::record(self, Event::new(Kind::System, "refresh"));
+        Ok(())
     }
 
     pub fn dirs(&self) -> &Dirs {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sys::lock::FileLock;
 
 use crate::error::{At, Error, Result};
+use crate::events::{self, Event, Kind};
 use crate::record::{self, Durability, Record};
 use crate::store::{Store, make_private_dir};
 
@@ -70,7 +71,10 @@ impl Store {
         make_private_dir(&self.path("volumes"))?;
         // rename(2) replaces only an empty directory: of two creators one gets ENOTEMPTY.
         match fs::rename(staging.path(), &dest) {
-            Ok(()) => Ok(volume),
+            Ok(()) => {
+                events::record(self, Event { name: volume.name.clone(), ..Event::new(Kind::Volume, "create") });
+                Ok(volume)
+            }
             Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
                 let holder = format!("the volume {}", volume.name);
                 Err(Error::NameTaken { kind: "volume".to_owned(), name: volume.name, holder })
@@ -109,7 +113,9 @@ impl Store {
         if fs::symlink_metadata(&dir).is_err() {
             return Err(Error::NotFound { kind: "volume", name: name.to_owned() });
         }
-        self.trash(&dir)
+        self.trash(&dir)?;
+        events::record(self, Event { name: name.to_owned(), ..Event::new(Kind::Volume, "remove") });
+        Ok(())
     }
 
     /// Where the content of a volume is.

@@ -20,6 +20,7 @@ use crate::attach::Streams;
 use crate::container::{Container, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::events;
 use crate::log::{LogFile, Output};
 use crate::spec::NamespaceMode;
 use crate::state::{Exit, State};
@@ -61,6 +62,7 @@ pub(super) fn watch(
     };
     if hold {
         put(container, State::Initialized { init: init.clone(), monitor: monitor.clone() })?;
+        events::record(engine, container, "init");
         if let Some(starter) = starter.take() {
             // A starter that is gone does not undo what it asked for.
             let _ = starter.send(&FromMonitor::Started { init: init.clone() }.encode(), &[]);
@@ -89,6 +91,7 @@ pub(super) fn watch(
     };
     let since = Timestamp::now();
     put(container, State::Running { init: init.clone(), monitor, since })?;
+    tell_of_start(engine, container, hold, attach.is_some() && starter.is_some());
     let started = FromMonitor::Started { init: init.clone() };
     if hold {
         clients.answer(0, &started);
@@ -134,7 +137,15 @@ pub(super) fn watch(
     };
     container.status = Status { restarts: status.restarts, ..Status::new(State::Exited(exit.clone())) };
     write_status(engine, container, &container.status)?;
+    storage::events::record(&engine.store, events::ended(container, "died"));
     Ok(End { exit, released: released.with_mounts(running.mount_ns), clients: run.clients })
+}
+
+fn tell_of_start(engine: &Engine, container: &Container, was_held: bool, attached: bool) {
+    let init = (!was_held).then(|| events::event(container, "init"));
+    let attach = attached.then(|| events::event(container, "attach"));
+    let told: Vec<_> = init.into_iter().chain([events::event(container, "start")]).chain(attach).collect();
+    storage::events::record_all(&engine.store, &told);
 }
 
 /// The streams of one run.
