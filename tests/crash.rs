@@ -112,7 +112,6 @@ fn life_goes_on_after_any_command_was_killed() {
 }
 
 #[test]
-#[ignore = "now and then a blob is missing afterwards: the image runs, but could not be pushed"]
 fn pulls_and_loads_are_killed_at_any_moment() {
     if differs_on_purpose("podman needs its own repair after a crash") {
         return;

@@ -54,7 +54,7 @@ pub use logs::{LogLine, LogQuery, LogStream, follow_logs, logs};
 pub use monitor::monitor_main;
 pub use pause::{pause, paused, unpause};
 pub use pid_one::init_main;
-pub use remove::{RemoveRequest, prune, remove};
+pub use remove::{RemoveRequest, prune, remove, sweep};
 pub use rename::rename;
 pub use spec::*;
 pub use start::{StartRequest, Started, init, start};

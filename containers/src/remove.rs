@@ -32,7 +32,6 @@ pub struct RemoveRequest {
 pub fn remove(engine: &Engine, container: &Container, request: &RemoveRequest) -> Result<Vec<ContainerId>> {
     let mut removed = Vec::new();
     remove_below(engine, container, request, &mut removed)?;
-    sweep_runs(engine);
     // What stays in the trash the next writer takes.
     if let Err(error) = engine.store.empty_trash() {
         tracing::warn!(%error, "cannot empty the trash");
@@ -40,7 +39,16 @@ pub fn remove(engine: &Engine, container: &Container, request: &RemoveRequest) -
     Ok(removed)
 }
 
-/// Takes away the run directories of containers that are gone, unless their monitor is still at it.
+/// Takes away what monitors and commands that were killed have left of containers that are gone. Called once by every
+/// command that removes.
+pub fn sweep(engine: &Engine) {
+    sweep_runs(engine);
+    if let Err(error) = engine.store.sweep() {
+        tracing::warn!(%error, "cannot take away what was left half-done");
+    }
+}
+
+/// The run directories, unless a monitor is still at it.
 fn sweep_runs(engine: &Engine) {
     for entry in std::fs::read_dir(engine.store.container_run_dir()).into_iter().flatten().flatten() {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<ContainerId>().ok()) else { continue };
@@ -134,6 +142,7 @@ pub fn prune(engine: &Engine, keep: impl Fn(&Container) -> bool) -> Result<Vec<(
             Err(error) => results.push((container.id().clone(), Err(error))),
         }
     }
+    sweep(engine);
     Ok(results)
 }
 

@@ -13,6 +13,7 @@ use sys::lock::FileLock;
 
 use crate::error::{Error, Result};
 use crate::record::{self, ImageRecord};
+use crate::worker;
 
 /// How long what an interrupted pull has brought waits for another try.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -61,6 +62,7 @@ pub fn collect_garbage(store: &Store) -> Result<u64> {
             fs::remove_file(&path).map_err(Error::file(path))?;
         }
     }
+    worker::forget_turns(store)?;
     let Reachable { layers, blobs, .. } = reachable(store)?;
     let mut reclaimed = 0;
     for (hex, layer) in store.layers()? {
@@ -149,6 +151,18 @@ fn pulls(store: &Store) -> Result<Vec<(PathBuf, PullRecord)>> {
         }
     }
     Ok(pulls)
+}
+
+/// Whether all that the image needs is in the store.
+pub(crate) fn is_whole(store: &Store, record: &ImageRecord) -> Result<bool> {
+    for layer in &record.layers {
+        if store.layer(layer)?.is_none() {
+            return Ok(false);
+        }
+    }
+    let mut reachable = Reachable::default();
+    reach(store, record, &mut reachable)?;
+    Ok(reachable.needed.iter().all(|forms| forms.iter().any(|form| store.has_blob(form))))
 }
 
 fn reach(store: &Store, record: &ImageRecord, reachable: &mut Reachable) -> Result<()> {

@@ -358,7 +358,7 @@ fn proxy_error(name: &str, error: containers_image_proxy::Error) -> Error {
     }
 }
 
-/// The id of an image with this manifest whose layers are all there: the one of that name, else any.
+/// The id of an image with this manifest of which nothing is missing: the one of that name, else any.
 fn already_here(store: &Store, name: &str, digest: &Digest) -> Result<Option<String>> {
     let named = names::resolve(store, name)?;
     for id in named.into_iter().chain(record::ids(store)?) {
@@ -366,11 +366,7 @@ fn already_here(store: &Store, name: &str, digest: &Digest) -> Result<Option<Str
         if record.digest != *digest {
             continue;
         }
-        let mut whole = true;
-        for layer in &record.layers {
-            whole &= store.layer(layer)?.is_some();
-        }
-        if whole {
+        if collect::is_whole(store, &record)? {
             return Ok(Some(id));
         }
     }
@@ -784,7 +780,29 @@ async fn pump(
     }
 }
 
-/// Held while one blob is fetched or one layer unpacked. The file goes when it is done; a reboot takes what is left.
+/// Takes away what pulls that were killed have left of their [`Turn`]s. The caller has made sure that none is on its way.
+pub(crate) fn forget_turns(store: &Store) -> Result<()> {
+    let dir = store.dirs().runroot.join(TURNS);
+    let entries = match std::fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::file(dir)(error)),
+    };
+    for entry in entries {
+        let path = entry.map_err(Error::file(&dir))?.path();
+        match std::fs::remove_file(&path) {
+            // A pull that failed may be about to end.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::file(path)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Where [`Turn`]s are taken, in the run root.
+const TURNS: &str = "fetch";
+
+/// Held while one blob is fetched or one layer unpacked. The file goes when it is done.
 struct Turn {
     path: PathBuf,
     _lock: FileLock,
@@ -793,7 +811,7 @@ struct Turn {
 impl Turn {
     fn wait(store: &Store, what: &str) -> Result<Turn> {
         use std::os::unix::fs::MetadataExt;
-        let dir = store.dirs().runroot.join("fetch");
+        let dir = store.dirs().runroot.join(TURNS);
         std::fs::create_dir_all(&dir).map_err(Error::file(&dir))?;
         let path = dir.join(what);
         loop {

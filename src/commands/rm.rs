@@ -79,6 +79,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             Err(error) => failures.push(to_failure(error)),
         }
     }
+    containers::sweep(&engine);
     conclude(failures)
 }
 
