@@ -184,6 +184,10 @@ impl From<sys::userns::Error> for Failure {
 
 impl From<storage::Error> for Failure {
     fn from(error: storage::Error) -> Failure {
+        if let storage::Error::NotFound { kind: "secret", name } = &error {
+            let name = crate::arguments::go_quote(name);
+            return Failure::plain(format!("no secret with name or id {name}: no such secret"));
+        }
         let failure = Failure::plain(folded(&error));
         match error {
             storage::Error::TooNew { .. } => failure.hint("use the creel that wrote the store, or another one with --root"),

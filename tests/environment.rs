@@ -170,7 +170,6 @@ fn oom_score_and_personality_of_the_time_zone() {
 }
 
 #[test]
-#[ignore = "creel has no secrets yet"]
 fn a_secret_is_a_file_or_a_variable() {
     let lab = Lab::new();
     lab.creel("secret create word -").input("sesame").run().ok();

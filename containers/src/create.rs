@@ -16,7 +16,7 @@ use crate::spec::{
     SystemdMode,
 };
 use crate::state::State;
-use crate::{events, list, names};
+use crate::{events, list, names, secrets};
 
 pub struct CreateRequest<'a> {
     pub spec: ContainerSpec,
@@ -37,6 +37,7 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     }
     take_mounts_of_others(engine, &mut spec)?;
     add_image_volumes(&mut spec, image.as_ref());
+    secrets::find(engine, &mut spec)?;
     check(&spec)?;
 
     let id = ContainerId::random().map_err(Error::io("/dev/urandom"))?;
@@ -86,6 +87,7 @@ fn put_in_place(engine: &Engine, record: &Record) -> Result<Status> {
     // A container that is thrown away on exit need not outlive a crash of the host.
     let durability = if record.spec.remove == Remove::Nothing { Durability::Durable } else { Durability::Visible };
     record::write(&staging.path().join("container.json"), record, durability)?;
+    secrets::keep(engine, &record.spec, staging.path())?;
     let status = Status::new(State::Created);
     record::write(&staging.path().join("state.json"), &status, Durability::Visible)?;
     staging.commit(&engine.container_dir(&record.id))?;
@@ -158,9 +160,6 @@ fn check(spec: &ContainerSpec) -> Result<()> {
 
 /// What has a place in the specification and nobody yet who carries it out: an error, never silence.
 fn refuse_unsupported(spec: &ContainerSpec) -> Result<()> {
-    if let Some(secret) = spec.secrets.first() {
-        return Err(Error::Invalid(format!("no secret with name or id \"{}\": no such secret", secret.name)));
-    }
     let network = &spec.network;
     if network.ip.is_some() || network.ip6.is_some() || network.mac.is_some() || !network.aliases.is_empty() {
         return Err(Error::Invalid(

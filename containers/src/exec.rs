@@ -206,7 +206,8 @@ impl Plan {
         let account = users::account_in(engine, container, &files, request.user.as_deref())?;
         let security = Security { privileged: spec.security.privileged || request.privileged, ..spec.security.clone() };
         let workdir = request.workdir.clone().unwrap_or_else(|| users::workdir(container));
-        let environment = environment(container, request, &account.home);
+        let secrets = crate::secrets::environment(engine, container)?;
+        let environment = environment(container, request, &account.home, secrets);
         let process =
             oci::exec_process(&security, &account, request.tty, request.command.clone(), environment, &workdir)?;
         let cgroup = pause::cgroup_of(container)?;
@@ -238,13 +239,19 @@ pub(crate) fn open_root(init: &Process) -> Result<Option<OwnedFd>> {
 }
 
 /// The container's own environment, then what depends on the user and the terminal, then the request's.
-fn environment(container: &Container, request: &ExecRequest, home: &str) -> Vec<String> {
+fn environment(
+    container: &Container,
+    request: &ExecRequest,
+    home: &str,
+    secrets: Vec<(String, String)>,
+) -> Vec<String> {
     let spec = container.spec();
     let mut all = oci::default_environment(&container.record);
     if request.tty || spec.tty {
         all.entry("TERM".into()).or_insert_with(|| "xterm".into());
     }
     all.entry("HOME".into()).or_insert_with(|| home.to_owned());
+    all.extend(secrets);
     all.extend(request.env.iter().cloned());
     all.into_iter().map(|(key, value)| format!("{key}={value}")).collect()
 }

@@ -439,7 +439,11 @@ pub enum HealthAction {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretUse {
+    /// As typed (a name or an id), until `create` has found it.
     pub name: String,
+    /// Filled in by `create`.
+    #[serde(default)]
+    pub id: String,
     pub target: SecretTarget,
 }
 

@@ -44,9 +44,6 @@ pub fn make(
     };
     let mut spec = create_args::spec(args, &around)?;
     let pull = pull_options(context, args)?;
-    if let Some(secret) = spec.secrets.first() {
-        return Err(Failure::plain(format!("no secret with name or id {:?}: no such secret", secret.name)));
-    }
     check_time_zone(spec.timezone.as_deref())?;
     spec.create_command = context.command_line.clone();
 

@@ -416,7 +416,20 @@ fn config_value(container: &Container, facts: &Facts) -> Value {
     let exposed: BTreeMap<String, Value> =
         state::exposed(container).into_iter().map(|port| (port, Value::Map(BTreeMap::new()))).collect();
     let or_nil = |map: BTreeMap<String, Value>| if map.is_empty() { Value::Nil(Nil::Map) } else { Value::Map(map) };
-    let secrets: Vec<Value> = spec.secrets.iter().map(|secret| object! { "Name": secret.name.clone() }).collect();
+    let secrets: Vec<Value> = spec
+        .secrets
+        .iter()
+        .filter_map(|secret| match &secret.target {
+            containers::SecretTarget::Mount { uid, gid, mode, .. } => Some(object! {
+                "Name": secret.name.clone(),
+                "ID": secret.id.clone(),
+                "UID": *uid,
+                "GID": *gid,
+                "Mode": *mode,
+            }),
+            containers::SecretTarget::Env { .. } => None,
+        })
+        .collect();
     object! {
         "Hostname": hostname.clone(),
         "Domainname": spec.domainname.clone().unwrap_or_default(),
@@ -500,7 +513,13 @@ fn environment(container: &Container, hostname: &str) -> Value {
         all.clear();
     }
     all.retain(|(key, _)| !spec.unset_env.contains(key));
-    for (key, value) in &spec.env {
+    // What a secret holds is never shown.
+    let hidden = spec.secrets.iter().filter_map(|secret| match &secret.target {
+        containers::SecretTarget::Env { name } => Some((name.clone(), "*******".to_owned())),
+        containers::SecretTarget::Mount { .. } => None,
+    });
+    for (key, value) in spec.env.iter().cloned().chain(hidden) {
+        let (key, value) = (&key, &value);
         match all.iter_mut().find(|(known, _)| known == key) {
             Some((_, old)) => value.clone_into(old),
             None => all.push((key.clone(), value.clone())),

@@ -39,6 +39,7 @@ pub mod rm;
 pub mod rmi;
 pub mod run;
 pub mod save;
+pub mod secret;
 pub mod start;
 pub mod stop;
 pub mod system_check;

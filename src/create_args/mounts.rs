@@ -197,7 +197,7 @@ fn container_path(text: &str) -> Result<PathBuf, Failure> {
     Ok(normal(Path::new(text)))
 }
 
-fn normal(path: &Path) -> PathBuf {
+pub fn normal(path: &Path) -> PathBuf {
     let mut result = PathBuf::from("/");
     for component in path.components() {
         match component {

@@ -242,7 +242,12 @@ impl Store {
     }
 
     fn check_records(&self, findings: &mut Vec<Finding>) -> Result<()> {
-        for (kind, record) in [("containers", "container.json"), ("images", "image.json"), ("volumes", "volume.json")] {
+        for (kind, record) in [
+            ("containers", "container.json"),
+            ("images", "image.json"),
+            ("secrets", "secret.json"),
+            ("volumes", "volume.json"),
+        ] {
             let dir = self.path(kind);
             for name in entries_of(&dir)? {
                 let path = dir.join(&name);

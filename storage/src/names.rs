@@ -62,6 +62,18 @@ pub fn rename(dir: &Path, old: &str, new: &str, id: &str) -> Result<()> {
     if old == new { Ok(()) } else { release(dir, old, id) }
 }
 
+/// Gives a name that somebody has to `id`, in one step: at any moment one of the two has it.
+pub fn hand_over(dir: &Path, name: &str, id: &str) -> Result<()> {
+    let path = link_of(dir, name)?;
+    // A leading dot is no name's.
+    let fresh = dir.join(format!(".{}", crate::staging::random_name()?));
+    std::os::unix::fs::symlink(id, &fresh).at("cannot create", &fresh)?;
+    fs::rename(&fresh, &path).map_err(|error| {
+        let _ = fs::remove_file(&fresh);
+        Error::io("cannot rename to", &path, error)
+    })
+}
+
 /// Who has `name`.
 pub fn resolve(dir: &Path, name: &str) -> Result<Option<String>> {
     let path = link_of(dir, name)?;

@@ -61,8 +61,8 @@ impl Record for Marker {
 
 pub(crate) const VERSION_FILE: &str = "version.json";
 /// What `open` makes below `root`.
-const SUBDIRS: [&str; 10] =
-    ["blobs/sha256", "containers", "empty", "images", "l", "layers", "names", "staging", "trash", "volumes"];
+const SUBDIRS: [&str; 11] =
+    ["blobs/sha256", "containers", "empty", "images", "l", "layers", "names", "secrets", "staging", "trash", "volumes"];
 
 impl Store {
     /// Opens the store, made on first use. One that a newer creel wrote is refused, a directory with other things in

@@ -148,7 +148,7 @@ fn check_name(name: &str) -> Result<()> {
     Err(Error::Invalid { what: "volume name", value: name.to_owned(), why })
 }
 
-fn now() -> (i64, u32) {
+pub(crate) fn now() -> (i64, u32) {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos())
 }

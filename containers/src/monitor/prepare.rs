@@ -22,7 +22,7 @@ use crate::log::LogFile;
 use crate::oci::{self, Given, NetworkNamespace};
 use crate::spec::{CgroupsMode, IdMap, IpcMode, LogDriver, NamespaceMode, Remove, Source};
 use crate::state::State;
-use crate::{devices, list, seccomp, userns, users, volumes};
+use crate::{devices, list, seccomp, secrets, userns, users, volumes};
 
 /// Processes of a container when the user says nothing, where the controller is there.
 const DEFAULT_PIDS: u64 = 2048;
@@ -180,6 +180,7 @@ pub(super) fn prepare(
     user_mounts.extend(device_mounts);
     crate::files::copy_up(engine, container)?;
     let (uid_maps, gid_maps) = userns::maps(engine, &spec.namespaces.user)?;
+    user_mounts.extend(secrets::mounts(engine, container, &uid_maps, &gid_maps)?);
     let (root, server, rootfs) = root(engine, container, &uid_maps, &gid_maps)?;
     released.server = server;
 
@@ -209,7 +210,7 @@ pub(super) fn prepare(
         single_id: engine.settings.single_id,
         hard_nofile: hard_limit(rustix::process::Resource::Nofile),
         hard_nproc: hard_limit(rustix::process::Resource::Nproc),
-        secret_env: Vec::new(),
+        secret_env: secrets::environment(engine, container)?,
         own_executable: inherited.executable.clone(),
         host_mqueue: Path::new("/dev/mqueue").exists(),
         user: account,

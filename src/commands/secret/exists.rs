@@ -1,0 +1,21 @@
+//! `creel secret exists`
+
+use crate::arguments;
+use crate::context::Context;
+use crate::error::{ExitCode, Failure};
+
+/// Say by the exit code whether a secret exists: 0 yes, 1 no
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[arg(value_name = "SECRET")]
+    secrets: Vec<String>,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    arguments::exactly(&args.secrets, 1)?;
+    match super::find(&context.reader()?, &args.secrets[0]) {
+        Ok(_) => Ok(ExitCode::Success),
+        Err(failure) if failure.exit_code() == ExitCode::No => Ok(ExitCode::No),
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,71 @@
+//! `creel secret inspect`
+
+use storage::Secret;
+
+use crate::arguments;
+use crate::context::Context;
+use crate::error::{ExitCode, Failure};
+use crate::{output, select};
+
+/// Show everything about secrets
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Show through a Go template, or as "json"
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Show for people
+    #[arg(long)]
+    pretty: bool,
+    /// Show the content, too
+    #[arg(long)]
+    showsecret: bool,
+    #[arg(value_name = "SECRET")]
+    secrets: Vec<String>,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    arguments::at_least(&args.secrets, 1)?;
+    if args.format.is_some() && args.pretty {
+        return Err(Failure::plain("--format and --pretty cannot be used together"));
+    }
+    let engine = context.reader()?;
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
+    for name in &args.secrets {
+        match super::find(&engine, name) {
+            Ok(secret) => found.push(secret),
+            Err(failure) => failures.push(failure.context("inspecting secret").code(ExitCode::Failed)),
+        }
+    }
+    if args.pretty {
+        found.iter().try_for_each(|secret| output::print(&pretty(secret)))?;
+        return select::conclude(failures);
+    }
+    let mut values = Vec::new();
+    for secret in &found {
+        let data = match args.showsecret {
+            true => engine.store.secret_data(&secret.id)?.map(|data| String::from_utf8_lossy(&data).into_owned()),
+            false => None,
+        };
+        values.push(super::value(context, secret, data)?);
+    }
+    crate::commands::inspect::print(values, args.format.as_deref().unwrap_or("json"))?;
+    select::conclude(failures)
+}
+
+fn pretty(secret: &Secret) -> String {
+    let mut text = format!("ID:              {}\nName:              {}\n", secret.id, secret.name);
+    if !secret.labels.is_empty() {
+        text.push_str("Labels:\n");
+        for (key, value) in &secret.labels {
+            let equals = if value.is_empty() { "" } else { "=" };
+            text.push_str(&format!(" - {key}{equals}{value}\n"));
+        }
+    }
+    let time = |time| crate::format::go_time(super::time(time));
+    text.push_str(&format!(
+        "Driver:            file\nCreated at:        {}\nUpdated at:        {}\n",
+        time(secret.created),
+        time(secret.updated)
+    ));
+    text
+}

@@ -1,0 +1,249 @@
+//! Secrets: `ROOT/secrets/ID/{secret.json,data}`, and `ROOT/secrets/names/NAME -> ID`.
+//!
+//! Directories are 0700 and files 0600. A change of the content replaces `data` by a rename, so a reader sees the old or
+//! the new one; the id stays, so whoever remembered it finds the new content.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sys::lock::FileLock;
+
+use crate::error::{At, Error, Result};
+use crate::names;
+use crate::record::{self, Durability, Record};
+use crate::store::{Store, make_private_dir};
+use crate::volumes::now;
+
+const RECORD: &str = "secret.json";
+const DATA: &str = "data";
+const KIND: &str = "secret";
+
+/// The content of a secret is shorter than this many bytes: Podman's limit.
+pub const SECRET_MAX: usize = 512_000;
+/// Longest name, in bytes.
+const NAME_MAX: usize = 253;
+
+/// What is known of a secret, without its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// 25 hex digits.
+    #[serde(default)]
+    pub id: String,
+    pub name: String,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// As typed; nothing here reads them.
+    #[serde(default)]
+    pub driver_options: BTreeMap<String, String>,
+    /// Seconds and nanoseconds since 1970.
+    #[serde(default)]
+    pub created: (i64, u32),
+    #[serde(default)]
+    pub updated: (i64, u32),
+}
+
+impl Record for Secret {
+    const VERSION: u32 = 1;
+}
+
+/// What happens to a secret of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnTaken {
+    Fail,
+    /// The new one takes its place, under an id of its own, and keeps the time of the first one's creation.
+    Replace,
+}
+
+impl Store {
+    /// Makes a secret of `secret.name`; id and times are drawn here.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], whose `holder` is the id of the one that has the name; [`Error::Invalid`] for a name or a
+    /// content that cannot be.
+    pub fn create_secret(&self, mut secret: Secret, data: &[u8], on_taken: OnTaken) -> Result<Secret> {
+        check_name(&secret.name)?;
+        check_data(data)?;
+        secret.id = random_id()?;
+        secret.updated = now();
+        secret.created = secret.updated;
+        let staging = self.staging()?;
+        record::write_bytes(&staging.join(DATA), data, Durability::Durable)?;
+
+        let _lock = self.lock_secrets()?;
+        let gone = |holder: &str| !self.secret_dir(holder).join(RECORD).exists();
+        let replaced = match names::reserve_from_dead(&self.secret_names(), &secret.name, &secret.id, gone) {
+            Ok(()) => None,
+            Err(Error::NameTaken { holder, .. }) if on_taken == OnTaken::Replace => {
+                let old: Secret = record::read(&self.secret_dir(&holder).join(RECORD))?;
+                secret.created = old.created;
+                Some(old)
+            }
+            Err(error) => return Err(error),
+        };
+        record::write(&staging.join(RECORD), &secret, Durability::Durable)?;
+        let committed = staging.commit(&self.secret_dir(&secret.id));
+        if let Some(old) = replaced {
+            committed?;
+            // At any moment the name leads to one of the two.
+            names::hand_over(&self.secret_names(), &secret.name, &secret.id)?;
+            self.trash(&self.secret_dir(&old.id))?;
+        } else if let Err(error) = committed {
+            // The first error counts; a name without a secret is taken over by the next one of that name.
+            let _ = names::release(&self.secret_names(), &secret.name, &secret.id);
+            return Err(error);
+        }
+        Ok(secret)
+    }
+
+    /// The secret of that name, of that id, or the only one whose id begins so.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::Invalid`] when several ids begin so.
+    pub fn secret(&self, name_or_id: &str) -> Result<Secret> {
+        let missing = || Error::NotFound { kind: KIND, name: name_or_id.to_owned() };
+        // A name that cannot be is nobody's.
+        if let Ok(Some(id)) = names::resolve(&self.secret_names(), name_or_id)
+            && let Some(secret) = record::read_optional(&self.secret_dir(&id).join(RECORD))?
+        {
+            return Ok(secret);
+        }
+        let mut found = Vec::new();
+        for (id, secret) in self.secrets()? {
+            if id == name_or_id {
+                return secret;
+            }
+            if id.starts_with(name_or_id) && !name_or_id.is_empty() {
+                found.push(secret?);
+            }
+        }
+        match found.len() {
+            0 => Err(missing()),
+            1 => found.pop().ok_or_else(missing),
+            _ => {
+                let why = "several ids begin so";
+                Err(Error::Invalid { what: KIND, value: name_or_id.to_owned(), why })
+            }
+        }
+    }
+
+    /// All secrets by id; a damaged record is an error in its own place. One that lost its name to its successor while
+    /// that was being made (the maker was killed) is none any more.
+    pub fn secrets(&self) -> Result<Vec<(String, Result<Secret>)>> {
+        let mut all = record::read_each::<Secret>(&self.path("secrets"), RECORD)?;
+        let has_name = |id: &str, name: &str| {
+            names::resolve(&self.secret_names(), name).is_ok_and(|holder| holder.as_deref() == Some(id))
+        };
+        all.retain(|(id, secret)| secret.as_ref().map_or(true, |secret| has_name(id, &secret.name)));
+        Ok(all)
+    }
+
+    /// The content of the secret with that id; `None` when it is gone.
+    pub fn secret_data(&self, id: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.secret_dir(id).join(DATA);
+        match fs::read(&path) {
+            Ok(data) => Ok(Some(data)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(Error::io("cannot read", &path, error)),
+        }
+    }
+
+    /// Gives a secret new content in place: name, id and labels stay.
+    pub fn update_secret(&self, name_or_id: &str, data: &[u8]) -> Result<Secret> {
+        check_data(data)?;
+        let _lock = self.lock_secrets()?;
+        let mut secret = self.secret(name_or_id)?;
+        let dir = self.secret_dir(&secret.id);
+        record::write_bytes(&dir.join(DATA), data, Durability::Durable)?;
+        secret.updated = now();
+        record::write(&dir.join(RECORD), &secret, Durability::Durable)?;
+        Ok(secret)
+    }
+
+    /// Removes the secret of that name or id, and says which it was.
+    pub fn remove_secret(&self, name_or_id: &str) -> Result<Secret> {
+        let _lock = self.lock_secrets()?;
+        let secret = self.secret(name_or_id)?;
+        names::release(&self.secret_names(), &secret.name, &secret.id)?;
+        self.trash(&self.secret_dir(&secret.id))?;
+        self.sweep_secrets()?;
+        Ok(secret)
+    }
+
+    /// Takes away the directories of secrets whose name leads elsewhere. The lock is held.
+    fn sweep_secrets(&self) -> Result<()> {
+        let known: Vec<String> = self.secrets()?.into_iter().map(|(id, _)| id).collect();
+        for (id, secret) in record::read_each::<Secret>(&self.path("secrets"), RECORD)? {
+            if secret.is_ok() && !known.contains(&id) {
+                self.trash(&self.secret_dir(&id))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever changes which secrets there are, or their content, holds this.
+    fn lock_secrets(&self) -> Result<FileLock> {
+        make_private_dir(&self.secret_names())?;
+        let path = self.path("secrets").join("lock");
+        FileLock::exclusive(&path).at("cannot lock", &path)
+    }
+
+    fn secret_names(&self) -> PathBuf {
+        self.path("secrets").join("names")
+    }
+
+    fn secret_dir(&self, id: &str) -> PathBuf {
+        self.path("secrets").join(id)
+    }
+}
+
+fn random_id() -> Result<String> {
+    let mut bytes = [0u8; 13];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .at("cannot read", Path::new("random numbers"))?;
+    let mut id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    id.truncate(25);
+    Ok(id)
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if (1..=NAME_MAX).contains(&name.len()) && !name.contains(['=', '/', ',', '\0']) {
+        return Ok(());
+    }
+    let why = "1 to 253 bytes without `=`, `/`, `,` and NUL";
+    Err(Error::Invalid { what: "secret name", value: name.to_owned(), why })
+}
+
+fn check_data(data: &[u8]) -> Result<()> {
+    if (1..SECRET_MAX).contains(&data.len()) {
+        return Ok(());
+    }
+    let (value, why) = (format!("{} bytes", data.len()), "at least 1 byte and less than 512000");
+    Err(Error::Invalid { what: "secret content", value, why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_contents_have_bounds() {
+        for name in ["a", "a b", "..", &"x".repeat(253)] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "a=b", "a/b", "a,b", "a\0b", &"x".repeat(254)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+        assert!(check_data(b"").is_err() && check_data(&vec![0; SECRET_MAX]).is_err());
+        assert!(check_data(b"x").is_ok() && check_data(&vec![0; SECRET_MAX - 1]).is_ok());
+    }
+
+    #[test]
+    fn ids_are_25_digits_and_differ() {
+        let (one, other) = (random_id().unwrap(), random_id().unwrap());
+        assert_eq!(one.len(), 25);
+        assert_ne!(one, other);
+    }
+}
