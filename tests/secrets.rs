@@ -72,7 +72,9 @@ fn what_cannot_be_a_secret_is_refused() {
 fn a_secret_leaves_no_trace_in_inspect_commit_and_export() {
     let lab = Lab::new();
     lab.creel("secret create word -").input("sesame-of-the-test").run().ok();
-    lab.ok("run --name c --network none --secret word --secret word,type=env,target=W box sh -c 'env; ls /run/secrets'");
+    lab.ok(
+        "run --name c --network none --secret word --secret word,type=env,target=W box sh -c 'env; ls /run/secrets'",
+    );
     assert!(!lab.ok("inspect c").contains("sesame-of-the-test"));
     lab.ok("commit -q c made");
     assert!(!lab.ok("inspect made").contains("sesame-of-the-test"));
