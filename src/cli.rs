@@ -86,6 +86,16 @@ const PUSH_TOLERANCE: Tolerance = Tolerance {
     obsolete: &[],
 };
 
+const MANIFEST_ARTIFACTS: &[&str] = &[
+    "artifact",
+    "artifact-config",
+    "artifact-config-type",
+    "artifact-exclude-titles",
+    "artifact-layer-type",
+    "artifact-subject",
+    "artifact-type",
+];
+
 /// Every command that creel has.
 pub static VERBS: &[Verb] = &[
     verb!(attach, ["attach", "container attach"]),
@@ -116,6 +126,15 @@ pub static VERBS: &[Verb] = &[
     verb!(login, ["login"], tolerance: Tolerance { not_yet: &["secret"], ..PLAIN.tolerance }),
     verb!(logout, ["logout"]),
     verb!(logs, ["logs", "container logs"]),
+    verb!(manifest::add, ["manifest add"], tolerance: Tolerance { not_yet: MANIFEST_ARTIFACTS, ..PLAIN.tolerance }),
+    verb!(manifest::annotate, ["manifest annotate"]),
+    verb!(manifest::create, ["manifest create"]),
+    verb!(manifest::exists, ["manifest exists"]),
+    verb!(manifest::inspect, ["manifest inspect"]),
+    verb!(manifest::push, ["manifest push"],
+        tolerance: Tolerance { not_yet: &["add-compression", "sign-by-sigstore", "sign-by-sq-fingerprint"], ..PLAIN.tolerance }),
+    verb!(manifest::remove, ["manifest remove"]),
+    verb!(manifest::rm, ["manifest rm"]),
     verb!(pause, ["pause", "container pause"]),
     verb!(port, ["port", "container port"]),
     verb!(ps, ["ps", "container ps", "container ls", "container list"]),
@@ -203,13 +222,6 @@ const NOT_YET: &[&str] = &[
     "kube generate",
     "kube play",
     "machine",
-    "manifest add",
-    "manifest annotate",
-    "manifest create",
-    "manifest exists",
-    "manifest inspect",
-    "manifest push",
-    "manifest rm",
     "mount",
     "network connect",
     "network create",
@@ -373,7 +385,7 @@ fn canonical(name: &str) -> String {
     let alias = match (group, rest) {
         ("volume" | "network" | "secret" | "artifact" | "quadlet", "list") => "ls",
         ("pod", "ls" | "list") => "ps",
-        ("volume" | "network" | "artifact" | "manifest" | "image", "remove") => "rm",
+        ("volume" | "network" | "artifact" | "image", "remove") => "rm",
         ("quadlet", "cat") => "print",
         ("container" | "volume", "umount") => "unmount",
         _ => rest,

@@ -62,6 +62,7 @@ mod images;
 mod import;
 mod load;
 mod login;
+mod manifest;
 mod pull;
 mod push;
 mod rmi;

@@ -36,6 +36,7 @@ pub fn reachable(store: &Store) -> Result<Reachable> {
             reach(store, &record, &mut reachable)?;
         }
     }
+    reachable.blobs.extend(crate::lists::blobs(store)?);
     for (_, pull) in pulls(store)? {
         reachable.layers.extend(pull.layers);
         reachable.blobs.extend(pull.blobs);

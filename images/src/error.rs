@@ -32,6 +32,18 @@ pub enum Error {
     #[error("{name}: tag not known")]
     NotTagged { name: String },
 
+    /// An image where a manifest list is wanted.
+    #[error("{name}: image is not a manifest list")]
+    NotAList { name: String },
+
+    /// A manifest list without that image.
+    #[error("no instance matching {instance:?} found in manifest list {list}: file does not exist")]
+    NoInstance { list: String, instance: String },
+
+    /// Another image or list has the name. Remove it, or take another name.
+    #[error("image name {name:?} is already associated with image {id:?}: that name is already in use")]
+    NameInUse { name: String, id: String },
+
     /// A name that follows no grammar. Write it differently.
     #[error("invalid reference format {name:?}: {reason}")]
     InvalidReference { name: String, reason: &'static str },

@@ -155,8 +155,9 @@ fn test<'a>(
                     .any(|known| known.split_once('@').is_some_and(|(_, digest)| digest.starts_with(prefix)))
         }),
         Filter::Containers(wanted) => Box::new(move |image| context.containers.contains_key(&image.id) == *wanted),
-        // This store has no read-only part, and no lists.
-        Filter::ReadOnly(wanted) | Filter::Manifest(wanted) => Box::new(move |_| !*wanted),
+        // This store has no read-only part.
+        Filter::ReadOnly(wanted) => Box::new(move |_| !*wanted),
+        Filter::Manifest(wanted) => Box::new(move |image| image.is_list == *wanted),
         Filter::Intermediate(wanted) => {
             Box::new(move |image| (image.is_untagged() && parents.contains(&image.id)) == *wanted)
         }

@@ -4,6 +4,7 @@ use storage::Store;
 
 use crate::error::{Error, Result};
 use crate::image::Image;
+use crate::lists;
 use crate::names;
 use crate::places::Places;
 use crate::record;
@@ -11,7 +12,7 @@ use crate::reference::{LOCAL, Reference};
 use crate::registries::Registries;
 
 /// The image of a name, a short name, `name@digest` or the prefix of an id; `None` where there is none. A name wins over
-/// an id.
+/// an id. The name of a manifest list means its image for this machine.
 pub fn find(store: &Store, name: &str) -> Result<Option<Image>> {
     let name = name.strip_prefix("docker://").unwrap_or(name);
     if let Some(id) = name.strip_prefix("sha256:").filter(|rest| is_id_prefix(rest)) {
@@ -19,9 +20,13 @@ pub fn find(store: &Store, name: &str) -> Result<Option<Image>> {
     }
     if let Ok(reference) = name.parse::<Reference>()
         && let Some(id) = by_name(store, &reference)?
-        && let Some(image) = record::load(store, &id)?
     {
-        return Ok(Some(image));
+        if let Some(image) = record::load(store, &id)? {
+            return Ok(Some(image));
+        }
+        if let Some(list) = lists::load(store, &id)? {
+            return lists::instance(store, &list);
+        }
     }
     match is_id_prefix(name) {
         true => by_id(store, name, name),
@@ -51,6 +56,20 @@ pub fn list(store: &Store) -> Result<Vec<Image>> {
         }
     }
     images.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+    Ok(images)
+}
+
+/// All images and, in their shape, all manifest lists, newest first.
+pub fn everything(store: &Store) -> Result<Vec<Image>> {
+    let mut images = list(store)?;
+    let lists = lists::list(store)?;
+    if !lists.is_empty() {
+        let mut names = names::by_id(store)?;
+        for list in &lists {
+            images.push(lists::as_image(list, names.remove(&list.id).unwrap_or_default())?);
+        }
+        images.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+    }
     Ok(images)
 }
 

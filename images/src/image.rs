@@ -38,6 +38,8 @@ pub struct Image {
     pub parent: Option<String>,
     /// Names it had at any time, newest first.
     pub name_history: Vec<String>,
+    /// A manifest list in the shape of an image: for tables of images, nothing of it can be run.
+    pub is_list: bool,
 }
 
 impl Image {

@@ -7,8 +7,8 @@ use storage::Store;
 use crate::collect::{collect_garbage, forget_pulls};
 use crate::error::Result;
 use crate::filter::{Filter, FilterContext};
-use crate::find;
 use crate::remove::{ImageUser, RemoveOptions, Removed, delete};
+use crate::{find, lists};
 
 #[derive(Clone, Debug, Default)]
 pub struct PruneOptions {
@@ -34,7 +34,7 @@ pub fn prune(store: &Store, options: &PruneOptions, users: &[ImageUser]) -> Resu
     // What was kept for an image that goes may go in the next round.
     loop {
         let lock = store.lock()?;
-        let images = find::list(store)?;
+        let images = find::everything(store)?;
         let parents: Vec<String> = images.iter().filter_map(|image| image.parent.clone()).collect();
         let candidates = images
             .into_iter()
@@ -46,6 +46,10 @@ pub fn prune(store: &Store, options: &PruneOptions, users: &[ImageUser]) -> Resu
             break;
         }
         for image in going {
+            if let Some(list) = image.is_list.then(|| lists::load(store, &image.id)).transpose()?.flatten() {
+                lists::delete(store, &list, &mut removed)?;
+                continue;
+            }
             // The parents are candidates by themselves.
             delete(store, image, &RemoveOptions { no_prune: true, ..RemoveOptions::default() }, users, &mut removed)?;
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::image::Image;
 use crate::places::Places;
 use crate::progress::{Progress, Report};
 use crate::pull::Credentials;
-use crate::reference::{LOCAL, Reference, Source, Transport};
+use crate::reference::{Reference, Source, Transport};
 use crate::{events, find, skopeo, tag, view};
 
 #[derive(Clone, Debug)]
@@ -84,9 +84,18 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &Push
         let reason = "it names no registry to push to";
         return Err(Error::InvalidReference { name: reference.to_string(), reason });
     }
+    with_retries(&destination, options, || attempt(store, &image, &destination, options))
+}
+
+/// Tries again after the network failed.
+pub(crate) fn with_retries(
+    destination: &Source,
+    options: &PushOptions,
+    attempt: impl Fn() -> Result<Digest>,
+) -> Result<Digest> {
     let mut failed = 0;
     loop {
-        match attempt(store, &image, &destination, options) {
+        match attempt() {
             Err(error) if error.is_transient() && failed < options.retry => {
                 let wait = options.retry_delay.unwrap_or(Duration::from_secs(1 << failed.min(6)));
                 failed += 1;
@@ -112,21 +121,31 @@ fn own_registry(image: &Image, typed: &str) -> Result<Reference> {
     let nowhere = || Error::InvalidReference { name: typed.to_owned(), reason };
     let name = tag::name_of(image, typed).map_err(|_| nowhere())?;
     let reference: Reference = name.parse()?;
-    // `localhost` without a port is where names without a registry live.
-    match reference.domain() {
-        None | Some(LOCAL) => Err(nowhere()),
-        Some(_) => Ok(reference),
-    }
+    if reference.is_local() { Err(nowhere()) } else { Ok(reference) }
 }
 
 fn attempt(store: &Store, image: &Image, destination: &Source, options: &PushOptions) -> Result<Digest> {
     let staging = store.staging()?;
     let view = staging.path().join("image");
     view::directory(store, image, &view)?;
-    let digestfile = staging.path().join("digest");
+    let digest = copy(&view, destination, options, &[], staging.path())?;
+    drop(staging);
+    store.sweep()?;
+    Ok(digest)
+}
+
+/// skopeo copies the `dir` directory `view` to its destination; the digest it has there. `scratch` is for small files.
+pub(crate) fn copy(
+    view: &Path,
+    destination: &Source,
+    options: &PushOptions,
+    flags: &[&str],
+    scratch: &Path,
+) -> Result<Digest> {
+    let digestfile = scratch.join("digest");
     let mut command = skopeo::command();
     // The source is our own store; what policy.json says about other people's does not apply to it.
-    command.args(["--insecure-policy", "copy", "--digestfile"]).arg(&digestfile);
+    command.args(["--insecure-policy", "copy", "--digestfile"]).arg(&digestfile).args(flags);
     if let Source::Registry(reference) = destination {
         if let Some(dir) = &options.cert_dir {
             command.arg("--dest-cert-dir").arg(dir);
@@ -136,7 +155,7 @@ fn attempt(store: &Store, image: &Image, destination: &Source, options: &PushOpt
         }
         if let Some(creds) = &options.creds {
             let registry = reference.domain().unwrap_or_default();
-            command.arg("--dest-authfile").arg(skopeo::write_authfile(staging.path(), registry, creds)?);
+            command.arg("--dest-authfile").arg(skopeo::write_authfile(scratch, registry, creds)?);
         } else if let Some(authfile) = options.authfile.as_ref().or(options.places.auth_file.as_ref()) {
             command.arg("--dest-authfile").arg(authfile);
         }
@@ -155,10 +174,7 @@ fn attempt(store: &Store, image: &Image, destination: &Source, options: &PushOpt
     if let Some(path) = &options.digestfile {
         fs::write(path, &text).map_err(Error::file(path))?;
     }
-    let digest: Digest = text.trim().parse()?;
-    drop(staging);
-    store.sweep()?;
-    Ok(digest)
+    Ok(text.trim().parse()?)
 }
 
 fn add_options(command: &mut Command, destination: &Source, options: &PushOptions) {

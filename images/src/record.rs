@@ -115,6 +115,7 @@ pub(crate) fn image_of(record: ImageRecord, names: Vec<String>) -> Result<Image>
         size: record.size,
         parent: record.parent,
         name_history: record.name_history,
+        is_list: false,
     })
 }
 

@@ -176,6 +176,11 @@ impl Reference {
         self.domain.is_none()
     }
 
+    /// Whether it can only be here: `localhost` without a port is where names without a registry live.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.domain(), None | Some(LOCAL))
+    }
+
     /// The repository, `domain/path` or just `path`.
     pub fn repository(&self) -> String {
         match &self.domain {

@@ -5,7 +5,7 @@ use storage::Store;
 use crate::collect::collect_garbage;
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::{events, find, names, record, tag};
+use crate::{events, find, lists, names, record, tag};
 
 /// A container that was made from an image, as the caller knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,10 @@ pub struct Removed {
 pub fn remove(store: &Store, names: &[&str], options: &RemoveOptions, users: &[ImageUser]) -> Result<Removed> {
     let mut removed = Removed::default();
     let all: Vec<String> = match options.all {
-        true => in_order(find::list(store)?).into_iter().map(|image| image.id).collect(),
+        true => {
+            let lists = lists::list(store)?.into_iter().map(|list| list.id);
+            lists.chain(in_order(find::list(store)?).into_iter().map(|image| image.id)).collect()
+        }
         false => Vec::new(),
     };
     let names = names.iter().copied().chain(all.iter().map(String::as_str));
@@ -79,6 +82,9 @@ fn remove_one(
     removed: &mut Removed,
 ) -> Result<()> {
     let _lock = store.lock()?;
+    if let Some(list) = lists::find(store, typed)? {
+        return lists::remove_by_name(store, &list, typed, removed);
+    }
     let image = find::get(store, typed)?;
     let by_id = image.id.starts_with(typed.strip_prefix("sha256:").unwrap_or(typed));
     if image.names.len() > 1 && !options.all {

@@ -5,7 +5,7 @@ use storage::Store;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::reference::{LOCAL, Reference};
-use crate::{deposit, events, find, names, record};
+use crate::{deposit, events, find, lists, names, record};
 
 /// Gives an image further names; a name that led elsewhere moves at once.
 pub fn tag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
@@ -19,6 +19,9 @@ pub fn tag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
         full.push(reference.local().to_string());
     }
     let _lock = store.lock()?;
+    if let Some(list) = lists::find(store, image)? {
+        return lists::give_names(store, &list, &full);
+    }
     let image = find::get(store, image)?;
     for name in &full {
         names::point(store, name, &image.id)?;
@@ -34,6 +37,9 @@ pub fn tag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
 /// Takes these names from an image, or all of them where none is given.
 pub fn untag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
     let _lock = store.lock()?;
+    if let Some(list) = lists::find(store, image)? {
+        return lists::take_names(store, &list, names);
+    }
     let image = find::get(store, image)?;
     let going = match names {
         [] => image.names.clone(),
@@ -48,11 +54,16 @@ pub fn untag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
 
 /// The full name of an image that was typed in short.
 pub(crate) fn name_of(image: &Image, typed: &str) -> Result<String> {
+    among(&image.names, typed)
+}
+
+/// The one of these full names that was typed in short.
+pub(crate) fn among(names: &[String], typed: &str) -> Result<String> {
     let reference: Reference = typed.parse()?;
     let complete = reference.complete().to_string();
     let local = reference.is_short().then(|| reference.with_domain(LOCAL).complete().to_string());
     let ending = format!("/{complete}");
-    let exact = image.names.iter().find(|name| **name == complete || local.as_ref() == Some(*name));
-    let short = || image.names.iter().find(|name| reference.is_short() && name.ends_with(&ending));
+    let exact = names.iter().find(|name| **name == complete || local.as_ref() == Some(*name));
+    let short = || names.iter().find(|name| reference.is_short() && name.ends_with(&ending));
     exact.or_else(short).cloned().ok_or_else(|| Error::NotTagged { name: typed.to_owned() })
 }

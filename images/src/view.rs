@@ -11,9 +11,15 @@ use crate::commit::{Format, base_layers, write_manifest};
 use crate::error::{Error, Result};
 use crate::image::Image;
 
-/// Makes the directory. The manifest is the registry's where all its blobs are here, else one that names those we have.
-pub(crate) fn directory(store: &Store, image: &Image, dir: &Path) -> Result<()> {
-    fs::create_dir(dir).map_err(Error::file(dir))?;
+/// What an image is made of, as it leaves the store.
+pub(crate) struct Content {
+    pub(crate) manifest: Vec<u8>,
+    /// Configuration and layers, which the store has.
+    pub(crate) blobs: Vec<Digest>,
+}
+
+/// The manifest is the registry's where all its blobs are here, else one that names those we have.
+pub(crate) fn content(store: &Store, image: &Image) -> Result<Content> {
     let layers = base_layers(store, image)?;
     let config_digest = Digest::sha256(&image.id)?;
     let named = image.manifest.layers().iter().map(|layer| layer.digest().to_string());
@@ -25,13 +31,21 @@ pub(crate) fn directory(store: &Store, image: &Image, dir: &Path) -> Result<()> 
             write_manifest(format, &store.read_blob(&config_digest)?, &layers, &[])
         }
     };
+    let blobs = std::iter::once(config_digest).chain(layers.into_iter().map(|layer| layer.digest)).collect();
+    Ok(Content { manifest, blobs })
+}
+
+/// Makes the directory.
+pub(crate) fn directory(store: &Store, image: &Image, dir: &Path) -> Result<()> {
+    fs::create_dir(dir).map_err(Error::file(dir))?;
+    let Content { manifest, blobs } = content(store, image)?;
     let put = |name: &str, bytes: &[u8]| {
         let path = dir.join(name);
         fs::write(&path, bytes).map_err(Error::file(path))
     };
     put("version", b"Directory Transport Version: 1.1\n")?;
     put("manifest.json", &manifest)?;
-    for digest in layers.iter().map(|layer| &layer.digest).chain([&config_digest]) {
+    for digest in &blobs {
         let link = dir.join(digest.hex());
         // Whole, as the store may have been named relative to where we are.
         let blob = fs::canonicalize(store.blob_path(digest)).map_err(Error::file(store.blob_path(digest)))?;

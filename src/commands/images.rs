@@ -75,11 +75,16 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             *users.entry(id.clone()).or_default() += 1;
         }
     }
-    let mut all = images::list(&engine.store)?;
+    let mut all = images::everything(&engine.store)?;
     let mut only_names: Option<Vec<String>> = None;
     if let Some(name) = args.images.first() {
         // An exact name or id shows that one; anything else is a pattern over the names.
-        match images::find(&engine.store, name)? {
+        let list = images::lists::find(&engine.store, name)?;
+        let found = match list.and_then(|list| all.iter().find(|one| one.id == list.id).cloned()) {
+            Some(list) => Some(list),
+            None => images::find(&engine.store, name)?,
+        };
+        match found {
             Some(image) => {
                 let exact = image.names.iter().filter(|known| same_name(known, name)).cloned().collect::<Vec<_>>();
                 only_names = Some(exact).filter(|names| !names.is_empty());
@@ -189,11 +194,10 @@ fn sort(rows: &mut [Row<'_>], key: &str) {
 }
 
 fn summary(image: &Image, users: &BTreeMap<String, usize>) -> Value {
-    let tags: Vec<String> = image.names.iter().filter(|name| !name.contains('@')).cloned().collect();
     object! {
         "Id": image.id.clone(),
         "ParentId": image.parent.clone().unwrap_or_default(),
-        "RepoTags": Value::list_or_nil(&tags),
+        "RepoTags": Value::Nil(Nil::List),
         "RepoDigests": repo_digests(image),
         "Size": image.size,
         "SharedSize": 0i64,
@@ -201,11 +205,9 @@ fn summary(image: &Image, users: &BTreeMap<String, usize>) -> Value {
         "Labels": Value::map_or_nil(&image.settings.labels),
         "Containers": users.get(&image.id).copied().unwrap_or(0),
         "Dangling"?: image.is_untagged(),
-        "Arch": image.architecture(),
         "Digest": image.digest.to_string(),
-        "History": Value::list_or_nil(&image.name_history),
+        "History"?: Value::list(&image.name_history),
         "Names"?: Value::list(&image.names),
-        "Os": image.os(),
         "Created": image.created.as_second(),
         "CreatedAt": whole_seconds(image.created),
     }

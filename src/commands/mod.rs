@@ -28,6 +28,7 @@ pub mod login;
 pub mod logout;
 pub mod logs;
 pub mod man;
+pub mod manifest;
 pub mod pause;
 pub mod port;
 pub mod ps;

@@ -47,7 +47,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     select::conclude(failures)
 }
 
-fn failure(error: images::Error) -> Failure {
+/// With the exit code of `rmi`.
+pub fn failure(error: images::Error) -> Failure {
     let code = match &error {
         images::Error::NotFound { .. } => ExitCode::No,
         images::Error::InUse { .. } => ExitCode::InUse,

@@ -251,8 +251,10 @@ impl Store {
             let dir = self.path(kind);
             for name in entries_of(&dir)? {
                 let path = dir.join(&name);
-                // Locks and the like lie beside, and the names and unfinished pulls of the images.
-                if name == "names" || name == "pulls" || !fs::symlink_metadata(&path).is_ok_and(|stat| stat.is_dir()) {
+                // Locks and the like lie beside, and the names, unfinished pulls and lists of the images.
+                if ["names", "pulls", "lists"].iter().any(|other| name == *other)
+                    || !fs::symlink_metadata(&path).is_ok_and(|stat| stat.is_dir())
+                {
                     continue;
                 }
                 let has_record = path.join(record).exists();
