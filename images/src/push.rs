@@ -84,7 +84,9 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &Push
         let reason = "it names no registry to push to";
         return Err(Error::InvalidReference { name: reference.to_string(), reason });
     }
-    with_retries(&destination, options, || attempt(store, &image, &destination, options))
+    let digest = with_retries(&destination, options, || attempt(store, &image, &destination, options))?;
+    events::record(store, "push", &image.id, &destination.to_string());
+    Ok(digest)
 }
 
 /// Tries again after the network failed.
@@ -105,12 +107,7 @@ pub(crate) fn with_retries(
                 ));
                 std::thread::sleep(wait);
             }
-            other => {
-                if other.is_ok() {
-                    events::record(store, "push", &image.id, &destination.to_string());
-                }
-                return other;
-            }
+            other => return other,
         }
     }
 }

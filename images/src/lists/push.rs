@@ -13,7 +13,7 @@ use crate::places::Places;
 use crate::progress::Report;
 use crate::push::{self, PushOptions, with_retries};
 use crate::reference::{Reference, Source};
-use crate::{names, skopeo};
+use crate::{events, names, skopeo};
 
 #[derive(Clone, Debug)]
 pub struct ListPushOptions {
@@ -35,7 +35,9 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &List
         let reason = "it names no registry to push to";
         return Err(Error::InvalidReference { name: reference.to_string(), reason });
     }
-    with_retries(&destination, &options.push, || attempt(store, &list, &destination, options))
+    let digest = with_retries(&destination, &options.push, || attempt(store, &list, &destination, options))?;
+    events::record(store, "push", &list.id, &destination.to_string());
+    Ok(digest)
 }
 
 fn own_registry(store: &Store, list: &ListRecord, typed: &str) -> Result<Reference> {
