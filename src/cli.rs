@@ -106,6 +106,7 @@ pub static VERBS: &[Verb] = &[
     verb!(create, ["create", "container create"], order: Order::FlagsFirst, tolerance: CREATE_TOLERANCE),
     verb!(diff, ["diff", "container diff"]),
     verb!(events, ["events", "system events"]),
+    verb!(doctor, ["doctor"]),
     verb!(exec, ["exec", "container exec"], order: Order::FlagsFirst,
         tolerance: Tolerance { not_yet: &["preserve-fd", "wait"], no_op: &["no-session"], obsolete: &[] }),
     verb!(export, ["export", "container export"]),
@@ -376,7 +377,7 @@ fn run(command_line: Vec<String>, path: &mut String) -> Result<ExitCode, Failure
     let matches = command.clone().try_get_matches_from(read.own).map_err(|error| translate(&command, error))?;
     tracing::debug!(command = name, "called");
     let context = Context::new(globals, command_line);
-    (verb.run)(&context, &matches)
+    (verb.run)(&context, &matches).map_err(|failure| crate::doctor::explain(&context, failure))
 }
 
 /// Spellings that mean another name of the table.

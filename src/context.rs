@@ -127,6 +127,18 @@ pub fn uid() -> u32 {
     before_entering(ROOTLESS_UID).unwrap_or_else(|| nix::unistd::geteuid().as_raw())
 }
 
+/// Whether this process is root of a user namespace only: its own, once a command has entered it.
+pub fn has_entered() -> bool {
+    nix::unistd::geteuid().is_root() && !is_real_root()
+}
+
+/// The caller's name, or its number where nobody knows one.
+pub fn name_of_user() -> String {
+    let entered = if has_entered() { sys::userns::uid_map().unwrap_or_default() } else { Vec::new() };
+    let uid = entered.iter().find(|line| line.inside == 0).map_or_else(uid, |line| line.outside);
+    sys::passwd::user_of(uid).map_or_else(|| uid.to_string(), |user| user.name)
+}
+
 fn gid() -> u32 {
     before_entering(ROOTLESS_GID).unwrap_or_else(|| nix::unistd::getegid().as_raw())
 }
@@ -317,20 +329,11 @@ impl Context {
         if !self.globals.runtime_flag.is_empty() {
             return Err(Failure::plain("--runtime-flag is not supported by creel yet"));
         }
-        let cgroup_manager = match self.globals.cgroup_manager.as_deref().or(config.text("engine", "cgroup_manager")) {
-            Some(manager @ ("systemd" | "cgroupfs")) => Some(manager.to_owned()),
-            Some(other) => {
-                return Err(Failure::plain(format!("cgroup manager {other:?} is neither systemd nor cgroupfs")));
-            }
-            None => None,
-        };
-        let uplink =
-            self.globals.network_cmd_path.as_deref().or(config.text("network", "default_rootless_network_cmd"));
         let mut settings = Settings {
             userns_dir: self.userns_dir(),
             runtime,
-            cgroup_manager,
-            uplink: uplink.map(str::to_owned),
+            cgroup_manager: self.cgroup_manager()?,
+            uplink: self.uplink()?,
             hooks_dirs: self.globals.hooks_dir.clone(),
             seccomp_profile: config.text("containers", "seccomp_profile").map(PathBuf::from),
             log_level: self.globals.log_level.clone(),
@@ -345,6 +348,21 @@ impl Context {
         Ok(Engine { store: Store::open(dirs, options)?, settings })
     }
 
+    /// `--cgroup-manager`, else what containers.conf says.
+    pub fn cgroup_manager(&self) -> Result<Option<String>, Failure> {
+        match self.globals.cgroup_manager.as_deref().or(self.config()?.text("engine", "cgroup_manager")) {
+            Some(manager @ ("systemd" | "cgroupfs")) => Ok(Some(manager.to_owned())),
+            Some(other) => Err(Failure::plain(format!("cgroup manager {other:?} is neither systemd nor cgroupfs"))),
+            None => Ok(None),
+        }
+    }
+
+    /// The user-mode network stack that was asked for, by flag or in containers.conf.
+    pub fn uplink(&self) -> Result<Option<String>, Failure> {
+        let wished = self.globals.network_cmd_path.as_deref();
+        Ok(wished.or(self.config()?.text("network", "default_rootless_network_cmd")).map(str::to_owned))
+    }
+
     /// Enters the user's namespace and notes who we were.
     pub fn enter(&self, settings: &mut Settings) -> Result<(), Failure> {
         let identity = sys::userns::enter(&settings.userns_dir)?;
@@ -354,7 +372,9 @@ impl Context {
         };
         if let Mapping::Single { why } = identity.mapping {
             settings.single_id = true;
-            if let Some(why) = why {
+            if let Some(why) = why
+                && !crate::doctor::warn_of_single_id()
+            {
                 output::warn(&format!("containers have one user id only: {why}"));
             }
         }

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use crate::style::Style;
+
 /// How the process ends. Numbers as Podman's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitCode {
@@ -47,6 +49,16 @@ impl ExitCode {
     }
 }
 
+/// Which part of the machine may be to blame for a failure; [`crate::doctor`] looks there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspect {
+    UserNamespace,
+    Store,
+    RootFileSystem,
+    Network,
+    Skopeo,
+}
+
 /// A failed command: what went wrong, what to do, and how the process ends.
 #[derive(Debug)]
 pub struct Failure {
@@ -57,12 +69,13 @@ pub struct Failure {
     code: ExitCode,
     /// Nothing to say: the reader of our output went away, or the message was printed already.
     silent: bool,
+    suspect: Option<Suspect>,
 }
 
 impl Failure {
     /// A message of the surface itself.
     pub fn plain(text: impl Into<String>) -> Failure {
-        Failure { text: text.into(), hint: None, usage: false, code: ExitCode::Failed, silent: false }
+        Failure { text: text.into(), hint: None, usage: false, code: ExitCode::Failed, silent: false, suspect: None }
     }
 
     /// A message about flags: `See 'creel X --help'` follows.
@@ -89,6 +102,33 @@ impl Failure {
         self
     }
 
+    /// The machine may be to blame.
+    pub fn suspect(mut self, suspect: Suspect) -> Failure {
+        self.suspect = Some(suspect);
+        self
+    }
+
+    pub fn suspected(&self) -> Option<Suspect> {
+        self.suspect
+    }
+
+    /// What the monitor said is text only.
+    fn start_suspect(&self) -> Option<Suspect> {
+        let says = |words: &[&str]| self.code == ExitCode::Failed && words.iter().any(|word| self.text.contains(word));
+        if says(&["slirp4netns", "pasta", "/dev/net/tun"]) {
+            Some(Suspect::Network)
+        } else if says(&["overlay", "/dev/fuse"]) {
+            Some(Suspect::RootFileSystem)
+        } else {
+            None
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Puts what was being done before the message: `CONTEXT: TEXT`.
     pub fn context(mut self, context: impl fmt::Display) -> Failure {
         self.text = format!("{context}: {}", self.text);
@@ -100,14 +140,15 @@ impl Failure {
         if self.silent {
             return;
         }
-        let mut text = format!("Error: {}\n", self.text);
+        let palette = crate::style::stderr();
+        let mut text = format!("{} {}\n", palette.paint(Style::Red, "Error:"), self.text);
         if self.usage
             && let Some(command) = command
         {
             text.push_str(&format!("See '{command} --help'\n"));
         }
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("hint: {hint}\n"));
+            text.push_str(&format!("{} {hint}\n", palette.paint(Style::Cyan, "hint:")));
         }
         // Nobody is left to tell when standard error is closed.
         let _ = io::stderr().write_all(text.as_bytes());
@@ -178,7 +219,7 @@ impl From<sys::userns::Error> for Failure {
             sys::userns::Error::State { .. } => "look at XDG_RUNTIME_DIR: it must be a directory of yours",
             sys::userns::Error::Join { .. } => "stop the running containers and try again",
         };
-        Failure::plain(folded(&error)).hint(hint)
+        Failure::plain(folded(&error)).hint(hint).suspect(Suspect::UserNamespace)
     }
 }
 
@@ -189,6 +230,11 @@ impl From<storage::Error> for Failure {
             return Failure::plain(format!("no secret with name or id {name}: no such secret"));
         }
         let failure = Failure::plain(folded(&error));
+        let failure = match error {
+            storage::Error::NoSpace { .. } | storage::Error::Io { .. } => failure.suspect(Suspect::Store),
+            storage::Error::Unsupported { .. } => failure.suspect(Suspect::RootFileSystem),
+            _ => failure,
+        };
         match error {
             storage::Error::TooNew { .. } => failure.hint("use the creel that wrote the store, or another one with --root"),
             storage::Error::UnmappedId { .. } => failure.hint(
@@ -236,9 +282,9 @@ impl From<images::Error> for Failure {
             }
             Error::Policy { .. } => failure.hint("see containers-policy.json(5)"),
             Error::SkopeoMissing | Error::SkopeoTooOld { .. } => {
-                failure.hint("install the package skopeo of your distribution")
+                failure.hint("install the package skopeo of your distribution").suspect(Suspect::Skopeo)
             }
-            Error::NoSpace { .. } => failure.hint("free some space: creel system prune"),
+            Error::NoSpace { .. } => failure.hint("free some space: creel system prune").suspect(Suspect::Store),
             Error::InUse { .. } => failure.code(ExitCode::InUse).hint("rm the containers first, or use rmi --force"),
             Error::NoPlatform { .. } => failure.hint("ask for another one with --platform"),
             _ => failure,
@@ -255,7 +301,7 @@ impl From<network::Error> for Failure {
             Error::PortPrivileged { .. } => {
                 failure.hint("publish a higher port, or: sysctl net.ipv4.ip_unprivileged_port_start")
             }
-            Error::NoUplink(_) => failure.hint("install the package slirp4netns or passt"),
+            Error::NoUplink(_) => failure.hint("install the package slirp4netns or passt").suspect(Suspect::Network),
             Error::Invalid { .. }
             | Error::NotSupported(_)
             | Error::Listen { .. }
@@ -279,7 +325,11 @@ impl From<containers::Error> for Failure {
                 Failure::plain(folded(&error)).code(code)
             }
             Error::StartFailed { message, exit_code } => {
-                Failure::plain(go_words(message)).code(ExitCode::from_number(exit_code))
+                let failure = Failure::plain(go_words(message)).code(ExitCode::from_number(exit_code));
+                match failure.start_suspect() {
+                    Some(suspect) => failure.suspect(suspect),
+                    None => failure,
+                }
             }
             Error::NameTaken { .. } => {
                 // Podman's sentence goes on; scripts match on both halves.

@@ -12,6 +12,7 @@ mod commands;
 mod config;
 mod context;
 mod create_args;
+mod doctor;
 mod error;
 mod filters;
 mod format;
@@ -20,6 +21,7 @@ mod output;
 mod select;
 mod signal;
 mod state;
+mod style;
 mod when;
 
 use std::ffi::OsStr;

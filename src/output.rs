@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use crate::error::Failure;
+use crate::style::Style;
 
 /// Writes to standard output. A reader that went away is no error: what it wanted, it has.
 pub fn print(text: &str) -> Result<(), Failure> {
@@ -18,7 +19,8 @@ pub fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
 /// One line on standard error, for what the user should know though creel goes on.
 pub fn warn(text: &str) {
     // Nobody is left to tell when standard error is closed.
-    let _ = io::stderr().write_all(format!("Warning: {text}\n").as_bytes());
+    let word = crate::style::stderr().paint(Style::Yellow, "Warning:");
+    let _ = io::stderr().write_all(format!("{word} {text}\n").as_bytes());
 }
 
 /// One line on standard error, as it is: progress, notices.

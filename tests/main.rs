@@ -73,6 +73,7 @@ mod tag;
 mod arguments;
 mod corrupt;
 mod crash;
+mod doctor;
 mod full_disk;
 mod hostile;
 mod info;

@@ -89,7 +89,10 @@ impl Registries {
     /// Lays one file over what is there.
     pub fn merge(&mut self, text: &str, path: &Path) -> Result<()> {
         let bad = |reason: String| Error::BadConfiguration { path: path.to_owned(), reason };
-        let file: File = toml::from_str(text).map_err(|error| bad(error.to_string()))?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            bad(format!("line {line}: {}", error.message()))
+        })?;
         let old = file.registries.and_then(|old| old.search).map(|search| search.registries);
         if let Some(search) = file.unqualified_search_registries.or(old) {
             self.search = Some(search);

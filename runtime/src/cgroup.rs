@@ -392,6 +392,12 @@ impl Cgroup {
         all
     }
 
+    /// What can be limited in it: `cpu`, `memory`, `pids` ...
+    pub fn controllers(&self) -> Vec<String> {
+        let words = self.read("cgroup.controllers").unwrap_or_default();
+        words.split_ascii_whitespace().map(str::to_owned).collect()
+    }
+
     /// Whether the kernel has killed a process in it for lack of memory.
     pub fn oom_killed(&self) -> bool {
         let events = self.read("memory.events").unwrap_or_default();

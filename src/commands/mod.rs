@@ -9,6 +9,7 @@ pub mod cp;
 pub mod create;
 pub mod diff;
 pub mod events;
+pub mod doctor;
 pub mod exec;
 pub mod export;
 pub mod healthcheck_run;

@@ -13,6 +13,7 @@ use sys::mount::RootMount;
 
 use crate::error::{At, Result};
 use crate::record::{self, Durability, Record};
+use crate::staging::Staging;
 use crate::store::{Store, make_private_dir};
 
 /// CLONE_NEWNS, clone(2).
@@ -73,7 +74,25 @@ impl Store {
         Ok(verdict)
     }
 
-    fn try_overlay(&self) -> Result<Verdict> {
+    /// Whether the kernel's overlay works for a store here, tried now: `None` if it does, else why not. The caller is in
+    /// the user namespace.
+    pub fn try_overlay_now(&self) -> Result<Option<String>> {
+        Ok(self.try_overlay()?.refusal())
+    }
+
+    /// The same for a `program` that serves overlays over FUSE: `fuse-overlayfs` by name or path.
+    pub fn try_fuse_now(&self, program: &Path) -> Result<Option<String>> {
+        let staging = self.trial_layers()?;
+        let lower = [PathBuf::from("mid"), PathBuf::from("low")];
+        let upper_and_work = Some((Path::new("up"), Path::new("work")));
+        let (mount, server) = crate::fuse::prepare(program, staging.path(), &lower, upper_and_work, false, "")?;
+        let verdict = try_mount(&staging, mount, program.display())?;
+        let _ = server.pidfd.signal(9);
+        let _ = server.pidfd.wait();
+        Ok(verdict.refusal())
+    }
+
+    fn trial_layers(&self) -> Result<Staging> {
         let staging = self.staging()?;
         for dir in ["low", "low/d", "mid", "mid/d", "up", "work", "merged"] {
             let path = staging.join(dir);
@@ -83,6 +102,11 @@ impl Store {
             let path = staging.join(file);
             fs::write(&path, b"low").at("cannot write", &path)?;
         }
+        Ok(staging)
+    }
+
+    fn try_overlay(&self) -> Result<Verdict> {
+        let staging = self.trial_layers()?;
         if let Err(error) =
             rustix::fs::setxattr(staging.join("mid/d"), crate::unpack::OPAQUE, b"y", rustix::fs::XattrFlags::empty())
         {
@@ -97,33 +121,51 @@ impl Store {
             volatile: false,
             options: Vec::new(),
         };
-        let merged = staging.join("merged");
-        let request = CloneRequest { namespaces: NEW_MOUNT_NAMESPACE, cgroup: None };
-        // Exit codes: 0 works, 1..=199 the mount's errno, 200 the use of it failed.
-        let child = clone_child(&request, || {
-            let code = match mount.mount(&merged) {
-                Ok(()) if usable(&merged).is_ok_and(|good| good) => 0,
-                Ok(()) => 200,
-                Err(error) => error.raw_os_error().map_or(199, |code| code.clamp(1, 199)),
-            };
-            exit_now(code)
-        })
-        .at("cannot probe overlay in", &staging)?;
-        let code = child.pidfd.wait().at("cannot wait for the probe in", &staging)?.exit_code();
-        Ok(match code {
-            0 => Verdict::Works,
-            1..=198 => {
-                let error = io::Error::from_raw_os_error(code);
-                Verdict::Refused(format!("the kernel refuses overlay in a user namespace ({error})"))
-            }
-            _ => Verdict::Refused("the kernel's overlay does not behave on this file system".to_owned()),
-        })
+        try_mount(&staging, mount, "the kernel's overlay")
     }
 }
 
+impl Verdict {
+    fn refusal(self) -> Option<String> {
+        match self {
+            Verdict::Works => None,
+            Verdict::Refused(why) => Some(why),
+        }
+    }
+}
+
+fn try_mount(staging: &Staging, mount: RootMount, what: impl std::fmt::Display) -> Result<Verdict> {
+    let merged = staging.join("merged");
+    let is_kernels = matches!(mount, RootMount::Overlay { .. });
+    let request = CloneRequest { namespaces: NEW_MOUNT_NAMESPACE, cgroup: None };
+    // Exit codes: 0 works, 1..=199 the mount's errno, 200 the use of it failed.
+    let child = clone_child(&request, || {
+        let code = match mount.mount(&merged) {
+            Ok(()) if usable(&merged, is_kernels).is_ok_and(|good| good) => 0,
+            Ok(()) => 200,
+            Err(error) => error.raw_os_error().map_or(199, |code| code.clamp(1, 199)),
+        };
+        exit_now(code)
+    })
+    .at("cannot probe overlay in", staging)?;
+    drop(mount);
+    let code = child.pidfd.wait().at("cannot wait for the probe in", staging)?.exit_code();
+    Ok(match code {
+        0 => Verdict::Works,
+        1..=198 => {
+            let error = io::Error::from_raw_os_error(code);
+            Verdict::Refused(match is_kernels {
+                true => format!("the kernel refuses overlay in a user namespace ({error})"),
+                false => format!("{what} cannot be mounted ({error})"),
+            })
+        }
+        _ => Verdict::Refused(format!("{what} does not behave on this file system")),
+    })
+}
+
 /// What containers do all the time: write, copy up, delete what is below, look through an opaque directory.
-fn usable(merged: &Path) -> io::Result<bool> {
-    let opaque = fs::read_dir(merged.join("d"))?.next().is_none();
+fn usable(merged: &Path, is_kernels: bool) -> io::Result<bool> {
+    let opaque = !is_kernels || fs::read_dir(merged.join("d"))?.next().is_none();
     fs::write(merged.join("new"), b"new")?;
     fs::write(merged.join("kept"), b"up")?;
     fs::remove_file(merged.join("gone"))?;

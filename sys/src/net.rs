@@ -1,8 +1,10 @@
-//! The loopback interface of a new network namespace.
+//! Interfaces of a new network namespace.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 /// Brings `lo` up in the calling process's network namespace; the kernel then gives it 127.0.0.1 and ::1.
@@ -16,4 +18,24 @@ pub fn loopback_up() -> io::Result<()> {
     // SAFETY: SIOCSIFFLAGS reads an ifreq, which lives through the call.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Makes a tap interface in the calling process's network namespace, gone with the descriptor; see the kernel's
+/// networking/tuntap. What a user-mode network stack does first.
+pub fn make_tap(device: &Path, name: &str) -> io::Result<OwnedFd> {
+    /// `TUNSETIFF`, linux/if_tun.h.
+    const SET_INTERFACE: libc::c_ulong = 0x4004_54ca;
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let device = rustix::fs::open(device, flags, Mode::empty())?;
+    // SAFETY: ifreq is plain old data.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // One less: the name ends in a zero.
+    let room = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI) as libc::c_short;
+    // SAFETY: TUNSETIFF reads and writes an ifreq, which lives through the call.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), SET_INTERFACE as _, &raw mut request) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(device) }
 }

@@ -211,22 +211,27 @@ fn create(uid: u32, gid: u32) -> Result<Mapping, Error> {
     .map_err(refused)?;
     let pid = child.pid;
     let end = KillOnDrop(child);
-    let ranges = Ranges::of_user(uid);
-    let mapping = match ranges {
-        Ok(ranges) => {
-            write_full_map(pid, uid, gid, &ranges)?;
-            Mapping::Full
-        }
-        Err(why) => {
-            write_single_map(pid, uid, gid).map_err(refused)?;
-            Mapping::Single { why: Some(why) }
-        }
-    };
+    let mapping = map_child(pid, uid, gid)?;
     let namespace: OwnedFd = File::open(format!("/proc/{pid}/ns/user")).map_err(refused)?.into();
     rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::User))
         .map_err(|error| refused(error.into()))?;
     drop(end);
     Ok(mapping)
+}
+
+/// Writes the map of the new user namespace that the process `pid` is in, for the user with these ids: the user as 0 and
+/// all sub-ids where there are any, else the user alone.
+pub fn map_child(pid: i32, uid: u32, gid: u32) -> Result<Mapping, Error> {
+    match Ranges::of_user(uid) {
+        Ok(ranges) => {
+            write_full_map(pid, uid, gid, &ranges)?;
+            Ok(Mapping::Full)
+        }
+        Err(why) => {
+            write_single_map(pid, uid, gid).map_err(|source| Error::Refused { source })?;
+            Ok(Mapping::Single { why: Some(why) })
+        }
+    }
 }
 
 /// The process that carries the new namespace until we have joined it.
@@ -260,7 +265,7 @@ impl Ranges {
             return Err(format!("/etc/subgid has no range for {who}"));
         }
         for program in ["newuidmap", "newgidmap"] {
-            if find_program(program).is_none() {
+            if find_helper(program).is_none() {
                 return Err(format!("{program} is not installed (package uidmap)"));
             }
         }
@@ -269,7 +274,7 @@ impl Ranges {
 }
 
 /// Set-user-id helpers are looked for where distributions put them, whatever PATH says.
-fn find_program(name: &str) -> Option<PathBuf> {
+pub fn find_helper(name: &str) -> Option<PathBuf> {
     ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin", "/run/wrappers/bin"]
         .iter()
         .map(|dir| Path::new(dir).join(name))
@@ -298,7 +303,7 @@ fn write_full_map(pid: i32, uid: u32, gid: u32, ranges: &Ranges) -> Result<(), E
 }
 
 fn spawn_map_helper(program: &'static str, arguments: &[String]) -> Result<Child, Error> {
-    let path = find_program(program).unwrap_or_else(|| program.into());
+    let path = find_helper(program).unwrap_or_else(|| program.into());
     Command::new(path)
         .args(arguments)
         .stdin(Stdio::null())

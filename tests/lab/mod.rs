@@ -296,6 +296,39 @@ impl Lab {
         Terminal::start(command, format!("creel {line}"), 24, 80)
     }
 
+    /// The program under test on a machine on which `setup`, a shell script, has broken something: as root, in a mount
+    /// namespace of its own. In it `change DIR` makes a directory changeable for this one command, `$HOME`,
+    /// `$XDG_RUNTIME_DIR` and `$ME` are the ordinary user's, and `sudo` does what it says. `None` (and a skip) where the
+    /// tests are not root.
+    pub(crate) fn on_broken_host(&self, setup: &str, line: &str) -> Option<Invocation> {
+        const WORDS: &str = r#"
+            set -e
+            mount -t tmpfs tmpfs /mnt
+            sudo() { "$@"; }
+            change() {
+                upper=/mnt/$(echo "$1" | tr / _)
+                mkdir -p "$upper/up" "$upper/work"
+                mount -t overlay -o "lowerdir=$1,upperdir=$upper/up,workdir=$upper/work" overlay "$1"
+            }
+        "#;
+        if !tests_are_root() {
+            skip("a machine can be broken by root only");
+            return None;
+        }
+        let inner = self.creel(line);
+        let user = user();
+        let mut command = Command::new("unshare");
+        let script = format!("{WORDS}\n{setup}\nexec \"$@\"");
+        command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", &script, "sh"]);
+        command.arg(inner.command.get_program()).args(inner.command.get_args());
+        command.env_clear().env("ME", &user.name).env("MY_ID", user.uid.to_string());
+        for (name, value) in inner.command.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        command.current_dir("/");
+        Some(Invocation::new(command, format!("{setup}\n{}", inner.line)))
+    }
+
     fn command(&self, words: &[&str]) -> Command {
         let user = user();
         let mut prefix: Vec<String> = Vec::new();
