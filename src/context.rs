@@ -132,10 +132,15 @@ pub fn has_entered() -> bool {
     nix::unistd::geteuid().is_root() && !is_real_root()
 }
 
+/// The caller's id outside of the namespace that this process may have entered since.
+pub fn outside_uid() -> u32 {
+    let map = if has_entered() { sys::userns::uid_map().unwrap_or_default() } else { Vec::new() };
+    map.iter().find(|line| line.inside == 0).map_or_else(uid, |line| line.outside)
+}
+
 /// The caller's name, or its number where nobody knows one.
 pub fn name_of_user() -> String {
-    let entered = if has_entered() { sys::userns::uid_map().unwrap_or_default() } else { Vec::new() };
-    let uid = entered.iter().find(|line| line.inside == 0).map_or_else(uid, |line| line.outside);
+    let uid = outside_uid();
     sys::passwd::user_of(uid).map_or_else(|| uid.to_string(), |user| user.name)
 }
 

@@ -51,7 +51,7 @@ pub(super) fn climb(context: &Context, store: Option<&Store>, rungs: &mut Vec<Ru
 
 /// subuid(5), subgid(5) and newuidmap(1). Without them there are containers with one id.
 pub(super) fn sub_ids() -> Vec<Rung> {
-    let uid = context::uid();
+    let uid = context::outside_uid();
     let user = passwd::user_of(uid);
     let name = user.as_ref().map(|user| user.name.as_str());
     let who = context::name_of_user();
