@@ -101,7 +101,8 @@ impl Filter {
             }
             "name" => Filter::Name(Pattern::parse(value)?),
             "network" => Filter::Network(text),
-            "pod" => Filter::Pod(text),
+            // A name becomes the id; what is no pod is taken for the beginning of an id.
+            "pod" => Filter::Pod(pods::find(engine, value).map_or(text, |pod| pod.id().to_string())),
             "restart-policy" => match value {
                 "no" | "never" | "always" | "on-failure" | "unless-stopped" => Filter::RestartPolicy(text),
                 _ => return Err(Failure::plain(format!("invalid restart-policy {value}"))),

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Some(b"__pull") => images::pull_worker(),
         Some(b"__init") => containers::init_main(args),
         Some(b"__hello") => hello::serve(args),
+        Some(b"__hold") => containers::hold_main(),
         _ => cli::main(),
     }
 }

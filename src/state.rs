@@ -57,7 +57,7 @@ pub fn command(container: &Container) -> Vec<String> {
 pub fn image(container: &Container) -> (&str, &str) {
     match &container.spec().source {
         Source::Image { id, name } => (name, id),
-        Source::Directory { .. } | Source::None => ("", ""),
+        Source::Directory { .. } | Source::Holder | Source::None => ("", ""),
     }
 }
 

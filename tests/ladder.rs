@@ -12,11 +12,11 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("network", &["sys"]),
     ("images", &["storage", "sys"]),
     ("containers", &["images", "network", "runtime", "storage", "sys"]),
-    ("pods", &["containers"]),
+    ("pods", &["containers", "network", "storage", "sys"]),
     ("kube-play", &["containers", "pods"]),
     ("build", &["containers", "images"]),
     ("units", &[]),
-    (".", &["containers", "images", "network", "storage", "sys"]),
+    (".", &["containers", "images", "network", "pods", "storage", "sys"]),
 ];
 
 fn dependencies(manifest: &Path) -> BTreeSet<String> {

@@ -3,7 +3,7 @@
 use crate::lab::{Lab, eventually, free_port};
 
 #[test]
-#[ignore = "creel has no pods yet"]
+
 fn a_pod_is_made_listed_looked_at_and_removed() {
     let lab = Lab::new();
     let id = lab.ok("pod create --name one -l k=v");
@@ -29,7 +29,7 @@ fn a_pod_is_made_listed_looked_at_and_removed() {
 }
 
 #[test]
-#[ignore = "creel has no pods yet"]
+
 fn members_share_network_ipc_and_host_name() {
     let lab = Lab::new();
     lab.ok("pod create --name duo");
@@ -52,7 +52,7 @@ fn members_share_network_ipc_and_host_name() {
 }
 
 #[test]
-#[ignore = "creel has no pods yet"]
+
 fn start_stop_and_restart_take_all_members() {
     let lab = Lab::new();
     lab.ok("pod create --name duo");
@@ -75,7 +75,7 @@ fn start_stop_and_restart_take_all_members() {
 }
 
 #[test]
-#[ignore = "creel has no pods yet"]
+
 fn a_pod_publishes_for_its_members() {
     let lab = Lab::new();
     let port = free_port();
@@ -95,7 +95,7 @@ fn a_pod_publishes_for_its_members() {
 }
 
 #[test]
-#[ignore = "creel has no pods yet"]
+
 fn a_pod_can_be_made_on_the_way() {
     let lab = Lab::new();
     lab.ok("run -d --pod new:fresh --name one box idle");
@@ -108,7 +108,7 @@ fn a_pod_can_be_made_on_the_way() {
 }
 
 #[test]
-#[ignore = "creel has no pods yet"]
+
 fn namespaces_are_shared_as_asked() {
     let lab = Lab::new();
     lab.ok("pod create --name all --share +pid");

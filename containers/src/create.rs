@@ -240,7 +240,7 @@ fn defaults(image: &images::Image, spec: &ContainerSpec) -> ImageDefaults {
     let settings = &image.settings;
     let name = match &spec.source {
         Source::Image { name, .. } if !name.is_empty() => name.clone(),
-        Source::Image { .. } | Source::None | Source::Directory { .. } => {
+        Source::Image { .. } | Source::None | Source::Holder | Source::Directory { .. } => {
             image.names.first().cloned().unwrap_or_else(|| image.id.clone())
         }
     };

@@ -2,6 +2,7 @@
 //!
 //! All of it is read without entering anything. What a plain user may not read (files of sub-ids) is left out of sizes.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -121,7 +122,7 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
         network: container.status.network.clone().filter(|_| list::running(container)),
         mounts: spec.mounts.iter().map(|mount| mount_fact(engine, mount)).collect(),
         exec_ids: exec::sessions(engine, container),
-        dependencies: remove::needed_by(spec).map(str::to_owned).collect(),
+        dependencies: remove::needed_by(spec).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect(),
         effective_capabilities: names(sets.effective()),
         bounding_capabilities: names(sets.bounding()),
         user: users::wanted_user(engine, container),
@@ -134,7 +135,7 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
         resolv_conf_path: run_file("resolv.conf"),
         rootfs: match &spec.source {
             Source::Directory { path, .. } => Some(path.clone()),
-            Source::None | Source::Image { .. } => None,
+            Source::None | Source::Holder | Source::Image { .. } => None,
         },
         upper_dir: dir.join("upper"),
         work_dir: dir.join("work"),
@@ -143,7 +144,8 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
     })
 }
 
-fn mount_fact(engine: &Engine, mount: &MountSpec) -> MountFact {
+/// What there is to see of one mount.
+pub fn mount_fact(engine: &Engine, mount: &MountSpec) -> MountFact {
     let propagation = ["shared", "slave", "private", "unbindable"]
         .into_iter()
         .flat_map(|word| [format!("r{word}"), word.to_owned()])

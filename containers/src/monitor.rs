@@ -157,6 +157,9 @@ fn finish(engine: &Engine, container: &Container, exit: Exit, clients: clients::
     if removed.is_none() {
         crate::events::record(engine, container, "cleanup");
     }
+    if let Err(error) = crate::needed::end_unneeded(engine, container) {
+        tracing::warn!(id = %container.id(), %error, "cannot end what this container was the last to need");
+    }
     // By rename, so that the next run's files are never taken for ours; it waits for our lock, which goes along.
     if let Err(error) = engine.store.trash(&engine.run_dir(container.id())).and_then(|()| engine.store.empty_trash()) {
         tracing::warn!(id = %container.id(), %error, "cannot remove the run directory");

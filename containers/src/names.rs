@@ -46,7 +46,7 @@ impl Creating {
 }
 
 /// A name like `quiet_noether`. Later attempts get a number, so that a full store does not try for ever.
-pub(crate) fn random(attempt: u32) -> String {
+pub fn random(attempt: u32) -> String {
     let mut bytes = [0u8; 6];
     // Without random numbers (which do not fail once the system runs) the attempt still makes a difference.
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());

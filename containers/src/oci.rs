@@ -13,9 +13,10 @@ use oci_spec::runtime::{
 
 use crate::container::Record;
 use crate::error::{Error, Result};
-use crate::spec::{IdMap, IpcMode, NamespaceMode};
+use crate::spec::{IdMap, IpcMode, NamespaceMode, Source};
 
 pub(crate) use mounts::{SHM, VolumeMount};
+pub use process::HOLDER_PATH;
 pub(crate) use process::{capabilities, default_environment, exec_process};
 pub(crate) use resources::resources;
 
@@ -39,6 +40,8 @@ pub(crate) struct Given {
     pub(crate) seccomp: Option<LinuxSeccomp>,
     /// Ids of a nested user namespace; empty for the user's own.
     pub(crate) uid_maps: Vec<IdMap>,
+    /// The user namespace to join instead of a new one with these maps.
+    pub(crate) userns: Option<PathBuf>,
     pub(crate) gid_maps: Vec<IdMap>,
     /// Only the caller's own id exists: groups cannot be set, devpts has no gid 5.
     pub(crate) single_id: bool,
@@ -73,8 +76,10 @@ pub(crate) fn configuration(record: &Record, given: Given) -> Result<Spec> {
 
     let mut linux = Linux::default();
     linux.set_namespaces(Some(namespaces(record, &given)?));
-    linux.set_uid_mappings(id_mappings(&given.uid_maps)?);
-    linux.set_gid_mappings(id_mappings(&given.gid_maps)?);
+    if given.userns.is_none() {
+        linux.set_uid_mappings(id_mappings(&given.uid_maps)?);
+        linux.set_gid_mappings(id_mappings(&given.gid_maps)?);
+    }
     linux.set_devices(Some(given.devices.clone()));
     linux.set_resources(Some(resources(&spec.resources)?));
     linux.set_seccomp(given.seccomp.clone());
@@ -105,7 +110,7 @@ fn namespaces(record: &Record, given: &Given) -> Result<Vec<LinuxNamespace>> {
     let spec = &record.spec.namespaces;
     let mut all = vec![namespace(LinuxNamespaceType::Mount, None)];
     if !given.uid_maps.is_empty() {
-        all.push(namespace(LinuxNamespaceType::User, None));
+        all.push(namespace(LinuxNamespaceType::User, given.userns.clone()));
     }
     match &given.network {
         NetworkNamespace::New => all.push(namespace(LinuxNamespaceType::Network, None)),
@@ -200,6 +205,9 @@ fn protected_paths(record: &Record) -> (Vec<String>, Vec<String>) {
     if security.privileged {
         return (security.mask.clone(), Vec::new());
     }
+    if record.spec.source == Source::Holder {
+        return Default::default();
+    }
     let keep = |paths: &[&str]| paths.iter().filter(|path| !unmasked(path)).map(|path| (*path).to_owned()).collect();
     let mut masked: Vec<String> = keep(&MASKED);
     masked.extend(security.mask.iter().cloned());
@@ -250,6 +258,7 @@ mod tests {
             devices: Vec::new(),
             seccomp: None,
             uid_maps: Vec::new(),
+            userns: None,
             gid_maps: Vec::new(),
             single_id: false,
             hard_nofile: 4096,

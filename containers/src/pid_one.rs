@@ -49,6 +49,26 @@ pub fn init_main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// The program of a container that only holds namespaces: waits to be told to end, and reaps whoever is left to it where
+/// it is the first process of a pid namespace.
+pub fn hold_main() -> ExitCode {
+    const SIGINT: i32 = 2;
+    const SIGTERM: i32 = 15;
+    let Ok(signals) = SignalFd::new(&[SIGINT, SIGTERM, SIGCHLD]) else { return ExitCode::from(125) };
+    let _ = rustix::thread::set_name(c"creel-hold");
+    // It only costs memory where it fails.
+    let _ = sys::memory::shrink();
+    loop {
+        // An interrupted wait reads nothing and comes back.
+        let _ = poll(&mut [PollFd::new(&signals, PollFlags::IN)], None);
+        match signals.read() {
+            Ok(Some(arrived)) if arrived.signal != SIGCHLD => return ExitCode::SUCCESS,
+            Ok(_) => while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {},
+            Err(_) => return ExitCode::from(125),
+        }
+    }
+}
+
 fn code(status: WaitStatus) -> u8 {
     let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(125);
     u8::try_from(code).unwrap_or(125)

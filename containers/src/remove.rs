@@ -9,7 +9,7 @@ use crate::container::{Container, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::id::ContainerId;
-use crate::spec::{ContainerSpec, IpcMode, MountKind, NamespaceMode, UserNamespace};
+use crate::spec::{ContainerSpec, IpcMode, MountKind, NamespaceMode, PodRole, UserNamespace};
 use crate::state::State;
 use crate::stop::stop;
 use crate::{events, list, names, pause};
@@ -25,6 +25,8 @@ pub struct RemoveRequest {
     pub timeout: Option<u32>,
     /// The containers that need it too.
     pub depend: bool,
+    /// Its pod is being removed: without that the container that holds a pod's namespaces stays.
+    pub with_pod: bool,
 }
 
 /// Removes a container and says which ones went: with `depend` those that need it come first. One whose removal was
@@ -72,6 +74,13 @@ fn remove_below(
     removed: &mut Vec<ContainerId>,
 ) -> Result<()> {
     let id = container.id();
+    if let (Some(PodRole::Infra), Some(pod)) = (container.spec().pod_role, &container.spec().pod)
+        && !request.with_pod
+    {
+        return Err(Error::Invalid(format!(
+            "container {id} is the infra container of pod {pod} and cannot be removed without removing the pod"
+        )));
+    }
     let dependents = dependents(engine, container)?;
     if !request.depend && !dependents.is_empty() {
         let dependents: Vec<&str> = dependents.iter().map(|dependent| dependent.id().as_str()).collect();
@@ -131,7 +140,7 @@ pub fn prune(engine: &Engine, keep: impl Fn(&Container) -> bool) -> Result<Vec<(
             }
             State::Initialized { .. } | State::Running { .. } => false,
         };
-        if !idle || keep(&container) {
+        if !idle || container.spec().pod_role == Some(PodRole::Infra) || keep(&container) {
             continue;
         }
         let written = crate::inspect::size(engine, &container).map(|(written, _)| written).unwrap_or_default();

@@ -71,8 +71,13 @@ pub struct ContainerSpec {
     pub passwd_entry: Option<String>,
     pub group_entry: Option<String>,
     pub host_users: Vec<String>,
+    /// The full id of the pod it belongs to.
     pub pod: Option<String>,
     pub pod_role: Option<PodRole>,
+    /// The cgroup that it has in common with the other containers of its pod.
+    pub pod_cgroup: Option<PodCgroup>,
+    /// It ends by itself when the last container that needs it has ended.
+    pub ends_unneeded: bool,
     pub requires: Vec<String>,
     pub cidfile: Option<PathBuf>,
     pub pidfile: Option<PathBuf>,
@@ -94,6 +99,8 @@ pub enum Source {
     Image { id: String, name: String },
     /// A directory used as it is (`--rootfs`), or under an overlay (`:O`).
     Directory { path: PathBuf, overlay: bool },
+    /// Nothing but creel itself, which waits: the holder of namespaces that others join.
+    Holder,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -463,11 +470,25 @@ pub enum PasswdMode {
     LeaveAlone,
 }
 
+/// What a container is to its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PodRole {
+    /// Holds the namespaces of the others.
     Infra,
     Member,
+    /// Runs to its end before the members start, the first time only.
     InitOnce,
+    /// Runs to its end before the members start, each time.
     InitAlways,
+    /// Starts in its turn among the init containers and runs beside the members until they have ended.
+    Sidecar,
+}
+
+/// A cgroup around the cgroups of several containers. Whoever starts first makes it, with its limits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PodCgroup {
+    /// What it is told from others by: the pod's id.
+    pub name: String,
+    pub limits: Resources,
 }

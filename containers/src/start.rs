@@ -17,6 +17,7 @@ use crate::engine::{Engine, Settings};
 use crate::error::{Error, Result};
 use crate::id::ContainerId;
 use crate::list;
+use crate::needed::{Kept, start_needed};
 use crate::state::State;
 use crate::wire::{FromClient, FromMonitor};
 
@@ -51,17 +52,66 @@ pub(crate) struct MonitorRequest {
     pub(crate) hold: bool,
 }
 
-/// Starts a container that is created, initialized or exited. One that runs already is left alone.
+/// Starts a container that is created, initialized or exited, and those it needs. One that runs already is left alone.
 pub fn start(engine: &Engine, container: &Container, request: StartRequest) -> Result<Started> {
-    launch(engine, container, request, false)
+    launch(engine, container, request)?.wait()
 }
 
 /// Prepares everything but does not run the program.
 pub fn init(engine: &Engine, container: &Container) -> Result<()> {
-    launch(engine, container, StartRequest::default(), true).map(drop)
+    let needed = start_needed(engine, container)?;
+    begin(engine, container, StartRequest::default(), true, needed)?.wait().map(drop)
 }
 
-fn launch(engine: &Engine, container: &Container, request: StartRequest, hold: bool) -> Result<Started> {
+/// A start under way. Several of them go on side by side.
+#[derive(Debug)]
+pub struct Launch(Stage);
+
+#[derive(Debug)]
+enum Stage {
+    Done(Started),
+    Waiting {
+        id: ContainerId,
+        channel: Channel,
+        attach: Option<Streams>,
+        _lock: FileLock,
+        /// Those it needs have to stay until it runs.
+        _needed: Vec<Kept>,
+    },
+}
+
+impl Launch {
+    /// Until the container runs, or for why it does not.
+    pub fn wait(self) -> Result<Started> {
+        let (id, channel, attach, _lock, _needed) = match self.0 {
+            Stage::Done(started) => return Ok(started),
+            Stage::Waiting { id, channel, attach, _lock, _needed } => (id, channel, attach, _lock, _needed),
+        };
+        let gone = |detail: String| Error::MonitorGone { id: id.to_string(), detail };
+        match answer(&channel).map_err(|error| gone(format!(": {error}")))? {
+            Some(FromMonitor::Started { init }) => {
+                let attached = attach.map(|streams| Attached::new(channel, streams));
+                Ok(Started { init, attached })
+            }
+            Some(FromMonitor::Failed { exit_code, message }) => Err(Error::StartFailed { message, exit_code }),
+            Some(_) | None => Err(gone(String::new())),
+        }
+    }
+}
+
+/// Begins what [`start`] does: those it needs run when this returns, the container itself when [`Launch::wait`] does.
+pub fn launch(engine: &Engine, container: &Container, request: StartRequest) -> Result<Launch> {
+    let needed = if list::running(container) { Vec::new() } else { start_needed(engine, container)? };
+    begin(engine, container, request, false, needed)
+}
+
+fn begin(
+    engine: &Engine,
+    container: &Container,
+    request: StartRequest,
+    hold: bool,
+    needed: Vec<Kept>,
+) -> Result<Launch> {
     let id = container.id();
     if let Some(runtime) = &engine.settings.runtime {
         return Err(Error::Invalid(format!(
@@ -73,7 +123,7 @@ fn launch(engine: &Engine, container: &Container, request: StartRequest, hold: b
         return Err(Error::Invalid(format!("--hooks-dir {}: hook directories are not supported yet", dir.display())));
     }
     // Two starts at once: the second waits here and then finds it running.
-    let _lock =
+    let lock =
         FileLock::exclusive(&engine.container_dir(id).join("lock")).map_err(Error::io(engine.container_dir(id)))?;
     let container = list::find(engine, id.as_str())?;
     if let Some(waiting) = container.status.restarting.as_ref().and_then(Process::open) {
@@ -87,7 +137,7 @@ fn launch(engine: &Engine, container: &Container, request: StartRequest, hold: b
         }
         State::Initialized { init, .. } => {
             let attached = let_go(engine, &container, request.attach)?;
-            return Ok(Started { init: init.clone(), attached });
+            return Ok(Launch(Stage::Done(Started { init: init.clone(), attached })));
         }
         State::Running { .. } if hold => {
             return Err(Error::StateImproper { what: format!("container {id} has already been created in runtime") });
@@ -95,7 +145,7 @@ fn launch(engine: &Engine, container: &Container, request: StartRequest, hold: b
         State::Running { init, .. } => {
             let attached =
                 request.attach.map(|streams| crate::attach::attach(engine, &container, streams)).transpose()?;
-            return Ok(Started { init: init.clone(), attached });
+            return Ok(Launch(Stage::Done(Started { init: init.clone(), attached })));
         }
         State::Removing => return Err(Error::StateImproper { what: format!("container {id} is being removed") }),
     }
@@ -115,14 +165,7 @@ fn launch(engine: &Engine, container: &Container, request: StartRequest, hold: b
     fds.extend(request.preserve_fds.iter().map(AsFd::as_fd));
     let gone = |detail: String| Error::MonitorGone { id: id.to_string(), detail };
     channel.send(&request_message, &fds).map_err(|error| gone(format!(": {error}")))?;
-    match answer(&channel).map_err(|error| gone(format!(": {error}")))? {
-        Some(FromMonitor::Started { init }) => {
-            let attached = request.attach.map(|streams| Attached::new(channel, streams));
-            Ok(Started { init, attached })
-        }
-        Some(FromMonitor::Failed { exit_code, message }) => Err(Error::StartFailed { message, exit_code }),
-        Some(_) | None => Err(gone(String::new())),
-    }
+    Ok(Launch(Stage::Waiting { id: id.clone(), channel, attach: request.attach, _lock: lock, _needed: needed }))
 }
 
 /// The monitor of the last run answers before it takes down what the run had. It holds its lock until that is done.

@@ -266,7 +266,7 @@ fn layers(engine: &Engine, container: &Container) -> Vec<PathBuf> {
     match &container.spec().source {
         Source::Directory { path, overlay: false } => return vec![path.clone()],
         Source::Directory { path, overlay: true } => return vec![dir.join("upper"), path.clone()],
-        Source::Image { .. } | Source::None => {}
+        Source::Image { .. } | Source::Holder | Source::None => {}
     }
     let image = container.record.image.iter().flat_map(|image| image.layers.iter().rev());
     // `rootfs` is the vfs driver's copy.

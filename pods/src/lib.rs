@@ -1,4 +1,25 @@
 //! Containers that share namespaces and a life.
 //!
-//! The place is kept; nothing is here yet. A pod will know its members as containers and hold their namespaces itself,
-//! without an image for it.
+//! A pod is a record; what it is doing is what its containers do. Its namespaces are held by one of them, the infra
+//! container: a container like any other, with a monitor, ports and a network, whose program is creel itself and whose
+//! root file system is an empty directory. The others join it as any container joins another.
+
+mod create;
+mod error;
+mod id;
+mod life;
+mod member;
+mod pod;
+mod remove;
+mod spec;
+mod start;
+
+pub use create::{CreateRequest, create};
+pub use error::{Error, Result};
+pub use id::PodId;
+pub use life::{Outcome, kill, pause, restart, stop, unpause};
+pub use member::{Own, create_member, join};
+pub use pod::{Pod, PodState, Record, find, latest, list, names};
+pub use remove::{prune, remove};
+pub use spec::{ExitPolicy, Infra, PodSpec, Share};
+pub use start::start;

@@ -23,6 +23,8 @@ use crate::{Error, Result};
 
 const MOUNT: &str = "/sys/fs/cgroup";
 const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
+/// How the name of a cgroup begins that several containers share.
+const GROUP_PREFIX: &str = "libpod_pod_";
 /// Where monitors go that systemd had to bring in: a cgroup with parts may have no processes of its own.
 const MONITORS: &str = "/monitors";
 /// How long a service manager may take to move a process.
@@ -139,19 +141,44 @@ impl Cgroup {
         parent: Option<&str>,
         limits: &LinuxResources,
     ) -> Result<Option<Cgroup>> {
-        let wanted = wanted_limits(limits);
+        Cgroup::with_retries(manager, None, name, parent, limits)
+    }
+
+    /// The same inside of a cgroup that several containers share: made, and given `limits_of_all`, by each that comes.
+    /// [`Cgroup::remove`] of the last takes it away.
+    pub fn create_in(
+        manager: &Manager,
+        group: &str,
+        limits_of_all: &LinuxResources,
+        name: &str,
+        parent: Option<&str>,
+        limits: &LinuxResources,
+    ) -> Result<Option<Cgroup>> {
+        Cgroup::with_retries(manager, Some((group, limits_of_all)), name, parent, limits)
+    }
+
+    fn with_retries(
+        manager: &Manager,
+        group: Option<(&str, &LinuxResources)>,
+        name: &str,
+        parent: Option<&str>,
+        limits: &LinuxResources,
+    ) -> Result<Option<Cgroup>> {
+        let mut wanted = wanted_limits(limits);
+        wanted.extend(group.into_iter().flat_map(|(_, limits_of_all)| wanted_limits(limits_of_all)));
         for _ in 0..5 {
-            match Cgroup::attempt(manager, name, parent, limits, &wanted) {
-                // The scope went away under us, with the last container of it.
+            match Cgroup::attempt(manager, group, name, parent, limits, &wanted) {
+                // The scope, or the group, went away under us, with the last container of it.
                 Err(Error::Cgroup { source, .. }) if is_gone(&source) => {}
                 other => return other,
             }
         }
-        Cgroup::attempt(manager, name, parent, limits, &wanted)
+        Cgroup::attempt(manager, group, name, parent, limits, &wanted)
     }
 
     fn attempt(
         manager: &Manager,
+        group: Option<(&str, &LinuxResources)>,
         name: &str,
         parent: Option<&str>,
         limits: &LinuxResources,
@@ -174,18 +201,26 @@ impl Cgroup {
             }
         };
         enable_controllers(&holder);
-        let path = holder.join(name);
-        let directory = on_disk(&path);
-        match fs::create_dir(&directory) {
-            // Left by one that was killed: empty, or it could not be ours.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other.map_err(|source| Error::Cgroup { path: directory.clone(), source })?,
+        let mut path = holder.clone();
+        if let Some((group, limits_of_all)) = group {
+            path.push(format!("{GROUP_PREFIX}{group}"));
+            make_directory(&on_disk(&path))?;
+            let around = Cgroup::open(&path)?;
+            if let Err(error) = around.apply(limits_of_all) {
+                let _ = fs::remove_dir(on_disk(&path));
+                return Err(error);
+            }
+            enable_controllers(&path);
         }
+        path.push(name);
+        let directory = on_disk(&path);
+        make_directory(&directory)?;
         let cgroup = Cgroup::open(&path)?;
         let pinned = if own_path().is_some_and(|own| own.starts_with(&holder)) { Ok(()) } else { cgroup.pin() };
         if let Err(error) = pinned.and_then(|()| cgroup.apply(limits)) {
             cgroup.release();
             let _ = fs::remove_dir(&directory);
+            remove_group_if_last(&path);
             return Err(error);
         }
         Ok(Some(cgroup))
@@ -416,6 +451,7 @@ impl Cgroup {
             }
             other => other,
         }
+        .inspect(|()| remove_group_if_last(&self.path))
         .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
         .map_err(|source| Error::Cgroup { path: directory, source })
     }
@@ -595,6 +631,23 @@ fn enable_controllers(holder: &Path) {
             until,
             || !matches!(write(), Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error())),
         );
+    }
+}
+
+/// Left by one that was killed it is empty, or it could not be ours.
+fn make_directory(directory: &Path) -> Result<()> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.map_err(|source| Error::Cgroup { path: directory.to_owned(), source }),
+    }
+}
+
+/// The group that a cgroup was made in; one with other parts in it stays.
+fn remove_group_if_last(path: &Path) {
+    let Some(group) = path.parent() else { return };
+    let is_group = group.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(GROUP_PREFIX));
+    if is_group {
+        let _ = fs::remove_dir(on_disk(group));
     }
 }
 

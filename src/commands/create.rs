@@ -32,9 +32,6 @@ pub fn make(
     finish: impl FnOnce(&mut ContainerSpec),
 ) -> Result<(Engine, Container), Failure> {
     arguments::at_least(&args.words, 1)?;
-    if args.pod.as_deref().is_some_and(|pod| !pod.is_empty()) {
-        return Err(Failure::plain("--pod is not supported by creel yet"));
-    }
     let around = Surroundings {
         config: context.config()?,
         env: std::env::vars().collect(),
@@ -43,6 +40,10 @@ pub fn make(
         cwd: std::env::current_dir()?,
     };
     let mut spec = create_args::spec(args, &around)?;
+    let wanted_pod = super::pod::join::wanted(args)?;
+    if let Some(role) = super::pod::join::role(args, wanted_pod.is_some())? {
+        spec.pod_role = Some(role);
+    }
     let pull = pull_options(context, args)?;
     check_time_zone(spec.timezone.as_deref())?;
     spec.create_command = context.command_line.clone();
@@ -73,8 +74,12 @@ pub fn make(
         create_args::merge_variables(&mut spec.env, &args.env_merge, image_env)?;
     }
     finish(&mut spec);
+    let pod = wanted_pod.map(|wanted| super::pod::join::found(&engine, &wanted, &mut spec)).transpose()?;
     let request = CreateRequest { spec, name: args.name.as_deref(), image: image.as_ref(), replace: args.replace };
-    let container = containers::create(&engine, request)?;
+    let container = match &pod {
+        None => containers::create(&engine, request)?,
+        Some(found) => super::pod::join::create(&engine, found, request, args)?,
+    };
     if let Some(path) = &args.cidfile {
         write_id(path, &container).inspect_err(|_| {
             // The caller would not know what to remove.

@@ -56,7 +56,7 @@ pub fn users(engine: &containers::Engine) -> Result<Vec<ImageUser>, Failure> {
             container_id: container.id().to_string(),
             running: containers::running(&container),
         }),
-        containers::Source::Directory { .. } | containers::Source::None => None,
+        containers::Source::Directory { .. } | containers::Source::Holder | containers::Source::None => None,
     });
     Ok(users.collect())
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use containers::{
-    CgroupsMode, Container, Engine, Facts, HealthAction, HealthSpec, IpcMode, LogDriver, MountKind, NamespaceMode,
-    PodRole, Remove, SdNotify, SeccompProfile, SystemdMode, Ulimit, UserNamespace,
+    CgroupsMode, Container, Engine, Facts, HealthAction, HealthSpec, IpcMode, LogDriver, MountFact, MountKind,
+    NamespaceMode, PodRole, Remove, SdNotify, SeccompProfile, SystemdMode, Ulimit, UserNamespace,
 };
 use network::{Mode, PortMapping};
 
@@ -206,7 +206,7 @@ pub fn container_value(engine: &Engine, container: &Container, with_size: bool) 
         "GraphDriver": object! { "Name": driver, "Data": graph_data(&facts) },
         "SizeRw"?: size.map(|(written, _)| written),
         "SizeRootFs"?: size.map_or(0, |(_, all)| all),
-        "Mounts": Value::List(mounts(&facts)),
+        "Mounts": Value::List(mounts(&facts.mounts)),
         "Dependencies": Value::list(&facts.dependencies),
         "NetworkSettings": network_value(container, &facts),
         "Namespace": "",
@@ -284,8 +284,9 @@ fn state_value(facts: &Facts) -> Value {
     }
 }
 
-fn mounts(facts: &Facts) -> Vec<Value> {
-    let shown = facts.mounts.iter().filter(|mount| matches!(mount.kind, "bind" | "volume" | "image"));
+/// What the user mounts, without what is of no use to see.
+pub fn mounts(facts: &[MountFact]) -> Vec<Value> {
+    let shown = facts.iter().filter(|mount| matches!(mount.kind, "bind" | "volume" | "image"));
     shown
         .map(|mount| {
             let mut options = mount.options.clone();
@@ -312,7 +313,7 @@ fn mounts(facts: &Facts) -> Vec<Value> {
 }
 
 /// `{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}`.
-fn port_bindings(mappings: &[PortMapping]) -> BTreeMap<String, Value> {
+pub fn port_bindings(mappings: &[PortMapping]) -> BTreeMap<String, Value> {
     let mut bindings: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for mapping in mappings {
         for offset in 0..mapping.range.max(1) {
@@ -544,7 +545,7 @@ fn health_value(health: &HealthSpec) -> Value {
     }
 }
 
-fn namespace_word(mode: &NamespaceMode, private: &str) -> String {
+pub fn namespace_word(mode: &NamespaceMode, private: &str) -> String {
     match mode {
         NamespaceMode::Private => private.to_owned(),
         NamespaceMode::Host => "host".into(),
@@ -600,18 +601,7 @@ fn host_config_value(engine: &Engine, container: &Container, facts: &Facts, run_
         .iter()
         .map(|(name, options)| if options.is_empty() { name.clone() } else { format!("{name}:{options}") })
         .collect();
-    let hosts: Vec<String> = spec
-        .network
-        .add_hosts
-        .iter()
-        .map(|entry| {
-            let address = match entry.address {
-                network::HostAddress::Ip(ip) => ip.to_string(),
-                network::HostAddress::HostGateway => "host-gateway".into(),
-            };
-            format!("{}:{address}", entry.names.join(";"))
-        })
-        .collect();
+    let hosts: Vec<String> = spec.network.add_hosts.iter().map(host_entry).collect();
     let mut security_opt: Vec<String> = security.labels.iter().map(|label| format!("label={label}")).collect();
     if security.no_new_privileges {
         security_opt.push("no-new-privileges".into());
@@ -736,6 +726,15 @@ fn host_config_value(engine: &Engine, container: &Container, facts: &Facts, run_
 }
 
 /// `source:destination:options`.
+/// As `--add-host` takes it.
+pub fn host_entry(entry: &network::HostEntry) -> String {
+    let address = match entry.address {
+        network::HostAddress::Ip(ip) => ip.to_string(),
+        network::HostAddress::HostGateway => "host-gateway".into(),
+    };
+    format!("{}:{address}", entry.names.join(";"))
+}
+
 fn binds(facts: &Facts) -> Value {
     let shown = facts.mounts.iter().filter(|mount| matches!(mount.kind, "bind" | "volume"));
     let text = shown.map(|mount| {
@@ -765,7 +764,7 @@ fn tmpfs(container: &Container) -> Value {
     Value::Map(all.collect())
 }
 
-fn userns_word(mode: &UserNamespace) -> String {
+pub fn userns_word(mode: &UserNamespace) -> String {
     match mode {
         UserNamespace::Host => String::new(),
         UserNamespace::KeepId { .. } => "keep-id".into(),

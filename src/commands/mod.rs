@@ -31,6 +31,7 @@ pub mod logs;
 pub mod man;
 pub mod manifest;
 pub mod pause;
+pub mod pod;
 pub mod port;
 pub mod ps;
 pub mod pull;

@@ -118,7 +118,10 @@ fn show(engine: &Engine, args: &Args) -> Result<(), Failure> {
     let format = Format::parse("ps", &layout(args))?;
     let containers = chosen(engine, args)?;
     let now = Timestamp::now();
-    let values = containers.iter().map(|(container, size)| value(container, *size, args, now)).collect();
+    // Their records are read only where a name is shown.
+    let in_pods = containers.iter().any(|(container, _)| container.spec().pod.is_some());
+    let pods = if in_pods && (args.pod || args.format.is_some()) { pods::names(engine)? } else { BTreeMap::new() };
+    let values = containers.iter().map(|(container, size)| value(container, *size, args, now, &pods)).collect();
     let heading = !args.noheading && !args.quiet;
     output::print(&format.list(values, HEADINGS, heading, 2)?)
 }
@@ -185,9 +188,16 @@ fn sort(containers: &mut [Sized], key: &str) {
     }
 }
 
-fn value(container: &Container, size: Option<(u64, u64)>, args: &Args, now: Timestamp) -> Value {
+fn value(
+    container: &Container,
+    size: Option<(u64, u64)>,
+    args: &Args,
+    now: Timestamp,
+    pods: &BTreeMap<String, String>,
+) -> Value {
     let (record, spec) = (&container.record, container.spec());
     let command = state::command(container);
+    let infra = matches!(spec.pod_role, Some(containers::PodRole::Infra));
     let (image, image_id) = state::image(container);
     let created = human::ago(record.created, now);
     let exit = container.state().exit();
@@ -197,19 +207,20 @@ fn value(container: &Container, size: Option<(u64, u64)>, args: &Args, now: Time
     let namespace = |name: &str| Value::from(namespaces.get(name).cloned().unwrap_or_default());
     let full_id = record.id.as_str();
     let shown_command = match command.join(" ") {
+        _ if infra => String::new(),
         text if !args.no_trunc && text.chars().count() > 20 => text.chars().take(17).chain("...".chars()).collect(),
         text => text,
     };
     let shown_size = size.map_or_else(String::new, |(written, all)| {
         format!("{} (virtual {})", human::size3(written), human::size3(all))
     });
-    let infra = matches!(spec.pod_role, Some(containers::PodRole::Infra));
+    let pod_name = spec.pod.as_ref().and_then(|pod| pods.get(pod)).cloned().unwrap_or_default();
     let mounts: Vec<String> =
         state::mounts(container).iter().map(|mount| mount.destination.display().to_string()).collect();
     let cidfile = spec.cidfile.as_ref().map(|path: &PathBuf| path.display().to_string()).unwrap_or_default();
     object! {
         "AutoRemove": spec.remove != Remove::Nothing,
-        "Command": Value::list(&command),
+        "Command": if infra { Value::Nil(Nil::List) } else { Value::list(&command) },
         "CreatedAt": created.clone(),
         "CIDFile": cidfile,
         "Exited": exit.is_some(),
@@ -235,7 +246,11 @@ fn value(container: &Container, size: Option<(u64, u64)>, args: &Args, now: Time
         "Networks": state::networks(container),
         "Pid": i64::from(pid),
         "Pod": spec.pod.clone().unwrap_or_default(),
-        "PodName": spec.pod.clone().unwrap_or_default(),
+        "PodName": pod_name,
+        fn "Pod": match spec.pod.as_deref() {
+            Some(pod) if !args.no_trunc => pod.chars().take(12).collect(),
+            pod => pod.unwrap_or_default().to_owned(),
+        },
         "Ports": ports(container),
         "Restarts": container.status.restarts,
         "Size": size.map(|(written, all)| object! { "rootFsSize" as "RootFsSize": all, "rwSize" as "RwSize": written }),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use containers::{Error, RemoveRequest};
+use containers::{Error, PodRole, RemoveRequest};
 
 use crate::arguments::number;
 use crate::context::Context;
@@ -62,10 +62,18 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("--force option must be specified to use the --time option"));
     }
     let engine = context.engine()?;
-    let request = RemoveRequest { force: args.force, volumes: args.volumes, timeout: args.time, depend: args.depend };
+    let request = RemoveRequest {
+        force: args.force,
+        volumes: args.volumes,
+        timeout: args.time,
+        depend: args.depend,
+        ..RemoveRequest::default()
+    };
     // By --all, a container may go because another one went: those that need it.
     let may_be_gone = may_be_missing || args.all || args.depend;
     let (chosen, mut failures) = selection.choose(&engine)?;
+    let (holders, chosen): (Vec<_>, Vec<_>) =
+        chosen.into_iter().partition(|one| args.all && one.container.spec().pod_role == Some(PodRole::Infra));
     for one in chosen {
         match containers::remove(&engine, &one.container, &request) {
             Ok(removed) => {
@@ -77,6 +85,16 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             }
             Err(Error::NotFound { .. }) if may_be_gone => {}
             Err(error) => failures.push(to_failure(error)),
+        }
+    }
+    for one in holders {
+        // All containers are to go: so do the pods that they make up.
+        let pod = one.container.spec().pod.as_deref().unwrap_or_default();
+        match pods::find(&engine, pod).and_then(|pod| Ok((pods::remove(&engine, &pod, args.force, args.time)?, pod))) {
+            Ok((outcome, _)) if outcome.failed.is_empty() => output::line(one.label)?,
+            Ok((outcome, pod)) => failures.extend(super::pod::rm::not_removed(&pod, outcome)),
+            Err(pods::Error::NotFound { .. }) => {}
+            Err(error) => failures.push(error.into()),
         }
     }
     containers::sweep(&engine);

@@ -63,7 +63,8 @@ fn remove_users(engine: &containers::Engine, args: &Args) -> Result<(), Failure>
     for name in &args.images {
         ids.extend(images::find(&engine.store, name)?.map(|image| image.id));
     }
-    let request = containers::RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0) };
+    let request =
+        containers::RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0), ..Default::default() };
     for container in containers::list(engine)? {
         let containers::Source::Image { id, .. } = &container.spec().source else { continue };
         if args.all || ids.contains(id) {

@@ -100,7 +100,7 @@ fn is_missing(finding: &Finding) -> bool {
 
 /// Images that lack something go, and the containers that stand on them.
 fn remove_incomplete_images(engine: &Engine, missing: &[Finding]) -> Result<(), Failure> {
-    let request = RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0) };
+    let request = RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0), with_pod: true };
     for image in images::list(&engine.store)? {
         let lacks = |finding: &Finding| match finding {
             Finding::MissingLayer { chain_id } => image.layers.contains(chain_id),

@@ -31,7 +31,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     }
     let engine = context.engine()?;
-    let request = RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0) };
+    let request = RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0), with_pod: true };
     for container in containers::list(&engine)? {
         match containers::remove(&engine, &container, &request) {
             Ok(_) | Err(containers::Error::NotFound { .. }) => {}

@@ -199,6 +199,9 @@ pub struct CreateArgs {
     /// The init to use
     #[arg(long, value_name = "PATH")]
     pub init_path: Option<PathBuf>,
+    /// Run to its end before the other containers of the pod start: always, or once and then removed
+    #[arg(long, value_name = "TYPE")]
+    pub init_ctr: Option<String>,
     /// Keep stdin open
     #[arg(short, long)]
     pub interactive: bool,
@@ -283,6 +286,9 @@ pub struct CreateArgs {
     /// Pod to join; new:NAME makes one
     #[arg(long, value_name = "POD")]
     pub pod: Option<String>,
+    /// Read the id of the pod to join from a file
+    #[arg(long, value_name = "FILE")]
+    pub pod_id_file: Option<PathBuf>,
     /// All capabilities, no masks, no seccomp filter, the host's devices
     #[arg(long)]
     pub privileged: bool,

@@ -101,7 +101,6 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         passwd_entry: args.passwd_entry.clone(),
         group_entry: args.group_entry.clone(),
         host_users: args.hostuser.clone(),
-        pod: args.pod.clone().filter(|pod| !pod.is_empty()),
         requires: args.requires.clone(),
         cidfile: args.cidfile.clone(),
         pidfile: args.pidfile.clone(),

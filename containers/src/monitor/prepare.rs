@@ -20,7 +20,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::log::LogFile;
 use crate::oci::{self, Given, NetworkNamespace};
-use crate::spec::{CgroupsMode, IdMap, IpcMode, LogDriver, NamespaceMode, Remove, Source};
+use crate::spec::{CgroupsMode, IdMap, IpcMode, LogDriver, NamespaceMode, Remove, Source, UserNamespace};
 use crate::state::State;
 use crate::{devices, list, seccomp, secrets, userns, users, volumes};
 
@@ -181,6 +181,10 @@ pub(super) fn prepare(
     crate::files::copy_up(engine, container)?;
     let (uid_maps, gid_maps) = userns::maps(engine, &spec.namespaces.user)?;
     user_mounts.extend(secrets::mounts(engine, container, &uid_maps, &gid_maps)?);
+    let userns = match &spec.namespaces.user {
+        UserNamespace::Container(other) if !uid_maps.is_empty() => Some(namespace_of(engine, other, "user")?),
+        _ => None,
+    };
     let (root, server, rootfs) = root(engine, container, &uid_maps, &gid_maps)?;
     released.server = server;
 
@@ -206,6 +210,7 @@ pub(super) fn prepare(
         devices,
         seccomp,
         uid_maps,
+        userns,
         gid_maps,
         single_id: engine.settings.single_id,
         hard_nofile: hard_limit(rustix::process::Resource::Nofile),
@@ -351,7 +356,14 @@ fn cgroup(engine: &Engine, container: &Container) -> Result<Option<Cgroup>> {
     }
     let manager = runtime::cgroup::Manager::choose(engine.settings.cgroup_manager.as_deref(), engine.settings.uid)?;
     let name = format!("libpod-{}", container.id());
-    let cgroup = Cgroup::create(&manager, &name, wanted.cgroup_parent.as_deref(), &limits)?;
+    let parent = wanted.cgroup_parent.as_deref();
+    let cgroup = match &container.spec().pod_cgroup {
+        None => Cgroup::create(&manager, &name, parent, &limits)?,
+        Some(group) => {
+            let of_all = oci::resources(&group.limits)?;
+            Cgroup::create_in(&manager, &group.name, &of_all, &name, parent, &limits)?
+        }
+    };
     if let Some(cgroup) = cgroup.as_ref().filter(|_| wanted.pids_limit.is_none()) {
         cgroup.limit_pids_by_default(DEFAULT_PIDS);
     }
@@ -379,6 +391,7 @@ fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) 
     let prepared = match &container.spec().source {
         Source::Directory { path, overlay: false } => return Ok((RootMount::Directory(path.clone()), None, target)),
         Source::Directory { path, overlay: true } => engine.store.root_mount_over(path, &request)?,
+        Source::Holder => return Ok((RootMount::Directory(empty_root(engine, container)?), None, target)),
         Source::Image { .. } | Source::None if !shift.is_identity() => {
             engine.store.root_mount_shifted(&request, &shift)?
         }
@@ -388,6 +401,15 @@ fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) 
         tracing::info!(note, "root file system");
     }
     Ok((prepared.mount, prepared.server, target))
+}
+
+/// A directory of the run time that whoever is root in the container may put mount points into.
+fn empty_root(engine: &Engine, container: &Container) -> Result<PathBuf> {
+    let root = engine.run_dir(container.id()).join("root");
+    let made = std::fs::create_dir_all(&root);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    made.and_then(|()| std::fs::set_permissions(&root, open)).map_err(Error::io(&root))?;
+    Ok(root)
 }
 
 fn joined(engine: &Engine, mode: &NamespaceMode, kind: &str) -> Result<Option<PathBuf>> {

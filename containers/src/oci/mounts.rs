@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
 
-use super::process::INIT_PATH;
+use super::process::{HOLDER_PATH, INIT_PATH};
 use super::{Given, NetworkNamespace};
 use crate::container::Record;
 use crate::error::Result;
-use crate::spec::{IpcMode, NamespaceMode};
+use crate::spec::{IpcMode, NamespaceMode, Source};
 
 /// Shared memory, see shm_overview(7).
 pub(crate) const SHM: &str = "/dev/shm";
@@ -43,6 +43,13 @@ impl VolumeMount {
 
 pub(super) fn mounts(record: &Record, given: &Given) -> Result<Vec<Mount>> {
     let mut all = kernel_mounts(record, given);
+    if record.spec.source == Source::Holder {
+        // Nobody looks at it from inside: the shared memory that others join, and the program that waits.
+        all.retain(|mount| mount.destination() == Path::new(SHM));
+        let own = given.own_executable.to_string_lossy();
+        all.push(mount(HOLDER_PATH, "bind", &own, &["bind", "rprivate", "ro"]));
+        return Ok(all);
+    }
     if record.spec.security.read_only && record.spec.security.read_only_tmpfs {
         for path in ["/tmp", "/run", "/var/tmp"] {
             all.push(mount(path, "tmpfs", "tmpfs", &["rw", "rprivate", "nosuid", "nodev", "tmpcopyup"]));

@@ -13,6 +13,9 @@ use crate::users::Account;
 /// Where the built-in init is bound; Podman's name for it.
 pub(super) const INIT_PATH: &str = "/run/podman-init";
 
+/// Where creel is bound in a container that only holds namespaces.
+pub const HOLDER_PATH: &str = "/creel";
+
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub(super) fn process(record: &Record, given: &Given) -> Result<Process> {

@@ -57,7 +57,7 @@ fn remove(engine: &Engine, name: &str, args: &Args) -> Result<(), Failure> {
             .hint("rm the containers first, or use volume rm --force"));
     }
     let timeout = args.time.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
-    let request = RemoveRequest { force: true, volumes: false, depend: true, timeout };
+    let request = RemoveRequest { force: true, depend: true, timeout, ..RemoveRequest::default() };
     for user in users {
         match containers::find(engine, &user).and_then(|container| containers::remove(engine, &container, &request)) {
             Ok(_) | Err(containers::Error::NotFound { .. }) => {}

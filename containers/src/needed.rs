@@ -1,0 +1,109 @@
+//! Containers that others cannot be without: started before them, and ended after the last of them where that was asked
+//! for.
+
+use storage::Store;
+use sys::lock::FileLock;
+
+use crate::container::Container;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::id::ContainerId;
+use crate::remove::{dependents, needed_by};
+use crate::spec::PodRole;
+use crate::start::{StartRequest, start};
+use crate::state::State;
+use crate::{list, stop};
+
+/// The ids or names of the containers that one needs.
+pub fn needs(container: &Container) -> impl Iterator<Item = &str> {
+    needed_by(container.spec())
+}
+
+/// How many containers may need each other in a row.
+const DEEPEST: usize = 32;
+
+/// While it is there nobody takes the container for unneeded.
+#[derive(Debug)]
+pub struct Kept {
+    _lock: FileLock,
+}
+
+/// Keeps a container with `ends_unneeded` from being ended between the starts of those that need it.
+pub fn keep(engine: &Engine, container: &Container) -> Result<Kept> {
+    let path = lock_path(&engine.store, container.id());
+    FileLock::shared(&path).map(|lock| Kept { _lock: lock }).map_err(Error::io(&path))
+}
+
+fn lock_path(store: &Store, id: &ContainerId) -> std::path::PathBuf {
+    store.containers_dir().join(id).join("needed.lock")
+}
+
+/// Starts the containers that one needs and that do not run. They stay while the result is kept.
+pub(crate) fn start_needed(engine: &Engine, container: &Container) -> Result<Vec<Kept>> {
+    start_below(engine, container, 0)
+}
+
+fn start_below(engine: &Engine, container: &Container, depth: usize) -> Result<Vec<Kept>> {
+    let mut all = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for needed in needed_by(container.spec()) {
+        if seen.contains(&needed) {
+            continue;
+        }
+        seen.push(needed);
+        if depth > DEEPEST {
+            return Err(Error::Invalid(format!("container {} needs itself", container.id())));
+        }
+        let needed = list::find(engine, needed)?;
+        all.push(keep(engine, &needed)?);
+        if !list::running(&needed) {
+            let below = start_below(engine, &needed, depth + 1)?;
+            start(engine, &needed, StartRequest::default())?;
+            drop(below);
+        }
+    }
+    Ok(all)
+}
+
+/// After the end of `container`: what it needed ends too, if that is wanted and nobody else is left who needs it. Helpers
+/// that run beside the others end before it.
+pub(crate) fn end_unneeded(engine: &Engine, container: &Container) -> Result<()> {
+    if matches!(container.spec().pod_role, Some(PodRole::InitOnce | PodRole::InitAlways | PodRole::Sidecar)) {
+        return Ok(());
+    }
+    let mut needed: Vec<&str> = needed_by(container.spec()).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    for needed in needed {
+        let needed = match list::find(engine, needed) {
+            Ok(needed) if needed.spec().ends_unneeded => needed,
+            Ok(_) | Err(Error::NotFound { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        let path = lock_path(&engine.store, needed.id());
+        // Somebody is starting others at this moment: the last of those will find what we leave. Waiting could be for ever,
+        // they wait for us to be gone.
+        let Some(_lock) = FileLock::try_exclusive(&path).map_err(Error::io(&path))? else { continue };
+        let others = dependents(engine, &needed)?;
+        let (helpers, others): (Vec<Container>, Vec<Container>) =
+            others.into_iter().partition(|other| other.spec().pod_role == Some(PodRole::Sidecar));
+        if others.iter().any(|other| !has_ended(other)) || !list::running(&needed) {
+            continue;
+        }
+        for helper in helpers.iter().rev() {
+            stop::stop(engine, helper, None)?;
+        }
+        stop::stop(engine, &needed, None)?;
+    }
+    Ok(())
+}
+
+/// One that was never started is still to come.
+fn has_ended(container: &Container) -> bool {
+    match container.state() {
+        State::Exited(_) => container.status.restarting.as_ref().is_none_or(|monitor| !monitor.alive()),
+        State::Removing => true,
+        State::Created => matches!(container.spec().pod_role, Some(PodRole::InitOnce | PodRole::InitAlways)),
+        State::Initialized { .. } | State::Running { .. } => false,
+    }
+}

@@ -1,0 +1,179 @@
+//! What a pod is meant to be.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use containers::{
+    DeviceSpec, MountSpec, NamespaceMode, NetworkSpec, Resources, RestartPolicy, Security, UserNamespace,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Everything that was asked for. What holds for the shared namespaces (hostname, network, sysctls) is done once, by the
+/// infra container; mounts, devices and security options go to every member.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PodSpec {
+    /// The pod's name where `None`.
+    pub hostname: Option<String>,
+    pub no_hostname: bool,
+    pub labels: BTreeMap<String, String>,
+    /// For whoever made the pod; every member has them too.
+    pub annotations: BTreeMap<String, String>,
+    pub share: Share,
+    /// Members' cgroups are parts of one cgroup of the pod.
+    pub share_parent: bool,
+    /// Network, ports, names and name servers of all members.
+    pub network: NetworkSpec,
+    pub pid: NamespaceMode,
+    pub host_ipc: bool,
+    pub uts: NamespaceMode,
+    pub user: UserNamespace,
+    /// Limits of all members together, and where the pod's cgroup is made.
+    pub resources: Resources,
+    pub exit_policy: ExitPolicy,
+    /// Of members that say nothing themselves.
+    pub restart: RestartPolicy,
+    /// Bytes of the shared /dev/shm.
+    pub shm_size: Option<u64>,
+    pub sysctls: BTreeMap<String, String>,
+    pub security: Security,
+    pub mounts: Vec<MountSpec>,
+    /// Containers whose mounts the members get, with options.
+    pub volumes_from: Vec<(String, String)>,
+    pub devices: Vec<DeviceSpec>,
+    pub infra: Infra,
+    /// Seconds between a member's stop signal and SIGKILL, for members that say nothing themselves.
+    pub stop_timeout: Option<u32>,
+    /// The whole command line, for inspect.
+    pub create_command: Vec<String>,
+}
+
+impl PodSpec {
+    /// As `pod create` without flags makes one.
+    pub fn usual() -> PodSpec {
+        PodSpec { share: Share::usual(), share_parent: true, ..PodSpec::default() }
+    }
+
+    /// Whether there is a container that holds the namespaces.
+    pub fn has_infra(&self) -> bool {
+        !self.infra.none
+    }
+}
+
+/// The container that holds the namespaces, as far as the user may say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Infra {
+    /// There is none; nothing is shared.
+    pub none: bool,
+    /// The pod's short id and `-infra` where `None`.
+    pub name: Option<String>,
+    /// Instead of creel's own; needs an image that has it.
+    pub command: Option<Vec<String>>,
+    /// Gets the pid of its monitor.
+    pub conmon_pidfile: Option<PathBuf>,
+}
+
+/// Which namespaces the members have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Share {
+    pub cgroup: bool,
+    pub ipc: bool,
+    pub net: bool,
+    pub pid: bool,
+    pub uts: bool,
+}
+
+impl Share {
+    pub fn usual() -> Share {
+        Share { ipc: true, net: true, uts: true, ..Share::default() }
+    }
+
+    /// In the order of inspect.
+    pub fn names(self) -> Vec<&'static str> {
+        let all = [("cgroup", self.cgroup), ("ipc", self.ipc), ("net", self.net), ("pid", self.pid), ("uts", self.uts)];
+        all.into_iter().filter_map(|(name, shared)| shared.then_some(name)).collect()
+    }
+
+    pub fn is_empty(self) -> bool {
+        self == Share::default()
+    }
+}
+
+/// `ipc,net`, `+pid` for more than usual, `none` or nothing at all.
+impl FromStr for Share {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Share, Error> {
+        let (mut share, list) = match text.strip_prefix('+') {
+            Some(more) => (Share::usual(), more),
+            None => (Share::default(), text),
+        };
+        for word in list.split(',') {
+            match word {
+                "cgroup" => share.cgroup = true,
+                "ipc" => share.ipc = true,
+                "net" => share.net = true,
+                "pid" => share.pid = true,
+                "uts" => share.uts = true,
+                "" | "none" => {}
+                other => {
+                    return Err(Error::Invalid(format!(
+                        "invalid kernel namespace to share: {other}. Options are: cgroup, ipc, net, pid, uts or none"
+                    )));
+                }
+            }
+        }
+        Ok(share)
+    }
+}
+
+/// What becomes of the pod when its last member has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitPolicy {
+    /// Its namespaces stay.
+    #[default]
+    Continue,
+    Stop,
+}
+
+impl ExitPolicy {
+    pub fn word(self) -> &'static str {
+        match self {
+            ExitPolicy::Continue => "continue",
+            ExitPolicy::Stop => "stop",
+        }
+    }
+}
+
+impl FromStr for ExitPolicy {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<ExitPolicy, Error> {
+        match text {
+            "continue" => Ok(ExitPolicy::Continue),
+            "stop" => Ok(ExitPolicy::Stop),
+            other => Err(Error::Invalid(format!("invalid pod exit policy: \"{other}\""))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_read() {
+        let names = |text: &str| text.parse::<Share>().unwrap().names().join(",");
+        assert_eq!(names("+pid"), "ipc,net,pid,uts");
+        assert_eq!(names("net,cgroup"), "cgroup,net");
+        assert_eq!(names("none"), "");
+        assert_eq!(names(""), "");
+        assert!("foo".parse::<Share>().is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! Starting a pod: its namespaces, its init containers one after the other, then all others side by side.
+
+use std::time::Duration;
+
+use containers::{Condition, Container, ContainerId, Engine, PodRole, RemoveRequest, StartRequest};
+
+use crate::error::{Error, Result};
+use crate::life::{Outcome, levels};
+use crate::member::ensure_infra;
+use crate::pod::{self, Pod, role};
+
+/// How often to look for what nobody tells of.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Starts what does not run. Members whose infra container has died are started anew: what they had of it is gone.
+///
+/// # Errors
+/// Where nothing could begin: no infra container, an init container that failed. What a single member could not do is in
+/// the outcome.
+pub fn start(engine: &Engine, pod: &Pod) -> Result<Outcome> {
+    let mut now = pod::again(engine, pod)?;
+    let mut kept = None;
+    if now.spec().has_infra() {
+        let infra = ensure_infra(engine, &now)?;
+        kept = Some(containers::keep(engine, &infra)?);
+        if !containers::running(&infra) {
+            for orphan in now.members().filter(|member| containers::running(member)) {
+                containers::stop(engine, orphan, None)?;
+            }
+            containers::start(engine, &infra, StartRequest::default())?;
+            now = pod::again(engine, &now)?;
+        }
+    }
+    if !now.members().any(|member| role(member) == PodRole::Member && containers::running(member)) {
+        run_init_containers(engine, &now)?;
+    }
+    let mut outcome = Outcome::default();
+    let idle: Vec<&Container> =
+        now.members().filter(|member| role(member) == PodRole::Member && !containers::running(member)).collect();
+    for level in levels(&idle) {
+        let launched: Vec<(&ContainerId, _)> = level
+            .into_iter()
+            .map(|member| (member.id(), containers::launch(engine, member, StartRequest::default())))
+            .collect();
+        for (id, launch) in launched {
+            outcome.note(id, launch.and_then(containers::Launch::wait).map(drop));
+        }
+    }
+    drop(kept);
+    Ok(outcome)
+}
+
+/// In the order of their making: each one to its end, or where it runs beside the members until it runs.
+fn run_init_containers(engine: &Engine, pod: &Pod) -> Result<()> {
+    for container in pod.members() {
+        match role(container) {
+            PodRole::Infra | PodRole::Member => {}
+            PodRole::Sidecar => containers::start(engine, container, StartRequest::default()).map(drop)?,
+            PodRole::InitOnce | PodRole::InitAlways => run_to_its_end(engine, container)?,
+        }
+    }
+    Ok(())
+}
+
+fn run_to_its_end(engine: &Engine, container: &Container) -> Result<()> {
+    containers::start(engine, container, StartRequest::default())?;
+    let code = containers::wait(engine, container, &[Condition::Exited, Condition::Stopped], LOOK_AGAIN)?;
+    if code != 0 {
+        return Err(Error::InitFailed { id: container.id().to_string(), name: container.name().to_owned(), code });
+    }
+    if role(container) == PodRole::InitOnce {
+        containers::remove(engine, container, &RemoveRequest { volumes: true, ..RemoveRequest::default() })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,348 @@
+//! `creel pod create`
+
+use std::path::{Path, PathBuf};
+
+use containers::{ContainerSpec, Engine, IpcMode};
+use network::Mode;
+use pods::{ExitPolicy, Infra, Pod, PodSpec, Share};
+
+use crate::arguments::{self, number};
+use crate::context::Context;
+use crate::create_args::{self, CreateArgs, Surroundings};
+use crate::error::{ExitCode, Failure};
+use crate::output;
+
+/// Make a pod
+#[derive(clap::Args, Debug, Default)]
+pub struct Args {
+    /// Add a line to the members' /etc/hosts (name[;name...]:ip)
+    #[arg(long, value_name = "NAME:IP", value_delimiter = ',')]
+    add_host: Vec<String>,
+    /// Block IO weight (10 to 1000)
+    #[arg(long, value_name = "WEIGHT")]
+    blkio_weight: Option<String>,
+    /// Block IO weight of a device (DEVICE:WEIGHT)
+    #[arg(long, value_name = "DEVICE:WEIGHT")]
+    blkio_weight_device: Vec<String>,
+    /// The cgroup below which the pod's is made
+    #[arg(long, value_name = "PATH")]
+    cgroup_parent: Option<String>,
+    /// CPU shares (relative weight)
+    #[arg(long, value_name = "SHARES", value_parser = number::u64)]
+    cpu_shares: Option<u64>,
+    /// Number of CPUs
+    #[arg(long, value_name = "NUMBER", value_parser = number::f64)]
+    cpus: Option<f64>,
+    /// CPUs to run on (0-3, 0,1)
+    #[arg(long, value_name = "LIST")]
+    cpuset_cpus: Option<String>,
+    /// Memory nodes to use (0-3, 0,1)
+    #[arg(long, value_name = "LIST")]
+    cpuset_mems: Option<String>,
+    /// Give all members a device (HOST[:CONTAINER[:rwm]])
+    #[arg(long, value_name = "DEVICE")]
+    device: Vec<String>,
+    /// Limit reading from a device (PATH:BYTES per second)
+    #[arg(long, value_name = "PATH:RATE")]
+    device_read_bps: Vec<String>,
+    /// Limit writing to a device (PATH:BYTES per second)
+    #[arg(long, value_name = "PATH:RATE")]
+    device_write_bps: Vec<String>,
+    /// Name servers; "none" leaves the images' resolv.conf alone
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    dns: Vec<String>,
+    /// Options of the resolver
+    #[arg(long, alias = "dns-opt", value_name = "OPTION", value_delimiter = ',')]
+    dns_option: Vec<String>,
+    /// Search domains
+    #[arg(long, value_name = "DOMAIN", value_delimiter = ',')]
+    dns_search: Vec<String>,
+    /// What happens when the last member has ended: continue or stop
+    #[arg(long, value_name = "POLICY")]
+    exit_policy: Option<String>,
+    /// Map group ids (CONTAINER:HOST:SIZE)
+    #[arg(long, value_name = "MAP", value_delimiter = ',')]
+    gidmap: Vec<String>,
+    /// Host name of the members
+    #[arg(short = 'h', long, value_name = "NAME")]
+    hostname: Option<String>,
+    /// Base of /etc/hosts: a path, "image" or "none"
+    #[arg(long, value_name = "FILE")]
+    hosts_file: Option<String>,
+    /// Hold the namespaces that are shared (false: none are)
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    infra: Option<bool>,
+    /// Command of the infra container
+    #[arg(long, value_name = "COMMAND")]
+    infra_command: Option<String>,
+    /// Write the pid of the infra container's monitor to a file
+    #[arg(long, value_name = "FILE")]
+    infra_conmon_pidfile: Option<PathBuf>,
+    /// Image of the infra container (creel needs none)
+    #[arg(long, value_name = "IMAGE")]
+    infra_image: Option<String>,
+    /// Name of the infra container
+    #[arg(long, value_name = "NAME")]
+    infra_name: Option<String>,
+    /// IPv4 address
+    #[arg(long, value_name = "ADDRESS")]
+    ip: Option<String>,
+    /// IPv6 address
+    #[arg(long, value_name = "ADDRESS")]
+    ip6: Option<String>,
+    /// Set a label (KEY=VALUE)
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    label: Vec<String>,
+    /// Read labels from a file
+    #[arg(long, value_name = "FILE")]
+    label_file: Vec<PathBuf>,
+    /// MAC address
+    #[arg(long, value_name = "ADDRESS")]
+    mac_address: Option<String>,
+    /// Memory limit of all members together (number with unit b, k, m, g)
+    #[arg(short, long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// Limit of memory and swap together; -1 for no limit
+    #[arg(long, value_name = "SIZE")]
+    memory_swap: Option<String>,
+    /// Name of the pod
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<String>,
+    /// Network: none, host, private, bridge, NAME, ns:PATH, pasta[:OPTIONS], slirp4netns[:OPTIONS]
+    #[arg(long, alias = "net", value_name = "MODE")]
+    network: Vec<String>,
+    /// Further names of the pod on its networks
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    network_alias: Vec<String>,
+    /// No /etc/hostname of creel's
+    #[arg(long)]
+    no_hostname: bool,
+    /// No /etc/hosts of creel's
+    #[arg(long)]
+    no_hosts: bool,
+    /// PID namespace of the infra container: private, host, container:NAME, ns:PATH
+    #[arg(long, value_name = "MODE")]
+    pid: Option<String>,
+    /// Write the pod's id to a file
+    #[arg(long, value_name = "FILE")]
+    pod_id_file: Option<PathBuf>,
+    /// Publish a port ([[IP:][HOSTPORT]:]CONTAINERPORT[/PROTOCOL])
+    #[arg(short, long, value_name = "PORT", value_delimiter = ',')]
+    publish: Vec<String>,
+    /// Remove the pod that has the name
+    #[arg(long)]
+    replace: bool,
+    /// When members are restarted: no, on-failure[:RETRIES], always, unless-stopped
+    #[arg(long, value_name = "POLICY")]
+    restart: Option<String>,
+    /// Security options of the members: no-new-privileges, seccomp=FILE, mask=, unmask=, label=, apparmor=
+    #[arg(long, value_name = "OPTION")]
+    security_opt: Vec<String>,
+    /// Namespaces to share, of cgroup, ipc, net, pid, uts; +NAME for more than ipc, net and uts
+    #[arg(long, value_name = "LIST")]
+    share: Option<String>,
+    /// Put the members' cgroups into one of the pod
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
+    share_parent: bool,
+    /// Size of the shared /dev/shm
+    #[arg(long, value_name = "SIZE")]
+    shm_size: Option<String>,
+    /// Set a kernel parameter of the shared namespaces
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
+    sysctl: Vec<String>,
+    /// Map user ids (CONTAINER:HOST:SIZE)
+    #[arg(long, value_name = "MAP", value_delimiter = ',')]
+    uidmap: Vec<String>,
+    /// User namespace: host, keep-id[:OPTIONS], auto[:OPTIONS], nomap, ns:PATH
+    #[arg(long, value_name = "MODE")]
+    userns: Option<String>,
+    /// UTS namespace of the infra container: private, host, container:NAME, ns:PATH
+    #[arg(long, value_name = "MODE")]
+    uts: Option<String>,
+    /// Mount a directory or volume into all members ([SOURCE:]DESTINATION[:OPTIONS])
+    #[arg(short, long, value_name = "VOLUME")]
+    volume: Vec<String>,
+    /// Give all members the mounts of another container (CONTAINER[:OPTIONS])
+    #[arg(long, value_name = "CONTAINER")]
+    volumes_from: Vec<String>,
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    arguments::at_most(&args.names, 1)?;
+    if args.name.is_some() && !args.names.is_empty() {
+        return Err(Failure::plain("cannot specify --name and NAME at the same time"));
+    }
+    let name = args.name.clone().or_else(|| args.names.first().cloned()).filter(|name| !name.is_empty());
+    if args.replace && name.is_none() {
+        return Err(Failure::plain("cannot replace pod without --name being set"));
+    }
+    let around = Surroundings {
+        config: context.config()?,
+        env: Vec::new(),
+        read: &|path| std::fs::read_to_string(path),
+        exists: &|path| std::fs::metadata(path).map(drop),
+        cwd: std::env::current_dir()?,
+    };
+    let mut spec = spec(&args, &around)?;
+    spec.create_command.clone_from(&context.command_line);
+    let engine = context.engine()?;
+    let image = match &args.infra_image {
+        Some(image) if !image.is_empty() => {
+            Some(images::ensure(&engine.store, image, &images::PullOptions::default()).map_err(Failure::from)?)
+        }
+        _ => None,
+    };
+    if image.is_none() && spec.infra.command.is_some() {
+        return Err(Failure::plain("--infra-command needs an image that has the command")
+            .hint("give --infra-image, or leave --infra-command out: creel holds the namespaces itself"));
+    }
+    let request =
+        pods::CreateRequest { spec, name: name.as_deref(), replace: args.replace, infra_image: image.as_ref() };
+    let pod = pods::create(&engine, request)?;
+    if let Some(path) = &args.pod_id_file {
+        write_id(&engine, path, &pod)?;
+    }
+    output::line(pod.id())?;
+    Ok(ExitCode::Success)
+}
+
+fn write_id(engine: &Engine, path: &Path, pod: &Pod) -> Result<(), Failure> {
+    std::fs::write(path, pod.id().as_str()).map_err(crate::error::on_path("open", path)).inspect_err(|_| {
+        // The caller would not know what to remove.
+        let _ = pods::remove(engine, pod, true, Some(0));
+    })
+}
+
+/// The flags that `create` has too mean the same here.
+fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
+    let has_infra = args.infra.unwrap_or(true);
+    let share = match &args.share {
+        Some(text) => text.parse()?,
+        None if !has_infra => Share::default(),
+        None => Share::usual(),
+    };
+    // Sharing nothing needs nobody to hold it.
+    let has_infra = has_infra && (args.infra.is_some() || !share.is_empty());
+    if !has_infra {
+        without_infra(args)?;
+    }
+    let same = CreateArgs {
+        add_host: args.add_host.clone(),
+        blkio_weight: args.blkio_weight.clone(),
+        blkio_weight_device: args.blkio_weight_device.clone(),
+        cgroup_parent: args.cgroup_parent.clone(),
+        cpu_shares: args.cpu_shares,
+        cpus: args.cpus,
+        cpuset_cpus: args.cpuset_cpus.clone(),
+        cpuset_mems: args.cpuset_mems.clone(),
+        device: args.device.clone(),
+        device_read_bps: args.device_read_bps.clone(),
+        device_write_bps: args.device_write_bps.clone(),
+        dns: args.dns.clone(),
+        dns_option: args.dns_option.clone(),
+        dns_search: args.dns_search.clone(),
+        gidmap: args.gidmap.clone(),
+        hostname: args.hostname.clone(),
+        hosts_file: args.hosts_file.clone(),
+        ip: args.ip.clone(),
+        ip6: args.ip6.clone(),
+        label: args.label.clone(),
+        label_file: args.label_file.clone(),
+        mac_address: args.mac_address.clone(),
+        memory: args.memory.clone(),
+        memory_swap: args.memory_swap.clone(),
+        network: args.network.clone(),
+        network_alias: args.network_alias.clone(),
+        no_hostname: args.no_hostname,
+        no_hosts: args.no_hosts,
+        pid: args.pid.clone(),
+        publish: args.publish.clone(),
+        restart: args.restart.clone(),
+        security_opt: args.security_opt.clone(),
+        shm_size: args.shm_size.clone(),
+        sysctl: args.sysctl.clone(),
+        uidmap: args.uidmap.clone(),
+        userns: args.userns.clone(),
+        uts: args.uts.clone(),
+        volume: args.volume.clone(),
+        volumes_from: args.volumes_from.clone(),
+        ..CreateArgs::default()
+    };
+    if !args.publish.is_empty() && args.network.iter().any(|mode| matches!(mode.as_str(), "host" | "none")) {
+        return Err(Failure::plain("PortMappings can only be used with Bridge, slirp4netns, or pasta networking"));
+    }
+    let of_container = create_args::spec(&same, around)?;
+    let policy = args.exit_policy.as_deref().or(around.config.text("engine", "pod_exit_policy"));
+    let mut spec = PodSpec {
+        share,
+        share_parent: args.share_parent,
+        exit_policy: policy.map(exit_policy).transpose()?.unwrap_or_default(),
+        infra: Infra {
+            none: !has_infra,
+            name: args.infra_name.clone().filter(|name| !name.is_empty()),
+            command: args.infra_command.as_deref().filter(|command| !command.is_empty()).map(words),
+            conmon_pidfile: args.infra_conmon_pidfile.clone(),
+        },
+        ..of_all(of_container)
+    };
+    if matches!(spec.network.mode, Mode::Container(_)) {
+        return Err(Failure::plain("pods presently do not support network mode container"));
+    }
+    // The defaults of a configuration file are for containers; here only what was typed counts.
+    spec.user = if args.userns.is_some() || !args.uidmap.is_empty() || !args.gidmap.is_empty() {
+        spec.user
+    } else {
+        containers::UserNamespace::Host
+    };
+    Ok(spec)
+}
+
+/// What a pod has of what was said as for a container.
+pub(super) fn of_all(of_container: ContainerSpec) -> PodSpec {
+    let namespaces = of_container.namespaces;
+    PodSpec {
+        hostname: of_container.hostname,
+        no_hostname: of_container.no_hostname,
+        labels: of_container.labels,
+        network: of_container.network,
+        pid: namespaces.pid,
+        host_ipc: namespaces.ipc == IpcMode::Host,
+        uts: namespaces.uts,
+        user: namespaces.user,
+        resources: containers::Resources { pids_limit: None, ..of_container.resources },
+        restart: of_container.restart,
+        shm_size: of_container.shm_size,
+        sysctls: of_container.sysctls,
+        security: of_container.security,
+        mounts: of_container.mounts,
+        volumes_from: of_container.volumes_from,
+        devices: of_container.devices,
+        ..PodSpec::default()
+    }
+}
+
+fn exit_policy(text: &str) -> Result<ExitPolicy, Failure> {
+    text.parse().map_err(|error| Failure::from(error).context("running pod create option"))
+}
+
+/// What only an infra container can do.
+fn without_infra(args: &Args) -> Result<(), Failure> {
+    let refused = [
+        ("InfraName", args.infra_name.is_some()),
+        ("InfraCommand", args.infra_command.is_some()),
+        ("InfraImage", args.infra_image.is_some()),
+    ];
+    match refused.iter().find(|(_, given)| *given) {
+        Some((option, _)) => {
+            Err(Failure::plain(format!("NoInfra and {option} are mutually exclusive pod options: invalid pod spec")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// One word, or a JSON array of words.
+fn words(text: &str) -> Vec<String> {
+    serde_json::from_str(text).unwrap_or_else(|_| text.split_whitespace().map(str::to_owned).collect())
+}

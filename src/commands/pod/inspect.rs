@@ -1,0 +1,153 @@
+//! `creel pod inspect`
+
+use containers::{Engine, RestartPolicy};
+use network::Mode;
+use pods::Pod;
+
+use crate::commands::inspect::{self as of_container, namespace_word, port_bindings, userns_word};
+use crate::context::Context;
+use crate::error::{ExitCode, Failure};
+use crate::format::{Nil, Value};
+use crate::{object, select, state};
+
+/// Show everything about pods
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Show through a Go template
+    #[arg(short, long, value_name = "TEMPLATE", default_value = "json")]
+    format: String,
+    /// Show the newest pod
+    #[arg(short, long)]
+    latest: bool,
+    /// Names or ids
+    #[arg(value_name = "POD")]
+    pods: Vec<String>,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    if args.latest && !args.pods.is_empty() {
+        return Err(Failure::plain("--latest and arguments cannot be used together"));
+    }
+    if args.pods.is_empty() && !args.latest {
+        return Err(Failure::plain("no names or ids specified"));
+    }
+    let engine = context.reader()?;
+    let (mut values, mut failures) = (Vec::new(), Vec::new());
+    if args.latest {
+        values.push(value(&engine, &super::latest(&engine)?));
+    }
+    for name in &args.pods {
+        match pods::find(&engine, name) {
+            Ok(pod) => values.push(value(&engine, &pod)),
+            Err(pods::Error::NotFound { .. }) => failures.push(Failure::plain(format!("no such pod {name}"))),
+            Err(error) => failures.push(error.into()),
+        }
+    }
+    of_container::print(values, &args.format)?;
+    select::conclude(failures)
+}
+
+/// Where the pod's cgroup is, as far as anybody can say before a member runs.
+pub(super) fn cgroup_parent(pod: &Pod) -> String {
+    match &pod.spec().resources.cgroup_parent {
+        Some(parent) => parent.clone(),
+        None => cgroup_path(pod).rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default(),
+    }
+}
+
+/// The cgroup that the members' cgroups are parts of, while one of them runs.
+fn cgroup_path(pod: &Pod) -> String {
+    if !pod.spec().share_parent {
+        return String::new();
+    }
+    let of_member = pod.containers.iter().find_map(|container| container.status.cgroup.as_ref());
+    let around = of_member.and_then(|path| path.parent());
+    around.map(|path| format!("/{}", path.display().to_string().trim_start_matches('/'))).unwrap_or_default()
+}
+
+pub(crate) fn value(engine: &Engine, pod: &Pod) -> Value {
+    let spec = pod.spec();
+    let resources = &spec.resources;
+    let containers: Vec<Value> = pod
+        .containers
+        .iter()
+        .map(|container| {
+            object! { "Id": container.id().as_str(), "Name": container.name(), "State": state::word(container) }
+        })
+        .collect();
+    let mounts: Vec<_> = spec.mounts.iter().map(|mount| containers::mount_fact(engine, mount)).collect();
+    object! {
+        "Id": pod.id().as_str(),
+        fn "ID": pod.id().as_str(),
+        "Name": pod.name(),
+        "Created": pod.record.created,
+        "CreateCommand"?: Value::list(&spec.create_command),
+        "ExitPolicy": spec.exit_policy.word(),
+        "State": pod.state().word(),
+        "Hostname": spec.hostname.clone().unwrap_or_default(),
+        "Labels"?: Value::map(&spec.labels),
+        "CreateCgroup": spec.share_parent,
+        "CgroupParent"?: cgroup_parent(pod),
+        "CgroupPath"?: cgroup_path(pod),
+        "CreateInfra": spec.has_infra(),
+        "InfraContainerID"?: pod.infra().map(|infra| infra.id().to_string()).unwrap_or_default(),
+        "InfraConfig"?: if spec.has_infra() { infra_config(pod) } else { Value::Nil(Nil::Map) },
+        "SharedNamespaces"?: Value::list(&spec.share.names()),
+        "NumContainers": containers.len(),
+        "Containers"?: containers,
+        "cpu_period" as "CPUPeriod"?: resources.cpu_period.unwrap_or_default(),
+        "cpu_quota" as "CPUQuota"?: resources.cpu_quota.unwrap_or_default(),
+        "cpu_shares" as "CPUShares"?: resources.cpu_shares.unwrap_or_default(),
+        "cpuset_cpus" as "CPUSetCPUs"?: resources.cpuset_cpus.clone().unwrap_or_default(),
+        "cpuset_mems" as "CPUSetMems"?: resources.cpuset_mems.clone().unwrap_or_default(),
+        "mounts" as "Mounts"?: of_container::mounts(&mounts),
+        "blkio_weight" as "BlkioWeight"?: resources.blkio_weight.unwrap_or_default(),
+        "memory_limit" as "MemoryLimit"?: resources.memory.unwrap_or_default(),
+        "memory_swap" as "MemorySwap"?: resources.memory_swap.unwrap_or_default(),
+        "RestartPolicy"?: match spec.restart {
+            RestartPolicy::No => "",
+            RestartPolicy::Always => "always",
+            RestartPolicy::UnlessStopped => "unless-stopped",
+            RestartPolicy::OnFailure { .. } => "on-failure",
+        },
+        "LockNumber": 0,
+    }
+}
+
+fn infra_config(pod: &Pod) -> Value {
+    let spec = pod.spec();
+    let network = &spec.network;
+    let bindings = port_bindings(&network.ports);
+    let nil_or = |list: Vec<String>| Value::list_or_nil(&list);
+    let networks: Vec<String> = pod.infra().map(state::networks).unwrap_or_default();
+    object! {
+        "PortBindings": Value::map(&bindings),
+        "HostNetwork": network.mode == Mode::Host,
+        "StaticIP": network.ip.map(|ip| ip.to_string()).unwrap_or_default(),
+        "StaticMAC": network.mac.clone().unwrap_or_default(),
+        "NoManageResolvConf": network.dns_none,
+        "DNSServer": nil_or(network.dns.iter().map(ToString::to_string).collect()),
+        "DNSSearch": nil_or(network.dns_search.clone()),
+        "DNSOption": nil_or(network.dns_options.clone()),
+        "NoManageHostname": spec.no_hostname,
+        "NoManageHosts": network.no_hosts,
+        "HostAdd": nil_or(network.add_hosts.iter().map(of_container::host_entry).collect()),
+        "HostsFile": network.hosts_file.clone().unwrap_or_default(),
+        "Networks": nil_or(networks),
+        "NetworkOptions": match &network.mode {
+            Mode::Slirp4netns(options) if !options.is_empty() => options_of("slirp4netns", options),
+            Mode::Pasta(options) if !options.is_empty() => options_of("pasta", options),
+            _ => Value::Nil(Nil::Map),
+        },
+        "pid_ns" as "PidNS"?: namespace_word(&spec.pid, "private"),
+        "userns" as "UserNS"?: match userns_word(&spec.user) {
+            word if word.is_empty() => "host".to_owned(),
+            word => word,
+        },
+        "uts_ns" as "UtsNS"?: namespace_word(&spec.uts, "private"),
+    }
+}
+
+fn options_of(stack: &str, options: &[String]) -> Value {
+    Value::Map([(stack.to_owned(), Value::list(options))].into_iter().collect())
+}
