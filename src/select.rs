@@ -8,18 +8,35 @@ use crate::error::{ExitCode, Failure};
 use crate::filters::Filters;
 use crate::output;
 
-/// What the user said.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Selection<'a> {
-    pub names: &'a [String],
+/// The flags and arguments that choose containers, the same for every command that goes through several.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Selected {
+    /// All containers for which the command makes sense
+    #[arg(short, long)]
     pub all: bool,
+    /// Read container ids from files
+    #[arg(long, value_name = "FILE")]
+    pub cidfile: Vec<PathBuf>,
+    /// Those that match
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub filter: Vec<String>,
+    /// The newest container
+    #[arg(short, long)]
     pub latest: bool,
-    pub cidfiles: &'a [PathBuf],
-    pub filters: &'a [String],
-    /// What does not exist is no error.
-    pub ignore: bool,
-    /// How the command ends for a name that leads to no container; as for other failures where `None`.
-    pub missing: Option<ExitCode>,
+    /// Names or ids
+    #[arg(value_name = "CONTAINER")]
+    pub containers: Vec<String>,
+}
+
+/// What becomes of a name that leads to no container.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Missing {
+    #[default]
+    Fails,
+    /// The command ends this way.
+    FailsWith(ExitCode),
+    /// It is no error.
+    Ignored,
 }
 
 /// One container and how to name it in the answer: as typed, or by its id.
@@ -28,22 +45,21 @@ pub struct Chosen {
     pub container: Container,
 }
 
-impl Selection<'_> {
-    /// The containers, and an error for each name that leads to none.
-    pub fn choose(&self, engine: &Engine) -> Result<(Vec<Chosen>, Vec<Failure>), Failure> {
-        self.check()?;
+impl Selected {
+    /// The containers, and an error for each name that leads to none. They are checked to be meant together.
+    pub fn choose(&self, engine: &Engine, missing: Missing) -> Result<(Vec<Chosen>, Vec<Failure>), Failure> {
         let by_id = |container: Container| Chosen { label: container.id().to_string(), container };
         if self.latest {
             return Ok((vec![by_id(latest(engine)?)], Vec::new()));
         }
-        if self.all || !self.filters.is_empty() {
-            let filters = Filters::parse(engine, self.filters)?;
+        if self.all || !self.filter.is_empty() {
+            let filters = Filters::parse(engine, &self.filter)?;
             let mut containers = containers::list(engine)?;
             containers.retain(|container| filters.pass(container));
-            if !self.names.is_empty() {
+            if !self.containers.is_empty() {
                 // `start --filter` takes those of the named ones that match.
                 let named: Vec<_> = self
-                    .names
+                    .containers
                     .iter()
                     .map(|name| Ok(containers::find(engine, name)?.record.id))
                     .collect::<Result<_, Failure>>()?;
@@ -54,30 +70,27 @@ impl Selection<'_> {
         let (mut chosen, mut failures) = (Vec::new(), Vec::new());
         let mut add = |name: &str, label: String| match containers::find(engine, name) {
             Ok(container) => chosen.push(Chosen { label, container }),
-            Err(containers::Error::NotFound { .. }) if self.ignore => {}
-            Err(error) => {
-                let missing = self.missing.filter(|_| matches!(error, containers::Error::NotFound { .. }));
-                let failure = Failure::from(error);
-                failures.push(match missing {
-                    Some(code) => failure.code(code),
-                    None => failure,
-                });
-            }
+            Err(error @ containers::Error::NotFound { .. }) => match missing {
+                Missing::Fails => failures.push(error.into()),
+                Missing::FailsWith(code) => failures.push(Failure::from(error).code(code)),
+                Missing::Ignored => {}
+            },
+            Err(error) => failures.push(error.into()),
         };
-        for path in self.cidfiles {
+        for path in &self.cidfile {
             match std::fs::read_to_string(path) {
                 Ok(text) => {
                     let id = text.lines().next().unwrap_or_default().trim();
                     add(id, id.to_owned());
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.ignore => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && matches!(missing, Missing::Ignored) => {}
                 Err(error) => {
                     let failure = crate::error::on_path("open", path)(error);
                     return Err(failure.context("reading CIDFile"));
                 }
             }
         }
-        for name in self.names {
+        for name in &self.containers {
             add(name, name.clone());
         }
         Ok((chosen, failures))
@@ -85,24 +98,37 @@ impl Selection<'_> {
 
     /// Refuses what cannot be meant together, in Podman's words.
     pub fn check(&self) -> Result<(), Failure> {
+        if !self.filter.is_empty() && !self.containers.is_empty() {
+            return Err(Failure::plain("--filter takes no arguments"));
+        }
+        self.check_but_filter()
+    }
+
+    /// The same for a command that takes the named ones that match.
+    pub fn check_but_filter(&self) -> Result<(), Failure> {
         let wrong = |text: &str| Err(Failure::plain(text));
         if self.all && self.latest {
             return wrong("--all and --latest cannot be used together");
         }
-        if !self.cidfiles.is_empty() && (self.all || self.latest) {
+        if !self.cidfile.is_empty() && (self.all || self.latest) {
             return wrong("--all, --latest, and --cidfile cannot be used together");
         }
-        if self.all && !self.names.is_empty() {
+        if self.all && !self.containers.is_empty() {
             return wrong("no arguments are needed with --all");
         }
-        if self.latest && !self.names.is_empty() {
+        if self.latest && !self.containers.is_empty() {
             return wrong("--latest and containers cannot be used together");
         }
-        let nothing = self.names.is_empty() && self.filters.is_empty() && self.cidfiles.is_empty();
-        if nothing && !self.all && !self.latest {
+        if self.is_empty() {
             return wrong("you must provide at least one name or id");
         }
         Ok(())
+    }
+
+    /// Nobody is meant.
+    pub fn is_empty(&self) -> bool {
+        let named = !(self.containers.is_empty() && self.filter.is_empty() && self.cidfile.is_empty());
+        !named && !self.all && !self.latest
     }
 }
 
@@ -148,22 +174,24 @@ pub fn each(
 mod tests {
     use super::*;
 
-    fn text(selection: Selection<'_>) -> String {
-        selection.check().unwrap_err().to_string()
+    fn text(selected: Selected) -> String {
+        selected.check().unwrap_err().to_string()
     }
 
     #[test]
     fn what_cannot_be_meant_together_is_refused() {
-        let names = ["a".to_owned()];
-        let named = Selection { names: &names, ..Selection::default() };
+        let named = Selected { containers: vec!["a".to_owned()], ..Selected::default() };
         assert!(named.check().is_ok());
-        assert_eq!(text(Selection::default()), "you must provide at least one name or id");
-        assert_eq!(text(Selection { all: true, ..named }), "no arguments are needed with --all");
-        assert_eq!(text(Selection { latest: true, ..named }), "--latest and containers cannot be used together");
-        let both = Selection { all: true, latest: true, ..Selection::default() };
+        assert_eq!(text(Selected::default()), "you must provide at least one name or id");
+        assert_eq!(text(Selected { all: true, ..named.clone() }), "no arguments are needed with --all");
+        assert_eq!(text(Selected { latest: true, ..named.clone() }), "--latest and containers cannot be used together");
+        let both = Selected { all: true, latest: true, ..Selected::default() };
         assert_eq!(text(both), "--all and --latest cannot be used together");
-        let files = [PathBuf::from("/id")];
-        assert!(Selection { cidfiles: &files, ..Selection::default() }.check().is_ok());
-        assert!(Selection { cidfiles: &files, all: true, ..Selection::default() }.check().is_err());
+        let cidfile = vec![PathBuf::from("/id")];
+        assert!(Selected { cidfile: cidfile.clone(), ..Selected::default() }.check().is_ok());
+        assert!(Selected { cidfile, all: true, ..Selected::default() }.check().is_err());
+        let filtered = Selected { filter: vec!["name=a".to_owned()], ..named };
+        assert!(filtered.check_but_filter().is_ok());
+        assert_eq!(text(filtered), "--filter takes no arguments");
     }
 }

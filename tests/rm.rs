@@ -92,3 +92,15 @@ fn the_start_of_an_id_is_enough_but_must_be_unambiguous() {
     lab.ok(&format!("rm {}", &ids[0][..12]));
     assert_eq!(lab.ok("ps -aq").lines().count(), 16);
 }
+
+#[test]
+fn filters_and_names_are_not_meant_together() {
+    let lab = Lab::new();
+    lab.ok("create --name one --network none box true");
+    lab.creel("rm --filter name=one one").run().fails(125);
+    assert_eq!(lab.state("one"), "created");
+    // `-f` is force.
+    lab.ok("rm -f --filter name=one");
+    lab.creel("container exists one").run().code(1);
+    lab.creel("rm --latest").run().fails(1);
+}

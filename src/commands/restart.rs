@@ -1,54 +1,33 @@
 //! `creel restart`
 
-use std::path::PathBuf;
-
+use super::stop::patience;
 use crate::arguments::number;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::select::{Selection, each};
+use crate::select::{Missing, Selected, each};
 
 /// Stop containers if they run, and start them
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Restart all containers, running or not
-    #[arg(short, long)]
-    pub all: bool,
-    /// Read container ids from files
-    #[arg(long, value_name = "FILE")]
-    pub cidfile: Vec<PathBuf>,
-    /// Restart those that match (KEY=VALUE)
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    pub filter: Vec<String>,
-    /// Restart the newest container
-    #[arg(short, long)]
-    pub latest: bool,
+    #[command(flatten)]
+    selected: Selected,
     /// Only those that run
     #[arg(long)]
-    pub running: bool,
-    /// Seconds to wait before killing; the container's own time where not given
-    #[arg(short, long, alias = "timeout", value_name = "SECONDS", value_parser = number::u32)]
-    pub time: Option<u32>,
-    /// Names or ids
-    #[arg(value_name = "CONTAINER")]
-    pub containers: Vec<String>,
+    running: bool,
+    /// Seconds to wait before killing, -1 for ever; the container's own time where not given
+    #[arg(short, long, alias = "timeout", value_name = "SECONDS", value_parser = number::i64)]
+    time: Option<i64>,
 }
 
-pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
-    let named = !(args.containers.is_empty() && args.filter.is_empty() && args.cidfile.is_empty());
-    let selection = Selection {
-        names: &args.containers,
-        // `--running` alone means all that run.
-        all: args.all || (args.running && !named && !args.latest),
-        latest: args.latest,
-        filters: &args.filter,
-        cidfiles: &args.cidfile,
-        ..Selection::default()
-    };
-    selection.check()?;
+pub fn run(context: &Context, mut args: Args) -> Result<ExitCode, Failure> {
+    // `--running` alone means all that run.
+    args.selected.all |= args.running && args.selected.is_empty();
+    args.selected.check()?;
+    let time = args.time.map(patience);
     let engine = context.engine()?;
-    let (mut chosen, failures) = selection.choose(&engine)?;
+    let (mut chosen, failures) = args.selected.choose(&engine, Missing::Fails)?;
     if args.running {
         chosen.retain(|one| containers::running(&one.container));
     }
-    each((chosen, failures), |container| containers::restart(&engine, container, args.time))
+    each((chosen, failures), |container| containers::restart(&engine, container, time))
 }

@@ -1,79 +1,64 @@
 //! `creel rm`
 
-use std::path::PathBuf;
-
 use containers::{Error, PodRole, RemoveRequest};
 
+use super::stop::patience;
 use crate::arguments::number;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::output;
-use crate::select::{Selection, conclude};
+use crate::select::{Missing, Selected, conclude};
 
 /// Remove containers
+// `-f` is --force here.
 #[derive(clap::Args, Debug)]
+#[command(mut_arg("filter", |filter| filter.short(None)))]
 pub struct Args {
-    /// Remove all containers
-    #[arg(short, long)]
-    pub all: bool,
-    /// Read container ids from files
-    #[arg(long, value_name = "FILE")]
-    pub cidfile: Vec<PathBuf>,
+    #[command(flatten)]
+    selected: Selected,
     /// Remove the containers that need it, too
     #[arg(long)]
-    pub depend: bool,
-    /// Remove those that match (KEY=VALUE)
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub filter: Vec<String>,
+    depend: bool,
     /// Stop a running container first
     #[arg(short, long)]
-    pub force: bool,
+    force: bool,
     /// A container that does not exist is no error
     #[arg(short, long)]
-    pub ignore: bool,
-    /// Remove the newest container
-    #[arg(short, long)]
-    pub latest: bool,
-    /// Seconds to wait before killing; the container's own time where not given
-    #[arg(short, long, alias = "timeout", value_name = "SECONDS", value_parser = number::u32)]
-    pub time: Option<u32>,
+    ignore: bool,
+    /// Seconds to wait before killing, -1 for ever; the container's own time where not given
+    #[arg(short, long, alias = "timeout", value_name = "SECONDS", value_parser = number::i64)]
+    time: Option<i64>,
     /// Remove its anonymous volumes, too
     #[arg(short, long)]
-    pub volumes: bool,
-    /// Names or ids
-    #[arg(value_name = "CONTAINER")]
-    pub containers: Vec<String>,
+    volumes: bool,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     // What is to be forced away and is not there is as it should be.
     let may_be_missing = args.ignore || args.force;
-    let selection = Selection {
-        names: &args.containers,
-        all: args.all,
-        latest: args.latest,
-        filters: &args.filter,
-        cidfiles: &args.cidfile,
-        ignore: may_be_missing,
-        missing: Some(ExitCode::No),
-    };
-    selection.check()?;
+    args.selected.check()?;
     if args.time.is_some() && !args.force {
         return Err(Failure::plain("--force option must be specified to use the --time option"));
     }
     let engine = context.engine()?;
+    let timeout = args.time.map(patience);
     let request = RemoveRequest {
         force: args.force,
         volumes: args.volumes,
-        timeout: args.time,
+        timeout,
         depend: args.depend,
         ..RemoveRequest::default()
     };
     // By --all, a container may go because another one went: those that need it.
-    let may_be_gone = may_be_missing || args.all || args.depend;
-    let (chosen, mut failures) = selection.choose(&engine)?;
+    let may_be_gone = may_be_missing || args.selected.all || args.depend;
+    let missing = if may_be_missing { Missing::Ignored } else { Missing::FailsWith(ExitCode::No) };
+    let (chosen, mut failures) =
+        args.selected.choose(&engine, missing).map_err(|failure| match args.selected.latest {
+            true => failure.code(ExitCode::No),
+            false => failure,
+        })?;
     let (holders, chosen): (Vec<_>, Vec<_>) =
-        chosen.into_iter().partition(|one| args.all && one.container.spec().pod_role == Some(PodRole::Infra));
+        chosen.into_iter().partition(|one| args.selected.all && one.container.spec().pod_role == Some(PodRole::Infra));
     for one in chosen {
         match containers::remove(&engine, &one.container, &request) {
             Ok(removed) => {

@@ -3,58 +3,48 @@ use containers::{AttachEnd, AttachRequest, StartRequest, Streams};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::output;
-use crate::select::{Selection, conclude};
+use crate::select::{Missing, Selected, conclude};
 
 /// Start containers
+// `-a` is --attach here.
 #[derive(clap::Args)]
+#[command(mut_arg("all", |all| all.short(None)))]
 pub struct Args {
-    /// Start all containers
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    selected: Selected,
     /// Connect to the container's output
     #[arg(short, long)]
     attach: bool,
     /// Keys that leave the container running
     #[arg(long, value_name = "KEYS")]
     detach_keys: Option<String>,
-    /// Start the containers that pass a filter
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
     /// Connect to the container's input, too
     #[arg(short, long)]
     interactive: bool,
-    /// Start the newest container
-    #[arg(short, long)]
-    latest: bool,
     /// Pass signals on to the container (default when attached)
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     sig_proxy: Option<bool>,
-    #[arg(value_name = "CONTAINER")]
-    containers: Vec<String>,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
-    if args.containers.is_empty() && !args.latest && !args.all && args.filter.is_empty() {
+    if args.selected.is_empty() {
         return Err(Failure::plain("start requires at least one argument"));
     }
-    if args.containers.len() > 1 && args.attach {
+    if args.selected.all && !args.selected.containers.is_empty() {
+        return Err(Failure::plain("either start all containers or the container(s) provided in the arguments"));
+    }
+    args.selected.check_but_filter()?;
+    if args.selected.containers.len() > 1 && args.attach {
         return Err(Failure::plain("you cannot start and attach multiple containers at once"));
     }
     if args.sig_proxy == Some(true) && !args.attach {
         return Err(Failure::plain("you cannot use sig-proxy without --attach: invalid argument"));
     }
     let engine = context.engine()?;
-    let selection = Selection {
-        names: &args.containers,
-        all: args.all,
-        latest: args.latest,
-        filters: &args.filter,
-        ..Selection::default()
-    };
-    let (chosen, mut failures) = selection.choose(&engine)?;
+    let (chosen, mut failures) = args.selected.choose(&engine, Missing::Fails)?;
     let is_attached = args.attach || args.interactive;
     for one in chosen {
-        if args.all && containers::running(&one.container) {
+        if args.selected.all && containers::running(&one.container) {
             continue;
         }
         let spec = one.container.spec();
