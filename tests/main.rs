@@ -18,6 +18,7 @@ mod restart;
 mod rm;
 mod run;
 mod start;
+mod stats;
 mod stop;
 mod wait;
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use sys::passwd;
@@ -11,9 +10,10 @@ use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::exec::{self, capture};
+use crate::list;
+use crate::processes::{Clock, Process, processes};
 use crate::state::State;
 use crate::users::{self, AccountFiles};
-use crate::{list, pause};
 
 /// Rows of cells, the first one the headings.
 pub type Table = Vec<Vec<String>>;
@@ -291,150 +291,6 @@ fn terminal(number: i64) -> String {
         4 => format!("ttyS{}", minor - 64),
         _ => "?".into(),
     }
-}
-
-/// Time as the kernel counts it.
-struct Clock {
-    /// Since 1970.
-    boot: Duration,
-    up: Duration,
-    ticks_per_second: u64,
-}
-
-impl Clock {
-    fn now() -> Result<Clock> {
-        let text = fs::read_to_string("/proc/uptime").map_err(Error::io("/proc/uptime"))?;
-        let up = text.split(' ').next().and_then(|up| up.parse().ok()).unwrap_or(0.0);
-        let up = Duration::from_secs_f64(up);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
-        Ok(Clock { boot: now.saturating_sub(up), up, ticks_per_second })
-    }
-
-    fn ticks(&self, ticks: i64) -> Duration {
-        let ticks = u64::try_from(ticks).unwrap_or_default();
-        let rest = ticks % self.ticks_per_second * 1_000_000_000 / self.ticks_per_second;
-        Duration::from_secs(ticks / self.ticks_per_second) + Duration::from_nanos(rest)
-    }
-}
-
-/// One process, as procfs shows it.
-#[derive(Debug, Default)]
-struct Process {
-    host_pid: i32,
-    name: String,
-    state: char,
-    arguments: String,
-    label: String,
-    /// From field 4 of proc_pid_stat(5) on.
-    stat: Vec<i64>,
-    status: BTreeMap<String, String>,
-}
-
-impl Process {
-    /// `None` when it has ended.
-    fn read(pid: i32) -> Option<Process> {
-        let dir = Path::new("/proc").join(pid.to_string());
-        let stat = fs::read_to_string(dir.join("stat")).ok()?;
-        let status = fs::read_to_string(dir.join("status")).ok()?;
-        let arguments = fs::read(dir.join("cmdline")).unwrap_or_default();
-        let label = fs::read_to_string(dir.join("attr/current")).unwrap_or_default();
-        let mut process = Process::parse(&stat, &status, &arguments)?;
-        process.host_pid = pid;
-        process.label = match label.trim_end_matches(['\0', '\n']) {
-            "" => "unconfined".into(),
-            label => label.to_owned(),
-        };
-        Some(process)
-    }
-
-    fn parse(stat: &str, status: &str, arguments: &[u8]) -> Option<Process> {
-        let (begin, end) = (stat.find('(')?, stat.rfind(')')?);
-        let name = stat.get(begin + 1..end)?.to_owned();
-        let mut fields = stat[end + 1..].split_ascii_whitespace();
-        let state = fields.next()?.chars().next()?;
-        // Unsigned ones that do not fit are masks nobody asks for.
-        let stat = fields.map(|field| field.parse().unwrap_or(0)).collect();
-        let status = status
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
-            .collect();
-        let arguments = arguments.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-        let arguments = arguments.map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>().join(" ");
-        // A kernel thread or a zombie has none.
-        let arguments = if arguments.is_empty() { format!("[{name}]") } else { arguments };
-        Some(Process { name, state, arguments, stat, status, ..Process::default() })
-    }
-
-    fn status(&self, key: &str) -> &str {
-        self.status.get(key).map(String::as_str).unwrap_or_default()
-    }
-
-    /// By the number that proc_pid_stat(5) has for it, 4 and up.
-    fn stat(&self, field: usize) -> i64 {
-        self.stat.get(field - 4).copied().unwrap_or_default()
-    }
-
-    /// 0 is the real id, 1 the effective one; in our user namespace.
-    fn id(&self, key: &str, which: usize) -> u32 {
-        self.status(key).split_ascii_whitespace().nth(which).and_then(|id| id.parse().ok()).unwrap_or_default()
-    }
-
-    /// The innermost of the numbers that a process has in nested pid namespaces.
-    fn inner(&self, numbers: &str) -> String {
-        numbers.split_ascii_whitespace().last().map_or_else(|| self.host_pid.to_string(), str::to_owned)
-    }
-
-    fn parent(&self) -> i32 {
-        self.status("PPid").parse().unwrap_or_default()
-    }
-
-    fn age(&self, clock: &Clock) -> Duration {
-        clock.up.saturating_sub(clock.ticks(self.stat(22)))
-    }
-
-    fn cpu_time(&self, clock: &Clock) -> Duration {
-        clock.ticks(self.stat(14) + self.stat(15))
-    }
-}
-
-/// The processes in the container's pid namespace; where it shares another one, those in its cgroup, else its first
-/// process and what descends from it.
-fn processes(init: i32, container: &Container) -> Vec<Process> {
-    let namespace = |pid: &dyn std::fmt::Display| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-    let (theirs, ours) = (namespace(&init), namespace(&"self"));
-    let mut pids: Vec<i32> = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    pids.sort_unstable();
-    if theirs.is_some() && theirs != ours && has_own_pids(container) {
-        return pids.into_iter().filter(|pid| namespace(pid) == theirs).filter_map(Process::read).collect();
-    }
-    if let Ok(Some(cgroup)) = pause::cgroup_of(container) {
-        let mut pids = cgroup.pids();
-        pids.sort_unstable();
-        return pids.into_iter().filter_map(Process::read).collect();
-    }
-    let all: Vec<Process> = pids.into_iter().filter_map(Process::read).collect();
-    let mut wanted = std::collections::BTreeSet::from([init]);
-    loop {
-        let before = wanted.len();
-        let more: Vec<i32> =
-            all.iter().filter(|process| wanted.contains(&process.parent())).map(|process| process.host_pid).collect();
-        wanted.extend(more);
-        if wanted.len() == before {
-            break;
-        }
-    }
-    all.into_iter().filter(|process| wanted.contains(&process.host_pid)).collect()
-}
-
-fn has_own_pids(container: &Container) -> bool {
-    matches!(container.spec().namespaces.pid, crate::spec::NamespaceMode::Private)
 }
 
 /// The container's names for ids, and its pids of parents.

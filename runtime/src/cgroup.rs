@@ -108,7 +108,7 @@ impl Drop for Pin {
     }
 }
 
-/// What a cgroup has used so far. A number whose controller is not there is 0.
+/// What a cgroup has used so far; `None` where the controller that counts it is not there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Microseconds.
@@ -116,14 +116,14 @@ pub struct Stats {
     pub cpu_user: u64,
     pub cpu_system: u64,
     /// Bytes, without what the kernel can give back at once (inactive page cache).
-    pub memory: u64,
+    pub memory: Option<u64>,
     /// Bytes; `None` without a limit.
     pub memory_limit: Option<u64>,
-    pub pids: u64,
+    /// Processes and threads.
+    pub pids: Option<u64>,
     pub pids_limit: Option<u64>,
-    /// Bytes.
-    pub io_read: u64,
-    pub io_written: u64,
+    /// Bytes read and written.
+    pub io: Option<(u64, u64)>,
 }
 
 impl Cgroup {
@@ -380,25 +380,22 @@ impl Cgroup {
         let single = |file: &str| flat(file).trim().parse::<u64>().ok();
         let cpu = flat("cpu.stat");
         let cache = field(&flat("memory.stat"), "inactive_file");
-        let (mut io_read, mut io_written) = (0, 0);
-        for word in flat("io.stat").split_ascii_whitespace() {
-            let number = |text: &str| text.parse::<u64>().unwrap_or(0);
-            match word.split_once('=') {
-                Some(("rbytes", count)) => io_read += number(count),
-                Some(("wbytes", count)) => io_written += number(count),
-                _ => {}
-            }
-        }
+        let io = self.read("io.stat").ok().map(|text| {
+            let sum = |name: &str| {
+                let words = text.split_ascii_whitespace();
+                words.filter_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok()).sum()
+            };
+            (sum("rbytes"), sum("wbytes"))
+        });
         Stats {
             cpu_usage: field(&cpu, "usage_usec"),
             cpu_user: field(&cpu, "user_usec"),
             cpu_system: field(&cpu, "system_usec"),
-            memory: single("memory.current").unwrap_or(0).saturating_sub(cache),
+            memory: single("memory.current").map(|memory| memory.saturating_sub(cache)),
             memory_limit: single("memory.max"),
-            pids: single("pids.current").unwrap_or_else(|| self.pids().len() as u64),
+            pids: single("pids.current"),
             pids_limit: single("pids.max"),
-            io_read,
-            io_written,
+            io,
         }
     }
 

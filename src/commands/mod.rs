@@ -44,6 +44,7 @@ pub mod run;
 pub mod save;
 pub mod secret;
 pub mod start;
+pub mod stats;
 pub mod stop;
 pub mod system_check;
 pub mod system_df;

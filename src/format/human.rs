@@ -46,6 +46,12 @@ pub fn size3(bytes: u64) -> String {
     size(bytes as f64, 3, "")
 }
 
+/// `23.54GiB`: binary units, four significant digits.
+pub fn binary_size(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    scaled(bytes as f64, 1024.0, &UNITS, 4, "")
+}
+
 fn scaled(mut amount: f64, base: f64, units: &[&str], digits: usize, space: &str) -> String {
     let mut unit = 0;
     while amount >= base && unit + 1 < units.len() {

@@ -9,7 +9,7 @@ mod value;
 mod yaml;
 
 pub use template::Template;
-pub use value::{Field, Kind, Nil, Value, go_time, rfc3339, zero_time};
+pub use value::{Field, Kind, Nil, Value, go_duration, go_time, rfc3339, zero_time};
 pub use yaml::yaml;
 
 use crate::error::Failure;

@@ -1,0 +1,176 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use containers::{Container, Engine, Usage};
+use jiff::Timestamp;
+
+use crate::arguments::number;
+use crate::context::Context;
+use crate::error::{ExitCode, Failure};
+use crate::format::{Format, Headings, Value, go_duration, human};
+use crate::{object, output, select};
+
+/// Show what containers use: processor, memory, network, disk
+#[derive(clap::Args)]
+pub struct Args {
+    /// Show all containers, not only those that run
+    #[arg(short, long)]
+    all: bool,
+    /// Show as JSON or through a Go template
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Seconds between two looks
+    #[arg(short, long, value_name = "SECONDS", value_parser = number::i64, default_value_t = 5)]
+    interval: i64,
+    /// Show the newest container
+    #[arg(short, long)]
+    latest: bool,
+    /// Write each table below the one before
+    #[arg(long)]
+    no_reset: bool,
+    /// Look once and end
+    #[arg(long)]
+    no_stream: bool,
+    /// Show ids in full
+    #[arg(long, alias = "notruncate")]
+    no_trunc: bool,
+    /// Names or ids; those that run where none is given
+    #[arg(value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+const LAYOUT: &str = "table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t\
+                      {{.PIDS}}\t{{.UpTime}}\t{{.AVGCPU}}";
+
+const HEADINGS: Headings = &[
+    ("ID", "ID"),
+    ("UpTime", "CPU TIME"),
+    ("CPUPerc", "CPU %"),
+    ("AVGCPU", "AVG CPU %"),
+    ("MemUsage", "MEM USAGE / LIMIT"),
+    ("MemUsageBytes", "MEM USAGE / LIMIT"),
+    ("MemPerc", "MEM %"),
+    ("NetIO", "NET IO"),
+    ("BlockIO", "BLOCK IO"),
+    ("PIDS", "PIDS"),
+];
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    let choices = [args.all, args.latest, !args.containers.is_empty()];
+    if choices.iter().filter(|chosen| **chosen).count() > 1 {
+        return Err(Failure::plain("--all, --latest and containers cannot be used together"));
+    }
+    let Some(interval) = u64::try_from(args.interval).ok().filter(|interval| *interval > 0) else {
+        return Err(Failure::plain("invalid interval, must be a positive number greater zero"));
+    };
+    let layout = args.format.as_deref().filter(|format| *format != "table").unwrap_or(LAYOUT);
+    let format = Format::parse("stats", layout)?;
+    let engine = context.engine()?;
+    let mut before: BTreeMap<String, Usage> = BTreeMap::new();
+    let mut told = false;
+    loop {
+        let mut rows = Vec::new();
+        let mut now = BTreeMap::new();
+        for container in chosen(&engine, &args)? {
+            let usage = containers::usage(&container)?;
+            if !usage.estimated.is_empty() && !std::mem::replace(&mut told, true) && output::stdout_is_terminal() {
+                let what = usage.estimated.join(", ");
+                output::warn(&format!("{what}: summed up over the processes, no cgroup counts it"));
+            }
+            rows.push(value(&container, &usage, before.get(container.id().as_str()), args.no_trunc));
+            now.insert(container.id().to_string(), usage);
+        }
+        if !args.no_stream && !args.no_reset && output::stdout_is_terminal() {
+            output::print("\x1b[H\x1b[2J")?;
+        }
+        output::print(&format.list(rows, HEADINGS, true, 1)?)?;
+        if args.no_stream {
+            return Ok(ExitCode::Success);
+        }
+        before = now;
+        std::thread::sleep(Duration::from_secs(interval));
+    }
+}
+
+/// Those that are asked for, anew each time: containers come and go meanwhile.
+fn chosen(engine: &Engine, args: &Args) -> Result<Vec<Container>, Failure> {
+    if args.latest {
+        return Ok(vec![select::latest(engine)?]);
+    }
+    if args.containers.is_empty() {
+        let mut all = containers::list(engine)?;
+        all.retain(|container| args.all || containers::running(container));
+        return Ok(all);
+    }
+    let find = |name: &String| {
+        let unknown = format!("unable to get list of containers: unable to look up container {name}");
+        containers::find(engine, name).map_err(|error| Failure::from(error).context(unknown))
+    };
+    args.containers.iter().map(find).collect()
+}
+
+/// `before` is the last look at it: the share of the processor is that since then, at first that since its start.
+fn value(container: &Container, usage: &Usage, before: Option<&Usage>, full: bool) -> Value {
+    let percent = |cpu: Duration, since: Timestamp| {
+        let passed = usage.at.duration_since(since).as_secs_f64();
+        if passed > 0.0 { cpu.as_secs_f64() / passed * 100.0 } else { 0.0 }
+    };
+    let average = usage.since.map_or(0.0, |since| percent(usage.cpu, since));
+    let last = before.filter(|before| before.since == usage.since && before.since.is_some());
+    let cpu = last.map_or(average, |before| percent(usage.cpu.saturating_sub(before.cpu), before.at));
+    let share = if usage.memory_limit > 0 { usage.memory as f64 / usage.memory_limit as f64 * 100.0 } else { 0.0 };
+    let sum = |count: fn(&containers::Interface) -> u64| usage.network.values().map(count).sum::<u64>();
+    let network = usage.network.iter().map(|(name, interface)| {
+        let [rx_bytes, rx_packets, rx_errors, rx_dropped] = interface.received;
+        let [tx_bytes, tx_packets, tx_errors, tx_dropped] = interface.sent;
+        let counters = object! {
+            "RxBytes": rx_bytes, "RxDropped": rx_dropped, "RxErrors": rx_errors, "RxPackets": rx_packets,
+            "TxBytes": tx_bytes, "TxDropped": tx_dropped, "TxErrors": tx_errors, "TxPackets": tx_packets,
+        };
+        (name.clone(), counters)
+    });
+    let pair = |a: u64, b: u64| format!("{} / {}", human::size4(a), human::size4(b));
+    let shown_percent = |percent: f64| format!("{percent:.2}%");
+    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let id = container.id();
+    let mem_usage = pair(usage.memory, usage.memory_limit);
+    let net_io = pair(sum(|interface| interface.received[0]), sum(|interface| interface.sent[0]));
+    let block_io = pair(usage.block_read, usage.block_written);
+    object! {
+        json "id": if full { id.as_str() } else { id.short() },
+        json "name": container.name(),
+        json "cpu_time": go_duration(usage.cpu),
+        json "cpu_percent": shown_percent(cpu),
+        json "avg_cpu": shown_percent(average),
+        json "mem_usage": mem_usage.clone(),
+        json "mem_percent": shown_percent(share),
+        json "net_io": net_io.clone(),
+        json "block_io": block_io.clone(),
+        json "pids": usage.pids.to_string(),
+        fn "AvgCPU": Value::Float(average),
+        fn "ContainerID": id.as_str(),
+        fn "Name": container.name(),
+        fn "PerCPU": Value::List(Vec::new()),
+        fn "CPU": Value::Float(cpu),
+        fn "CPUNano": nanoseconds(usage.cpu),
+        fn "CPUSystemNano": nanoseconds(usage.cpu_system),
+        fn "SystemNano": u64::try_from(usage.at.as_nanosecond()).unwrap_or_default(),
+        fn "MemLimit": usage.memory_limit,
+        fn "Network": Value::Map(network.collect()),
+        fn "BlockInput": usage.block_read,
+        fn "BlockOutput": usage.block_written,
+        fn "PIDs": usage.pids,
+        fn "UpTime": Value::Duration(usage.cpu),
+        fn "Up": Value::Duration(usage.cpu),
+        fn "Duration": nanoseconds(usage.cpu),
+        fn "ID": if full { id.as_str() } else { id.short() },
+        fn "CPUPerc": shown_percent(cpu),
+        fn "AVGCPU": shown_percent(average),
+        fn "MemUsage": mem_usage,
+        fn "MemUsageBytes": format!("{} / {}", human::binary_size(usage.memory), human::binary_size(usage.memory_limit)),
+        fn "MemPerc": shown_percent(share),
+        fn "NetIO": net_io,
+        fn "BlockIO": block_io,
+        fn "PIDS": usage.pids.to_string(),
+    }
+}
