@@ -75,7 +75,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     for one in holders {
         // All containers are to go: so do the pods that they make up.
         let pod = one.container.spec().pod.as_deref().unwrap_or_default();
-        match pods::find(&engine, pod).and_then(|pod| Ok((pods::remove(&engine, &pod, args.force, args.time)?, pod))) {
+        match pods::find(&engine, pod).and_then(|pod| Ok((pods::remove(&engine, &pod, args.force, timeout)?, pod))) {
             Ok((outcome, _)) if outcome.failed.is_empty() => output::line(one.label)?,
             Ok((outcome, pod)) => failures.extend(super::pod::rm::not_removed(&pod, outcome)),
             Err(pods::Error::NotFound { .. }) => {}
