@@ -286,6 +286,9 @@ impl From<images::Error> for Failure {
             }
             Error::NoSpace { .. } => failure.hint("free some space: creel system prune").suspect(Suspect::Store),
             Error::InUse { .. } => failure.code(ExitCode::InUse).hint("rm the containers first, or use rmi --force"),
+            Error::HasChildren { .. } => {
+                failure.code(ExitCode::InUse).hint("creel image tree --whatrequires shows what was built on it")
+            }
             Error::NoPlatform { .. } => failure.hint("ask for another one with --platform"),
             _ => failure,
         }

@@ -78,7 +78,9 @@ fn filters_and_patterns_choose() {
     ] {
         assert_eq!(names(flags), expected, "{flags}");
     }
-    lab.creel("images --filter nonsense=1").run().fails(125);
+    for wrong in ["nonsense=1", "label", "dangling=maybe", "before=nosuch", "until=whenever"] {
+        lab.creel(&format!("images --filter {wrong}")).run().fails(125);
+    }
     assert_eq!(names("nosuch"), "");
 }
 
@@ -88,4 +90,35 @@ fn an_image_that_lost_its_name_is_called_none() {
     lab.ok("untag box");
     assert!(lab.ok("images").contains("<none>"), "{}", lab.ok("images"));
     assert_eq!(lab.ok("images -q --filter dangling=true"), &image::box_draft().id()[..12]);
+}
+
+#[test]
+fn an_image_is_shown_with_all_its_names_and_can_be_sorted() {
+    let lab = Lab::new();
+    lab.ok("tag box reg.test/second:2");
+    assert_eq!(lab.ok("images --noheading box").lines().count(), 2);
+    assert_eq!(lab.ok("images --noheading --filter reference=second").lines().count(), 2);
+    let names = |flags: &str| lab.ok(&format!("images --format {{{{.Repository}}}} {flags}"));
+    assert_eq!(names("--sort repository"), "localhost/box\nreg.test/second");
+    assert_eq!(names("--sort tag"), "reg.test/second\nlocalhost/box");
+    lab.creel("images --sort colour").run().fails(125);
+    let shown = lab.ok("images --history --noheading box");
+    assert!(shown.contains("reg.test/second:2, localhost/box:latest"), "{shown}");
+    lab.ok("untag box localhost/box");
+    let row = lab.json("images --format '{{json .}}'");
+    assert_eq!(row["repository"], "reg.test/second");
+}
+
+#[test]
+fn the_tree_shows_layers_and_what_is_built_on_them() {
+    let lab = Lab::new();
+    lab.ok("run --name c --network none box touch /x");
+    lab.ok("commit -q c derived");
+    let tree = lab.ok("image tree derived");
+    assert_eq!(tree.lines().filter(|line| line.contains("── ID: ")).count(), 2, "{tree}");
+    assert!(tree.contains("Top Layer of: [localhost/box:latest]"), "{tree}");
+    let tree = lab.ok("image tree --whatrequires box");
+    assert!(tree.contains("Top Layer of: [localhost/derived:latest]"), "{tree}");
+    assert!(!lab.ok("image tree box").contains("derived"));
+    lab.creel("image tree nosuch").run().fails(125);
 }

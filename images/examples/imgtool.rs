@@ -70,7 +70,7 @@ fn run(arguments: &[String]) -> images::Result<()> {
             }
         }
         "find" => println!("{}", images::get(&store, word(0))?.id),
-        "inspect" => println!("{:#}", images::inspect(&store, &images::get(&store, word(0))?)?),
+        "inspect" => println!("{:#}", about(&images::get(&store, word(0))?)),
         "history" => {
             for row in images::history(&store, &images::get(&store, word(0))?)? {
                 println!("{row:?}");
@@ -183,4 +183,15 @@ fn run(arguments: &[String]) -> images::Result<()> {
         other => println!("unknown command {other:?}"),
     }
     Ok(())
+}
+
+fn about(image: &images::Image) -> serde_json::Value {
+    serde_json::json!({
+        "Id": image.id,
+        "Digest": image.digest.to_string(),
+        "RepoTags": image.names,
+        "RepoDigests": image.repo_digests,
+        "Configuration": image.raw_config,
+        "Manifest": image.raw_manifest,
+    })
 }

@@ -21,12 +21,16 @@ pub enum Error {
     ShortName { name: String, candidates: Vec<String> },
 
     /// Something stands in the way of removing it; `force` may help.
-    #[error("image used by {}: image is in use by a container", users.join(", "))]
+    #[error("image used by {}: image is in use by a container: consider listing external containers and force-removing image", users.join(", "))]
     InUse { name: String, users: Vec<String> },
 
     /// Typed by id while several names lead to it. Remove the names, or force.
     #[error("unable to delete image {name:?} by ID with more than one tag ({}): please force removal", names.join(", "))]
     SeveralNames { name: String, names: Vec<String> },
+
+    /// It has no name that could be taken, and other images were built on it. Remove these first.
+    #[error("unable to delete image {name:?}: it has dependent images")]
+    HasChildren { name: String },
 
     /// The image is there, but not under that name.
     #[error("{name}: tag not known")]
@@ -47,6 +51,10 @@ pub enum Error {
     /// A name that follows no grammar. Write it differently.
     #[error("invalid reference format {name:?}: {reason}")]
     InvalidReference { name: String, reason: &'static str },
+
+    /// A filter that cannot be used.
+    #[error("{reason}")]
+    InvalidFilter { reason: String },
 
     /// A value of an option that cannot be used.
     #[error("invalid {what} {value:?}: {reason}")]

@@ -49,13 +49,18 @@ pub struct FilterContext {
 impl Filter {
     /// `KEY=VALUE`; times may be relative to `now`.
     pub fn parse(text: &str, now: Timestamp) -> Result<Filter> {
-        let bad = |reason: String| Error::InvalidValue { what: "filter", value: text.to_owned(), reason };
-        let (key, value) = text.split_once('=').ok_or_else(|| bad("use KEY=VALUE".to_owned()))?;
+        let bad = |reason: String| Error::InvalidFilter { reason };
+        let form = |key: &str| {
+            bad(format!("invalid image filter {key:?}: must be in the format \"filter=value or filter!=value\""))
+        };
+        let (key, value) = text.split_once('=').ok_or_else(|| form(text))?;
         let value = value.trim();
         let boolean = || match value {
             "true" | "1" | "t" | "T" | "TRUE" | "True" => Ok(true),
             "false" | "0" | "f" | "F" | "FALSE" | "False" => Ok(false),
-            _ => Err(bad("use true or false".to_owned())),
+            _ => Err(bad(format!(
+                "non-boolean value {key:?} for {value} filter: strconv.ParseBool: parsing {value:?}: invalid syntax"
+            ))),
         };
         let label = || match value.split_once('=') {
             Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
@@ -75,19 +80,16 @@ impl Filter {
             }
             "before" => Filter::Before(value.to_owned()),
             "since" | "after" => Filter::Since(value.to_owned()),
-            "until" => {
-                Filter::Until(moment(value, now).ok_or_else(|| bad("it is no time and no duration".to_owned()))?)
-            }
+            "until" => Filter::Until(moment(value, now).ok_or_else(|| {
+                bad(format!("invalid image filter \"until={value}\": it is no time and no duration"))
+            })?),
             "id" => Filter::Id(value.strip_prefix("sha256:").unwrap_or(value).to_owned()),
             "digest" => Filter::Digest(value.to_owned()),
             "containers" => Filter::Containers(boolean()?),
             "readonly" => Filter::ReadOnly(boolean()?),
             "intermediate" => Filter::Intermediate(boolean()?),
             "manifest" => Filter::Manifest(boolean()?),
-            key => {
-                let keys = "after before containers dangling digest id intermediate label manifest readonly reference since until";
-                return Err(bad(format!("{key:?} is none of {keys}")));
-            }
+            key => return Err(form(key)),
         })
     }
 
@@ -137,11 +139,11 @@ fn test<'a>(
         Filter::Label { key, value } => Box::new(move |image| has_label(image, key, value)),
         Filter::NotLabel { key, value } => Box::new(move |image| !has_label(image, key, value)),
         Filter::Before(name) => {
-            let limit = among(images, name)?;
+            let limit = among(images, "before", name)?;
             Box::new(move |image| image.created < limit)
         }
         Filter::Since(name) => {
-            let limit = among(images, name)?;
+            let limit = among(images, "since", name)?;
             Box::new(move |image| image.created > limit)
         }
         Filter::Until(limit) => Box::new(move |image| image.created < *limit),
@@ -165,11 +167,13 @@ fn test<'a>(
 }
 
 /// When the image of `before=` and `since=` was made.
-fn among(images: &[Image], name: &str) -> Result<Timestamp> {
+fn among(images: &[Image], key: &str, name: &str) -> Result<Timestamp> {
     let id = name.strip_prefix("sha256:").unwrap_or(name);
     let by_name = images.iter().find(|image| crate::tag::name_of(image, name).is_ok());
     let by_id = || images.iter().find(|image| !id.is_empty() && image.id.starts_with(id));
-    by_name.or_else(by_id).map(|image| image.created).ok_or_else(|| Error::NotFound { name: name.to_owned() })
+    by_name.or_else(by_id).map(|image| image.created).ok_or_else(|| Error::InvalidFilter {
+        reason: format!("could not find local image for filter {key:?}={name:?}: {name}: image not known"),
+    })
 }
 
 /// Whether one of the names fits the glob: whole, without registry, as its last part, each with and without its tag.
@@ -389,6 +393,6 @@ mod tests {
             assert!(Filter::parse(bad, now).is_err(), "{bad}");
         }
         let unknown = [Filter::Before("nope".to_owned())];
-        assert!(matches!(Filter::apply(&unknown, images(), &context), Err(Error::NotFound { .. })));
+        assert!(matches!(Filter::apply(&unknown, images(), &context), Err(Error::InvalidFilter { .. })));
     }
 }

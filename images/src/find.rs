@@ -1,6 +1,8 @@
 //! Reading the store: one image by what the user typed, or all of them. Takes no lock.
 
-use storage::Store;
+use std::collections::HashMap;
+
+use storage::{Digest, Store};
 
 use crate::error::{Error, Result};
 use crate::image::Image;
@@ -56,7 +58,35 @@ pub fn list(store: &Store) -> Result<Vec<Image>> {
         }
     }
     images.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+    find_parents(&mut images);
     Ok(images)
+}
+
+/// Images that came from elsewhere have the parents that their layers and their histories say: the same, one step less.
+fn find_parents(images: &mut [Image]) {
+    let mut by_layers: HashMap<Vec<Digest>, Vec<usize>> = HashMap::new();
+    for (at, image) in images.iter().enumerate() {
+        by_layers.entry(image.layers.clone()).or_default().push(at);
+    }
+    let one_less = |image: &Image, other: &Image| {
+        let (own, its) = (image.history(), other.history());
+        other.id != image.id && its.len() + 1 == own.len() && own.starts_with(its)
+    };
+    let parents: Vec<Option<String>> = images
+        .iter()
+        .map(|image| {
+            if image.parent.is_some() {
+                return image.parent.clone();
+            }
+            let below = &image.layers[..image.layers.len().saturating_sub(1)];
+            let candidates = [image.layers.as_slice(), below].into_iter().filter_map(|layers| by_layers.get(layers));
+            let found = candidates.flatten().map(|at| &images[*at]).find(|other| one_less(image, other));
+            found.map(|other| other.id.clone())
+        })
+        .collect();
+    for (image, parent) in images.iter_mut().zip(parents) {
+        image.parent = parent;
+    }
 }
 
 /// All images and, in their shape, all manifest lists, newest first.

@@ -37,13 +37,18 @@ pub fn history(store: &Store, image: &Image) -> Result<Vec<HistoryRow>> {
         };
         let last = at + 1 == image.history().len() && layers == image.layers.len();
         let here = if last { Some(image) } else { others.iter().find(ends_here) };
+        let ends_with_layer = |other: &&Image| !empty_layer && other.layers == image.layers[..layers];
+        let mut tags: Vec<String> = here.map(|here| here.names.clone()).unwrap_or_default();
+        tags.extend(others.iter().filter(ends_with_layer).flat_map(|other| other.names.iter().cloned()));
+        let mut seen = std::collections::HashSet::new();
+        tags.retain(|tag| seen.insert(tag.clone()));
         rows.push(HistoryRow {
             id: here.map(|here| here.id.clone()),
             created: entry.created().as_ref().and_then(|text| text.parse().ok()),
             created_by: entry.created_by().clone().unwrap_or_default(),
             size,
             comment: entry.comment().clone().unwrap_or_default(),
-            tags: here.map(|here| here.names.clone()).unwrap_or_default(),
+            tags,
             empty_layer,
         });
     }

@@ -53,7 +53,7 @@ pub fn remove(store: &Store, names: &[&str], options: &RemoveOptions, users: &[I
     };
     let names = names.iter().copied().chain(all.iter().map(String::as_str));
     for name in names {
-        let gone = removed.deleted.iter().any(|id| id == name);
+        let gone = name.len() >= 12 && removed.deleted.iter().any(|id| id.starts_with(name));
         if let Err(error) = remove_one(store, name, options, users, &mut removed) {
             match error {
                 Error::NotFound { .. } if options.ignore || gone => {}
@@ -101,6 +101,19 @@ fn remove_one(
         }
     }
     refuse_used(&image, typed, users)?;
+    let is_parent = find::list(store)?.iter().any(|other| other.parent.as_ref() == Some(&image.id));
+    if is_parent && !options.all {
+        // As Podman: it stays without a name for as long as there are images that were built on it.
+        if image.is_untagged() && !options.force {
+            return Err(Error::HasChildren { name: typed.to_owned() });
+        }
+        for name in &image.names {
+            names::drop_name(store, name, &image.id)?;
+            events::record(store, "untag", &image.id, name);
+            removed.untagged.push(name.clone());
+        }
+        return Ok(());
+    }
     delete(store, image, options, users, removed)
 }
 
@@ -123,6 +136,8 @@ pub(crate) fn delete(
 ) -> Result<()> {
     let mut next = Some(image);
     while let Some(image) = next.take() {
+        let known = find::list(store)?.into_iter().find(|other| other.id == image.id);
+        let parent = known.and_then(|known| known.parent);
         for name in &image.names {
             names::drop_name(store, name, &image.id)?;
             events::record(store, "untag", &image.id, name);
@@ -134,7 +149,7 @@ pub(crate) fn delete(
         if options.no_prune {
             break;
         }
-        let Some(parent) = &image.parent else { break };
+        let Some(parent) = &parent else { break };
         let all = find::list(store)?;
         let needed = all.iter().any(|other| other.parent.as_ref() == Some(parent))
             || users.iter().any(|user| user.image_id == *parent);

@@ -65,5 +65,5 @@ pub(crate) fn among(names: &[String], typed: &str) -> Result<String> {
     let ending = format!("/{complete}");
     let exact = names.iter().find(|name| **name == complete || local.as_ref() == Some(*name));
     let short = || names.iter().find(|name| reference.is_short() && name.ends_with(&ending));
-    exact.or_else(short).cloned().ok_or_else(|| Error::NotTagged { name: typed.to_owned() })
+    exact.or_else(short).cloned().ok_or_else(|| Error::NotTagged { name: reference.local().to_string() })
 }

@@ -29,3 +29,35 @@ pub fn tree(store: &Store, image: &Image) -> Result<Vec<TreeLayer>> {
     }
     Ok(layers)
 }
+
+/// What is built on an image: the layers of every image above it, each once, from it upwards.
+pub fn dependents(store: &Store, image: &Image) -> Result<Vec<TreeLayer>> {
+    let all = find::list(store)?;
+    let mut rows = Vec::new();
+    let Some(top) = image.layers.last() else { return Ok(rows) };
+    branch(store, &all, &image.layers, top, &mut rows)?;
+    Ok(rows)
+}
+
+/// The layer and what stands on it.
+fn branch(store: &Store, all: &[Image], chain: &[Digest], layer: &Digest, rows: &mut Vec<TreeLayer>) -> Result<()> {
+    let ending = all.iter().filter(|other| other.layers.last() == Some(layer));
+    rows.push(TreeLayer {
+        chain_id: layer.clone(),
+        size: store.layer(layer)?.map_or(0, |layer| layer.size),
+        top_of: ending.flat_map(|other| other.names.iter().cloned()).collect(),
+    });
+    let mut above: Vec<&Digest> = all
+        .iter()
+        .filter(|other| other.layers.starts_with(chain))
+        .filter_map(|other| other.layers.get(chain.len()))
+        .collect();
+    above.sort();
+    above.dedup();
+    for next in above {
+        let mut chain = chain.to_vec();
+        chain.push(next.clone());
+        branch(store, all, &chain, next, rows)?;
+    }
+    Ok(())
+}

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::format::{Format, Headings, Value, go_time, human, rfc3339};
+use crate::format::{Format, Headings, Value, human, rfc3339};
 use crate::{object, output};
 
 /// Show how an image was made
@@ -75,17 +75,25 @@ fn value(row: &HistoryRow, args: &Args, now: Timestamp) -> Value {
     let since = row.created.map(|time| human::ago(time, now)).unwrap_or_default();
     let created = match args.human {
         true => since.clone(),
-        false => row.created.map(rfc3339).unwrap_or_default(),
+        false => row.created.map(rfc3339_seconds).unwrap_or_default(),
     };
     let shown_id = id(row);
     object! {
-        "ID": if args.no_trunc { shown_id } else { shown_id.get(..12).filter(|_| row.id.is_some()).unwrap_or(shown_id) },
-        "Created": created,
-        "CreatedAt": row.created.map(go_time).unwrap_or_default(),
-        "CreatedSince": since,
-        "CreatedBy": short(&row.created_by, 45),
-        "Size": if args.human { human::size3(row.size) } else { row.size.to_string() },
-        "Comment": row.comment.clone(),
-        "Tags": Value::list_or_nil(&row.tags),
+        json "id": row.id.clone().unwrap_or_default(),
+        fn "ID": if args.no_trunc { shown_id } else { shown_id.get(..12).filter(|_| row.id.is_some()).unwrap_or(shown_id) },
+        json "created": row.created,
+        fn "Created": created,
+        fn "CreatedAt": row.created.map(rfc3339_seconds).unwrap_or_default(),
+        fn "CreatedSince": since,
+        json "CreatedBy": row.created_by.clone(),
+        fn "CreatedBy": short(&row.created_by, 45),
+        "tags" as "Tags"?: Value::list_or_nil(&row.tags),
+        json "size": row.size,
+        fn "Size": human::size3(row.size),
+        "comment" as "Comment": row.comment.clone(),
     }
+}
+
+fn rfc3339_seconds(time: Timestamp) -> String {
+    rfc3339(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }

@@ -129,7 +129,6 @@ fn config(image: &Image) -> Value {
         "WorkingDir"?: settings.working_dir.clone(),
         "Labels"?: Value::map(&settings.labels),
         "StopSignal"?: settings.stop_signal.clone(),
-        "OnBuild"?: Value::list(&settings.on_build),
     }
 }
 

@@ -16,15 +16,12 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::exactly(&args.images, 1)?;
-    if args.whatrequires {
-        return Err(Failure::plain("--whatrequires is not supported by creel yet"));
-    }
     let store = context.store()?;
     let image = images::get(&store, &args.images[0])?;
     let mut text = format!("Image ID: {}\n", image.short_id());
     text.push_str(&format!("Tags:     [{}]\n", image.names.join(" ")));
     text.push_str(&format!("Size:     {}\n", human::size4(image.size)));
-    let layers = images::tree(&store, &image)?;
+    let layers = if args.whatrequires { images::dependents(&store, &image)? } else { images::tree(&store, &image)? };
     if layers.is_empty() {
         text.push_str("No Image Layers\n");
     } else {

@@ -76,9 +76,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     }
     let mut all = images::everything(&engine.store)?;
-    let mut only_names: Option<Vec<String>> = None;
+    let mut only = false;
     if let Some(name) = args.images.first() {
-        // An exact name or id shows that one; anything else is a pattern over the names.
+        // An exact name or id shows that one, with all its names; anything else is a pattern over the names.
         let list = images::lists::find(&engine.store, name)?;
         let found = match list.and_then(|list| all.iter().find(|one| one.id == list.id).cloned()) {
             Some(list) => Some(list),
@@ -86,32 +86,24 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         };
         match found {
             Some(image) => {
-                let exact = image.names.iter().filter(|known| same_name(known, name)).cloned().collect::<Vec<_>>();
-                only_names = Some(exact).filter(|names| !names.is_empty());
                 all.retain(|other| other.id == image.id);
+                only = true;
             }
             None => filters.push(Filter::Reference(name.clone())),
         }
     }
-    if !args.all && filters.is_empty() && only_names.is_none() {
+    if !args.all && filters.is_empty() && !only {
         let parents: std::collections::HashSet<String> = all.iter().filter_map(|image| image.parent.clone()).collect();
         all.retain(|image| !(image.is_untagged() && parents.contains(&image.id)));
     }
-    let pattern = filters.iter().any(|filter| matches!(filter, Filter::Reference(_)));
     let context = FilterContext { containers: users.clone() };
     let all = Filter::apply(&filters, all, &context)?;
     let mut rows: Vec<Row<'_>> = Vec::new();
     for image in &all {
-        let names: Vec<&String> = image
-            .names
-            .iter()
-            .filter(|name| only_names.as_ref().is_none_or(|only| only.contains(name)))
-            .filter(|name| !pattern || matches_reference(&filters, image, name))
-            .collect();
-        if names.is_empty() {
+        if image.names.is_empty() {
             rows.push(Row { image, repository: "<none>", tag: "<none>" });
         }
-        for name in names {
+        for name in &image.names {
             let (repository, tag) = repository_and_tag(name);
             rows.push(Row { image, repository, tag });
         }
@@ -147,24 +139,6 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 
 fn filter(text: &str, now: Timestamp) -> Result<Filter, Failure> {
     Filter::parse(text, now).map_err(Failure::from)
-}
-
-/// `name`, `name:tag`, with or without the registry.
-fn same_name(known: &str, typed: &str) -> bool {
-    let with_tag = match repository_and_tag(typed) {
-        (repository, "latest") => format!("{repository}:latest"),
-        _ => typed.to_owned(),
-    };
-    known == with_tag || known.strip_suffix(with_tag.as_str()).is_some_and(|rest| rest.ends_with('/'))
-}
-
-/// Whether a pattern among the filters is meant for this name, when an image has several.
-fn matches_reference(filters: &[Filter], image: &Image, name: &str) -> bool {
-    let mut alone = image.clone();
-    alone.names = vec![name.to_owned()];
-    let references: Vec<Filter> =
-        filters.iter().filter(|filter| matches!(filter, Filter::Reference(_))).cloned().collect();
-    Filter::apply(&references, vec![alone], &FilterContext::default()).is_ok_and(|left| !left.is_empty())
 }
 
 fn layout(args: &Args) -> String {
@@ -222,8 +196,8 @@ fn value(row: &Row<'_>, users: &BTreeMap<String, usize>, args: &Args, now: Times
     let created = human::ago(image.created, now);
     let tags: Vec<String> = image.names.iter().filter(|name| !name.contains('@')).cloned().collect();
     object! {
-        "Repository": row.repository,
-        "Tag": row.tag,
+        "repository" as "Repository": row.repository,
+        "tag" as "Tag": row.tag,
         "Id": image.id.clone(),
         fn "ID": if args.no_trunc { format!("sha256:{}", image.id) } else { image.short_id().to_owned() },
         "ParentId": image.parent.clone().unwrap_or_default(),
@@ -240,12 +214,14 @@ fn value(row: &Row<'_>, users: &BTreeMap<String, usize>, args: &Args, now: Times
         "VirtualSize": image.size,
         "Labels": Value::map_or_nil(&image.settings.labels),
         "Containers": users.get(&image.id).copied().unwrap_or(0),
-        "ReadOnly": false,
-        "Dangling": image.is_untagged(),
+        "ReadOnly"?: false,
+        "Dangling"?: image.is_untagged(),
         "Digest": image.digest.to_string(),
-        "Names": Value::list_or_nil(&image.names),
         json "History": Value::list(&image.name_history),
         fn "History": image.name_history.join(", "),
-        "ManifestList": Value::Nil(Nil::Pointer),
+        "Names": Value::list_or_nil(&image.names),
+        fn "IsManifestList": Value::Nil(Nil::Pointer),
+        fn "Arch": "",
+        fn "Os": "",
     }
 }

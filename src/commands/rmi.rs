@@ -51,7 +51,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 pub fn failure(error: images::Error) -> Failure {
     let code = match &error {
         images::Error::NotFound { .. } => ExitCode::No,
-        images::Error::InUse { .. } => ExitCode::InUse,
+        images::Error::InUse { .. } | images::Error::HasChildren { .. } => ExitCode::InUse,
         _ => ExitCode::Failed,
     };
     Failure::from(error).code(code)
