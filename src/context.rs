@@ -342,6 +342,7 @@ impl Context {
             hooks_dirs: self.globals.hooks_dir.clone(),
             seccomp_profile: config.text("containers", "seccomp_profile").map(PathBuf::from),
             log_level: self.globals.log_level.clone(),
+            notify_socket: variable("NOTIFY_SOCKET"),
             ..Settings::default()
         };
         // Paths of the user first: inside of the namespace we are root, and everything would be root's.

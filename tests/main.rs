@@ -44,6 +44,7 @@ mod exists;
 mod health;
 mod inspect;
 mod logs;
+mod notify;
 mod port;
 mod prune;
 mod ps;

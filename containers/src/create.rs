@@ -39,6 +39,7 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     add_image_volumes(&mut spec, image.as_ref());
     secrets::find(engine, &mut spec)?;
     check(&spec)?;
+    check_notification(&spec, image.as_ref())?;
 
     let id = ContainerId::random().map_err(Error::io("/dev/urandom"))?;
     let mut anonymous_volumes = Vec::new();
@@ -158,6 +159,15 @@ fn check(spec: &ContainerSpec) -> Result<()> {
     refuse_unsupported(spec)
 }
 
+fn check_notification(spec: &ContainerSpec, image: Option<&ImageDefaults>) -> Result<()> {
+    if spec.sdnotify == SdNotify::Healthy && crate::health::chosen(spec, image).is_none() {
+        return Err(Error::Invalid(
+            "invalid argument: sdnotify policy \"healthy\" requires a healthcheck to be set".into(),
+        ));
+    }
+    Ok(())
+}
+
 /// What has a place in the specification and nobody yet who carries it out: an error, never silence.
 fn refuse_unsupported(spec: &ContainerSpec) -> Result<()> {
     let network = &spec.network;
@@ -174,8 +184,6 @@ fn refuse_unsupported(spec: &ContainerSpec) -> Result<()> {
         ("--chrootdirs", !spec.chroot_dirs.is_empty()),
         ("--device-cgroup-rule", !spec.device_cgroup_rules.is_empty()),
         ("--personality", spec.personality.is_some()),
-        ("--sdnotify=conmon", spec.sdnotify == SdNotify::Conmon),
-        ("--sdnotify=healthy", spec.sdnotify == SdNotify::Healthy),
         ("--systemd=always", spec.systemd == SystemdMode::Always),
     ];
     match refused.iter().find(|(_, asked)| *asked) {

@@ -34,6 +34,8 @@ pub struct Settings {
     /// `seccomp_profile` of containers.conf.
     pub seccomp_profile: Option<PathBuf>,
     pub log_level: Option<String>,
+    /// `NOTIFY_SOCKET` of the caller: who wants to hear how containers go, see sd_notify(3).
+    pub notify_socket: Option<String>,
 }
 
 impl Engine {

@@ -3,6 +3,7 @@
 //! The monitor runs them, each in a process of its own, so that a check that hangs does not hold up the container's
 //! streams. The results stand in `health.json` beside the container's record.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -12,12 +13,13 @@ use serde::{Deserialize, Serialize};
 use storage::events::{Event, Health};
 use storage::record::{self, Durability};
 use sys::lock::FileLock;
+use sys::process::Pidfd;
 
-use crate::container::Container;
+use crate::container::{Container, ImageDefaults};
 use crate::engine::{Engine, Settings};
 use crate::error::{Error, Result};
 use crate::exec::{Captured, capture};
-use crate::spec::{HealthAction, HealthSpec};
+use crate::spec::{ContainerSpec, HealthAction, HealthSpec, SdNotify};
 use crate::state::State;
 use crate::{events, list, pause, stop};
 
@@ -76,8 +78,12 @@ impl record::Record for HealthLog {
 
 /// The container's check: the user's, else the image's; `None` where there is none or it was switched off.
 pub(crate) fn spec_of(container: &Container) -> Option<&HealthSpec> {
-    let spec = container.spec();
-    let image = || container.record.image.as_ref().and_then(|image| image.health.as_ref());
+    chosen(container.spec(), container.record.image.as_ref())
+}
+
+/// The same before there is a container.
+pub(crate) fn chosen<'a>(spec: &'a ContainerSpec, image: Option<&'a ImageDefaults>) -> Option<&'a HealthSpec> {
+    let image = || image.and_then(|image| image.health.as_ref());
     spec.health.as_ref().or_else(image).filter(|check| !spec.no_healthcheck && command(&check.test).is_some())
 }
 
@@ -234,17 +240,21 @@ pub(crate) struct Schedule {
     next: Option<Instant>,
     /// Nothing of this run is written down yet.
     fresh: bool,
-    running: Option<Child>,
+    running: Option<(Child, Pidfd)>,
+    /// Who waits for the container to be healthy, see [`crate::notify`].
+    waiting: Option<String>,
 }
 
 impl Schedule {
     /// At the beginning of a run: the first check is due at once.
-    pub(crate) fn new(container: &Container) -> Schedule {
+    pub(crate) fn new(engine: &Engine, container: &Container) -> Schedule {
         let check = spec_of(container);
+        let manager = engine.settings.notify_socket.as_ref();
+        let waiting = manager.filter(|_| container.spec().sdnotify == SdNotify::Healthy).cloned();
         let interval = check.and_then(|check| check.interval).filter(|interval| !interval.is_zero());
         let startup_interval = check.and_then(|check| check.startup.as_ref()).and_then(|startup| startup.interval);
         let next = check.map(|_| Instant::now());
-        Schedule { interval, startup_interval, next, fresh: true, running: None }
+        Schedule { interval, startup_interval, next, fresh: true, running: None, waiting }
     }
 
     /// When to call [`Schedule::run_due`].
@@ -252,11 +262,26 @@ impl Schedule {
         self.next
     }
 
+    /// The check that runs now; when it is ready, call [`Schedule::end`].
+    pub(crate) fn running(&self) -> Option<BorrowedFd<'_>> {
+        self.running.as_ref().map(|(_, end)| end.as_fd())
+    }
+
+    /// A check is over.
+    pub(crate) fn end(&mut self, engine: &Engine, container: &Container) {
+        let Some((child, _)) = &mut self.running else { return };
+        if matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        self.running = None;
+        let is_healthy = || read_log(engine, container).is_some_and(|log| log.status == HealthStatus::Healthy);
+        if let Some(manager) = self.waiting.take_if(|_| is_healthy()) {
+            crate::notify::tell(manager.as_ref(), "READY=1");
+        }
+    }
+
     /// Begins a check if it is time for one and the last one is over.
     pub(crate) fn run_due(&mut self, engine: &Engine, container: &Container) {
-        if self.running.as_mut().is_some_and(|running| !matches!(running.try_wait(), Ok(None))) {
-            self.running = None;
-        }
         let report = |error: Error| tracing::warn!(id = %container.id(), %error, "cannot check the container's health");
         match self.next {
             Some(next) if Instant::now() >= next => {}
@@ -295,7 +320,7 @@ struct Request {
 
 /// `creel __health REQUEST`, re-executed: nothing of the monitor's (its lock, its clients) may be held by a check, which
 /// may outlive it where it restarts the container.
-fn spawn(engine: &Engine, container: &Container) -> Result<Child> {
+fn spawn(engine: &Engine, container: &Container) -> Result<(Child, Pidfd)> {
     let request = Request {
         id: container.id().to_string(),
         dirs: engine.store.dirs().clone(),
@@ -303,14 +328,17 @@ fn spawn(engine: &Engine, container: &Container) -> Result<Child> {
         settings: engine.settings.clone(),
     };
     let request = serde_json::to_string(&request).map_err(|error| Error::Invalid(error.to_string()))?;
-    Command::new("/proc/self/exe")
+    let child = Command::new("/proc/self/exe")
         .arg0("creel")
         .args(["__health", &request])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(Error::io("/proc/self/exe"))
+        .map_err(Error::io("/proc/self/exe"))?;
+    // It cannot be anybody else's pid: the child is ours to wait for.
+    let end = Pidfd::open(child.id().cast_signed()).map_err(Error::io("a health check"))?;
+    Ok((child, end))
 }
 
 /// What the hidden command `__health` runs: one check. It is in the user namespace already.

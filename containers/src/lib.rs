@@ -23,6 +23,7 @@ mod monitor;
 mod names;
 mod needed;
 mod notice;
+mod notify;
 mod oci;
 mod pause;
 mod pid_one;

@@ -44,7 +44,8 @@ pub fn monitor_main(channel: std::os::fd::RawFd) -> ExitCode {
     let Some(channel) = sys::task::inherited_descriptor(channel) else { return ExitCode::FAILURE };
     let mut channel = Some(Channel::from(channel));
     match run(&mut channel) {
-        Ok(()) => ExitCode::SUCCESS,
+        // A service manager that has it for the main process takes it for the container's.
+        Ok(code) => u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from),
         Err(error) => {
             let failed = FromMonitor::Failed { exit_code: exit_code(&error), message: message(&error) };
             if let Some(channel) = channel {
@@ -56,7 +57,8 @@ pub fn monitor_main(channel: std::os::fd::RawFd) -> ExitCode {
     }
 }
 
-fn run(starter: &mut Option<Channel>) -> Result<()> {
+/// Returns the exit code of the container's last run.
+fn run(starter: &mut Option<Channel>) -> Result<i32> {
     // Away from the terminal of whoever started us; our own signals arrive as reads.
     let _ = rustix::process::setsid();
     let _ = rustix::process::chdir("/");
@@ -86,7 +88,7 @@ fn run(starter: &mut Option<Channel>) -> Result<()> {
     let signals = SignalFd::new(&handled).map_err(Error::io("signalfd"))?;
     let mut restarts = 0;
     let mut backoff = FIRST_BACKOFF;
-    loop {
+    let code = loop {
         let begun = Instant::now();
         let hold = request.hold && restarts == 0;
         let prepared = match prepare::prepare(&engine, &container, &mut streams, restarts) {
@@ -110,20 +112,21 @@ fn run(starter: &mut Option<Channel>) -> Result<()> {
             (restarts, backoff) = (0, FIRST_BACKOFF);
         }
         let again = !by_user && restart_wanted(container.spec().restart, &exit, restarts);
+        let code = exit.code;
         if !again {
             finish(&engine, &container, exit, clients, released);
-            break;
+            break code;
         }
         drop(released);
-        clients.close(exit.code);
+        clients.close(code);
         restarts += 1;
         if !watch::pause_before_restart(&engine, &container, backoff, &signals)? {
-            break;
+            break code;
         }
         backoff = (backoff * 2).min(LONGEST_BACKOFF);
-    }
+    };
     sys::userns::release(&engine.settings.userns_dir);
-    Ok(())
+    Ok(code)
 }
 
 fn restart_wanted(policy: RestartPolicy, exit: &Exit, restarts: u32) -> bool {

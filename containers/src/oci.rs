@@ -49,6 +49,8 @@ pub(crate) struct Given {
     pub(crate) hard_nofile: u64,
     pub(crate) hard_nproc: u64,
     pub(crate) secret_env: Vec<(String, String)>,
+    /// What creel itself has to tell the program.
+    pub(crate) own_env: Vec<(String, String)>,
     /// Our own file, for `--init`.
     pub(crate) own_executable: PathBuf,
     /// The host has a /dev/mqueue to share.
@@ -264,6 +266,7 @@ mod tests {
             hard_nofile: 4096,
             hard_nproc: 1 << 30,
             secret_env: Vec::new(),
+            own_env: Vec::new(),
             own_executable: "/usr/bin/creel".into(),
             host_mqueue: true,
         }

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use storage::{Dirs, StoreOptions};
@@ -16,10 +17,12 @@ use crate::container::Container;
 use crate::engine::{Engine, Settings};
 use crate::error::{Error, Result};
 use crate::id::ContainerId;
-use crate::list;
 use crate::needed::{Kept, start_needed};
+use crate::spec::SdNotify;
 use crate::state::State;
+use crate::wait::Condition;
 use crate::wire::{FromClient, FromMonitor};
+use crate::{list, notify};
 
 #[derive(Debug, Default)]
 pub struct StartRequest {
@@ -53,8 +56,28 @@ pub(crate) struct MonitorRequest {
 }
 
 /// Starts a container that is created, initialized or exited, and those it needs. One that runs already is left alone.
+///
+/// With `--sdnotify=healthy` and nobody attached it returns when the container is healthy.
 pub fn start(engine: &Engine, container: &Container, request: StartRequest) -> Result<Started> {
-    launch(engine, container, request)?.wait()
+    let waits = container.spec().sdnotify == SdNotify::Healthy && request.attach.is_none();
+    let started = launch(engine, container, request)?.wait()?;
+    if waits {
+        until_healthy(engine, container)?;
+    }
+    Ok(started)
+}
+
+/// As Podman, which then has nothing better to say than that it is over.
+fn until_healthy(engine: &Engine, container: &Container) -> Result<()> {
+    let over = || Error::StartFailed { message: "container is stopped".into(), exit_code: 126 };
+    match crate::wait::wait(engine, container, &[Condition::Healthy, Condition::Stopped], Duration::ZERO) {
+        Err(Error::NotFound { .. }) => Err(over()),
+        Err(error) => Err(error),
+        Ok(_) => match list::read(engine, container.id())? {
+            Some(now) if list::running(&now) => Ok(()),
+            Some(_) | None => Err(over()),
+        },
+    }
 }
 
 /// Prepares everything but does not run the program.
@@ -74,6 +97,8 @@ enum Stage {
         id: ContainerId,
         channel: Channel,
         attach: Option<Streams>,
+        /// For the service manager, once the container runs: its socket and the message.
+        news: Option<(String, String)>,
         _lock: FileLock,
         /// Those it needs have to stay until it runs.
         _needed: Vec<Kept>,
@@ -83,13 +108,16 @@ enum Stage {
 impl Launch {
     /// Until the container runs, or for why it does not.
     pub fn wait(self) -> Result<Started> {
-        let (id, channel, attach, _lock, _needed) = match self.0 {
+        let (id, channel, attach, news, _lock, _needed) = match self.0 {
             Stage::Done(started) => return Ok(started),
-            Stage::Waiting { id, channel, attach, _lock, _needed } => (id, channel, attach, _lock, _needed),
+            Stage::Waiting { id, channel, attach, news, _lock, _needed } => (id, channel, attach, news, _lock, _needed),
         };
         let gone = |detail: String| Error::MonitorGone { id: id.to_string(), detail };
         match answer(&channel).map_err(|error| gone(format!(": {error}")))? {
             Some(FromMonitor::Started { init }) => {
+                if let Some((socket, message)) = news {
+                    notify::tell(socket.as_ref(), &message);
+                }
                 let attached = attach.map(|streams| Attached::new(channel, streams));
                 Ok(Started { init, attached })
             }
@@ -136,7 +164,10 @@ fn begin(
             return Err(Error::StateImproper { what: format!("container {id} has already been created in runtime") });
         }
         State::Initialized { init, .. } => {
+            let monitor = container.state().monitor().map(|monitor| monitor.pid.unsigned_abs()).unwrap_or_default();
+            notify(engine, &container, notify::before_start, monitor);
             let attached = let_go(engine, &container, request.attach)?;
+            notify(engine, &container, notify::after_start, monitor);
             return Ok(Launch(Stage::Done(Started { init: init.clone(), attached })));
         }
         State::Running { .. } if hold => {
@@ -159,13 +190,25 @@ fn begin(
         });
     }
     until_torn_down(engine, &container)?;
-    let (channel, request_message, passthrough) = spawn(engine, &container, &request, hold)?;
+    let (channel, request_message, passthrough, monitor) = spawn(engine, &container, &request, hold)?;
+    if !hold {
+        notify(engine, &container, notify::before_start, monitor);
+    }
     let stdio = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
     let mut fds: Vec<BorrowedFd<'_>> = if passthrough { stdio.to_vec() } else { Vec::new() };
     fds.extend(request.preserve_fds.iter().map(AsFd::as_fd));
     let gone = |detail: String| Error::MonitorGone { id: id.to_string(), detail };
     channel.send(&request_message, &fds).map_err(|error| gone(format!(": {error}")))?;
-    Ok(Launch(Stage::Waiting { id: id.clone(), channel, attach: request.attach, _lock: lock, _needed: needed }))
+    let socket = engine.settings.notify_socket.clone().filter(|_| !hold);
+    let news = socket.zip(notify::after_start(container.spec().sdnotify, monitor));
+    Ok(Launch(Stage::Waiting { id: id.clone(), channel, attach: request.attach, news, _lock: lock, _needed: needed }))
+}
+
+/// Tells the service manager, where there is one, what a start has to say.
+fn notify(engine: &Engine, container: &Container, say: fn(SdNotify, u32) -> Option<String>, monitor: u32) {
+    if let (Some(socket), Some(message)) = (&engine.settings.notify_socket, say(container.spec().sdnotify, monitor)) {
+        notify::tell(socket.as_ref(), &message);
+    }
 }
 
 /// The monitor of the last run answers before it takes down what the run had. It holds its lock until that is done.
@@ -189,7 +232,7 @@ fn spawn(
     container: &Container,
     request: &StartRequest,
     hold: bool,
-) -> Result<(Channel, Vec<u8>, bool)> {
+) -> Result<(Channel, Vec<u8>, bool, u32)> {
     use crate::spec::LogDriver;
     let (ours, theirs) = Channel::pair().map_err(Error::io("socketpair"))?;
     let driver = container.spec().log.driver;
@@ -217,8 +260,8 @@ fn spawn(
         .spawn();
     drop(theirs);
     // Not waited for: it outlives us.
-    child.map_err(Error::io("/proc/self/exe"))?;
-    Ok((ours, message, passthrough))
+    let child = child.map_err(Error::io("/proc/self/exe"))?;
+    Ok((ours, message, passthrough, child.id()))
 }
 
 /// An initialized container's monitor waits for this on its attach socket.

@@ -19,8 +19,9 @@ use crate::container::{Container, NetworkStatus, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::log::LogFile;
+use crate::notify::{self, Proxy};
 use crate::oci::{self, Given, NetworkNamespace};
-use crate::spec::{CgroupsMode, IdMap, IpcMode, LogDriver, NamespaceMode, Remove, Source, UserNamespace};
+use crate::spec::{CgroupsMode, IdMap, IpcMode, LogDriver, NamespaceMode, Remove, SdNotify, Source, UserNamespace};
 use crate::state::State;
 use crate::{devices, list, seccomp, secrets, userns, users, volumes};
 
@@ -46,6 +47,7 @@ pub(super) struct Prepared {
     pub(super) created: Created,
     pub(super) terminals: Terminals,
     pub(super) log: Option<LogFile>,
+    pub(super) notify: Option<Proxy>,
     pub(super) released: Released,
     /// What the record will say while it runs.
     pub(super) status: Status,
@@ -175,6 +177,14 @@ pub(super) fn prepare(
     let mut managed = files::write(&run_dir, container, &hostname, shared)?;
     managed.extend(files::add_account(engine, &run_dir, container, &account)?);
     managed.extend(files::local_time(&run_dir, container)?);
+    let mut own_env = Vec::new();
+    let mut socket = None;
+    if let (SdNotify::Container, Some(manager)) = (spec.sdnotify, &engine.settings.notify_socket) {
+        let (proxy, file) = Proxy::bind(&run_dir, manager.as_ref())?;
+        managed.push(file);
+        own_env.push((notify::VARIABLE.to_owned(), notify::socket_inside()));
+        socket = Some(proxy);
+    }
     let mut user_mounts = volumes::resolve(engine, container)?;
     let (devices, device_mounts) = devices::resolve(spec)?;
     user_mounts.extend(device_mounts);
@@ -216,6 +226,7 @@ pub(super) fn prepare(
         hard_nofile: hard_limit(rustix::process::Resource::Nofile),
         hard_nproc: hard_limit(rustix::process::Resource::Nproc),
         secret_env: secrets::environment(engine, container)?,
+        own_env,
         own_executable: inherited.executable.clone(),
         host_mqueue: Path::new("/dev/mqueue").exists(),
         user: account,
@@ -238,7 +249,8 @@ pub(super) fn prepare(
         bundle.trees.push((oci::SHM.into(), shared));
     }
     let created = runtime::create(&bundle, stdio, released.cgroup.as_ref(), std::mem::take(&mut inherited.preserved))?;
-    let mut prepared = Prepared { created, terminals, log: None, released, status: Status::new(State::Created) };
+    let mut prepared =
+        Prepared { created, terminals, log: None, notify: socket, released, status: Status::new(State::Created) };
     let mut addresses = matches!(plan, Plan::Host).then(Addresses::host);
     if let Plan::Uplink { kind, options } = &plan {
         let netns = prepared.created.netns.take().ok_or_else(|| Error::Invalid("no network namespace".into()))?;

@@ -22,6 +22,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::events;
 use crate::log::{LogFile, Output};
+use crate::notify::Proxy;
 use crate::spec::NamespaceMode;
 use crate::state::{Exit, State};
 use crate::wire::{CHUNK, FromClient, FromMonitor};
@@ -51,7 +52,7 @@ pub(super) fn watch(
     hold: bool,
     signals: &SignalFd,
 ) -> Result<End> {
-    let Prepared { created, terminals, log, released, status } = prepared;
+    let Prepared { created, terminals, log, notify, released, status } = prepared;
     let listener = listen(engine, container)?;
     let mut clients = Clients::default();
     let monitor = Process::me().map_err(Error::io("/proc/self/stat"))?;
@@ -111,11 +112,12 @@ pub(super) fn watch(
         clients,
         log,
         log_failed: false,
+        notify,
         buffer: vec![0; CHUNK - 1],
     };
     run.take_streams(terminals, running.terminal)?;
     let deadline = container.spec().timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
-    let mut health = crate::health::Schedule::new(container);
+    let mut health = crate::health::Schedule::new(engine, container);
     let ended = run.until_exit(engine, container, &running.pidfd, &listener, signals, deadline, &mut health)?;
     drop(listener);
     if !matches!(container.spec().namespaces.pid, NamespaceMode::Private)
@@ -158,6 +160,8 @@ struct Run {
     clients: Clients,
     log: Option<LogFile>,
     log_failed: bool,
+    /// The container's socket to the service manager.
+    notify: Option<Proxy>,
     buffer: Vec<u8>,
 }
 
@@ -178,6 +182,9 @@ enum Source {
     Stderr,
     Terminal,
     Stdin,
+    Notify,
+    /// A health check that runs.
+    Check,
     Client(usize),
 }
 
@@ -210,7 +217,7 @@ impl Run {
         let mut busy_until = Some(Instant::now() + BUSY);
         loop {
             let (ready, exited) = {
-                let (mut entries, sources) = self.entries(init, listener, signals);
+                let (mut entries, sources) = self.entries(init, listener, signals, health.running());
                 let next = [deadline.filter(|_| !timed_out), health.next(), busy_until].into_iter().flatten().min();
                 wait(&mut entries, next).map_err(Error::io("poll"))?;
                 let ready: Vec<(Source, PollFlags)> = sources
@@ -236,6 +243,7 @@ impl Run {
                 timed_out = true;
                 init.signal(SIGKILL).map_err(Error::io("the container's first process"))?;
             }
+            health.end(engine, container);
             health.run_due(engine, container);
             if busy_until.is_some_and(|until| Instant::now() >= until) {
                 busy_until = None;
@@ -250,6 +258,7 @@ impl Run {
         init: &'a Pidfd,
         listener: &'a OwnedFd,
         signals: &'a SignalFd,
+        check: Option<BorrowedFd<'a>>,
     ) -> (Vec<PollFd<'a>>, Vec<Source>) {
         let mut entries = Vec::with_capacity(8);
         let mut sources = Vec::with_capacity(8);
@@ -260,6 +269,12 @@ impl Run {
         add(Source::Signals, signals.as_fd(), PollFlags::IN);
         add(Source::Init, init.as_fd(), PollFlags::IN);
         add(Source::Listener, listener.as_fd(), PollFlags::IN);
+        if let Some(notify) = &self.notify {
+            add(Source::Notify, notify.as_fd(), PollFlags::IN);
+        }
+        if let Some(check) = check {
+            add(Source::Check, check, PollFlags::IN);
+        }
         let output = !self.clients.congested();
         for (source, stream) in [(Source::Stdout, &self.stdout), (Source::Stderr, &self.stderr)] {
             if let Some(stream) = stream.as_ref().filter(|_| output) {
@@ -300,8 +315,13 @@ impl Run {
         signals: &SignalFd,
     ) -> Result<()> {
         match source {
-            // Its end is handled last, when everything it wrote before has been read.
-            Source::Init => {}
+            // Their end is handled last, that of the container when everything it wrote before has been read.
+            Source::Init | Source::Check => {}
+            Source::Notify => {
+                if let Some(notify) = &self.notify {
+                    notify.forward();
+                }
+            }
             Source::Signals => {
                 while let Some(arrived) = signals.read().map_err(Error::io("signalfd"))? {
                     // A service manager stops the monitor: the container is to stop, by its own signal.
@@ -418,6 +438,9 @@ impl Run {
     /// After the exit: everything that is still in the pipes. A process that outlived the container's first one and
     /// holds a pipe open is not waited for.
     fn drain(&mut self) {
+        if let Some(notify) = &self.notify {
+            notify.forward();
+        }
         for output in [Output::Stdout, Output::Stderr] {
             let mut stream = match output {
                 Output::Stdout => self.terminal.take().or_else(|| self.stdout.take()),

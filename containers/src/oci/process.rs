@@ -107,6 +107,7 @@ fn environment(record: &Record, given: &Given) -> Vec<String> {
     }
     all.entry("HOME".into()).or_insert_with(|| given.user.home.clone());
     all.extend(given.secret_env.iter().cloned());
+    all.extend(given.own_env.iter().cloned());
     all.into_iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 

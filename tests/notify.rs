@@ -1,0 +1,128 @@
+//! What the service manager that started us hears: NOTIFY_SOCKET, see sd_notify(3).
+
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::lab::{Lab, differs_on_purpose, eventually};
+
+/// A service manager that listens.
+struct Manager {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Manager {
+    fn new(lab: &Lab) -> Manager {
+        let path = lab.path("manager.sock");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Manager { socket, path }
+    }
+
+    fn start(&self, lab: &Lab, line: &str) -> String {
+        lab.creel(line).env("NOTIFY_SOCKET", self.path.to_str().unwrap()).run().ok()
+    }
+
+    fn hears(&self) -> String {
+        let mut buffer = [0; 4096];
+        let length = self.socket.recv(&mut buffer).expect("a message within 30 s");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    #[track_caller]
+    fn hears_nothing_more(&self) {
+        self.socket.set_nonblocking(true).unwrap();
+        let mut buffer = [0; 4096];
+        if let Ok(length) = self.socket.recv(&mut buffer) {
+            panic!("{}", String::from_utf8_lossy(&buffer[..length]));
+        }
+        self.socket.set_nonblocking(false).unwrap();
+    }
+}
+
+/// The container's own socket, from outside.
+fn inner_socket(dir: &Path) -> Option<PathBuf> {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_socket() && entry.file_name() == "notify.sock" {
+            return Some(entry.path());
+        }
+        if kind.is_dir()
+            && let Some(found) = inner_socket(&entry.path())
+        {
+            return Some(found);
+        }
+    }
+    None
+}
+
+fn main_pid(lab: &Lab, name: &str) -> String {
+    format!("MAINPID={}", lab.inspect(name, "{{.State.ConmonPid}}"))
+}
+
+#[test]
+fn the_container_says_itself_when_it_is_ready() {
+    let lab = Lab::new();
+    let manager = Manager::new(&lab);
+    manager.start(&lab, "run -d --name one --network none box sh -c 'echo $NOTIFY_SOCKET; exec idle'");
+    assert_eq!(manager.hears(), main_pid(&lab, "one"));
+    eventually("the path is told", || lab.ok("logs one").starts_with("/run/notify/notify.sock\n"));
+    assert_eq!(lab.ok("exec one stat -c '%F %a' /run/notify/notify.sock"), "socket 777");
+    let inner = [lab.runtime(), &lab.home()].into_iter().find_map(inner_socket).unwrap();
+    let container = UnixDatagram::unbound().unwrap();
+    // A socket's path has 108 bytes.
+    let dir = fs::File::open(inner.parent().unwrap()).unwrap();
+    let inner = PathBuf::from(format!("/proc/self/fd/{}/notify.sock", dir.as_raw_fd()));
+    for message in ["MAINPID=1", "READY=1\nSTATUS=up", "BARRIER=1", "WATCHDOG=1"] {
+        container.send_to(message.as_bytes(), &inner).unwrap();
+    }
+    assert_eq!([manager.hears(), manager.hears()], ["READY=1\nSTATUS=up", "WATCHDOG=1"]);
+    manager.hears_nothing_more();
+    lab.ok("stop -t 0 one");
+    manager.start(&lab, "start one");
+    assert_eq!(manager.hears(), main_pid(&lab, "one"));
+}
+
+#[test]
+fn what_runs_is_ready_where_the_monitor_says_so() {
+    let lab = Lab::new();
+    let manager = Manager::new(&lab);
+    manager.start(&lab, "run -d --name one --sdnotify conmon --network none box idle");
+    assert_eq!(manager.hears(), format!("{}\nREADY=1", main_pid(&lab, "one")));
+    for mode in ["conmon", "ignore"] {
+        let line = format!("run --rm --sdnotify {mode} --network none box sh -c 'echo ${{NOTIFY_SOCKET:-none}}'");
+        assert_eq!(manager.start(&lab, &line), "none");
+    }
+    assert!(manager.hears().ends_with("\nREADY=1"));
+    manager.hears_nothing_more();
+}
+
+#[test]
+fn a_container_is_ready_when_it_is_healthy() {
+    if differs_on_purpose("podman leaves the time of checks to systemd, which does not run everywhere") {
+        return;
+    }
+    let lab = Lab::new();
+    let manager = Manager::new(&lab);
+    let run = "run -d --sdnotify healthy --network none --health-interval 200ms";
+    let waiting = lab
+        .creel(&format!("{run} --name one --health-cmd 'test -e /well' box idle"))
+        .env("NOTIFY_SOCKET", manager.path.to_str().unwrap())
+        .spawn();
+    assert!(manager.hears().starts_with("MAINPID="));
+    eventually("it runs", || lab.creel("exec one true").run().exit_code() == 0);
+    manager.hears_nothing_more();
+    lab.ok("exec one touch /well");
+    assert_eq!(manager.hears(), "READY=1");
+    assert_eq!(waiting.end().exit_code(), 0);
+
+    let over = lab.creel(&format!("{run} --name two --health-cmd false box sleep 1")).run().fails(126);
+    assert_eq!(over, "Error: container is stopped");
+    let none = lab.creel("create --sdnotify healthy --network none box true").run().fails(125);
+    assert_eq!(none, "Error: invalid argument: sdnotify policy \"healthy\" requires a healthcheck to be set");
+}
