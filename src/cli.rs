@@ -24,6 +24,17 @@ pub struct Verb {
     hidden: bool,
 }
 
+impl Verb {
+    /// Its flags and arguments, as clap knows them.
+    pub fn command(&self) -> Command {
+        (self.arguments)(bare_command(self))
+    }
+
+    pub fn order(&self) -> Order {
+        self.order
+    }
+}
+
 const PLAIN: Verb = Verb {
     names: &[],
     arguments: |command| command,
@@ -397,8 +408,43 @@ fn canonical(name: &str) -> String {
     if group.is_empty() { alias.to_owned() } else { format!("{group} {alias}") }
 }
 
+/// The command of that name, in any spelling.
+pub fn verb(name: &str) -> Option<&'static Verb> {
+    let name = canonical(name);
+    VERBS.iter().find(|verb| verb.names.contains(&name.as_str()))
+}
+
+pub fn is_group(word: &str) -> bool {
+    GROUPS.iter().any(|(group, _)| *group == word)
+}
+
+/// The names that can stand first, or after a group's name, with what they are about.
+pub fn command_names(group: Option<&str>) -> Vec<(String, String)> {
+    let about = |verb: &Verb| verb.command().get_about().map(ToString::to_string).unwrap_or_default();
+    let mut names = Vec::new();
+    for verb in VERBS.iter().filter(|verb| !verb.hidden) {
+        for name in verb.names {
+            match (name.split_once(' '), group) {
+                (Some((of, name)), Some(group)) if of == group => names.push((name.to_owned(), about(verb))),
+                (None, None) => names.push(((*name).to_owned(), about(verb))),
+                _ => {}
+            }
+        }
+    }
+    if group.is_none() {
+        let has_members =
+            |group: &str| VERBS.iter().any(|verb| verb.names.iter().any(|name| name.starts_with(&format!("{group} "))));
+        names.extend(
+            GROUPS.iter().filter(|(group, _)| has_members(group)).map(|&(name, about)| (name.into(), about.into())),
+        );
+        names.push(("help".into(), "Show help of a command".into()));
+    }
+    names.sort();
+    names
+}
+
 /// How many of the words are global flags with their values.
-fn global_flags_end(args: &[String]) -> usize {
+pub fn global_flags_end(args: &[String]) -> usize {
     let mut at = 0;
     while let Some(word) = args.get(at) {
         if word == "--" || !word.starts_with('-') || word == "-" {
@@ -415,7 +461,7 @@ fn global_flags_end(args: &[String]) -> usize {
     at.min(args.len())
 }
 
-fn globals_command() -> Command {
+pub fn globals_command() -> Command {
     Globals::augment_args(Command::new("creel")).disable_help_flag(true).disable_version_flag(true).no_binary_name(true)
 }
 

@@ -199,9 +199,23 @@ pub fn runtime_dir() -> PathBuf {
     format!("/tmp/creel-run-{}", uid()).into()
 }
 
+/// By the name of the file, as busybox does it.
+pub fn program_of(first_word: &str) -> &'static str {
+    match first_word.rsplit('/').next() {
+        Some("docker") => "docker",
+        Some("podman") => "podman",
+        _ => "creel",
+    }
+}
+
 impl Context {
     pub fn new(globals: Globals, command_line: Vec<String>) -> Context {
         Context { globals, command_line, config: OnceCell::new(), storage: OnceCell::new() }
+    }
+
+    /// The name that the user called: `creel`, or another program's that creel stands in for.
+    pub fn program(&self) -> &'static str {
+        program_of(self.command_line.first().map_or("", String::as_str))
     }
 
     fn places(&self) -> Result<Places, Failure> {

@@ -9,6 +9,7 @@
 mod arguments;
 mod cli;
 mod commands;
+mod completion;
 mod config;
 mod context;
 mod create_args;
@@ -30,6 +31,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
+    let words = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
     match args.next().as_deref().map(OsStr::as_bytes) {
         Some(b"monitor") => match args.nth(1).and_then(|fd| fd.to_str()?.parse().ok()) {
             Some(channel) => containers::monitor_main(channel),
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
             None => ExitCode::FAILURE,
         },
         Some(b"__health") => containers::health_main(args),
+        Some(b"__complete") => completion::main(args.map(words).collect(), completion::Descriptions::Shown),
+        Some(b"__complete-bare") => completion::main(args.map(words).collect(), completion::Descriptions::Left),
         Some(b"__pull") => images::pull_worker(),
         Some(b"__init") => containers::init_main(args),
         Some(b"__hello") => hello::serve(args),

@@ -73,6 +73,7 @@ mod tag;
 
 // The program and its store.
 mod arguments;
+mod completion;
 mod corrupt;
 mod crash;
 mod doctor;

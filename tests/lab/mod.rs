@@ -405,6 +405,19 @@ impl Lab {
         PathBuf::from(self.creel_words(&["info", "--format", "{{.Store.GraphRoot}}"]).run().ok())
     }
 
+    /// An interactive program, most likely a shell, on a terminal, with the program under test in its PATH.
+    pub(crate) fn terminal_of(&self, words: &[&str]) -> Terminal {
+        let mut all = vec!["setsid", "--ctty"];
+        all.extend(words);
+        let mut command = self.command(&all);
+        let dir = engine().1.parent().unwrap().display();
+        command
+            .env("TERM", "xterm")
+            .env("PATH", format!("{dir}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"))
+            .env("INPUTRC", "/dev/null");
+        Terminal::start(command, words.join(" "), 24, 80)
+    }
+
     /// What is left that should not be; processes get some time to go.
     fn leftovers(&self) -> Vec<String> {
         let mut left = Vec::new();

@@ -1,0 +1,20 @@
+# fish completion for creel
+
+function __creel_complete
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    set -l lines ($words[1] __complete $words[2..-1] "$current" 2>/dev/null)
+    set -l also $lines[-1]
+    set -e lines[-1]
+    if test (count $lines) -gt 0
+        printf '%s\n' $lines
+    end
+    switch $also
+        case :files
+            __fish_complete_path (string replace -r '^--[^=]*=' '' -- "$current")
+        case :dirs
+            __fish_complete_directories (string replace -r '^--[^=]*=' '' -- "$current")
+    end
+end
+
+complete -c creel -f -a '(__creel_complete)'

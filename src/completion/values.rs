@@ -1,0 +1,455 @@
+//! What a flag or a position of the command line can be.
+
+use clap::{Arg, Command};
+
+use super::names::{self, Which};
+use super::{Also, Offer};
+use crate::context::Context;
+
+const BOOL: &[&str] = &["true", "false"];
+const SIGNALS: &[&str] = &[
+    "SIGABRT",
+    "SIGALRM",
+    "SIGBUS",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGFPE",
+    "SIGHUP",
+    "SIGILL",
+    "SIGINT",
+    "SIGIO",
+    "SIGKILL",
+    "SIGPIPE",
+    "SIGPROF",
+    "SIGPWR",
+    "SIGQUIT",
+    "SIGSEGV",
+    "SIGSTOP",
+    "SIGSYS",
+    "SIGTERM",
+    "SIGTRAP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGVTALRM",
+    "SIGWINCH",
+    "SIGXCPU",
+    "SIGXFSZ",
+];
+const CAPABILITIES: &[&str] = &[
+    "ALL",
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "PERFMON",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
+/// The value of a flag, by its long name.
+pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) -> Offer {
+    let words: &[&str] = match (flag, verb) {
+        ("network" | "net", _) => {
+            let mut all =
+                vec!["none".to_owned(), "host".into(), "private".into(), "slirp4netns".into(), "pasta".into()];
+            all.extend(names::networks(context));
+            return after_prefix(current, "container:", || first_of(names::containers(context, Which::Running, "")))
+                .unwrap_or_else(|| Offer::names(all));
+        }
+        ("pod", _) => return Offer::names(names::pods(context)),
+        ("volumes-from" | "requires", _) => return Offer::described(names::containers(context, Which::All, current)),
+        ("secret", _) => return Offer::names(names::secrets(context)),
+        ("volume", _) if !current.starts_with(['/', '.', '~']) => {
+            let names = names::volumes(context).into_iter().map(|name| name + ":").collect();
+            return Offer::names(names).and(Also::NoSpace);
+        }
+        ("volume", _) => return Offer::nothing_but(Also::Files),
+        ("mount", _) => {
+            return Offer::words(&["type=bind,", "type=image,", "type=tmpfs,", "type=volume,"]).and(Also::NoSpace);
+        }
+        ("filter", _) => return filter(context, verb, current),
+        ("format", "save") => &["docker-archive", "oci-archive", "oci-dir", "docker-dir"],
+        ("format", "commit" | "push" | "manifest push" | "build") => &["oci", "docker"],
+        ("format", _) => return format(verb, current),
+        ("restart", _) => &["always", "no", "on-failure", "unless-stopped"],
+        ("pull" | "policy", _) => &["always", "missing", "never", "newer"],
+        ("log-driver", _) => &["journald", "json-file", "k8s-file", "none", "passthrough", "passthrough-tty"],
+        ("log-level", _) => &["debug", "error", "fatal", "info", "panic", "trace", "warn"],
+        ("log-opt", _) => return Offer::words(&["max-file=", "max-size=", "path=", "tag="]).and(Also::NoSpace),
+        ("cgroupns" | "uts", _) => &["host", "private"],
+        ("cgroups", _) => &["disabled", "enabled", "no-conmon", "split"],
+        ("ipc", _) => &["host", "none", "private", "shareable"],
+        ("pid", _) => &["host", "private"],
+        ("userns", _) => &["auto", "host", "keep-id", "nomap"],
+        ("systemd", _) => &["always", "false", "true"],
+        ("security-opt", _) => {
+            let words = ["apparmor=", "label=", "mask=", "no-new-privileges", "proc-opts=", "seccomp=", "unmask="];
+            return Offer::words(&words).and(Also::NoSpace);
+        }
+        ("cap-add" | "cap-drop", _) => CAPABILITIES,
+        ("signal" | "stop-signal", _) => SIGNALS,
+        ("attach", _) => &["stderr", "stdin", "stdout"],
+        ("sdnotify", _) => &["conmon", "container", "healthy", "ignore"],
+        ("health-on-failure", _) => &["kill", "none", "restart", "stop"],
+        ("image-volume", _) => &["anonymous", "ignore", "tmpfs"],
+        ("arch", _) => &["amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x"],
+        ("os", _) => &["linux"],
+        ("platform", _) => {
+            &["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/ppc64le", "linux/riscv64", "linux/s390x"]
+        }
+        ("compression-format", _) => &["gzip", "zstd"],
+        ("storage-driver", _) => &["overlay", "vfs"],
+        ("cgroup-manager", _) => &["cgroupfs", "systemd"],
+        ("events-backend", _) => &["file", "journald", "none"],
+        ("runtime", _) => &["crun", "runc", "youki"],
+        ("type", "inspect") => &["all", "container", "image", "network", "pod", "volume"],
+        ("condition", _) => {
+            &["configured", "created", "exited", "healthy", "initialized", "paused", "running", "stopped", "unhealthy"]
+        }
+        ("sort", "ps") => &["command", "created", "id", "image", "names", "runningfor", "size", "status"],
+        ("sort", "images") => &["created", "id", "repository", "size", "tag"],
+        ("sort", "pod ps") => &["created", "id", "name", "number", "status"],
+        ("driver", "volume create") => &["local"],
+        ("driver", "network create") => &["bridge"],
+        ("driver", "secret create") => &["file"],
+        _ => return by_value_name(context, verb, flag, current),
+    };
+    Offer::words(words)
+}
+
+/// A flag of which no more is known than what its value is called in the help.
+fn by_value_name(context: &Context, verb: &str, flag: &str, current: &str) -> Offer {
+    let command = crate::cli::verb(verb).map_or_else(crate::cli::globals_command, |verb| verb.command());
+    let globals = crate::cli::globals_command();
+    let find = |command: &Command| command.get_arguments().find(|arg| arg.get_long() == Some(flag)).cloned();
+    match find(&command).or_else(|| find(&globals)) {
+        Some(arg) if arg.get_num_args().is_some_and(|range| range.min_values() == 0) => Offer::words(BOOL),
+        Some(arg) => of_kind(context, verb, &value_name(&arg), current),
+        None => Offer::default(),
+    }
+}
+
+fn value_name(arg: &Arg) -> String {
+    arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string()).unwrap_or_default()
+}
+
+/// An argument, by where it stands.
+pub(super) fn of_position(context: &Context, verb: &str, command: &Command, typed: &[String], current: &str) -> Offer {
+    let Some(arg) = command.get_positionals().next() else { return Offer::default() };
+    let names = value_name(arg);
+    let kinds: Vec<&str> = names.split(' ').collect();
+    let repeats = kinds.len() == 1 || kinds.last().is_some_and(|last| last.contains("..."));
+    let kind = match kinds.get(typed.len()) {
+        Some(kind) => kind,
+        None if repeats => kinds.last().unwrap_or(&""),
+        None => return Offer::default(),
+    };
+    let mut offer = of_kind(context, verb, kind, current);
+    // `rm a b`: nobody names one twice.
+    offer.candidates.retain(|(word, _)| !typed.contains(word));
+    offer
+}
+
+fn of_kind(context: &Context, verb: &str, kind: &str, current: &str) -> Offer {
+    let bare = kind.trim_matches(['[', ']']).trim_end_matches("...").trim_end_matches(']');
+    match bare {
+        "CONTAINER" => Offer::described(names::containers(context, Which::of_verb(verb), current)),
+        "IMAGE" | "LIST" => Offer::names(names::images(context, current)),
+        "VOLUME" => Offer::names(names::volumes(context)),
+        "NETWORK" => Offer::names(names::networks(context)),
+        "POD" => Offer::names(names::pods(context)),
+        "SECRET" => Offer::names(names::secrets(context)),
+        "NAME" if verb == "inspect" => {
+            let mut all = names::containers(context, Which::All, current);
+            let others = [
+                names::images(context, current),
+                names::volumes(context),
+                names::networks(context),
+                names::pods(context),
+            ];
+            all.extend(others.into_iter().flatten().map(|name| (name, String::new())));
+            Offer::described(all)
+        }
+        "CONTAINER:]SOURCE" | "CONTAINER:]DESTINATION" => {
+            let names = names::containers(context, Which::All, current);
+            let offer = Offer::described(names.into_iter().map(|(name, of)| (name + ":", of)).collect());
+            if current.contains(['/', ':']) { Offer::nothing_but(Also::Files) } else { offer.and(Also::NoSpace) }
+        }
+        "SHELL" => Offer::words(&["bash", "fish", "powershell", "zsh"]),
+        "SIGNAL" => Offer::words(SIGNALS),
+        "BOOL" => Offer::words(BOOL),
+        "FILE" | "FILE|-" | "PATH" | "KUBE-FILE" | "COMMAND" | "ARG" => Offer::nothing_but(Also::Files),
+        "DIR" | "DIRECTORY" | "CONTEXT" => Offer::nothing_but(Also::Directories),
+        _ => Offer::default(),
+    }
+}
+
+fn first_of(candidates: Vec<(String, String)>) -> Vec<String> {
+    candidates.into_iter().map(|(word, _)| word).collect()
+}
+
+/// `container:NAME`.
+fn after_prefix(current: &str, prefix: &str, names: impl FnOnce() -> Vec<String>) -> Option<Offer> {
+    current
+        .starts_with(prefix)
+        .then(|| Offer::names(names().into_iter().map(|name| format!("{prefix}{name}")).collect()))
+}
+
+fn filter(context: &Context, verb: &str, current: &str) -> Offer {
+    let (group, word) = verb.split_once(' ').unwrap_or(("", verb));
+    let keys: &[&str] = match (group, word) {
+        ("", "images") | ("image", "prune") => &[
+            "before",
+            "containers",
+            "dangling",
+            "id",
+            "intermediate",
+            "label",
+            "readonly",
+            "reference",
+            "since",
+            "until",
+        ],
+        ("volume", _) => &["after", "dangling", "driver", "label", "name", "opt", "scope", "until"],
+        ("network", _) => &["dangling", "driver", "id", "label", "name", "until"],
+        ("secret", _) => &["id", "name"],
+        ("pod", _) => {
+            &["ctr-ids", "ctr-names", "ctr-number", "ctr-status", "id", "label", "name", "network", "status", "until"]
+        }
+        ("", "events") => &["container", "event", "image", "label", "pod", "type", "volume"],
+        ("", "search") => &["is-automated", "is-official", "stars"],
+        ("system", "prune") => &["label", "until"],
+        _ => &[
+            "ancestor",
+            "before",
+            "command",
+            "exited",
+            "health",
+            "id",
+            "label",
+            "name",
+            "network",
+            "pod",
+            "restart-policy",
+            "since",
+            "status",
+            "until",
+            "volume",
+        ],
+    };
+    let Some((key, _)) = current.split_once('=') else {
+        let keys: Vec<String> = keys.iter().map(|key| format!("{key}=")).collect();
+        return Offer::names(keys).and(Also::NoSpace);
+    };
+    let known = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let values: Vec<String> = match (key, group, word) {
+        ("status", "", _) => known(&[
+            "created",
+            "exited",
+            "initialized",
+            "paused",
+            "removing",
+            "running",
+            "stopped",
+            "stopping",
+            "unknown",
+        ]),
+        ("status", "pod", _) => known(&["created", "dead", "degraded", "exited", "paused", "running", "stopped"]),
+        ("health", ..) => known(&["healthy", "none", "starting", "unhealthy"]),
+        ("restart-policy", ..) => known(&["always", "no", "on-failure", "unless-stopped"]),
+        ("dangling" | "readonly" | "intermediate" | "is-official" | "is-automated", ..) => known(BOOL),
+        ("type", "", "events") => known(&["container", "image", "network", "pod", "secret", "system", "volume"]),
+        ("ancestor" | "reference" | "image", ..) => names::images(context, ""),
+        ("before" | "since", "", "images") => names::images(context, ""),
+        ("before" | "since" | "container", ..) => first_of(names::containers(context, Which::All, "")),
+        ("name", "", "ps") => first_of(names::containers(context, Which::All, "")),
+        ("volume", ..) | ("name", "volume", _) => names::volumes(context),
+        ("network", ..) | ("name", "network", _) => names::networks(context),
+        ("pod", ..) | ("name", "pod", _) => names::pods(context),
+        ("name", "secret", _) => names::secrets(context),
+        _ => Vec::new(),
+    };
+    Offer::names(values.into_iter().map(|value| format!("{key}={value}")).collect())
+}
+
+/// `json`, or the fields of the command's rows once a template has begun.
+fn format(verb: &str, current: &str) -> Offer {
+    let Some(open) = current.rfind("{{.") else {
+        return Offer::words(&["json", "table {{.", "{{."]).and(Also::NoSpace);
+    };
+    let fields: &[&str] = match verb {
+        "ps" => &[
+            "AutoRemove",
+            "CIDFile",
+            "Command",
+            "Created",
+            "CreatedAt",
+            "CreatedHuman",
+            "ExitCode",
+            "Exited",
+            "ExitedAt",
+            "ExposedPorts",
+            "ID",
+            "Image",
+            "ImageID",
+            "IsInfra",
+            "Labels",
+            "Mounts",
+            "Names",
+            "Networks",
+            "Pid",
+            "Pod",
+            "PodName",
+            "Ports",
+            "Restarts",
+            "RunningFor",
+            "Size",
+            "StartedAt",
+            "State",
+            "Status",
+        ],
+        "images" => &[
+            "Containers",
+            "Created",
+            "CreatedAt",
+            "CreatedSince",
+            "Dangling",
+            "Digest",
+            "History",
+            "ID",
+            "Labels",
+            "Names",
+            "ReadOnly",
+            "RepoDigests",
+            "RepoTags",
+            "Repository",
+            "SharedSize",
+            "Size",
+            "Tag",
+            "VirtualSize",
+        ],
+        "pod ps" => &[
+            "Cgroup",
+            "ContainerIds",
+            "ContainerNames",
+            "ContainerStatuses",
+            "Created",
+            "ID",
+            "InfraID",
+            "Labels",
+            "Name",
+            "Networks",
+            "NumberOfContainers",
+            "Restarts",
+            "Status",
+        ],
+        "volume ls" | "volume inspect" => &[
+            "Anonymous",
+            "CreatedAt",
+            "Driver",
+            "GID",
+            "Labels",
+            "MountCount",
+            "Mountpoint",
+            "Name",
+            "Options",
+            "Scope",
+            "UID",
+        ],
+        "network ls" | "network inspect" => &[
+            "Created",
+            "DNSEnabled",
+            "Driver",
+            "ID",
+            "IPAMOptions",
+            "IPv6Enabled",
+            "Internal",
+            "Labels",
+            "Name",
+            "NetworkInterface",
+            "Options",
+            "Routes",
+            "Subnets",
+        ],
+        "secret ls" => &["CreatedAt", "Driver", "ID", "Name", "UpdatedAt"],
+        "stats" => &[
+            "AVGCPU",
+            "BlockIO",
+            "CPU",
+            "CPUPerc",
+            "ContainerID",
+            "ID",
+            "MemLimit",
+            "MemPerc",
+            "MemUsage",
+            "MemUsageBytes",
+            "Name",
+            "NetIO",
+            "PIDS",
+            "UpTime",
+        ],
+        "history" => &["Comment", "Created", "CreatedAt", "CreatedBy", "CreatedSince", "ID", "Size", "Tags"],
+        "search" => &["Automated", "Description", "Index", "Name", "Official", "Stars", "Tag"],
+        "system df" => &["Active", "RawReclaimable", "RawSize", "Reclaimable", "Size", "Total", "Type"],
+        "doctor" => &["Cure", "Found", "Name", "Verdict"],
+        "inspect" | "container inspect" => &[
+            "Args",
+            "Config",
+            "Created",
+            "Driver",
+            "HostConfig",
+            "Id",
+            "Image",
+            "ImageName",
+            "Mounts",
+            "Name",
+            "NetworkSettings",
+            "Path",
+            "RestartCount",
+            "State",
+        ],
+        "info" => &["Host", "Plugins", "Registries", "Store", "Version"],
+        "version" => &["Client", "Server"],
+        _ => &[],
+    };
+    let before = &current[..open];
+    Offer::names(fields.iter().map(|field| format!("{before}{{{{.{field}}}}}")).collect()).and(Also::NoSpace)
+}

@@ -1,0 +1,148 @@
+//! `completion`, in the shells themselves.
+
+use std::time::{Duration, Instant};
+
+use crate::lab::{Lab, differs_on_purpose, has_program};
+
+/// A running container `web`, a created one `old`, a volume `data`.
+fn busy_lab() -> Lab {
+    let lab = Lab::new();
+    lab.ok("run -d --name web --network none box sleep 1000");
+    lab.ok("create --name old --network none box true");
+    lab.ok("volume create data");
+    lab
+}
+
+/// What would be offered for the line, whose last word is being typed.
+fn offered(lab: &Lab, line: &str) -> Vec<String> {
+    let mut words = vec!["__complete"];
+    words.extend(line.split(' '));
+    let out = lab.creel_words(&words).run().ok();
+    let lines = out.lines().filter(|line| !line.starts_with(':'));
+    lines.map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn names_are_offered_by_what_can_be_done_with_them() {
+    if differs_on_purpose("another protocol between program and shell") {
+        return;
+    }
+    let lab = busy_lab();
+    assert_eq!(offered(&lab, "stop "), ["web"]);
+    assert_eq!(offered(&lab, "exec -it "), ["web"]);
+    assert_eq!(offered(&lab, "start "), ["old"]);
+    assert_eq!(offered(&lab, "rm "), ["old", "web"]);
+    assert_eq!(offered(&lab, "rm web "), ["old"]);
+    assert_eq!(offered(&lab, "container logs w"), ["web"]);
+    assert_eq!(offered(&lab, "run --rm bo"), ["box:latest"]);
+    assert_eq!(offered(&lab, "rmi localhost/"), ["localhost/box:latest"]);
+    assert_eq!(offered(&lab, "volume rm "), ["data"]);
+    assert_eq!(offered(&lab, "run -v da"), ["data:"]);
+    assert_eq!(offered(&lab, "run --network container:"), ["container:web"]);
+    assert_eq!(offered(&lab, "cp ol"), ["old:"]);
+    let id = lab.inspect("web", "{{.Id}}");
+    assert_eq!(offered(&lab, &format!("stop {}", &id[..3])), [&id[..12]]);
+    // A store elsewhere has its own names.
+    assert_eq!(offered(&lab, &format!("--root {} rm ", lab.path("other").display())), Vec::<String>::new());
+    // Nothing is ever said of errors.
+    let nothing = lab.creel_words(&["__complete", "nonsense", ""]).run();
+    assert_eq!((nothing.ok().as_str(), nothing.err().as_str()), (":", ""));
+}
+
+#[test]
+fn an_answer_takes_no_time() {
+    if differs_on_purpose("another protocol between program and shell") {
+        return;
+    }
+    let lab = busy_lab();
+    let fastest = (0..20).map(|_| {
+        let start = Instant::now();
+        let _ = offered(&lab, "rm ");
+        start.elapsed()
+    });
+    // With the start of setpriv, and without optimisation.
+    assert!(fastest.min().unwrap() < Duration::from_millis(30));
+}
+
+#[test]
+fn bash_completes_commands_flags_and_names() {
+    if differs_on_purpose("other texts") || !has_program("bash") {
+        return;
+    }
+    let lab = busy_lab();
+    let mut shell = lab.terminal_of(&["bash", "--norc", "--noprofile", "-i"]);
+    shell.type_in("bind 'set bell-style none'; bind 'set enable-bracketed-paste off'; PS1='$ '; source <(creel completion bash); echo re'ady'\n");
+    shell.expect("ready\r\n");
+    for (typed, completed) in [
+        ("creel sto\t", "creel stop "),
+        ("creel stop w\t", "creel stop web "),
+        ("creel run --env-f\t", "creel run --env-file "),
+        ("creel run --restart=unl\t", "creel run --restart=unless-stopped "),
+        ("creel run -v da\t/d", "creel run -v data:/d"),
+        ("creel rmi localhost/box:la\t", "creel rmi localhost/box:latest "),
+        ("creel --log-level warn start o\t", "creel --log-level warn start old "),
+        ("creel load -i /etc/hostn\t", "creel load -i /etc/hostname "),
+    ] {
+        // The line is echoed whole and as it stands by what comes after Ctrl-A.
+        shell.type_in(&format!("{typed}\x01echo '[\x05]'\n"));
+        shell.expect(&format!("[{completed}]\r\n"));
+    }
+    shell.type_in("exit\n");
+    assert_eq!(shell.end(), 0);
+}
+
+#[test]
+fn zsh_completes_commands_flags_and_names() {
+    if differs_on_purpose("other texts") || !has_program("zsh") {
+        return;
+    }
+    let lab = busy_lab();
+    let mut shell = lab.terminal_of(&["zsh", "-f", "-i"]);
+    shell.type_in("PS1='$ '; unsetopt zle_bracketed_paste list_beep; autoload -U compinit; compinit -u -D; ");
+    shell.type_in("source <(creel completion zsh); bindkey -e; echo re'ady'\n");
+    shell.expect("ready\r\n");
+    // The space behind a whole word is taken back by the next key.
+    for (typed, completed) in [
+        ("creel sto\t", "creel stop"),
+        ("creel stop w\t", "creel stop web"),
+        ("creel run --env-f\t", "creel run --env-file"),
+        ("creel run --restart=unl\t", "creel run --restart=unless-stopped"),
+        ("creel rmi localhost/box:la\t", "creel rmi localhost/box:latest"),
+        ("creel load -i /etc/hostn\t", "creel load -i /etc/hostname"),
+    ] {
+        shell.type_in(&format!("{typed}\x01echo '[\x05]'\n"));
+        shell.expect(&format!("[{completed}]\r\n"));
+    }
+    shell.type_in("exit\n");
+    assert_eq!(shell.end(), 0);
+}
+
+#[test]
+fn fish_completes_commands_flags_and_names() {
+    if differs_on_purpose("other texts") || !has_program("fish") {
+        return;
+    }
+    let lab = busy_lab();
+    let dir = lab.program_under_test().parent().unwrap().display().to_string();
+    let asked = |line: &str| {
+        let script = format!("set -x PATH {dir} $PATH; creel completion fish | source; complete -C '{line}'");
+        lab.program(&format!("fish --no-config -c \"{script}\"")).run().ok()
+    };
+    assert_eq!(asked("creel stop w"), "web\tlocalhost/box:latest");
+    assert!(asked("creel sto").starts_with("stop\t"));
+    assert_eq!(asked("creel volume rm "), "data");
+    assert!(asked("creel run --env-fi").starts_with("--env-file\t"));
+    assert!(asked("creel load -i /etc/hostn").contains("/etc/hostname"));
+}
+
+#[test]
+fn every_shell_has_a_script() {
+    let lab = Lab::empty();
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        assert!(lab.ok(&format!("completion {shell}")).lines().count() > 5, "{shell}");
+    }
+    let file = lab.path("completion.bash");
+    lab.ok(&format!("completion -f {} bash", file.display()));
+    assert!(std::fs::read_to_string(file).unwrap().contains("complete "));
+    lab.creel("completion tcsh").run().fails(125);
+}
