@@ -123,3 +123,164 @@ fn namespaces_are_shared_as_asked() {
     );
     lab.ok("pod rm -f -t 0 none");
 }
+
+#[test]
+fn members_know_each_other_by_name() {
+    let lab = Lab::new();
+    lab.ok("pod create --name duo --hostname both --add-host far:192.0.2.7 --dns 192.0.2.53");
+    lab.ok("run -d --pod duo --name one box idle");
+    let hosts = lab.ok("run --rm --pod duo --name two box cat /etc/hosts");
+    for line in ["127.0.0.1\tone", "127.0.0.1\ttwo", "192.0.2.7\tfar"] {
+        assert!(hosts.lines().any(|found| found == line), "{line}: {hosts}");
+    }
+    assert!(hosts.lines().any(|line| line.contains("both ") && line.ends_with("-infra")), "{hosts}");
+    // The file is one, and who has ended is no longer in it.
+    eventually("the name of the one that ended is gone", || !lab.ok("exec one cat /etc/hosts").contains("two"));
+    assert_eq!(lab.ok("run --rm --pod duo box cat /etc/resolv.conf"), "nameserver 192.0.2.53");
+}
+
+#[test]
+fn init_containers_run_one_after_the_other_before_the_members() {
+    let lab = Lab::new();
+    lab.ok("pod create --name steps -v shared:/shared");
+    lab.ok("create --pod steps --init-ctr once --name first box sh -c 'echo first >> /shared/log'");
+    lab.ok("create --pod steps --init-ctr always --name second box sh -c 'echo second >> /shared/log'");
+    lab.ok("create --pod steps --name main box sh -c 'cat /shared/log; sleep 1000'");
+    lab.ok("pod start steps");
+    assert_eq!(lab.ok("pod ps --format {{.Status}}"), "Running");
+    eventually("the member has seen both", || lab.ok("logs main") == "first\nsecond");
+    assert_eq!(lab.creel("container exists first").run().exit_code(), 1);
+    lab.creel("create --pod steps --init-ctr always box true").run().fails(125);
+    lab.ok("pod stop -t 0 steps");
+    lab.ok("pod start steps");
+    eventually("the second one ran again", || lab.ok("logs main").ends_with("first\nsecond\nsecond"));
+    lab.ok("pod stop -t 0 steps");
+    lab.ok("create --pod steps --init-ctr always --name third box sh -c 'exit 4'");
+    let error = lab.creel("pod start steps").run().fails(125);
+    assert!(error.contains("exited with code 4"), "{error}");
+    assert_ne!(lab.state("main"), "running");
+}
+
+#[test]
+fn a_pod_ends_with_its_last_member_where_it_is_meant_to() {
+    let lab = Lab::new();
+    lab.ok("pod create --name brief --exit-policy stop");
+    lab.ok("create --pod brief --name a box sleep 0.2");
+    lab.ok("create --pod brief --name b box sleep 0.5");
+    lab.ok("pod start brief");
+    eventually("all have ended", || lab.ok("pod ps --format {{.Status}}") == "Exited");
+    lab.ok("pod create --name lasting");
+    lab.ok("run --pod lasting box true");
+    assert_eq!(lab.ok("pod ps --filter name=lasting --format {{.Status}}"), "Degraded");
+    let error = lab.creel("pod create --exit-policy foo").run().fails(125);
+    assert!(error.contains("invalid pod exit policy: \"foo\""), "{error}");
+}
+
+#[test]
+fn a_pod_whose_holder_was_killed_is_degraded_and_starts_again_whole() {
+    let lab = Lab::new();
+    lab.ok("pod create --name duo");
+    lab.ok("run -d --pod duo --name web box httpd -f -p 80 -h /www");
+    let infra = lab.ok("pod inspect duo --format {{.InfraContainerID}}");
+    let pid: i32 = lab.ok(&format!("inspect --format {{{{.State.Pid}}}} {infra}")).parse().unwrap();
+    let kill = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    assert!(kill.success());
+    eventually("it is told", || lab.ok("pod ps --format {{.Status}}") == "Degraded");
+    lab.ok("pod start duo");
+    assert_eq!(lab.ok("pod ps --format {{.Status}}"), "Running");
+    eventually("served inside of the pod", || {
+        lab.creel("run --rm --pod duo box wget -qO- http://127.0.0.1/").run().out() == "hello from the box"
+    });
+}
+
+#[test]
+fn what_belongs_to_the_pod_is_refused_for_a_member() {
+    let lab = Lab::new();
+    lab.ok("pod create --name one");
+    let table = [
+        ("-p 80:80", "published or exposed ports must be defined when the pod is created"),
+        ("-P", "published or exposed ports must be defined when the pod is created"),
+        ("--add-host a:1.1.1.1", "extra host entries must be specified on the pod"),
+        ("--hostname x", "cannot set hostname when joining the pod UTS namespace"),
+        ("--userns keep-id", "cannot set user namespace mode when joining pod with infra container"),
+        ("--pod-id-file /nosuch", "cannot specify both --pod and --pod-id-file"),
+    ];
+    for (flag, text) in table {
+        let error = lab.creel(&format!("run --rm {flag} --pod one box true")).run().fails(125);
+        assert!(error.contains(text), "{flag}: {error}");
+    }
+    // What is chosen for this one container stands.
+    assert_eq!(lab.ok("run --rm --network none --pod one box sh -c 'ls /sys/class/net | wc -w'").len(), 1);
+    let infra = lab.ok("pod inspect one --format {{.InfraContainerID}}");
+    let error = lab.creel(&format!("rm -f {infra}")).run().fails(125);
+    assert!(error.contains("cannot be removed without removing the pod"), "{error}");
+    for (arguments, text) in [
+        ("pod create --share foo", "invalid kernel namespace to share: foo"),
+        ("pod create --infra=false --share net", "cannot set share(net) namespaces without an infra container"),
+        ("pod create --infra=false -p 80:80", "you must have an infra container to publish port bindings to the host"),
+        ("pod create one", "name \"one\" is in use: pod already exists"),
+        ("run --pod new: box true", "new pod name must be at least one character"),
+        ("create --init-ctr always box true", "must specify pod value with init-ctr"),
+    ] {
+        let error = lab.creel(arguments).run().fails(125);
+        assert!(error.contains(text), "{arguments}: {error}");
+    }
+}
+
+#[test]
+fn pods_are_filtered_and_tell_what_happens() {
+    let lab = Lab::new();
+    lab.ok("pod create --name a --label k=v");
+    lab.ok("pod create --name b");
+    lab.ok("run -d --pod a --name am box sh -c 'echo out; echo again; sleep 1000'");
+    let names = |filter: &str| lab.ok(&format!("pod ps --format {{{{.Name}}}} --filter {filter}"));
+    let table = [
+        ("label=k=v", "a"),
+        ("label!=k", "b"),
+        ("name=^a", "a"),
+        ("status=running", "a"),
+        ("status=created", "b"),
+        ("ctr-names=am", "a"),
+        ("ctr-number=2", "a"),
+        ("ctr-status=running", "a"),
+        ("until=1h", ""),
+    ];
+    for (filter, expected) in table {
+        assert_eq!(names(filter), expected, "{filter}");
+    }
+    lab.creel("pod ps --filter status=foo").run().fails(125);
+    lab.creel("pod ps --filter foo=bar").run().fails(125);
+    assert_eq!(lab.ok("ps --filter pod=a --format {{.Names}}").lines().count(), 2);
+    eventually("both lines are there", || lab.ok("pod logs -n a").lines().count() == 2);
+    assert_eq!(lab.ok("pod logs -c am a"), "out\nagain");
+    let top = lab.ok("pod top a pid comm");
+    assert!(top.lines().any(|line| line.starts_with("1 ") && line.ends_with("sh")), "{top}");
+    lab.ok("pod pause a");
+    assert_eq!(lab.ok("pod ps --filter name=a --format {{.Status}}"), "Paused");
+    lab.ok("pod unpause a");
+    let error = lab.creel("pod rm a").run().fails(125);
+    assert!(error.contains("not all containers could be removed from pod"), "{error}");
+    lab.ok("pod stop -t 0 a");
+    lab.ok("pod prune -f");
+    assert_eq!(lab.ok("pod ps --format {{.Name}}"), "b");
+    lab.ok("rm -a -f -t 0");
+    assert_eq!(lab.ok("pod ps -q"), "");
+    let told = lab.ok("events --stream=false --filter type=pod --format '{{.Status}} {{.Name}}'");
+    for event in ["create a", "pause a", "unpause a", "stop a", "remove a", "remove b"] {
+        assert!(told.lines().any(|line| line == event), "{event}: {told}");
+    }
+}
+
+#[test]
+fn a_pod_may_have_a_user_namespace_of_its_own() {
+    let lab = Lab::new();
+    lab.ok("pod create --name own --userns keep-id --share +pid");
+    lab.ok("run -d --pod own --name a box idle");
+    let map = lab.ok("exec a cat /proc/self/uid_map");
+    assert!(map.lines().count() > 1, "{map}");
+    assert_eq!(
+        lab.ok("exec a readlink /proc/self/ns/user"),
+        lab.ok("run --rm --pod own box readlink /proc/self/ns/user")
+    );
+    assert!(lab.ok("run --rm --pod own box ps -o comm").contains("idle"));
+}

@@ -12,8 +12,8 @@ use sys::lock::FileLock;
 use crate::error::{Error, Result};
 use crate::id::PodId;
 use crate::pod::{self, Pod, Record};
-use crate::remove;
 use crate::spec::{ExitPolicy, PodSpec};
+use crate::{events, remove};
 
 pub struct CreateRequest<'a> {
     pub spec: PodSpec,
@@ -54,6 +54,7 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Pod> {
         })?;
         made.containers.push(infra);
     }
+    events::record(engine, &made.record, "create");
     Ok(made)
 }
 

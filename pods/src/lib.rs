@@ -6,6 +6,7 @@
 
 mod create;
 mod error;
+mod events;
 mod id;
 mod life;
 mod member;

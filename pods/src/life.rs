@@ -3,6 +3,7 @@
 use containers::{Container, ContainerId, Engine, PodRole};
 
 use crate::error::Result;
+use crate::events;
 use crate::pod::{self, Pod, role};
 use crate::start::start;
 
@@ -39,6 +40,7 @@ pub fn stop(engine: &Engine, pod: &Pod, timeout: Option<u32>) -> Result<Outcome>
     if let Some(infra) = now.infra() {
         outcome.note(infra.id(), containers::stop(engine, infra, timeout));
     }
+    events::record(engine, &now.record, "stop");
     Ok(outcome)
 }
 
@@ -72,12 +74,12 @@ pub fn restart(engine: &Engine, pod: &Pod, timeout: Option<u32>) -> Result<Outco
 
 /// Sends a signal to the first process of each running container.
 pub fn kill(engine: &Engine, pod: &Pod, signal: i32) -> Result<Outcome> {
-    on_running(engine, pod, |container| containers::kill(engine, container, signal))
+    on_running(engine, pod, "kill", |container| containers::kill(engine, container, signal))
 }
 
 /// Freezes each running container; a frozen one stays so.
 pub fn pause(engine: &Engine, pod: &Pod) -> Result<Outcome> {
-    on_running(engine, pod, |container| match containers::paused(container) {
+    on_running(engine, pod, "pause", |container| match containers::paused(container) {
         true => Ok(()),
         false => containers::pause(engine, container),
     })
@@ -85,19 +87,25 @@ pub fn pause(engine: &Engine, pod: &Pod) -> Result<Outcome> {
 
 /// Lets each frozen container go on.
 pub fn unpause(engine: &Engine, pod: &Pod) -> Result<Outcome> {
-    on_running(engine, pod, |container| match containers::paused(container) {
+    on_running(engine, pod, "unpause", |container| match containers::paused(container) {
         true => containers::unpause(engine, container),
         false => Ok(()),
     })
 }
 
 /// Members first, the infra container last.
-fn on_running(engine: &Engine, pod: &Pod, deed: impl Fn(&Container) -> containers::Result<()>) -> Result<Outcome> {
+fn on_running(
+    engine: &Engine,
+    pod: &Pod,
+    status: &'static str,
+    deed: impl Fn(&Container) -> containers::Result<()>,
+) -> Result<Outcome> {
     let now = pod::again(engine, pod)?;
     let mut outcome = Outcome::default();
     for container in now.members().chain(now.infra()).filter(|container| containers::running(container)) {
         outcome.note(container.id(), deed(container));
     }
+    events::record(engine, &now.record, status);
     Ok(outcome)
 }
 

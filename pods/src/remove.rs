@@ -4,6 +4,7 @@ use containers::{Container, Engine, PodRole, RemoveRequest};
 use sys::lock::FileLock;
 
 use crate::error::{Error, Result};
+use crate::events;
 use crate::life::{self, Outcome, levels};
 use crate::pod::{self, Pod, PodState, Record, role};
 
@@ -44,6 +45,7 @@ pub fn remove(engine: &Engine, pod: &Pod, force: bool, timeout: Option<u32>) -> 
     }
     if outcome.failed.is_empty() {
         take_away(engine, &now.record)?;
+        events::record(engine, &now.record, "remove");
     }
     Ok(outcome)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use containers::{Condition, Container, ContainerId, Engine, PodRole, RemoveRequest, StartRequest};
 
 use crate::error::{Error, Result};
+use crate::events;
 use crate::life::{Outcome, levels};
 use crate::member::ensure_infra;
 use crate::pod::{self, Pod, role};
@@ -47,6 +48,7 @@ pub fn start(engine: &Engine, pod: &Pod) -> Result<Outcome> {
         }
     }
     drop(kept);
+    events::record(engine, &now.record, "start");
     Ok(outcome)
 }
 

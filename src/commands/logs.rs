@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 
-use containers::{LogLine, LogQuery, LogStream};
+use containers::{Container, Engine, LogLine, LogQuery, LogStream};
 use jiff::Timestamp;
 
 use crate::arguments::{self, number};
@@ -13,33 +13,33 @@ use crate::{select, when};
 pub struct Args {
     /// A colour for each container
     #[arg(long)]
-    color: bool,
+    pub color: bool,
     /// Accepted for scripts; there are no details
     #[arg(long, hide = true)]
-    details: bool,
+    pub details: bool,
     /// Go on until the container ends
     #[arg(short, long)]
-    follow: bool,
+    pub follow: bool,
     /// Show the newest container's
     #[arg(short, long)]
-    latest: bool,
+    pub latest: bool,
     /// Put the container's name before each line
     #[arg(short, long)]
-    names: bool,
+    pub names: bool,
     /// Show what came after a time, or after a duration ago
     #[arg(long, value_name = "TIME")]
-    since: Option<String>,
+    pub since: Option<String>,
     /// Show the last lines only
     #[arg(long, value_name = "NUMBER", value_parser = number::i64, default_value_t = -1)]
-    tail: i64,
+    pub tail: i64,
     /// Put the time before each line
     #[arg(short, long)]
-    timestamps: bool,
+    pub timestamps: bool,
     /// Show what came before a time, or before a duration ago
     #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    pub until: Option<String>,
     #[arg(value_name = "CONTAINER")]
-    containers: Vec<String>,
+    pub containers: Vec<String>,
 }
 
 /// Colours that can be told apart on black and on white.
@@ -52,6 +52,23 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if !args.latest && args.containers.is_empty() {
         return Err(Failure::plain("specify at least one container name or ID to log"));
     }
+    let engine = context.reader()?;
+    let containers = match args.latest {
+        true => vec![select::latest(&engine)?],
+        false => args.containers.iter().map(|name| containers::find(&engine, name)).collect::<Result<Vec<_>, _>>()?,
+    };
+    let prefix = args.names || containers.len() > 1;
+    show(&engine, &containers, &args, prefix, stamp)
+}
+
+/// Follows or shows the output of these, with a word before each line where `prefix` says so or there are colours.
+pub fn show(
+    engine: &Engine,
+    containers: &[Container],
+    args: &Args,
+    prefix: bool,
+    stamp: fn(Timestamp) -> String,
+) -> Result<ExitCode, Failure> {
     let now = Timestamp::now();
     let time = |flag: &str, text: &Option<String>, parse: fn(&str, Timestamp) -> Option<Timestamp>| match text {
         None => Ok(None),
@@ -69,18 +86,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         until: time("until", &args.until, when::parse_until)?,
         tail: u64::try_from(args.tail).ok(),
     };
-    let engine = context.reader()?;
-    let containers = match args.latest {
-        true => vec![select::latest(&engine)?],
-        false => args.containers.iter().map(|name| containers::find(&engine, name)).collect::<Result<Vec<_>, _>>()?,
-    };
-    let many = containers.len() > 1;
     let prefixes: Vec<String> = containers
         .iter()
         .enumerate()
         .map(|(index, container)| {
             let name = if args.names { container.name() } else { container.id().short() };
-            match (args.color, args.names || many) {
+            match (args.color, prefix) {
                 (true, _) => format!("\x1b[{}m{name} ", COLORS[index % COLORS.len()]),
                 (false, true) => format!("{name} "),
                 (false, false) => String::new(),
@@ -90,7 +101,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let after = if args.color { "\x1b[0m" } else { "" };
     // Whether the stream's last entry left a line open: then what follows belongs to it.
     let mut open = vec![[false; 2]; containers.len()];
-    let result = containers::follow_logs(&engine, &containers, &query, &mut |index, line: LogLine| {
+    let result = containers::follow_logs(engine, containers, &query, &mut |index, line: LogLine| {
         let mut text = Vec::with_capacity(line.bytes.len() + 64);
         let stream = usize::from(line.stream == LogStream::Stderr);
         if !open[index][stream] {

@@ -1,6 +1,7 @@
 //! The files that creel manages inside a container, written to its run directory and bound from there.
 
 use std::fs;
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use network::Addresses;
@@ -49,6 +50,43 @@ pub(super) fn write(
         put("resolv.conf", "/etc/resolv.conf", "")?;
     }
     Ok(files)
+}
+
+/// A container's name in the hosts file of the pod whose network it shares, for as long as it runs.
+pub(super) struct SharedName {
+    hosts: PathBuf,
+    line: String,
+}
+
+impl SharedName {
+    pub(super) fn add(shared: &Path, container: &Container) -> Result<Option<SharedName>> {
+        let hosts = shared.join("hosts");
+        if container.spec().pod.is_none() || !hosts.exists() {
+            return Ok(None);
+        }
+        let name = SharedName { hosts, line: format!("127.0.0.1\t{}\n", container.name()) };
+        edit(&name.hosts, |text| text.push_str(&name.line)).map_err(Error::io(&name.hosts))?;
+        Ok(Some(name))
+    }
+}
+
+impl Drop for SharedName {
+    fn drop(&mut self) {
+        // Gone with the pod's network.
+        let _ = edit(&self.hosts, |text| *text = text.replacen(&self.line, "", 1));
+    }
+}
+
+/// In place: it is bound into containers that run.
+fn edit(path: &Path, change: impl FnOnce(&mut String)) -> std::io::Result<()> {
+    let mut file = fs::File::options().read(true).write(true).open(path)?;
+    file.lock()?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    change(&mut text);
+    file.rewind()?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }
 
 /// Fills /etc/hosts (the container's own names, the host's, and the user's) and /etc/resolv.conf. `isolated`: in a network

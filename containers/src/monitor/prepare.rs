@@ -69,6 +69,7 @@ pub(super) struct Released {
     forwarder: Option<Forwarder>,
     /// Of a FUSE root file system; it ends with its mount.
     server: Option<FuseServer>,
+    shared_name: Option<files::SharedName>,
     /// Keeps the mounts standing until the waiting command has its answer.
     mounts: Option<OwnedFd>,
 }
@@ -167,7 +168,8 @@ pub(super) fn prepare(
     let seccomp = seccomp::filter(engine, &spec.security)?;
     let (stdio, terminals) = streams(container, inherited)?;
     let cgroup = cgroup(engine, container)?;
-    let mut released = Released { cgroup, uplink: None, forwarder: None, server: None, mounts: None };
+    let mut released =
+        Released { cgroup, uplink: None, forwarder: None, server: None, mounts: None, shared_name: None };
 
     // 2. What it sees: files, volumes, root file system.
     let shared = match &plan {
@@ -175,6 +177,7 @@ pub(super) fn prepare(
         Plan::None | Plan::Host | Plan::Uplink { .. } => None,
     };
     let mut managed = files::write(&run_dir, container, &hostname, shared)?;
+    released.shared_name = shared.map(|shared| files::SharedName::add(shared, container)).transpose()?.flatten();
     managed.extend(files::add_account(engine, &run_dir, container, &account)?);
     managed.extend(files::local_time(&run_dir, container)?);
     let mut own_env = Vec::new();

@@ -6,6 +6,7 @@ mod filters;
 pub mod inspect;
 pub mod join;
 pub mod kill;
+pub mod logs;
 pub mod pause;
 pub mod prune;
 pub mod ps;
@@ -13,6 +14,7 @@ pub mod restart;
 pub mod rm;
 pub mod start;
 pub mod stop;
+pub mod top;
 pub mod unpause;
 
 use std::path::PathBuf;
