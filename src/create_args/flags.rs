@@ -22,12 +22,6 @@ pub struct CreateArgs {
     /// File with the registries' credentials
     #[arg(long, value_name = "FILE")]
     pub authfile: Option<PathBuf>,
-    /// Block IO weight (10 to 1000)
-    #[arg(long, value_name = "WEIGHT")]
-    pub blkio_weight: Option<String>,
-    /// Block IO weight of a device (DEVICE:WEIGHT)
-    #[arg(long, value_name = "DEVICE:WEIGHT")]
-    pub blkio_weight_device: Vec<String>,
     /// Add a capability
     #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
     pub cap_add: Vec<String>,
@@ -55,24 +49,6 @@ pub struct CreateArgs {
     /// Write the container's id to a file
     #[arg(long, value_name = "FILE")]
     pub cidfile: Option<PathBuf>,
-    /// CPU period in microseconds
-    #[arg(long, value_name = "MICROSECONDS", value_parser = number::u64)]
-    pub cpu_period: Option<u64>,
-    /// CPU time per period in microseconds
-    #[arg(long, value_name = "MICROSECONDS", value_parser = number::i64)]
-    pub cpu_quota: Option<i64>,
-    /// CPU shares (relative weight)
-    #[arg(short, long, value_name = "SHARES", value_parser = number::u64)]
-    pub cpu_shares: Option<u64>,
-    /// Number of CPUs
-    #[arg(long, value_name = "NUMBER", value_parser = number::f64)]
-    pub cpus: Option<f64>,
-    /// CPUs to run on (0-3, 0,1)
-    #[arg(long, value_name = "LIST")]
-    pub cpuset_cpus: Option<String>,
-    /// Memory nodes to use (0-3, 0,1)
-    #[arg(long, value_name = "LIST")]
-    pub cpuset_mems: Option<String>,
     /// Credentials for the registry (USERNAME:PASSWORD)
     #[arg(long, value_name = "USER:PASSWORD")]
     pub creds: Option<String>,
@@ -85,18 +61,6 @@ pub struct CreateArgs {
     /// A rule for the device cgroup
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     pub device_cgroup_rule: Vec<String>,
-    /// Limit reading from a device (PATH:BYTES per second)
-    #[arg(long, value_name = "PATH:RATE")]
-    pub device_read_bps: Vec<String>,
-    /// Limit reading from a device (PATH:OPERATIONS per second)
-    #[arg(long, value_name = "PATH:RATE")]
-    pub device_read_iops: Vec<String>,
-    /// Limit writing to a device (PATH:BYTES per second)
-    #[arg(long, value_name = "PATH:RATE")]
-    pub device_write_bps: Vec<String>,
-    /// Limit writing to a device (PATH:OPERATIONS per second)
-    #[arg(long, value_name = "PATH:RATE")]
-    pub device_write_iops: Vec<String>,
     /// Name servers; "none" leaves the image's resolv.conf alone
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     pub dns: Vec<String>,
@@ -136,48 +100,6 @@ pub struct CreateArgs {
     /// Line for /etc/group
     #[arg(long, value_name = "LINE")]
     pub group_entry: Option<String>,
-    /// Command that checks the container's health ("none" for none)
-    #[arg(long, alias = "healthcheck-command", value_name = "COMMAND")]
-    pub health_cmd: Option<String>,
-    /// Time between checks ("disable" for checks by hand only)
-    #[arg(long, alias = "healthcheck-interval", value_name = "DURATION")]
-    pub health_interval: Option<String>,
-    /// Where the results of checks are kept: local, events_logger or a directory
-    #[arg(long, value_name = "PLACE")]
-    pub health_log_destination: Option<String>,
-    /// How many results are kept
-    #[arg(long, value_name = "NUMBER", value_parser = number::u32)]
-    pub health_max_log_count: Option<u32>,
-    /// How many characters of a result are kept
-    #[arg(long, value_name = "NUMBER", value_parser = number::u32)]
-    pub health_max_log_size: Option<u32>,
-    /// What to do with an unhealthy container: none, kill, restart, stop
-    #[arg(long, value_name = "ACTION")]
-    pub health_on_failure: Option<String>,
-    /// Failures in a row that make a container unhealthy
-    #[arg(long, alias = "healthcheck-retries", value_name = "NUMBER", value_parser = number::i64)]
-    pub health_retries: Option<i64>,
-    /// Time to start in which failures do not count
-    #[arg(long, alias = "healthcheck-start-period", value_name = "DURATION")]
-    pub health_start_period: Option<String>,
-    /// Command that says whether the container has started
-    #[arg(long, value_name = "COMMAND")]
-    pub health_startup_cmd: Option<String>,
-    /// Time between start-up checks
-    #[arg(long, value_name = "DURATION")]
-    pub health_startup_interval: Option<String>,
-    /// Failures of the start-up check before the container is restarted
-    #[arg(long, value_name = "NUMBER", value_parser = number::u32)]
-    pub health_startup_retries: Option<u32>,
-    /// Successes of the start-up check before the container counts as started
-    #[arg(long, value_name = "NUMBER", value_parser = number::u32)]
-    pub health_startup_success: Option<u32>,
-    /// Time that one start-up check may take
-    #[arg(long, value_name = "DURATION")]
-    pub health_startup_timeout: Option<String>,
-    /// Time that one check may take
-    #[arg(long, alias = "healthcheck-timeout", value_name = "DURATION")]
-    pub health_timeout: Option<String>,
     /// Host name of the container
     #[arg(short = 'h', long, value_name = "NAME")]
     pub hostname: Option<String>,
@@ -229,15 +151,6 @@ pub struct CreateArgs {
     /// MAC address
     #[arg(long, value_name = "ADDRESS")]
     pub mac_address: Option<String>,
-    /// Memory limit (number with unit b, k, m, g)
-    #[arg(short, long, value_name = "SIZE")]
-    pub memory: Option<String>,
-    /// Memory soft limit
-    #[arg(long, value_name = "SIZE")]
-    pub memory_reservation: Option<String>,
-    /// Limit of memory and swap together; -1 for no limit
-    #[arg(long, value_name = "SIZE")]
-    pub memory_swap: Option<String>,
     /// Mount something (type=TYPE,key=value,...)
     #[arg(long, value_name = "MOUNT")]
     pub mount: Vec<String>,
@@ -250,9 +163,6 @@ pub struct CreateArgs {
     /// Further names of the container on its networks
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub network_alias: Vec<String>,
-    /// No health checks, whatever the image says
-    #[arg(long)]
-    pub no_healthcheck: bool,
     /// No /etc/hostname of creel's
     #[arg(long)]
     pub no_hostname: bool,
@@ -277,9 +187,6 @@ pub struct CreateArgs {
     /// Write the pid of the container's process to a file
     #[arg(long, value_name = "FILE")]
     pub pidfile: Option<PathBuf>,
-    /// Limit of processes; -1 for none
-    #[arg(long, value_name = "NUMBER", value_parser = number::i64)]
-    pub pids_limit: Option<i64>,
     /// Choose an image for this platform (os/arch[/variant])
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<String>,
@@ -376,9 +283,6 @@ pub struct CreateArgs {
     /// Map user ids (CONTAINER:HOST:SIZE)
     #[arg(long, value_name = "MAP", value_delimiter = ',')]
     pub uidmap: Vec<String>,
-    /// Limit of a resource (NAME=SOFT[:HARD]); "host" for the caller's limits
-    #[arg(long, value_name = "LIMIT", value_delimiter = ',')]
-    pub ulimit: Vec<String>,
     /// Mask for new files (octal)
     #[arg(long, value_name = "MASK")]
     pub umask: Option<String>,
@@ -409,7 +313,117 @@ pub struct CreateArgs {
     /// Directory in which the command starts
     #[arg(short, long, value_name = "DIR")]
     pub workdir: Option<String>,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+    #[command(flatten)]
+    pub health: HealthFlags,
     /// The image, the command and its arguments
     #[arg(value_name = "IMAGE [COMMAND [ARG...]]")]
     pub words: Vec<String>,
+}
+
+// What a container may use; `update` has these, too.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct LimitFlags {
+    /// Block IO weight (10 to 1000)
+    #[arg(long, value_name = "WEIGHT")]
+    pub blkio_weight: Option<String>,
+    /// Block IO weight of a device (DEVICE:WEIGHT)
+    #[arg(long, value_name = "DEVICE:WEIGHT")]
+    pub blkio_weight_device: Vec<String>,
+    /// CPU period in microseconds
+    #[arg(long, value_name = "MICROSECONDS", value_parser = number::u64)]
+    pub cpu_period: Option<u64>,
+    /// CPU time per period in microseconds
+    #[arg(long, value_name = "MICROSECONDS", value_parser = number::i64)]
+    pub cpu_quota: Option<i64>,
+    /// CPU shares (relative weight)
+    #[arg(short, long, value_name = "SHARES", value_parser = number::u64)]
+    pub cpu_shares: Option<u64>,
+    /// Number of CPUs
+    #[arg(long, value_name = "NUMBER", value_parser = number::f64)]
+    pub cpus: Option<f64>,
+    /// CPUs to run on (0-3, 0,1)
+    #[arg(long, value_name = "LIST")]
+    pub cpuset_cpus: Option<String>,
+    /// Memory nodes to use (0-3, 0,1)
+    #[arg(long, value_name = "LIST")]
+    pub cpuset_mems: Option<String>,
+    /// Limit reading from a device (PATH:BYTES per second)
+    #[arg(long, value_name = "PATH:RATE")]
+    pub device_read_bps: Vec<String>,
+    /// Limit reading from a device (PATH:OPERATIONS per second)
+    #[arg(long, value_name = "PATH:RATE")]
+    pub device_read_iops: Vec<String>,
+    /// Limit writing to a device (PATH:BYTES per second)
+    #[arg(long, value_name = "PATH:RATE")]
+    pub device_write_bps: Vec<String>,
+    /// Limit writing to a device (PATH:OPERATIONS per second)
+    #[arg(long, value_name = "PATH:RATE")]
+    pub device_write_iops: Vec<String>,
+    /// Memory limit (number with unit b, k, m, g)
+    #[arg(short, long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Memory soft limit
+    #[arg(long, value_name = "SIZE")]
+    pub memory_reservation: Option<String>,
+    /// Limit of memory and swap together; -1 for no limit
+    #[arg(long, value_name = "SIZE")]
+    pub memory_swap: Option<String>,
+    /// Limit of processes; -1 for none
+    #[arg(long, value_name = "NUMBER", value_parser = number::i64)]
+    pub pids_limit: Option<i64>,
+    /// Limit of a resource (NAME=SOFT[:HARD]); "host" for the caller's limits
+    #[arg(long, value_name = "LIMIT", value_delimiter = ',')]
+    pub ulimit: Vec<String>,
+}
+
+// How a container's health is found out; `update` has these, too.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct HealthFlags {
+    /// Command that checks the container's health ("none" for none)
+    #[arg(long, alias = "healthcheck-command", value_name = "COMMAND")]
+    pub health_cmd: Option<String>,
+    /// Time between checks ("disable" for checks by hand only)
+    #[arg(long, alias = "healthcheck-interval", value_name = "DURATION")]
+    pub health_interval: Option<String>,
+    /// Where the results of checks are kept: local, events_logger or a directory
+    #[arg(long, value_name = "PLACE")]
+    pub health_log_destination: Option<String>,
+    /// How many results are kept
+    #[arg(long, value_name = "NUMBER", value_parser = number::u32)]
+    pub health_max_log_count: Option<u32>,
+    /// How many characters of a result are kept
+    #[arg(long, value_name = "NUMBER", value_parser = number::u32)]
+    pub health_max_log_size: Option<u32>,
+    /// What to do with an unhealthy container: none, kill, restart, stop
+    #[arg(long, value_name = "ACTION")]
+    pub health_on_failure: Option<String>,
+    /// Failures in a row that make a container unhealthy
+    #[arg(long, alias = "healthcheck-retries", value_name = "NUMBER", value_parser = number::i64)]
+    pub health_retries: Option<i64>,
+    /// Time to start in which failures do not count
+    #[arg(long, alias = "healthcheck-start-period", value_name = "DURATION")]
+    pub health_start_period: Option<String>,
+    /// Command that says whether the container has started
+    #[arg(long, value_name = "COMMAND")]
+    pub health_startup_cmd: Option<String>,
+    /// Time between start-up checks
+    #[arg(long, value_name = "DURATION")]
+    pub health_startup_interval: Option<String>,
+    /// Failures of the start-up check before the container is restarted
+    #[arg(long, value_name = "NUMBER", value_parser = number::u32)]
+    pub health_startup_retries: Option<u32>,
+    /// Successes of the start-up check before the container counts as started
+    #[arg(long, value_name = "NUMBER", value_parser = number::u32)]
+    pub health_startup_success: Option<u32>,
+    /// Time that one start-up check may take
+    #[arg(long, value_name = "DURATION")]
+    pub health_startup_timeout: Option<String>,
+    /// Time that one check may take
+    #[arg(long, alias = "healthcheck-timeout", value_name = "DURATION")]
+    pub health_timeout: Option<String>,
+    /// No health checks, whatever the image says
+    #[arg(long)]
+    pub no_healthcheck: bool,
 }

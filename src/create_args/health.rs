@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use containers::{HealthAction, HealthSpec, StartupHealth};
 
-use super::CreateArgs;
+use super::HealthFlags;
 use crate::arguments::go_quote;
 use crate::error::Failure;
 use crate::format::human;
@@ -12,65 +12,65 @@ use crate::format::human;
 const DEFAULT: Duration = Duration::from_secs(30);
 
 /// `None` when no flag says anything: then it is the image's.
-pub fn health(args: &CreateArgs) -> Result<Option<HealthSpec>, Failure> {
-    let on_failure = action(args.health_on_failure.as_deref())?;
-    let startup = startup(args)?;
-    let says_something = args.health_cmd.is_some()
-        || args.health_interval.is_some()
-        || args.health_timeout.is_some()
-        || args.health_retries.is_some()
-        || args.health_start_period.is_some()
-        || args.health_on_failure.is_some()
-        || args.health_log_destination.is_some()
-        || args.health_max_log_count.is_some()
-        || args.health_max_log_size.is_some()
+pub fn health(flags: &HealthFlags) -> Result<Option<HealthSpec>, Failure> {
+    let on_failure = action(flags.health_on_failure.as_deref())?;
+    let startup = startup(flags)?;
+    let says_something = flags.health_cmd.is_some()
+        || flags.health_interval.is_some()
+        || flags.health_timeout.is_some()
+        || flags.health_retries.is_some()
+        || flags.health_start_period.is_some()
+        || flags.health_on_failure.is_some()
+        || flags.health_log_destination.is_some()
+        || flags.health_max_log_count.is_some()
+        || flags.health_max_log_size.is_some()
         || startup.is_some();
-    if !says_something || args.no_healthcheck || args.health_cmd.as_deref() == Some("none") {
+    if !says_something || flags.no_healthcheck || flags.health_cmd.as_deref() == Some("none") {
         return Ok(None);
     }
-    let retries = match args.health_retries {
+    let retries = match flags.health_retries {
         Some(retries) if retries < 1 => return Err(Failure::plain("healthcheck-retries must be greater than 0")),
         Some(retries) => u32::try_from(retries).unwrap_or(u32::MAX),
         None => 3,
     };
     Ok(Some(HealthSpec {
         // Without a command here the image's is kept; `containers::create` fills it in.
-        test: args.health_cmd.as_deref().map(test).unwrap_or_default(),
-        interval: interval("healthcheck-interval", args.health_interval.as_deref())?,
-        timeout: at_least_a_second("healthcheck-timeout", args.health_timeout.as_deref())?,
-        start_period: match args.health_start_period.as_deref() {
+        test: flags.health_cmd.as_deref().map(test).unwrap_or_default(),
+        interval: interval("healthcheck-interval", flags.health_interval.as_deref())?,
+        timeout: at_least_a_second("healthcheck-timeout", flags.health_timeout.as_deref())?,
+        start_period: match flags.health_start_period.as_deref() {
             Some(text) => duration("healthcheck-start-period", text)?,
             None => Duration::ZERO,
         },
         retries,
         on_failure,
         startup,
-        log_destination: args.health_log_destination.clone().unwrap_or_else(|| "local".into()),
-        max_log_count: args.health_max_log_count.unwrap_or(5),
-        max_log_size: args.health_max_log_size.unwrap_or(500),
+        log_destination: flags.health_log_destination.clone().unwrap_or_else(|| "local".into()),
+        max_log_count: flags.health_max_log_count.unwrap_or(5),
+        max_log_size: flags.health_max_log_size.unwrap_or(500),
     }))
 }
 
-fn startup(args: &CreateArgs) -> Result<Option<StartupHealth>, Failure> {
-    let Some(command) = &args.health_startup_cmd else {
-        let others = args.health_startup_interval.is_some()
-            || args.health_startup_retries.is_some()
-            || args.health_startup_success.is_some()
-            || args.health_startup_timeout.is_some();
+fn startup(flags: &HealthFlags) -> Result<Option<StartupHealth>, Failure> {
+    let Some(command) = &flags.health_startup_cmd else {
+        let others = flags.health_startup_interval.is_some()
+            || flags.health_startup_retries.is_some()
+            || flags.health_startup_success.is_some()
+            || flags.health_startup_timeout.is_some();
         if others {
             return Err(Failure::plain("cannot specify startup healthcheck options without --health-startup-cmd"));
         }
         return Ok(None);
     };
-    if args.health_cmd.is_none() {
+    if flags.health_cmd.is_none() {
         return Err(Failure::plain("a healthcheck must be set when a startup healthcheck is: use --health-cmd, too"));
     }
     Ok(Some(StartupHealth {
         test: test(command),
-        interval: interval("startup healthcheck-interval", args.health_startup_interval.as_deref())?,
-        timeout: at_least_a_second("startup healthcheck-timeout", args.health_startup_timeout.as_deref())?,
-        retries: args.health_startup_retries.unwrap_or(0),
-        successes: args.health_startup_success.unwrap_or(0),
+        interval: interval("startup healthcheck-interval", flags.health_startup_interval.as_deref())?,
+        timeout: at_least_a_second("startup healthcheck-timeout", flags.health_startup_timeout.as_deref())?,
+        retries: flags.health_startup_retries.unwrap_or(0),
+        successes: flags.health_startup_success.unwrap_or(0),
     }))
 }
 

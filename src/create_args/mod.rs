@@ -4,16 +4,16 @@
 //! as a table. Messages for wrong values are Podman's, for scripts that look at them.
 
 mod devices;
-mod environment;
+pub mod environment;
 mod flags;
-mod health;
+pub mod health;
 mod labels;
-mod life;
+pub mod life;
 mod logging;
 mod mounts;
 mod namespaces;
 mod network;
-mod resources;
+pub mod resources;
 mod secrets;
 mod security;
 
@@ -28,7 +28,7 @@ use crate::format::human;
 use crate::signal;
 
 pub use environment::{add as add_variable, environment, from_file as variables_from_file, merge as merge_variables};
-pub use flags::CreateArgs;
+pub use flags::{CreateArgs, HealthFlags, LimitFlags};
 pub use namespaces::join_reference;
 
 /// What the translation may look at besides the arguments.
@@ -79,7 +79,7 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         )?,
         devices: devices::devices(args, around)?,
         device_cgroup_rules: args.device_cgroup_rule.clone(),
-        ulimits: resources::ulimits(args, config)?,
+        ulimits: resources::ulimits(&args.limits.ulimit, config)?,
         sysctls: security::sysctls(args, config)?,
         oom_score_adj: args
             .oom_score_adj
@@ -94,8 +94,8 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         init_path: args.init_path.clone().or_else(|| config.text("containers", "init_path").map(PathBuf::from)),
         systemd: life::systemd(args.systemd.as_deref())?,
         sdnotify: life::sdnotify(args.sdnotify.as_deref())?,
-        health: health::health(args)?,
-        no_healthcheck: args.no_healthcheck || args.health_cmd.as_deref() == Some("none"),
+        health: health::health(&args.health)?,
+        no_healthcheck: args.health.no_healthcheck || args.health.health_cmd.as_deref() == Some("none"),
         secrets: args.secret.iter().map(|text| secrets::secret(text)).collect::<Result<_, _>>()?,
         passwd: PasswdMode::Add,
         passwd_entry: args.passwd_entry.clone(),
@@ -149,9 +149,18 @@ fn conflicts(args: &CreateArgs) -> Result<(), Failure> {
             args.userns.is_some() && !(args.uidmap.is_empty() && args.gidmap.is_empty()),
             "--userns and --uidmap/--gidmap/--subuidname/--subgidname are mutually exclusive",
         ),
-        (args.cpus.is_some() && args.cpu_quota.is_some(), "--cpu-quota and --cpus cannot be set together"),
-        (args.cpus.is_some() && args.cpu_period.is_some(), "--cpu-period and --cpus cannot be set together"),
-        (args.no_healthcheck && args.health_cmd.is_some(), "cannot specify both --no-healthcheck and --health-cmd"),
+        (
+            args.limits.cpus.is_some() && args.limits.cpu_quota.is_some(),
+            "--cpu-quota and --cpus cannot be set together",
+        ),
+        (
+            args.limits.cpus.is_some() && args.limits.cpu_period.is_some(),
+            "--cpu-period and --cpus cannot be set together",
+        ),
+        (
+            args.health.no_healthcheck && args.health.health_cmd.is_some(),
+            "cannot specify both --no-healthcheck and --health-cmd",
+        ),
         (
             args.platform.is_some() && (args.arch.is_some() || args.os.is_some()),
             "--platform option can not be specified with --arch or --os",

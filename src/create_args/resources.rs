@@ -4,65 +4,16 @@ use std::path::PathBuf;
 
 use containers::{CgroupsMode, Resources, Ulimit};
 
-use super::CreateArgs;
+use super::{CreateArgs, LimitFlags};
 use crate::arguments::go_quote;
 use crate::config::Config;
 use crate::error::Failure;
 use crate::format::human;
 
 pub fn resources(args: &CreateArgs, config: &Config) -> Result<Resources, Failure> {
-    let size = |what: &str, text: &Option<String>| match text.as_deref() {
-        None | Some("") => Ok(None),
-        Some("-1") if what == "memory-swap" => Ok(Some(-1)),
-        Some(text) => human::parse_size(text)
-            .map(Some)
-            .map_err(|problem| Failure::plain(format!("invalid value for {what}: {problem}"))),
-    };
-    let (mut cpu_period, mut cpu_quota) = (args.cpu_period, args.cpu_quota);
-    if let Some(cpus) = args.cpus.filter(|cpus| *cpus != 0.0) {
-        if !(cpus.is_finite() && cpus > 0.0) {
-            return Err(Failure::plain(format!("invalid number of CPUs {cpus}: it must be above 0")));
-        }
-        // The kernel's own period.
-        cpu_period = Some(100_000);
-        cpu_quota = Some((cpus * 100_000.0).round() as i64);
-    }
-    let memory = size("memory", &args.memory)?;
-    let memory_swap = size("memory-swap", &args.memory_swap)?;
-    if let (Some(memory), Some(swap)) = (memory, memory_swap)
-        && swap >= 0
-        && swap < memory
-    {
-        return Err(Failure::plain(format!(
-            "--memory-swap {} is less than --memory {}: it is the limit of both together",
-            args.memory_swap.as_deref().unwrap_or_default(),
-            args.memory.as_deref().unwrap_or_default()
-        )));
-    }
-    if memory_swap.is_some_and(|swap| swap > 0) && memory.is_none() {
-        return Err(Failure::plain("--memory-swap needs --memory: it is the limit of both together"));
-    }
+    let limits = limits(&args.limits)?;
     Ok(Resources {
-        memory,
-        memory_swap,
-        memory_reservation: size("memory-reservation", &args.memory_reservation)?,
-        memory_swappiness: None,
-        cpu_shares: args.cpu_shares.filter(|shares| *shares > 0),
-        cpu_period: cpu_period.filter(|period| *period > 0),
-        cpu_quota: cpu_quota.filter(|quota| *quota != 0),
-        cpuset_cpus: args.cpuset_cpus.clone().filter(|list| !list.is_empty()),
-        cpuset_mems: args.cpuset_mems.clone().filter(|list| !list.is_empty()),
-        pids_limit: args.pids_limit.or_else(|| config.integer("containers", "pids_limit")),
-        blkio_weight: args.blkio_weight.as_deref().filter(|text| !text.is_empty()).map(weight).transpose()?,
-        blkio_weight_device: args
-            .blkio_weight_device
-            .iter()
-            .map(|text| device_weight(text))
-            .collect::<Result<_, _>>()?,
-        read_bps: rates(&args.device_read_bps, true)?,
-        write_bps: rates(&args.device_write_bps, true)?,
-        read_iops: rates(&args.device_read_iops, false)?,
-        write_iops: rates(&args.device_write_iops, false)?,
+        pids_limit: limits.pids_limit.or_else(|| config.integer("containers", "pids_limit")),
         unified: args
             .cgroup_conf
             .iter()
@@ -84,6 +35,65 @@ pub fn resources(args: &CreateArgs, config: &Config) -> Result<Resources, Failur
                 )));
             }
         },
+        ..limits
+    })
+}
+
+/// What the flags say that `update` has, too.
+pub fn limits(flags: &LimitFlags) -> Result<Resources, Failure> {
+    let size = |what: &str, text: &Option<String>| match text.as_deref() {
+        None | Some("") => Ok(None),
+        Some("-1") if what == "memory-swap" => Ok(Some(-1)),
+        Some(text) => human::parse_size(text)
+            .map(Some)
+            .map_err(|problem| Failure::plain(format!("invalid value for {what}: {problem}"))),
+    };
+    let (mut cpu_period, mut cpu_quota) = (flags.cpu_period, flags.cpu_quota);
+    if let Some(cpus) = flags.cpus.filter(|cpus| *cpus != 0.0) {
+        if !(cpus.is_finite() && cpus > 0.0) {
+            return Err(Failure::plain(format!("invalid number of CPUs {cpus}: it must be above 0")));
+        }
+        // The kernel's own period.
+        cpu_period = Some(100_000);
+        cpu_quota = Some((cpus * 100_000.0).round() as i64);
+    }
+    let memory = size("memory", &flags.memory)?;
+    let memory_swap = size("memory-swap", &flags.memory_swap)?;
+    if let (Some(memory), Some(swap)) = (memory, memory_swap)
+        && swap >= 0
+        && swap < memory
+    {
+        return Err(Failure::plain(format!(
+            "--memory-swap {} is less than --memory {}: it is the limit of both together",
+            flags.memory_swap.as_deref().unwrap_or_default(),
+            flags.memory.as_deref().unwrap_or_default()
+        )));
+    }
+    if memory_swap.is_some_and(|swap| swap > 0) && memory.is_none() {
+        return Err(Failure::plain("--memory-swap needs --memory: it is the limit of both together"));
+    }
+    Ok(Resources {
+        memory,
+        memory_swap,
+        memory_reservation: size("memory-reservation", &flags.memory_reservation)?,
+        memory_swappiness: None,
+        cpu_shares: flags.cpu_shares.filter(|shares| *shares > 0),
+        cpu_period: cpu_period.filter(|period| *period > 0),
+        cpu_quota: cpu_quota.filter(|quota| *quota != 0),
+        cpuset_cpus: flags.cpuset_cpus.clone().filter(|list| !list.is_empty()),
+        cpuset_mems: flags.cpuset_mems.clone().filter(|list| !list.is_empty()),
+        pids_limit: flags.pids_limit,
+        blkio_weight: flags.blkio_weight.as_deref().filter(|text| !text.is_empty()).map(weight).transpose()?,
+        blkio_weight_device: flags
+            .blkio_weight_device
+            .iter()
+            .map(|text| device_weight(text))
+            .collect::<Result<_, _>>()?,
+        read_bps: rates(&flags.device_read_bps, true)?,
+        write_bps: rates(&flags.device_write_bps, true)?,
+        read_iops: rates(&flags.device_read_iops, false)?,
+        write_iops: rates(&flags.device_write_iops, false)?,
+        ..Resources::default()
     })
 }
 
@@ -146,10 +156,10 @@ const LIMITS: [&str; 15] = [
     "stack",
 ];
 
-pub fn ulimits(args: &CreateArgs, config: &Config) -> Result<Vec<Ulimit>, Failure> {
+pub fn ulimits(typed: &[String], config: &Config) -> Result<Vec<Ulimit>, Failure> {
     let defaults = config.list("containers", "default_ulimits");
     let mut limits: Vec<Ulimit> = Vec::new();
-    for text in defaults.iter().chain(&args.ulimit) {
+    for text in defaults.iter().chain(typed) {
         let limit = ulimit(text).map_err(|problem| {
             Failure::plain(format!(
                 "ulimit option {} requires name=SOFT:HARD, failed to be parsed: {problem}",

@@ -8,7 +8,7 @@ use pods::{ExitPolicy, Infra, Pod, PodSpec, Share};
 
 use crate::arguments::{self, number};
 use crate::context::Context;
-use crate::create_args::{self, CreateArgs, Surroundings};
+use crate::create_args::{self, CreateArgs, LimitFlags, Surroundings};
 use crate::error::{ExitCode, Failure};
 use crate::output;
 
@@ -229,17 +229,22 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         without_infra(args)?;
     }
     let same = CreateArgs {
+        limits: LimitFlags {
+            blkio_weight: args.blkio_weight.clone(),
+            blkio_weight_device: args.blkio_weight_device.clone(),
+            cpu_shares: args.cpu_shares,
+            cpus: args.cpus,
+            cpuset_cpus: args.cpuset_cpus.clone(),
+            cpuset_mems: args.cpuset_mems.clone(),
+            device_read_bps: args.device_read_bps.clone(),
+            device_write_bps: args.device_write_bps.clone(),
+            memory: args.memory.clone(),
+            memory_swap: args.memory_swap.clone(),
+            ..LimitFlags::default()
+        },
         add_host: args.add_host.clone(),
-        blkio_weight: args.blkio_weight.clone(),
-        blkio_weight_device: args.blkio_weight_device.clone(),
         cgroup_parent: args.cgroup_parent.clone(),
-        cpu_shares: args.cpu_shares,
-        cpus: args.cpus,
-        cpuset_cpus: args.cpuset_cpus.clone(),
-        cpuset_mems: args.cpuset_mems.clone(),
         device: args.device.clone(),
-        device_read_bps: args.device_read_bps.clone(),
-        device_write_bps: args.device_write_bps.clone(),
         dns: args.dns.clone(),
         dns_option: args.dns_option.clone(),
         dns_search: args.dns_search.clone(),
@@ -251,8 +256,6 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         label: args.label.clone(),
         label_file: args.label_file.clone(),
         mac_address: args.mac_address.clone(),
-        memory: args.memory.clone(),
-        memory_swap: args.memory_swap.clone(),
         network: args.network.clone(),
         network_alias: args.network_alias.clone(),
         no_hostname: args.no_hostname,
