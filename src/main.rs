@@ -41,6 +41,10 @@ fn main() -> ExitCode {
             Some(()) => ExitCode::SUCCESS,
             None => ExitCode::FAILURE,
         },
+        Some(b"network-holder") => match args.next().and_then(|fd| fd.to_str()?.parse().ok()) {
+            Some(channel) => network::holder_main(channel),
+            None => ExitCode::FAILURE,
+        },
         Some(b"__health") => containers::health_main(args),
         Some(b"__complete") => completion::main(args.map(words).collect(), completion::Descriptions::Shown),
         Some(b"__complete-bare") => completion::main(args.map(words).collect(), completion::Descriptions::Left),

@@ -9,7 +9,7 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("sys", &[]),
     ("storage", &["sys"]),
     ("runtime", &["sys"]),
-    ("network", &["sys"]),
+    ("network", &["storage", "sys"]),
     ("images", &["storage", "sys"]),
     ("containers", &["images", "network", "runtime", "storage", "sys"]),
     ("pods", &["containers", "network", "storage", "sys"]),

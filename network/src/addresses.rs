@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Cidr, Error, Result};
 
 /// The addresses of one network namespace, as seen from inside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,33 @@ fn interface_addresses() -> Result<Vec<(String, IpAddr)>> {
             Some((interface.interface_name, v4.or_else(v6)?))
         })
         .collect())
+}
+
+/// The networks that this machine is on: of its addresses, and of its routes.
+pub(crate) fn host_networks() -> Vec<Cidr> {
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let mut networks: Vec<Cidr> = interfaces
+        .filter_map(|interface| {
+            let (address, mask) = (interface.address?, interface.netmask?);
+            let v4 = || {
+                let mask = mask.as_sockaddr_in()?.ip().to_bits().leading_ones();
+                Some((IpAddr::V4(address.as_sockaddr_in()?.ip()), mask))
+            };
+            let v6 = || {
+                let mask = mask.as_sockaddr_in6()?.ip().to_bits().leading_ones();
+                Some((IpAddr::V6(address.as_sockaddr_in6()?.ip()), mask))
+            };
+            v4().or_else(v6).map(|(address, bits)| Cidr::containing(address, bits as u8))
+        })
+        .collect();
+    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+    networks.extend(routes.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [_, destination, _, _, _, _, _, mask, ..] = fields[..] else { return None };
+        let bits = native_v4(mask)?.to_bits().leading_ones() as u8;
+        (bits > 0).then(|| Some(Cidr::containing(native_v4(destination)?.into(), bits)))?
+    }));
+    networks
 }
 
 /// What this machine can give to pasta to copy.

@@ -45,6 +45,26 @@ pub enum Error {
     #[error("port forwarder: {0}")]
     Forwarder(String),
 
+    /// No network of that name or id.
+    #[error("unable to find network with name or ID {0}: network not found")]
+    NoSuchNetwork(String),
+
+    /// Choose another name.
+    #[error("network name {0} already used: network already exists")]
+    NetworkExists(String),
+
+    /// A network, or a place on it, that cannot be as it was asked for.
+    #[error("{0}")]
+    Refused(String),
+
+    /// The holder of a network is gone, or says why it cannot.
+    #[error("network {network}: {reason}")]
+    Holder { network: String, reason: String },
+
+    /// The records of networks are the store's.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+
     /// A kernel call failed that normally does not.
     #[error("{action}: {source}")]
     Kernel { action: String, source: io::Error },

@@ -1,31 +1,42 @@
-//! Connectivity of a container: its uplink, its published ports, its names.
+//! Connectivity of a container: its uplink, its published ports, its names, and the named networks that it is on.
 //!
-//! The crate knows a network namespace and an init process, never a container, an image or a record. It prints nothing,
-//! reads no environment and starts no thread. The kernel is configured by netlink in process; the only foreign programs
-//! are the two user-mode stacks, slirp4netns and pasta.
+//! The crate knows a network namespace and a process in it, never a container, an image or their records; the only
+//! records it has are those of named networks. It prints nothing, reads no environment and starts no thread. The kernel
+//! is configured by netlink in process; the only foreign programs are the two user-mode stacks, slirp4netns and pasta.
 
 mod addresses;
 mod bind;
+mod cidr;
 mod error;
 mod forwarder;
+mod holder;
 pub mod hosts;
+mod ipam;
 mod mode;
 mod netlink;
+mod networks;
 mod pasta;
 mod ports;
+mod record;
 pub mod resolv;
 mod slirp;
 mod uplink;
 
 pub use addresses::{Addresses, host_addresses};
 pub use bind::{Listener, bind, published};
+pub use cidr::Cidr;
 pub use error::Error;
 pub use forwarder::control::{Backend, Forwarder, Group, Place, forwarder_plan};
 pub use forwarder::http::{PathMatch, Rule};
 pub use forwarder::serve::forward;
+pub use holder::door::{Link, State};
+pub use holder::serve::holder_main;
+pub use holder::{Endpoint, Given, Member, Zone, ZoneName};
 pub use hosts::{HostAddress, HostEntry};
 pub use mode::{Mode, NetworkRef};
+pub use networks::Networks;
 pub use ports::{PortMapping, Protocol, parse_publish};
+pub use record::{DEFAULT_NETWORK, DOMAIN, Network, Route, RouteKind, Subnet};
 pub use uplink::{Uplink, UplinkKind, choose, expected_addresses, start_uplink};
 
 /// The result of everything here.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::DEFAULT_NETWORK;
 use crate::{Error, Result};
 
 /// Where a container gets its network from.
@@ -43,9 +44,6 @@ pub struct NetworkRef {
     /// `ip=`, `ip6=`, `mac=`, `alias=`, `interface_name=`, `host_interface_name=`, as typed.
     pub options: Vec<String>,
 }
-
-/// The name of the network that `--network bridge` means.
-pub(crate) const DEFAULT_NETWORK: &str = "podman";
 
 const NETWORK_OPTIONS: [&str; 6] = ["ip", "ip6", "mac", "alias", "interface_name", "host_interface_name"];
 

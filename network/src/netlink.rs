@@ -1,5 +1,7 @@
-//! The few rtnetlink(7) requests the forwarder needs: an address, a local route, a policy rule. No `ip` program is
-//! started.
+//! The few rtnetlink(7) requests that are needed, for the forwarder (an address, a local route, a policy rule) and for
+//! named networks (`links`). No `ip` program is started.
+
+mod links;
 
 use std::io;
 use std::net::IpAddr;
@@ -8,9 +10,13 @@ use std::os::fd::OwnedFd;
 use nix::libc;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
+use crate::Cidr;
+
 /// A socket to the kernel's routing tables of one network namespace: that of the caller at the time it is made.
 #[derive(Debug)]
 pub(crate) struct Netlink(OwnedFd);
+
+pub(crate) use links::Veth;
 
 /// Which packets a policy rule catches.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +37,18 @@ const FRA_FWMASK: u16 = 16;
 const FRA_IP_PROTO: u16 = 22;
 const FRA_SPORT_RANGE: u16 = 23;
 const FR_ACT_TO_TBL: u8 = 1;
+
+impl From<OwnedFd> for Netlink {
+    fn from(socket: OwnedFd) -> Netlink {
+        Netlink(socket)
+    }
+}
+
+impl From<Netlink> for OwnedFd {
+    fn from(netlink: Netlink) -> OwnedFd {
+        netlink.0
+    }
+}
 
 impl Netlink {
     pub(crate) fn open() -> io::Result<Netlink> {
@@ -101,6 +119,9 @@ impl Netlink {
         message.bytes(&interface.to_ne_bytes());
         message.address(libc::IFA_LOCAL, address);
         message.address(libc::IFA_ADDRESS, address);
+        if address.is_ipv4() && bits < 31 {
+            message.address(libc::IFA_BROADCAST, Cidr::containing(address, bits).last());
+        }
         self.accept_existing(message)
     }
 

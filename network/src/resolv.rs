@@ -76,6 +76,11 @@ fn names_only_the_stub(text: &str) -> bool {
     !servers.is_empty() && servers.iter().all(|server| matches!(*server, "127.0.0.53" | "127.0.0.54"))
 }
 
+/// The name servers of a resolv.conf, as written there.
+pub(crate) fn servers(text: &str) -> Vec<String> {
+    parse(text).servers.into_iter().map(str::to_owned).collect()
+}
+
 struct Parsed<'a> {
     servers: Vec<&'a str>,
     search: Vec<&'a str>,

@@ -83,11 +83,6 @@ pub fn choose(mode: &Mode, conf: Option<&str>) -> Result<UplinkKind> {
     match (mode, conf) {
         (Mode::Slirp4netns(_), _) => installed(UplinkKind::Slirp),
         (Mode::Pasta(_), _) => installed(UplinkKind::Pasta),
-        // Named networks get a holder of their own; this is the door they will come in by.
-        (Mode::Networks(networks), _) => {
-            let names: Vec<&str> = networks.iter().map(|network| network.name.as_str()).collect();
-            Err(Error::NotSupported(format!("the bridge network {}", names.join(","))))
-        }
         (_, Some(conf)) if !conf.is_empty() => installed(conf.parse()?),
         _ => [UplinkKind::Slirp, UplinkKind::Pasta]
             .into_iter()
@@ -225,9 +220,7 @@ impl Uplink {
     ///
     /// A pasta too old to start on a host without a network leaves the container with loopback only, and a warning.
     pub fn ready(&mut self) -> Result<Addresses> {
-        if let Some(ready) = self.ready.take()
-            && !said_ready(&ready).map_err(Error::kernel(format!("wait for {}", self.kind)))?
-        {
+        if !self.up()? {
             return self.failed();
         }
         if self.is_fixed || self.child.is_none() {
@@ -242,6 +235,28 @@ impl Uplink {
             host_alias6: expected.host_alias6,
             ..seen
         })
+    }
+
+    /// Waits until the interface is up. False: the program has ended.
+    fn up(&mut self) -> Result<bool> {
+        match self.ready.take() {
+            Some(ready) => said_ready(&ready).map_err(Error::kernel(format!("wait for {}", self.kind))),
+            None => Ok(self.child.is_some()),
+        }
+    }
+
+    /// The same for a namespace whose addresses are known.
+    ///
+    /// # Errors
+    /// [`Error::Uplink`] with what the program said.
+    pub(crate) fn wait_up(&mut self) -> Result<()> {
+        match self.up()? {
+            true => Ok(()),
+            false => {
+                self.end();
+                Err(Error::Uplink { program: self.kind.program(), log: self.log() })
+            }
+        }
     }
 
     fn failed(&mut self) -> Result<Addresses> {
@@ -316,12 +331,6 @@ mod tests {
     fn containers_conf_may_name_the_stack() {
         assert_eq!("pasta".parse::<UplinkKind>().unwrap(), UplinkKind::Pasta);
         assert!("vpnkit".parse::<UplinkKind>().is_err());
-    }
-
-    #[test]
-    fn bridge_networks_are_refused_by_name() {
-        let error = choose(&"front,back".parse().unwrap(), None).unwrap_err().to_string();
-        assert_eq!(error, "the bridge network front,back is not supported");
     }
 
     #[test]

@@ -1,0 +1,230 @@
+//! Work in network namespaces, done by short-lived children: a process of the user's namespace that leaves the host's
+//! network namespace could never come back.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sched::{CloneFlags, setns, unshare};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use sys::channel::Channel;
+
+use super::Endpoint;
+use crate::netlink::{Netlink, Veth};
+use crate::record::{Network, RouteKind};
+use crate::{Cidr, Error, Result};
+
+/// The bridge's number in the network's namespace; loopback is 1.
+pub(super) const BRIDGE: u32 = 2;
+const DNS_PORT: u16 = 53;
+
+/// The network's own namespace.
+#[derive(Debug)]
+pub(super) struct Ground {
+    pub(super) netns: OwnedFd,
+    pub(super) netlink: Netlink,
+    /// The name server's sockets, one of each kind for each gateway.
+    pub(super) udp: Vec<OwnedFd>,
+    pub(super) tcp: Vec<OwnedFd>,
+}
+
+/// Runs `work` in a child process, in the namespace given or in a new one. Descriptors that it makes come back.
+fn in_namespace(
+    netns: Option<BorrowedFd<'_>>,
+    work: impl FnOnce() -> io::Result<Vec<OwnedFd>>,
+) -> io::Result<Vec<OwnedFd>> {
+    let (ours, theirs) = Channel::pair()?;
+    let child = sys::clone::fork(|| {
+        let done = (|| {
+            match netns {
+                Some(netns) => setns(netns, CloneFlags::CLONE_NEWNET)?,
+                None => unshare(CloneFlags::CLONE_NEWNET)?,
+            }
+            work()
+        })();
+        let sent = match done {
+            Ok(fds) => {
+                let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+                theirs.send(b"ok", &fds)
+            }
+            Err(error) => theirs.send(error.to_string().as_bytes(), &[]),
+        };
+        sys::clone::exit_now(i32::from(sent.is_err()))
+    })?;
+    drop(theirs);
+    let received = ours.recv();
+    child.pidfd.wait()?;
+    match received? {
+        (message, fds) if message == b"ok" => Ok(fds),
+        (message, _) if message.is_empty() => Err(io::Error::other("a process of ours was killed")),
+        (message, _) => Err(io::Error::other(String::from_utf8_lossy(&message).into_owned())),
+    }
+}
+
+/// For the error's text: what was being done.
+fn doing<T>(what: &str, result: io::Result<T>) -> io::Result<T> {
+    result.map_err(|error| io::Error::other(format!("{what}: {error}")))
+}
+
+fn sysctl(name: &str, value: &str) -> io::Result<()> {
+    doing(name, std::fs::write(format!("/proc/sys/net/{name}"), value))
+}
+
+impl Ground {
+    /// Makes the namespace: bridge, forwarding, the name server's sockets.
+    pub(super) fn make(network: &Network) -> Result<Ground> {
+        let mut fds = in_namespace(None, || {
+            doing("set lo up", sys::net::loopback_up())?;
+            let netlink = Netlink::open()?;
+            doing("make the bridge", netlink.add_bridge(&network.interface, BRIDGE, network.mtu(), network.vlan()))?;
+            for (gateway, prefix) in network.gateways() {
+                doing(&format!("give {gateway} to the bridge"), netlink.add_address(gateway, prefix, BRIDGE))?;
+            }
+            doing("set the bridge up", netlink.set_up(BRIDGE))?;
+            if !network.internal {
+                forwarding(network)?;
+            }
+            let mut fds = vec![OwnedFd::from(std::fs::File::open("/proc/self/ns/net")?), netlink.into()];
+            if network.dns {
+                for kind in [SocketType::DGRAM, SocketType::STREAM] {
+                    for (gateway, _) in network.gateways() {
+                        let address = SocketAddr::new(gateway, DNS_PORT);
+                        fds.push(doing(&format!("listen on {address}"), name_socket(kind, address))?);
+                    }
+                }
+            }
+            Ok(fds)
+        })
+        .map_err(Error::kernel(format!("make the network {}", network.name)))?
+        .into_iter();
+        let missing = || Error::Holder { network: network.name.clone(), reason: "a descriptor was lost".into() };
+        let (netns, netlink) = (fds.next().ok_or_else(missing)?, fds.next().ok_or_else(missing)?);
+        let mut udp: Vec<OwnedFd> = fds.collect();
+        let tcp = udp.split_off(udp.len() / 2);
+        Ok(Ground { netns, netlink: netlink.into(), udp, tcp })
+    }
+}
+
+/// Packets of members go on to the uplink, which knows only its own small network: who is asked there for a member's
+/// address (ARP, neighbour discovery) answers for it.
+fn forwarding(network: &Network) -> io::Result<()> {
+    sysctl("ipv4/ip_forward", "1")?;
+    // The uplink's interface takes it from here when it comes.
+    sysctl("ipv4/conf/default/proxy_arp", "1")?;
+    if network.ipv6 {
+        sysctl("ipv6/conf/all/forwarding", "1")?;
+        sysctl("ipv6/conf/default/proxy_ndp", "1")?;
+    }
+    Ok(())
+}
+
+fn name_socket(kind: SocketType, address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, kind, flags, None)?;
+    rustix::net::bind(&socket, &address)?;
+    if kind == SocketType::STREAM {
+        rustix::net::listen(&socket, 64)?;
+    }
+    Ok(socket)
+}
+
+/// How one member is plugged in.
+pub(super) struct Plug<'a> {
+    pub(super) network: &'a Network,
+    pub(super) endpoint: &'a Endpoint,
+    /// The name and number of the end on the bridge.
+    pub(super) name: &'a str,
+    pub(super) index: u32,
+    /// Its last connection was cut off: an interface of that name is a left-over.
+    pub(super) again: bool,
+}
+
+/// Makes the member's interface, with its addresses and routes.
+pub(super) fn plug(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> io::Result<()> {
+    let Plug { network, endpoint, .. } = plug;
+    if plug.again {
+        in_namespace(Some(netns), || {
+            let netlink = Netlink::open()?;
+            if let Ok(index) = netlink.index_of(&endpoint.interface) {
+                netlink.remove_link(index)?;
+            }
+            Ok(Vec::new())
+        })?;
+    }
+    let mac = parse_mac(&endpoint.mac).ok_or_else(|| io::Error::other("the MAC address is damaged"))?;
+    let veth = Veth {
+        name: plug.name,
+        index: plug.index,
+        bridge: BRIDGE,
+        mtu: network.mtu(),
+        peer_name: &endpoint.interface,
+        peer_mac: mac,
+        peer_namespace: netns,
+    };
+    doing(&format!("make the interface {}", endpoint.interface), ground.netlink.add_veth(&veth))?;
+    let configured = in_namespace(Some(netns), || {
+        let netlink = Netlink::open()?;
+        let index = netlink.index_of(&endpoint.interface)?;
+        for assigned in &endpoint.addresses {
+            doing(
+                &format!("give it {}", assigned.address),
+                netlink.add_address(assigned.address, assigned.prefix, index),
+            )?;
+        }
+        doing("set it up", netlink.set_up(index))?;
+        for route in &network.routes {
+            // Routes that lead nowhere have no interface.
+            let interface = (route.kind == RouteKind::Unicast).then_some(index);
+            doing(
+                &format!("add the route to {}", route.destination),
+                netlink.add_route(route.destination, route.gateway, interface, route.metric, route.kind),
+            )?;
+        }
+        if network.has_default_route() {
+            for assigned in &endpoint.addresses {
+                let Some(gateway) = assigned.gateway else { continue };
+                let everything: IpAddr = match gateway {
+                    IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                    IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+                };
+                let everything = Cidr { address: everything, prefix: 0 };
+                let metric = Some(network.metric());
+                doing(
+                    "add the default route",
+                    netlink.add_route(everything, Some(gateway), Some(index), metric, RouteKind::Unicast),
+                )?;
+            }
+        }
+        Ok(Vec::new())
+    });
+    if configured.is_err() {
+        // The first error is the one that counts.
+        let _ = ground.netlink.remove_link(plug.index);
+    }
+    configured.map(drop)
+}
+
+/// `02:11:22:33:44:55`.
+pub(super) fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let bytes: Vec<u8> = text.split([':', '-']).map(|byte| u8::from_str_radix(byte, 16).ok()).collect::<Option<_>>()?;
+    bytes.try_into().ok()
+}
+
+pub(super) fn write_mac(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mac_addresses_are_read_and_written() {
+        let mac = parse_mac("92:d0:C6:00:00:01").unwrap();
+        assert_eq!(write_mac(mac), "92:d0:c6:00:00:01");
+        assert_eq!(parse_mac("92-d0-c6-00-00-01"), Some(mac));
+        assert_eq!(parse_mac("92:d0"), None);
+        assert_eq!(parse_mac("92:d0:c6:00:00:xx"), None);
+    }
+}

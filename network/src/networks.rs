@@ -1,0 +1,300 @@
+//! The named networks of one store: made, found, listed, removed.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use storage::{Durability, Store, record};
+use sys::lock::FileLock;
+
+use crate::record::{DEFAULT_NETWORK, Network, Subnet};
+use crate::{Cidr, Error, Result, addresses};
+
+/// Where the networks of one store are, and what a holder of one has to know.
+#[derive(Clone, Debug)]
+pub struct Networks {
+    pub(crate) store: Store,
+    /// The stack of containers.conf for the way out; the one that is installed where `None`.
+    pub(crate) uplink: Option<String>,
+    pub(crate) userns_dir: PathBuf,
+    /// Networks without a subnet get one of these sizes out of these.
+    pools: Vec<(Cidr, u8)>,
+}
+
+/// Podman's pools of subnets, and the size of what is taken from them.
+const POOLS: [(&str, u8); 5] =
+    [("10.89.0.0/16", 24), ("10.90.0.0/15", 24), ("10.92.0.0/14", 24), ("10.96.0.0/11", 24), ("10.128.0.0/9", 24)];
+/// Subnets looked at before the pools count as used up.
+const TRIES: u128 = 1 << 16;
+
+impl Networks {
+    pub fn new(store: &Store, uplink: Option<&str>, userns_dir: &Path) -> Networks {
+        let pools = POOLS.iter().filter_map(|(base, size)| Some((base.parse().ok()?, *size))).collect();
+        Networks {
+            store: store.clone(),
+            uplink: uplink.filter(|uplink| !uplink.is_empty()).map(str::to_owned),
+            userns_dir: userns_dir.to_owned(),
+            pools,
+        }
+    }
+
+    /// default_subnet_pools of containers.conf.
+    pub fn with_pools(mut self, pools: Vec<(Cidr, u8)>) -> Networks {
+        if !pools.is_empty() {
+            self.pools = pools;
+        }
+        self
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.store.path("networks")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir().join(format!("{name}.json"))
+    }
+
+    /// Where the holder of a network keeps its socket, its lock and its state.
+    pub(crate) fn run_dir(&self, name: &str) -> PathBuf {
+        self.runs().join(name)
+    }
+
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.store.dirs().runroot.join("networks")
+    }
+
+    fn lock(&self) -> Result<FileLock> {
+        let dir = self.dir();
+        make_private_dir(&dir)?;
+        let path = dir.join("lock");
+        FileLock::exclusive(&path).map_err(Error::kernel(format!("lock {}", path.display())))
+    }
+
+    /// All networks by name, the one that is always there among them. A damaged record is an error in its own place.
+    pub fn list(&self) -> Result<Vec<Result<Network>>> {
+        let mut networks = Vec::new();
+        let entries = match fs::read_dir(self.dir()) {
+            Ok(entries) => Some(entries),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::kernel(format!("read {}", self.dir().display()))(error)),
+        };
+        for entry in entries.into_iter().flatten() {
+            let entry = entry.map_err(Error::kernel(format!("read {}", self.dir().display())))?;
+            let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")).map(str::to_owned)
+            else {
+                continue;
+            };
+            if is_name(&name) {
+                networks.push((name, record::read(&entry.path()).map_err(Error::from)));
+            }
+        }
+        if !networks.iter().any(|(name, _)| name == DEFAULT_NETWORK) {
+            networks.push((DEFAULT_NETWORK.into(), Ok(Network::usual())));
+        }
+        networks.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(networks.into_iter().map(|(_, network)| network).collect())
+    }
+
+    /// The network of that exact name.
+    pub fn named(&self, name: &str) -> Result<Network> {
+        if !is_name(name) {
+            return Err(Error::NoSuchNetwork(name.to_owned()));
+        }
+        match record::read_optional(&self.path(name))? {
+            Some(network) => Ok(network),
+            None if name == DEFAULT_NETWORK => Ok(Network::usual()),
+            None => Err(Error::NoSuchNetwork(name.to_owned())),
+        }
+    }
+
+    /// The network of that name, or the one whose id begins like that and no other's does.
+    pub fn find(&self, name: &str) -> Result<Network> {
+        match self.named(name) {
+            Err(Error::NoSuchNetwork(_)) => {}
+            other => return other,
+        }
+        let mut found =
+            self.list()?.into_iter().flatten().filter(|network| !name.is_empty() && network.id.starts_with(name));
+        match (found.next(), found.next()) {
+            (Some(network), None) => Ok(network),
+            (None, _) => Err(Error::NoSuchNetwork(name.to_owned())),
+            (Some(_), Some(_)) => {
+                Err(Error::Refused(format!("more than one result for network ID {name}: network already exists")))
+            }
+        }
+    }
+
+    /// Makes a network. What the request leaves empty is chosen: name, bridge, subnets, gateways.
+    ///
+    /// # Errors
+    /// [`Error::NetworkExists`], and [`Error::Refused`] with the reason.
+    pub fn create(&self, mut network: Network) -> Result<Network> {
+        if !network.name.is_empty() && !is_name(&network.name) {
+            return Err(Error::Refused(format!(
+                "network name {} invalid: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument",
+                network.name
+            )));
+        }
+        let _lock = self.lock()?;
+        let others: Vec<Network> = self.list()?.into_iter().flatten().collect();
+        if others.iter().any(|other| other.name == network.name) {
+            return Err(Error::NetworkExists(network.name));
+        }
+        if network.interface.is_empty() {
+            network.interface = (1..)
+                .map(|number| format!("podman{number}"))
+                .find(|name| !others.iter().any(|other| other.interface == *name || other.name == *name))
+                .unwrap_or_default();
+        } else if !is_interface(&network.interface) {
+            return Err(Error::Refused(format!("invalid interface name {:?}", network.interface)));
+        }
+        if network.name.is_empty() {
+            network.name = network.interface.clone();
+        }
+        if network.has_addresses() {
+            self.choose_subnets(&mut network, &others)?;
+        } else {
+            network.dns = false;
+        }
+        network.id = random_id()?;
+        network.created = now();
+        record::write(&self.path(&network.name), &network, Durability::Durable)?;
+        Ok(network)
+    }
+
+    fn choose_subnets(&self, network: &mut Network, others: &[Network]) -> Result<()> {
+        let mut used: Vec<Cidr> =
+            others.iter().flat_map(|other| other.subnets.iter().map(|subnet| subnet.subnet)).collect();
+        used.extend(addresses::host_networks());
+        for subnet in &mut network.subnets {
+            if let Some(other) = used.iter().find(|other| other.overlaps(&subnet.subnet)) {
+                tracing::debug!(%other, subnet = %subnet.subnet, "overlap");
+                return Err(Error::Refused(format!(
+                    "subnet {} is already used on the host or by another config",
+                    subnet.subnet
+                )));
+            }
+            used.push(subnet.subnet);
+            check_subnet(subnet)?;
+        }
+        let has = |v4: bool| network.subnets.iter().any(|subnet| subnet.subnet.is_ipv4() == v4);
+        // --ipv6 with an IPv6 subnet of one's own means that one alone.
+        let v4 = !has(true) && !(network.ipv6 && has(false)) && network.subnets.is_empty();
+        let v6 = network.ipv6 && !has(false);
+        if v4 {
+            let subnet = self.free_subnet(&used)?;
+            network.subnets.push(Subnet { subnet, gateway: subnet.nth(1), range: None });
+        }
+        if v6 {
+            let subnet = random_ipv6()?;
+            network.subnets.push(Subnet { subnet, gateway: subnet.nth(1), range: None });
+        }
+        network.ipv6 |= network.subnets.iter().any(|subnet| !subnet.subnet.is_ipv4());
+        Ok(())
+    }
+
+    fn free_subnet(&self, used: &[Cidr]) -> Result<Cidr> {
+        for (base, size) in &self.pools {
+            let step = 1_u128 << (32_u8.saturating_sub(*size));
+            let subnets =
+                (0..TRIES).map_while(|number| base.nth(number * step)).map(|first| Cidr::containing(first, *size));
+            if let Some(free) = subnets.into_iter().find(|subnet| !used.iter().any(|other| other.overlaps(subnet))) {
+                return Ok(free);
+            }
+        }
+        Err(Error::Refused("could not find free subnet from subnet pools".into()))
+    }
+
+    /// Replaces what is known of a network.
+    pub fn update(&self, network: &Network) -> Result<()> {
+        let _lock = self.lock()?;
+        self.named(&network.name)?;
+        Ok(record::write(&self.path(&network.name), network, Durability::Durable)?)
+    }
+
+    /// Takes a network away. Whether a container is to be on it, the caller has looked.
+    pub fn remove(&self, network: &Network) -> Result<()> {
+        if network.name == DEFAULT_NETWORK {
+            return Err(Error::Refused(format!("default network {DEFAULT_NETWORK} cannot be removed")));
+        }
+        let _lock = self.lock()?;
+        match fs::remove_file(self.path(&network.name)) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoSuchNetwork(network.name.clone())),
+            Err(error) => Err(Error::kernel(format!("remove {}", self.path(&network.name).display()))(error)),
+        }
+    }
+}
+
+/// Fills in the gateway and checks that all lies where it should.
+fn check_subnet(subnet: &mut Subnet) -> Result<()> {
+    let network = subnet.subnet;
+    match subnet.gateway {
+        Some(gateway) if !network.contains(gateway) => {
+            return Err(Error::Refused(format!("gateway {gateway} not in subnet {network}")));
+        }
+        Some(_) => {}
+        None => subnet.gateway = network.nth(1).or_else(|| network.nth(0)),
+    }
+    if let Some((first, last)) = subnet.range {
+        for (what, address) in [("start", first), ("end", last)] {
+            if !network.contains(address) {
+                return Err(Error::Refused(format!("lease range {what} ip {address} not in subnet {network}")));
+            }
+        }
+        if network.offset(first) > network.offset(last) {
+            return Err(Error::Refused(format!("lease range start ip {first} is after its end ip {last}")));
+        }
+    }
+    Ok(())
+}
+
+/// Podman's rule for names, which also makes one a file name.
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+        && name.len() <= 200
+}
+
+/// The kernel's rule for names of interfaces: 15 bytes, no blank, no slash.
+pub(crate) fn is_interface(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 15
+        && !matches!(name, "." | "..")
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'%'))
+}
+
+pub(crate) fn make_private_dir(dir: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(Error::kernel(format!("create {}", dir.display())))
+}
+
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(Error::kernel("draw random bytes"))?;
+    Ok(bytes)
+}
+
+fn random_id() -> Result<String> {
+    Ok(random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A unique local network, RFC 4193.
+fn random_ipv6() -> Result<Cidr> {
+    let mut octets = [0; 16];
+    octets[..8].copy_from_slice(&random::<8>()?);
+    octets[0] = 0xfd;
+    Ok(Cidr::containing(IpAddr::V6(Ipv6Addr::from(octets)), 64))
+}
+
+fn now() -> (i64, u32) {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos())
+}
