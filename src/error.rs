@@ -304,6 +304,8 @@ impl From<network::Error> for Failure {
             Error::PortPrivileged { .. } => {
                 failure.hint("publish a higher port, or: sysctl net.ipv4.ip_unprivileged_port_start")
             }
+            Error::Storage(error) => error.into(),
+            Error::NoSuchNetwork(_) => failure.hint("creel network ls shows the networks that are there"),
             Error::NoUplink(_) => failure.hint("install the package slirp4netns or passt").suspect(Suspect::Network),
             Error::Invalid { .. }
             | Error::NotSupported(_)
@@ -311,6 +313,9 @@ impl From<network::Error> for Failure {
             | Error::NoFreePort { .. }
             | Error::Uplink { .. }
             | Error::Forwarder(_)
+            | Error::NetworkExists(_)
+            | Error::Refused(_)
+            | Error::Holder { .. }
             | Error::Kernel { .. } => failure,
         }
     }

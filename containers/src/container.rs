@@ -113,6 +113,8 @@ impl Status {
 #[serde(default)]
 pub struct NetworkStatus {
     pub addresses: Option<network::Addresses>,
+    /// Its places on named networks, in order.
+    pub endpoints: Vec<network::Endpoint>,
     /// With the real host ports.
     pub ports: Vec<network::PortMapping>,
 }

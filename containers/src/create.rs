@@ -40,6 +40,7 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     secrets::find(engine, &mut spec)?;
     check(&spec)?;
     check_notification(&spec, image.as_ref())?;
+    crate::networks::check(engine, &mut spec)?;
 
     let id = ContainerId::random().map_err(Error::io("/dev/urandom"))?;
     let mut anonymous_volumes = Vec::new();

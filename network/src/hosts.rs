@@ -54,6 +54,8 @@ pub struct Hosts<'a> {
     pub own_names: &'a [String],
     /// `None` without a network: its own names then lead to 127.0.0.1. See [`Addresses::host`] for the host's network.
     pub addresses: Option<&'a Addresses>,
+    /// Further addresses of its own, on other networks.
+    pub more: &'a [IpAddr],
     /// `--add-host`, in the order given.
     pub entries: &'a [HostEntry],
 }
@@ -110,7 +112,7 @@ pub fn text(hosts: &Hosts<'_>) -> String {
         Some(addresses) => addresses.ipv4.map(IpAddr::V4).or(addresses.ipv6.map(IpAddr::V6)),
         None => Some(Ipv4Addr::LOCALHOST.into()),
     };
-    if let Some(own) = own {
+    for own in own.into_iter().chain(hosts.more.iter().copied()) {
         let mut names: Vec<&str> = Vec::new();
         for name in hosts.own_names {
             if !name.is_empty() && !given(name) && !names.contains(&name.as_str()) && !in_base.contains(&name.as_str())
@@ -169,7 +171,7 @@ mod tests {
         let expected = "127.0.0.1 localhost\n# mine\n10.9.0.1 build\n::1\tlocalhost ip6-localhost ip6-loopback\n10.1.0.5\tdb\n\
                         192.0.2.2\tgw\n192.0.2.2\thost.containers.internal host.docker.internal\n10.0.2.100\tweb1 web\n";
         assert_eq!(
-            text(&Hosts { base, own_names: &own_names, addresses: Some(&slirp()), entries: &entries }),
+            text(&Hosts { base, own_names: &own_names, addresses: Some(&slirp()), more: &[], entries: &entries }),
             expected
         );
     }
@@ -177,7 +179,13 @@ mod tests {
     #[test]
     fn a_name_the_user_gives_is_not_generated() {
         let entries = [entry("host.docker.internal:10.1.0.5"), entry("web:10.1.0.6")];
-        let text = text(&Hosts { base: "", own_names: &["web".into()], addresses: Some(&slirp()), entries: &entries });
+        let text = text(&Hosts {
+            base: "",
+            own_names: &["web".into()],
+            addresses: Some(&slirp()),
+            more: &["10.9.0.2".parse().unwrap()],
+            entries: &entries,
+        });
         assert!(
             text.ends_with("10.1.0.5\thost.docker.internal\n10.1.0.6\tweb\n192.0.2.2\thost.containers.internal\n"),
             "{text}"

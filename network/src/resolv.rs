@@ -13,6 +13,9 @@ pub struct Resolv<'a> {
     /// A network namespace of its own: servers on the host's loopback and those with a link-local scope cannot be
     /// asked.
     pub isolated: bool,
+    /// The search domain of the networks with names that it is on: their name servers (`uplink`) are asked alone, and
+    /// they ask `servers`.
+    pub domain: Option<&'a str>,
     /// `--dns`: these alone are asked.
     pub servers: &'a [IpAddr],
     /// `--dns-search`; a single `.` clears the host's.
@@ -24,15 +27,20 @@ pub struct Resolv<'a> {
 /// The whole file. Duplicates are left out; the C library reads only three servers, so the order matters.
 pub fn text(resolv: &Resolv<'_>) -> String {
     let host = parse(resolv.host);
-    let search = match resolv.search {
+    let mut search = match resolv.search {
         [] => host.search,
         [dot] if dot == "." => Vec::new(),
         search => search.iter().map(String::as_str).collect(),
     };
+    if let Some(domain) = resolv.domain.filter(|domain| !search.contains(domain)) {
+        search.insert(0, domain);
+    }
     let options: Vec<&str> =
         if resolv.options.is_empty() { host.options } else { resolv.options.iter().map(String::as_str).collect() };
     let mut servers: Vec<String> = Vec::new();
-    if resolv.servers.is_empty() {
+    if resolv.domain.is_some() {
+        servers.extend(resolv.uplink.iter().map(IpAddr::to_string));
+    } else if resolv.servers.is_empty() {
         servers.extend(resolv.uplink.iter().map(IpAddr::to_string));
         servers.extend(
             host.servers
@@ -127,6 +135,15 @@ mod tests {
         let (servers, search, options) = (["9.9.9.9".parse().unwrap()], [".".to_owned()], ["ndots:3".to_owned()]);
         let resolv = Resolv { host: HOST, servers: &servers, search: &search, options: &options, ..Resolv::default() };
         assert_eq!(text(&resolv), "nameserver 9.9.9.9\noptions ndots:3\n");
+    }
+
+    #[test]
+    fn on_a_network_with_names_its_server_is_asked_alone() {
+        let (uplink, servers) = (["10.89.0.1".parse().unwrap()], ["9.9.9.9".parse().unwrap()]);
+        let domain = Some("dns.podman");
+        let resolv =
+            Resolv { host: HOST, uplink: &uplink, servers: &servers, domain, isolated: true, ..Resolv::default() };
+        assert_eq!(text(&resolv), "search dns.podman example.org lan\nnameserver 10.89.0.1\noptions edns0 trust-ad\n");
     }
 
     #[test]

@@ -169,15 +169,9 @@ fn resolve_names(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), Failur
     }
     match &spec.network.mode {
         Mode::Container(name) => spec.network.mode = Mode::Container(id("net", name)?),
-        Mode::Networks(networks) => {
-            // There are no named networks yet, so none of that name.
-            let name = networks.first().map(|network| network.name.as_str()).unwrap_or_default();
-            return Err(Failure::plain(format!("unable to find network with name or ID {name}: network not found"))
-                .hint(
-                    "creel has no bridge networks yet: use --network pasta, slirp4netns, host, none or container:NAME",
-                ));
-        }
-        Mode::Default
+        // Looked up when the container is made.
+        Mode::Networks(_)
+        | Mode::Default
         | Mode::None
         | Mode::Host
         | Mode::Private

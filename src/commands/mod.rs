@@ -30,6 +30,7 @@ pub mod logout;
 pub mod logs;
 pub mod man;
 pub mod manifest;
+pub mod network;
 pub mod pause;
 pub mod pod;
 pub mod port;

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use network::Addresses;
 use network::hosts::Hosts;
 use network::resolv::Resolv;
+use network::{Addresses, Endpoint};
 
 use crate::container::Container;
 use crate::engine::Engine;
@@ -96,6 +96,7 @@ pub(super) fn fill(
     container: &Container,
     hostname: &str,
     addresses: Option<&Addresses>,
+    endpoints: &[Endpoint],
     isolated: bool,
 ) -> Result<()> {
     let spec = &container.spec().network;
@@ -106,7 +107,8 @@ pub(super) fn fill(
             None => fs::read_to_string("/etc/hosts").unwrap_or_default(),
         };
         let own_names = [hostname.to_owned(), container.name().to_owned()];
-        let hosts = Hosts { base: &base, own_names: &own_names, addresses, entries: &spec.add_hosts };
+        let more = crate::networks::more_addresses(endpoints);
+        let hosts = Hosts { base: &base, own_names: &own_names, addresses, more: &more, entries: &spec.add_hosts };
         let path = run_dir.join("hosts");
         fs::write(&path, network::hosts::text(&hosts)).map_err(Error::io(&path))?;
     }
@@ -115,6 +117,7 @@ pub(super) fn fill(
             host: &network::resolv::read_host(),
             uplink: addresses.map(|found| found.dns.as_slice()).unwrap_or_default(),
             isolated,
+            domain: endpoints.iter().find_map(|endpoint| endpoint.search.as_deref()),
             servers: &spec.dns,
             search: &spec.dns_search,
             options: &spec.dns_options,

@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::log::LogFile;
 use crate::notify::{self, Proxy};
+use crate::networks::{self, Connected};
 use crate::oci::{self, Given, NetworkNamespace};
 use crate::spec::{CgroupsMode, IdMap, IpcMode, LogDriver, NamespaceMode, Remove, SdNotify, Source, UserNamespace};
 use crate::state::State;
@@ -67,6 +68,7 @@ pub(super) struct Released {
     cgroup: Option<Cgroup>,
     uplink: Option<Uplink>,
     forwarder: Option<Forwarder>,
+    pub(super) networks: Connected,
     /// Of a FUSE root file system; it ends with its mount.
     server: Option<FuseServer>,
     shared_name: Option<files::SharedName>,
@@ -107,6 +109,7 @@ impl Released {
     fn end_processes(&mut self) {
         self.forwarder = None;
         self.uplink = None;
+        self.networks = Connected::default();
         self.mounts = None;
         if let Some(server) = self.server.take() {
             // The mount it serves is gone, or was never made: then it still waits for it.
@@ -144,6 +147,7 @@ enum Plan {
     Host,
     Join { namespace: PathBuf, files: Option<PathBuf> },
     Uplink { kind: UplinkKind, options: Vec<String> },
+    Networks,
 }
 
 pub(super) fn prepare(
@@ -158,7 +162,7 @@ pub(super) fn prepare(
     // 1. What may be refused: ports, other containers, the user, the limits.
     let plan = network_plan(engine, &spec.network.mode)?;
     let listeners = match plan {
-        Plan::Uplink { .. } => network::bind(&published_ports(container))?,
+        Plan::Uplink { .. } | Plan::Networks => network::bind(&published_ports(container))?,
         Plan::None | Plan::Host | Plan::Join { .. } => Vec::new(),
     };
     // The image's own fault, as a program that cannot be run: 126.
@@ -168,13 +172,22 @@ pub(super) fn prepare(
     let seccomp = seccomp::filter(engine, &spec.security)?;
     let (stdio, terminals) = streams(container, inherited)?;
     let cgroup = cgroup(engine, container)?;
-    let mut released =
-        Released { cgroup, uplink: None, forwarder: None, server: None, mounts: None, shared_name: None };
+    // Holders that are not there yet prepare themselves beside us.
+    let links = networks::open(engine, &spec.network)?;
+    let mut released = Released {
+        cgroup,
+        uplink: None,
+        networks: Connected::default(),
+        forwarder: None,
+        server: None,
+        mounts: None,
+        shared_name: None,
+    };
 
     // 2. What it sees: files, volumes, root file system.
     let shared = match &plan {
         Plan::Join { files, .. } => files.as_deref(),
-        Plan::None | Plan::Host | Plan::Uplink { .. } => None,
+        Plan::None | Plan::Host | Plan::Uplink { .. } | Plan::Networks => None,
     };
     let mut managed = files::write(&run_dir, container, &hostname, shared)?;
     released.shared_name = shared.map(|shared| files::SharedName::add(shared, container)).transpose()?.flatten();
@@ -208,7 +221,7 @@ pub(super) fn prepare(
         files: managed,
         volumes: user_mounts,
         network: match &plan {
-            Plan::None | Plan::Uplink { .. } => NetworkNamespace::New,
+            Plan::None | Plan::Uplink { .. } | Plan::Networks => NetworkNamespace::New,
             Plan::Host => NetworkNamespace::Host,
             Plan::Join { namespace, .. } => NetworkNamespace::Join(namespace.clone()),
         },
@@ -265,16 +278,28 @@ pub(super) fn prepare(
         }
         addresses = Some(ready);
         prepared.released.uplink = Some(uplink);
+    } else if let Plan::Networks = plan {
+        let netns = prepared.created.netns.take().ok_or_else(|| Error::Invalid("no network namespace".into()))?;
+        let connected = Connected::join(engine, container, links, &prepared.created.init, netns.as_fd())?;
+        let found = networks::addresses(&connected.endpoints);
+        prepared.created.prepared()?;
+        if !listeners.is_empty() {
+            prepared.released.forwarder = Some(forward(&listeners, &netns, &found)?);
+        }
+        addresses = Some(found);
+        prepared.released.networks = connected;
     } else {
         prepared.created.prepared()?;
     }
+    let endpoints = prepared.released.networks.endpoints.as_slice();
     if shared.is_none() {
-        files::fill(&run_dir, container, &hostname, addresses.as_ref(), !matches!(plan, Plan::Host))?;
+        files::fill(&run_dir, container, &hostname, addresses.as_ref(), endpoints, !matches!(plan, Plan::Host))?;
     }
     prepared.log = log(engine, container)?;
     prepared.status.restarts = restarts;
     prepared.status.cgroup = prepared.released.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
-    prepared.status.network = Some(NetworkStatus { addresses, ports: network::published(&listeners) });
+    prepared.status.network =
+        Some(NetworkStatus { addresses, endpoints: endpoints.to_vec(), ports: network::published(&listeners) });
     Ok(prepared)
 }
 
@@ -291,7 +316,8 @@ fn network_plan(engine: &Engine, mode: &Mode) -> Result<Plan> {
         }
         Mode::Slirp4netns(options) => Plan::Uplink { kind: UplinkKind::Slirp, options: options.clone() },
         Mode::Pasta(options) => Plan::Uplink { kind: UplinkKind::Pasta, options: options.clone() },
-        Mode::Default | Mode::Private | Mode::Networks(_) | Mode::Pod => {
+        Mode::Networks(_) => Plan::Networks,
+        Mode::Default | Mode::Private | Mode::Pod => {
             Plan::Uplink { kind: network::choose(mode, uplink)?, options: Vec::new() }
         }
     })

@@ -1,0 +1,216 @@
+//! A container's places on named networks: what it asks for, and how it gets there.
+
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+
+use network::{Addresses, Endpoint, Given, Link, Member, Mode, Network, NetworkRef, Networks};
+use sys::process::Process;
+
+use crate::container::Container;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::spec::{ContainerSpec, NetworkSpec};
+
+/// The named networks of the store.
+pub fn networks(engine: &Engine) -> Networks {
+    Networks::new(&engine.store, engine.settings.uplink.as_deref(), &engine.settings.userns_dir)
+}
+
+/// One network that a container is to be on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    given: Given,
+    /// `alias=` and `--network-alias`.
+    pub(crate) aliases: Vec<String>,
+    interface: Option<String>,
+}
+
+/// The networks of a specification, in the order of the command line.
+pub(crate) fn wanted(spec: &NetworkSpec) -> Vec<Wanted> {
+    let Mode::Networks(networks) = &spec.mode else { return Vec::new() };
+    let one = networks.len() == 1;
+    networks
+        .iter()
+        .map(|network| {
+            let mut wanted = Wanted {
+                name: network.name.clone(),
+                given: Given::default(),
+                aliases: spec.aliases.clone(),
+                interface: None,
+            };
+            for (key, value) in network.options.iter().filter_map(|option| option.split_once('=')) {
+                match key {
+                    "ip" | "ip6" => wanted.given.addresses.extend(value.parse::<IpAddr>().ok()),
+                    "mac" => wanted.given.mac = Some(value.to_ascii_lowercase().replace('-', ":")),
+                    "alias" => wanted.aliases.push(value.to_owned()),
+                    "interface_name" => wanted.interface = Some(value.to_owned()),
+                    "host_interface_name" => wanted.given.host_interface = Some(value.to_owned()),
+                    // The grammar has no others.
+                    _ => {}
+                }
+            }
+            if one {
+                wanted.given.addresses.extend(spec.ip.iter().chain(&spec.ip6));
+                wanted.given.mac = wanted.given.mac.or_else(|| spec.mac.clone());
+            }
+            wanted
+        })
+        .collect()
+}
+
+/// Makes sure that the networks are there; ids become names.
+pub(crate) fn check(engine: &Engine, spec: &mut ContainerSpec) -> Result<()> {
+    let Mode::Networks(wanted) = &mut spec.network.mode else { return Ok(()) };
+    let known = networks(engine);
+    let mut seen: Vec<String> = Vec::new();
+    for network in wanted.iter_mut() {
+        network.name = known.find(&network.name)?.name;
+        if seen.contains(&network.name) {
+            return Err(Error::Invalid(format!("duplicate network {}: network is already connected", network.name)));
+        }
+        seen.push(network.name.clone());
+    }
+    let is_static = spec.network.ip.is_some() || spec.network.ip6.is_some() || spec.network.mac.is_some();
+    if is_static && wanted.len() > 1 {
+        return Err(Error::Invalid(
+            "invalid config provided: --ip, --ip6 and --mac-address belong to one network, and there are several (hint: \
+             --network NAME:ip=ADDRESS)"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+/// A container that is on its networks.
+#[derive(Debug, Default)]
+pub(crate) struct Connected {
+    pub(crate) links: Vec<(Network, Link)>,
+    pub(crate) endpoints: Vec<Endpoint>,
+}
+
+/// The holders of all wanted networks; new ones prepare themselves while the caller goes on.
+pub(crate) fn open(engine: &Engine, spec: &NetworkSpec) -> Result<Vec<(Network, Link)>> {
+    let known = networks(engine);
+    let open = |wanted: Wanted| {
+        let network = known.named(&wanted.name)?;
+        let link = known.open(&network)?;
+        Ok((network, link))
+    };
+    wanted(spec).into_iter().map(open).collect()
+}
+
+impl Connected {
+    /// Plugs the container in everywhere, in order; all or nothing.
+    pub(crate) fn join(
+        engine: &Engine,
+        container: &Container,
+        links: Vec<(Network, Link)>,
+        init: &Process,
+        netns: BorrowedFd<'_>,
+    ) -> Result<Connected> {
+        let known = networks(engine);
+        let mut connected = Connected::default();
+        for (wanted, (network, link)) in wanted(&container.spec().network).into_iter().zip(links) {
+            let member = connected.member(container, wanted, init);
+            let (link, endpoint) = known.join_over(link, &network, &member, netns)?;
+            connected.links.push((network, link));
+            connected.endpoints.push(endpoint);
+        }
+        Ok(connected)
+    }
+
+    fn member(&self, container: &Container, wanted: Wanted, init: &Process) -> Member {
+        let free = |name: &String| !self.endpoints.iter().any(|endpoint| endpoint.interface == *name);
+        let interface = wanted
+            .interface
+            .unwrap_or_else(|| (0..).map(|n| format!("eth{n}")).find(free).unwrap_or_else(|| "eth0".into()));
+        let mut names = vec![container.name().to_owned()];
+        names.extend(wanted.aliases);
+        names.push(container.id().short().to_owned());
+        Member {
+            id: container.id().to_string(),
+            name: container.name().to_owned(),
+            names,
+            process: init.clone(),
+            interface,
+            given: wanted.given,
+            dns: container.spec().network.dns.clone(),
+        }
+    }
+
+    /// Makes a holder again that was killed. False: the network is gone for good.
+    pub(crate) fn heal(&mut self, engine: &Engine, number: usize) -> bool {
+        let Some((network, link)) = self.links.get_mut(number) else { return false };
+        match networks(engine).heal(network) {
+            Ok(healed) => {
+                *link = healed;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(network = network.name, %error, "a network cannot be made again");
+                self.links.remove(number);
+                false
+            }
+        }
+    }
+}
+
+/// What the rest of the container has to know of its networks: the addresses of the first one, the name servers of all.
+pub(crate) fn addresses(endpoints: &[Endpoint]) -> Addresses {
+    let Some(first) = endpoints.first() else { return Addresses::default() };
+    let named = endpoints.iter().any(|endpoint| endpoint.search.is_some());
+    let mut addresses = Addresses {
+        interface: first.interface.clone(),
+        mac: Some(first.mac.clone()),
+        host_gateway: endpoints.iter().find_map(|endpoint| endpoint.host),
+        ..Addresses::default()
+    };
+    for assigned in first.addresses.iter().rev() {
+        match (assigned.address, assigned.gateway) {
+            (IpAddr::V4(own), gateway) => {
+                (addresses.ipv4, addresses.prefix) = (Some(own), assigned.prefix);
+                addresses.gateway = gateway.and_then(|gateway| v4(&gateway));
+                addresses.host_alias = addresses.gateway;
+            }
+            (IpAddr::V6(own), gateway) => {
+                (addresses.ipv6, addresses.ipv6_prefix) = (Some(own), assigned.prefix);
+                addresses.ipv6_gateway = gateway.and_then(|gateway| v6(&gateway));
+                addresses.host_alias6 = addresses.ipv6_gateway;
+            }
+        }
+    }
+    for endpoint in endpoints.iter().filter(|endpoint| !named || endpoint.search.is_some()) {
+        addresses.dns.extend(&endpoint.dns);
+    }
+    addresses
+}
+
+fn v4(address: &IpAddr) -> Option<std::net::Ipv4Addr> {
+    if let IpAddr::V4(v4) = address { Some(*v4) } else { None }
+}
+
+fn v6(address: &IpAddr) -> Option<std::net::Ipv6Addr> {
+    if let IpAddr::V6(v6) = address { Some(*v6) } else { None }
+}
+
+/// The container's own addresses beside the first one, for its hosts file.
+pub(crate) fn more_addresses(endpoints: &[Endpoint]) -> Vec<IpAddr> {
+    endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().map(|assigned| assigned.address)).skip(1).collect()
+}
+
+/// Aliases of a container on one network, as `inspect` shows them.
+pub fn aliases(container: &Container, network: &str) -> Vec<String> {
+    let wanted = wanted(&container.spec().network).into_iter().find(|wanted| wanted.name == network);
+    let mut aliases = wanted.map(|wanted| wanted.aliases).unwrap_or_default();
+    aliases.push(container.id().short().to_owned());
+    aliases
+}
+
+/// Whether a container is to be on a network.
+pub fn is_on(container: &Container, network: &str) -> bool {
+    match &container.spec().network.mode {
+        Mode::Networks(networks) => networks.iter().any(|reference: &NetworkRef| reference.name == network),
+        _ => false,
+    }
+}
