@@ -68,8 +68,6 @@ const CREATE_TOLERANCE: Tolerance = Tolerance {
         "rdt-class",
         "shm-size-systemd",
         "signature-policy",
-        "subgidname",
-        "subuidname",
         "cpu-count",
         "cpu-percent",
         "health-start-interval",

@@ -88,6 +88,7 @@ mod readme;
 mod reboot;
 mod system;
 mod unshare;
+mod userns;
 mod version;
 
 /// A file that is no module is a file of tests that never run.

@@ -16,7 +16,7 @@ use crate::spec::{
     SystemdMode,
 };
 use crate::state::State;
-use crate::{events, list, names, secrets};
+use crate::{events, list, names, secrets, userns};
 
 pub struct CreateRequest<'a> {
     pub spec: ContainerSpec,
@@ -54,7 +54,7 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     }
     let creating = names::Creating::begin(engine)?;
     let name = reserve_name(engine, &creating, &id, name, replace)?;
-    let record = Record {
+    let mut record = Record {
         id,
         name,
         created: Timestamp::now(),
@@ -63,7 +63,7 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
         anonymous_volumes,
         single_id: engine.settings.single_id,
     };
-    let placed = put_in_place(engine, &record);
+    let placed = put_in_place(engine, &mut record);
     drop(creating);
     match placed {
         Ok(status) => {
@@ -79,7 +79,9 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     }
 }
 
-fn put_in_place(engine: &Engine, record: &Record) -> Result<Status> {
+fn put_in_place(engine: &Engine, record: &mut Record) -> Result<Status> {
+    let _ids = userns::settle(engine, record)?;
+    let record = &*record;
     for mount in &record.spec.mounts {
         if let MountKind::Volume { name: Some(name), anonymous, .. } = &mount.kind {
             crate::volumes::ensure(engine, name, *anonymous)?;
@@ -153,6 +155,7 @@ fn check(spec: &ContainerSpec) -> Result<()> {
     if let Source::Directory { path, .. } = &spec.source {
         check_exists(path)?;
     }
+    userns::check(&spec.namespaces.user)?;
     crate::oci::capabilities(&spec.security, 0)?;
     if matches!(spec.network.mode, network::Mode::Networks(_)) {
         network::choose(&spec.network.mode, None)?;

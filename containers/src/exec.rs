@@ -194,6 +194,7 @@ struct Plan {
     process: ProcessSpec,
     seccomp: Option<oci_spec::runtime::LinuxSeccomp>,
     cgroup: Option<runtime::cgroup::Cgroup>,
+    keep_groups: bool,
 }
 
 impl Plan {
@@ -211,13 +212,20 @@ impl Plan {
         let process =
             oci::exec_process(&security, &account, request.tty, request.command.clone(), environment, &workdir)?;
         let cgroup = pause::cgroup_of(container)?;
-        Ok(Plan { init, process, seccomp: seccomp::filter(engine, &security)?, cgroup })
+        Ok(Plan {
+            keep_groups: users::keeps_groups(spec),
+            init,
+            process,
+            seccomp: seccomp::filter(engine, &security)?,
+            cgroup,
+        })
     }
 
     fn run(&self, stdio: Stdio, preserve_fds: Vec<OwnedFd>) -> Result<ExecChild> {
         Ok(runtime::exec(runtime::ExecRequest {
             init: &self.init,
             process: &self.process,
+            keep_groups: self.keep_groups,
             cgroup: self.cgroup.as_ref(),
             stdio,
             preserve_fds,
@@ -260,7 +268,7 @@ fn null() -> Result<OwnedFd> {
     File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from).map_err(Error::io("/dev/null"))
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|error| Error::io("a pipe")(error.into()))
 }
 

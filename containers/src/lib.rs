@@ -76,4 +76,5 @@ pub use stats::{Interface, Usage, usage};
 pub use stop::{kill, restart, stop};
 pub use top::{Table, top};
 pub use trial::try_limit;
+pub use userns::copy_cost;
 pub use wait::{Condition, wait};

@@ -102,6 +102,9 @@ pub(crate) fn configuration(record: &Record, given: Given) -> Result<Spec> {
     }
     let mut annotations = spec.annotations.clone();
     annotations.entry("io.container.manager".into()).or_insert_with(|| "libpod".into());
+    if crate::users::keeps_groups(spec) {
+        annotations.insert(runtime::KEEP_GROUPS.into(), "1".into());
+    }
     configuration.set_annotations(Some(annotations.into_iter().collect()));
     configuration.set_root(Some(root));
     configuration.set_linux(Some(linux));

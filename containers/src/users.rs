@@ -15,7 +15,7 @@ use sys::passwd::{self, Group, User};
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::spec::{PasswdMode, Source, UserNamespace};
+use crate::spec::{ContainerSpec, PasswdMode, Source, UserNamespace};
 
 /// Larger files are not read: an image does not get to fill our memory.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -134,6 +134,11 @@ pub(crate) fn lookup(files: &AccountFiles, wanted: &str, group_add: &[String]) -
     Ok(account)
 }
 
+/// `--group-add keep-groups`.
+pub(crate) fn keeps_groups(spec: &ContainerSpec) -> bool {
+    spec.group_add.iter().any(|group| group == "keep-groups")
+}
+
 fn find_group(files: &AccountFiles, wanted: &str) -> Result<u32> {
     let number = parse_id(wanted)?;
     let found = passwd::parse_groups(&files.group).find(|group| group.name == wanted || number == Some(group.gid));
@@ -247,6 +252,19 @@ pub(crate) fn files_in(root: impl AsFd) -> AccountFiles {
         Found::Link(_) | Found::Hidden | Found::Nothing => String::new(),
     };
     AccountFiles { passwd: read("etc/passwd"), group: read("etc/group") }
+}
+
+/// How many ids, from 0 upward, the account files and the container's user have a use for.
+pub(crate) fn ids_needed(files: &AccountFiles, container: &Container) -> u32 {
+    let image = container.record.image.as_ref().and_then(|image| image.user.as_deref());
+    let user = container.spec().user.as_deref().or(image).unwrap_or_default();
+    let typed = user.split(':').filter_map(|word| word.parse::<u32>().ok());
+    // `nobody` and its like are at the end of the range and own nothing.
+    let users = passwd::parse_users(&files.passwd).filter(|user| user.name != "nobody");
+    let users = users.flat_map(|user| [user.uid, user.gid]);
+    let groups = passwd::parse_groups(&files.group).filter(|group| group.name != "nogroup" && group.name != "nobody");
+    let groups = groups.map(|group| group.gid);
+    users.chain(groups).chain(typed).filter(|id| *id < MAX_ID).max().map_or(1, |most| most + 1)
 }
 
 /// The account files of a container that is not mounted anywhere: its changes over its layers.

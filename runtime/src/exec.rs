@@ -25,6 +25,8 @@ pub struct ExecRequest<'a> {
     /// The container's first process.
     pub init: &'a Process,
     pub process: &'a ProcessSpec,
+    /// The caller's supplementary groups stay, instead of those of `process`.
+    pub keep_groups: bool,
     /// The container's cgroup, if it has one.
     pub cgroup: Option<&'a Cgroup>,
     pub stdio: Stdio,
@@ -48,7 +50,8 @@ pub struct ExecChild {
 /// # Errors
 /// [`Error::Gone`] when the container has ended; [`Error::NotFound`] and [`Error::NotExecutable`] for the program.
 pub fn exec(request: ExecRequest<'_>) -> Result<ExecChild> {
-    let program = Program::of(request.process, request.seccomp)?;
+    let mut program = Program::of(request.process, request.seccomp)?;
+    program.keep_groups = request.keep_groups;
     let init = request.init.open().ok_or(Error::Gone)?;
     let different = namespaces::different_from_ours(request.init.pid).map_err(|_| Error::Gone)?;
     let (channel, theirs) = Channel::pair().map_err(|error| Error::kernel("make a socket", error))?;

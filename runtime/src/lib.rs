@@ -29,3 +29,4 @@ pub use error::{Error, Result};
 pub use exec::{ExecChild, ExecRequest, exec};
 pub use lend::mount_of;
 pub use parent::{Bundle, Created, Running, Stdio, create};
+pub use plan::KEEP_GROUPS;

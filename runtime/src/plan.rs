@@ -13,6 +13,9 @@ use crate::namespaces::Namespaces;
 use crate::seccomp::{self, Filter};
 use crate::{Error, Result};
 
+/// The annotation by which runtimes are asked to leave the supplementary groups alone, as crun(1) has it.
+pub const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
+
 /// A container that is to be made.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -45,6 +48,8 @@ pub(crate) struct Program {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) groups: Vec<u32>,
+    /// The supplementary groups of whoever starts it stay, instead of `groups`.
+    pub(crate) keep_groups: bool,
     pub(crate) umask: Option<u32>,
     pub(crate) bounding: Set,
     pub(crate) capabilities: sys::capabilities::Sets,
@@ -77,6 +82,8 @@ impl Plan {
                 oci_spec::runtime::LinuxPersonalityDomain::PerLinux32 => 8,
             });
         }
+        let kept = spec.annotations().as_ref().and_then(|annotations| annotations.get(KEEP_GROUPS));
+        program.keep_groups = kept.is_some_and(|value| value == "1");
         let hooks = spec.hooks().as_ref();
         let list = |hooks: Option<&Option<Vec<Hook>>>| hooks.cloned().flatten().unwrap_or_default();
         let waits_for_hooks = hooks.is_some_and(|hooks| {
@@ -125,6 +132,7 @@ impl Program {
             uid: user.uid(),
             gid: user.gid(),
             groups: user.additional_gids().clone().unwrap_or_default(),
+            keep_groups: false,
             umask: user.umask(),
             bounding: set(capabilities.map(|sets| sets.bounding())),
             capabilities: sys::capabilities::Sets {

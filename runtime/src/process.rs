@@ -125,7 +125,8 @@ pub(crate) fn take_identity(program: &Program, proc: &Proc) -> Result<()> {
 
 fn become_user(program: &Program) -> Result<()> {
     let Program { uid, gid, groups, .. } = program;
-    match task::set_identity(*uid, *gid, Some(groups), true) {
+    let wanted = Some(groups.as_slice()).filter(|_| !program.keep_groups);
+    match task::set_identity(*uid, *gid, wanted, true) {
         // With one id only, the kernel forbids setgroups(2) (user_namespaces(7)): no groups then, if none are wanted.
         Err(error) if errno(&error) == Some(Errno::PERM) && groups.is_empty() => {
             task::set_identity(*uid, *gid, None, true)

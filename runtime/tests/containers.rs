@@ -552,6 +552,7 @@ fn exec(container: &Live, bundle: &Value, extra: Vec<OwnedFd>) -> runtime::Resul
     let request = ExecRequest {
         init: &container.0.init,
         process: &process,
+        keep_groups: false,
         cgroup: None,
         stdio,
         preserve_fds: extra,
@@ -588,6 +589,7 @@ fn another_process_runs_in_a_container(lab: &Lab) {
     let request = ExecRequest {
         init: &gone,
         process: &process,
+        keep_groups: false,
         cgroup: None,
         stdio: Stdio::Inherit,
         preserve_fds: Vec::new(),

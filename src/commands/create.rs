@@ -1,12 +1,14 @@
 use std::path::Path;
 
-use containers::{Container, ContainerSpec, CreateRequest, Engine, IpcMode, NamespaceMode, Source, UserNamespace};
+use containers::{
+    Container, ContainerSpec, CreateRequest, Engine, IdMap, IpcMode, NamespaceMode, Source, UserNamespace,
+};
 use images::{Platform, Progress, PullOptions};
 use network::Mode;
 
 use crate::arguments;
 use crate::context::Context;
-use crate::create_args::{self, CreateArgs, Surroundings};
+use crate::create_args::{self, CreateArgs, OwnIds, Surroundings};
 use crate::error::{ExitCode, Failure};
 use crate::format::human;
 use crate::output;
@@ -38,7 +40,10 @@ pub fn make(
         read: &|path| std::fs::read_to_string(path),
         exists: &|path| std::fs::metadata(path).map(drop),
         cwd: std::env::current_dir()?,
+        own_ids: &own_ids,
     };
+    // Only who looks at the ids of the user namespace must be in it this early.
+    let early = create_args::looks_at_own_ids(args).then(|| context.engine()).transpose()?;
     let mut spec = create_args::spec(args, &around)?;
     let wanted_pod = super::pod::join::wanted(args)?;
     if let Some(role) = super::pod::join::role(args, wanted_pod.is_some())? {
@@ -48,7 +53,7 @@ pub fn make(
     check_time_zone(spec.timezone.as_deref())?;
     spec.create_command = context.command_line.clone();
 
-    let engine = context.engine()?;
+    let engine = early.map_or_else(|| context.engine(), Ok)?;
     resolve_names(&engine, &mut spec)?;
     let image = match args.rootfs {
         true => {
@@ -80,6 +85,13 @@ pub fn make(
         None => containers::create(&engine, request)?,
         Some(found) => super::pod::join::create(&engine, found, request, args)?,
     };
+    let cost = containers::copy_cost(&engine, &container)?;
+    if cost > 0 {
+        output::warn(&format!(
+            "the image is copied for this container's ids: {} of files, kept for the next container with these ids",
+            human::size3(cost)
+        ));
+    }
     if let Some(path) = &args.cidfile {
         write_id(path, &container).inspect_err(|_| {
             // The caller would not know what to remove.
@@ -88,6 +100,15 @@ pub fn make(
         })?;
     }
     Ok((engine, container))
+}
+
+/// The ids of the user namespace that the command is in by now.
+pub fn own_ids() -> std::io::Result<OwnIds> {
+    let maps = |lines: Vec<sys::userns::MapLine>| {
+        let map = |line: sys::userns::MapLine| IdMap { container: line.inside, host: line.outside, size: line.count };
+        lines.into_iter().map(map).collect()
+    };
+    Ok(OwnIds { uids: maps(sys::userns::uid_map()?), gids: maps(sys::userns::gid_map()?) })
 }
 
 /// The zone is a file of the host; without the host's database nobody can say that a name is wrong.

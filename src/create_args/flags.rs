@@ -91,7 +91,7 @@ pub struct CreateArgs {
     /// Record a port or range of ports
     #[arg(long, value_name = "PORT", value_delimiter = ',')]
     pub expose: Vec<String>,
-    /// Map group ids (CONTAINER:HOST:SIZE)
+    /// Map group ids ([+ug]CONTAINER:[@]HOST[:SIZE])
     #[arg(long, value_name = "MAP", value_delimiter = ',')]
     pub gidmap: Vec<String>,
     /// Further groups of the process; keep-groups keeps the caller's
@@ -259,6 +259,12 @@ pub struct CreateArgs {
     /// Seconds to wait after it before the container is killed
     #[arg(long, value_name = "SECONDS", value_parser = number::u32)]
     pub stop_timeout: Option<u32>,
+    /// Map the sub-group-ids of this name of /etc/subgid
+    #[arg(long, value_name = "NAME")]
+    pub subgidname: Option<String>,
+    /// Map the sub-user-ids of this name of /etc/subuid
+    #[arg(long, value_name = "NAME")]
+    pub subuidname: Option<String>,
     /// Set a kernel parameter of the container's namespaces
     #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
     pub sysctl: Vec<String>,
@@ -280,7 +286,7 @@ pub struct CreateArgs {
     /// Time zone (an IANA name, or "local")
     #[arg(long, value_name = "ZONE")]
     pub tz: Option<String>,
-    /// Map user ids (CONTAINER:HOST:SIZE)
+    /// Map user ids ([+ug]CONTAINER:[@]HOST[:SIZE])
     #[arg(long, value_name = "MAP", value_delimiter = ',')]
     pub uidmap: Vec<String>,
     /// Mask for new files (octal)

@@ -7,6 +7,7 @@ mod devices;
 pub mod environment;
 mod flags;
 pub mod health;
+mod id_maps;
 mod labels;
 pub mod life;
 mod logging;
@@ -29,6 +30,7 @@ use crate::signal;
 
 pub use environment::{add as add_variable, environment, from_file as variables_from_file, merge as merge_variables};
 pub use flags::{CreateArgs, HealthFlags, LimitFlags};
+pub use id_maps::{OwnIds, looks_at_own_ids};
 pub use namespaces::join_reference;
 
 /// What the translation may look at besides the arguments.
@@ -40,6 +42,8 @@ pub struct Surroundings<'a> {
     /// Whether something is there; for sources of mounts and devices.
     pub exists: &'a dyn Fn(&Path) -> io::Result<()>,
     pub cwd: PathBuf,
+    /// The ids of the user namespace we are in.
+    pub own_ids: &'a dyn Fn() -> io::Result<OwnIds>,
 }
 
 /// The specification, all but its source: the image is found later.
@@ -69,7 +73,7 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         remove: if args.rm { Remove::Container } else { Remove::Nothing },
         log: logging::log(args, config)?,
         network: network::network(args, config)?,
-        namespaces: namespaces::namespaces(args, config)?,
+        namespaces: namespaces::namespaces(args, around)?,
         security: security::security(args, config)?,
         resources: resources::resources(args, config)?,
         mounts: mounts::mounts(args, around)?,
@@ -133,6 +137,11 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
 
 /// Flags that exclude each other.
 fn conflicts(args: &CreateArgs) -> Result<(), Failure> {
+    if args.group_add.len() > 1 && args.group_add.iter().any(|group| group == "keep-groups") {
+        return Err(Failure::plain(
+            "the '--group-add keep-groups' option is not allowed with any other --group-add options",
+        ));
+    }
     let policy = args.restart.as_deref().unwrap_or_default();
     if args.rm && !matches!(policy, "" | "no" | "never") {
         return Err(Failure::plain(
@@ -146,7 +155,7 @@ fn conflicts(args: &CreateArgs) -> Result<(), Failure> {
         (args.no_hosts && !args.add_host.is_empty(), "--no-hosts and --add-host cannot be set together"),
         (args.no_hosts && args.hosts_file.is_some(), "--no-hosts and --hosts-file cannot be set together"),
         (
-            args.userns.is_some() && !(args.uidmap.is_empty() && args.gidmap.is_empty()),
+            args.userns.is_some() && id_maps::is_private(args),
             "--userns and --uidmap/--gidmap/--subuidname/--subgidname are mutually exclusive",
         ),
         (
@@ -199,6 +208,7 @@ mod tests {
                 .to_vec(),
             read: &|path| match path.to_str() {
                 Some("/vars") => Ok("# comment\nA=file\n\nHOME\nC=a b # c\n".into()),
+                Some("/etc/subuid" | "/etc/subgid") => Ok("me:100000:65536\n".into()),
                 Some("/labels") => Ok("x=y\n# no\nz\n".into()),
                 _ => Err(io::Error::from_raw_os_error(2)),
             },
@@ -207,6 +217,11 @@ mod tests {
                 _ => Err(io::Error::from_raw_os_error(2)),
             },
             cwd: "/work".into(),
+            own_ids: &|| {
+                let map = |container, host, size| containers::IdMap { container, host, size };
+                let ids = || vec![map(0, 1001, 1), map(1, 100_000, 65_536)];
+                Ok(OwnIds { uids: ids(), gids: ids() })
+            },
         };
         spec(&args, &around).map_err(|failure| failure.to_string())
     }

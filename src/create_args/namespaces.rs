@@ -1,31 +1,26 @@
 //! Namespaces: `--pid`, `--ipc`, `--uts`, `--cgroupns`, `--userns` and the id maps.
 
-use containers::{IdMap, IpcMode, NamespaceMode, Namespaces, UserNamespace};
+use containers::{IpcMode, NamespaceMode, Namespaces, UserNamespace};
 
-use super::CreateArgs;
+use super::{CreateArgs, Surroundings, id_maps};
 use crate::arguments::go_quote;
-use crate::config::Config;
 use crate::error::Failure;
 
-pub fn namespaces(args: &CreateArgs, config: &Config) -> Result<Namespaces, Failure> {
+pub fn namespaces(args: &CreateArgs, around: &Surroundings<'_>) -> Result<Namespaces, Failure> {
+    let config = around.config;
     let or_config = |flag: &Option<String>, key: &str| {
         flag.clone().or_else(|| config.text("containers", key).map(str::to_owned)).unwrap_or_default()
     };
-    let user = match (args.uidmap.is_empty(), args.gidmap.is_empty()) {
-        (true, true) => user(&match &args.userns {
-            Some(mode) => mode.clone(),
-            None => crate::context::variable("PODMAN_USERNS")
-                .or_else(|| config.text("containers", "userns").map(str::to_owned))
-                .unwrap_or_default(),
-        })?,
-        _ => {
-            let uid_maps = maps("UID", &args.uidmap)?;
-            let gid_maps = maps("GID", &args.gidmap)?;
-            // One list alone counts for both.
-            UserNamespace::Private {
-                uid_maps: if uid_maps.is_empty() { gid_maps.clone() } else { uid_maps.clone() },
-                gid_maps: if gid_maps.is_empty() { uid_maps } else { gid_maps },
-            }
+    let user = match id_maps::private(args, around)? {
+        Some(private) => private,
+        None => {
+            let mode = match &args.userns {
+                Some(mode) => mode.clone(),
+                None => crate::context::variable("PODMAN_USERNS")
+                    .or_else(|| config.text("containers", "userns").map(str::to_owned))
+                    .unwrap_or_default(),
+            };
+            user(&mode, around)?
         }
     };
     Ok(Namespaces {
@@ -79,7 +74,7 @@ fn ipc(text: &str) -> Result<IpcMode, Failure> {
 }
 
 /// The grammar of `--userns`.
-pub fn user(text: &str) -> Result<UserNamespace, Failure> {
+pub fn user(text: &str, around: &Surroundings<'_>) -> Result<UserNamespace, Failure> {
     let (word, options) = match text.split_once(':') {
         Some((word, options)) => (word, Some(options)),
         None => (text, None),
@@ -119,8 +114,8 @@ pub fn user(text: &str) -> Result<UserNamespace, Failure> {
             for option in options.into_iter().flat_map(|options| options.split(',')) {
                 match option.split_once('=') {
                     Some(("size", value)) => size = Some(uint(value)?),
-                    Some(("uidmapping", value)) => uid_maps.push(map("UID", value)?),
-                    Some(("gidmapping", value)) => gid_maps.push(map("GID", value)?),
+                    Some(("uidmapping", value)) => uid_maps.push(id_maps::mapping("uidmapping", value, around)?),
+                    Some(("gidmapping", value)) => gid_maps.push(id_maps::mapping("gidmapping", value, around)?),
                     Some((key, _)) => {
                         return Err(Failure::plain(format!("unknown option specified: {}", go_quote(key))));
                     }
@@ -131,43 +126,6 @@ pub fn user(text: &str) -> Result<UserNamespace, Failure> {
         }
         _ => Err(Failure::plain(format!("unrecognized namespace mode {text} passed"))),
     }
-}
-
-fn maps(kind: &str, texts: &[String]) -> Result<Vec<IdMap>, Failure> {
-    texts.iter().map(|text| map(kind, text)).collect()
-}
-
-/// `container:host[:size]`.
-fn map(kind: &str, text: &str) -> Result<IdMap, Failure> {
-    let malformed = || {
-        let shown = go_quote(text);
-        Failure::plain(format!(
-            "initializing ID mappings: {kind} setting is malformed expected [\"[+ug]uint32:[@]uint32[:uint32]\"] : [{shown}]"
-        ))
-    };
-    let parts: Vec<&str> = text.split(':').collect();
-    let (container, host, size) = match parts.as_slice() {
-        [container, host] => (*container, *host, "1"),
-        [container, host, size] => (*container, *host, *size),
-        _ => return Err(malformed()),
-    };
-    if let Some(flag) = container.chars().next().filter(|flag| !flag.is_ascii_digit()) {
-        return Err(match flag {
-            '+' | 'u' | 'g' => Failure::plain(format!("the flag {flag} of an id map is not supported by creel yet")),
-            flag => Failure::plain(format!("invalid mapping: [{}]. Unknown flag {}", parts.join(" "), u32::from(flag))),
-        });
-    }
-    if host.starts_with('@') {
-        return Err(Failure::plain("host ids (@) in an id map are not supported by creel yet")
-            .hint("give ids of the user namespace, as `creel unshare cat /proc/self/uid_map` shows them"));
-    }
-    let value = |word: &str| {
-        let shown = go_quote(word);
-        word.parse::<u32>().map_err(|_| {
-            Failure::plain(format!("parsing id map value {shown}: strconv.ParseUint: parsing {shown}: invalid syntax"))
-        })
-    };
-    Ok(IdMap { container: value(container)?, host: value(host)?, size: value(size)? })
 }
 
 #[cfg(test)]
@@ -197,11 +155,8 @@ mod tests {
             ("container:x", UserNamespace::Container("x".into())),
         ];
         for (text, expected) in table {
-            assert_eq!(user(text).unwrap(), expected);
+            assert_eq!(translate(&["--userns", text, "i"]).unwrap().namespaces.user, expected);
         }
-        let spec = translate(&["--uidmap", "0:1:10,10:20:5", "i"]).unwrap();
-        let maps = vec![IdMap { container: 0, host: 1, size: 10 }, IdMap { container: 10, host: 20, size: 5 }];
-        assert_eq!(spec.namespaces.user, UserNamespace::Private { uid_maps: maps.clone(), gid_maps: maps });
     }
 
     #[test]

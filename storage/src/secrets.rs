@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sys::lock::FileLock;
 
 use crate::error::{At, Error, Result};
+use crate::events::{self, Event, Kind};
 use crate::names;
 use crate::record::{self, Durability, Record};
 use crate::store::{Store, make_private_dir};
@@ -95,6 +96,7 @@ impl Store {
             let _ = names::release(&self.secret_names(), &secret.name, &secret.id);
             return Err(error);
         }
+        self.tell_secret(&secret, "create");
         Ok(secret)
     }
 
@@ -169,7 +171,13 @@ impl Store {
         names::release(&self.secret_names(), &secret.name, &secret.id)?;
         self.trash(&self.secret_dir(&secret.id))?;
         self.sweep_secrets()?;
+        self.tell_secret(&secret, "remove");
         Ok(secret)
+    }
+
+    fn tell_secret(&self, secret: &Secret, status: &'static str) {
+        let (id, name) = (secret.id.clone(), secret.name.clone());
+        events::record(self, Event { id, name, ..Event::new(Kind::Secret, status) });
     }
 
     /// Takes away the directories of secrets whose name leads elsewhere. The lock is held.

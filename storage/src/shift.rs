@@ -108,6 +108,22 @@ impl Store {
         }
     }
 
+    /// How many bytes of files [`Store::root_mount_shifted`] would copy now.
+    pub fn shift_cost(&self, layers: &[Digest], container_dir: &Path, shift: &IdShift) -> Result<u64> {
+        if shift.is_identity() || self.options().driver == Driver::Vfs {
+            return Ok(0);
+        }
+        let Way::Native = self.way(container_dir)? else { return Ok(0) };
+        let family = self.path("shifted").join(shift.key());
+        let mut bytes = 0;
+        for id in layers {
+            if !family.join(id.hex()).join("fs").exists() {
+                bytes += self.layer(id)?.map_or(0, |layer| layer.size);
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Makes the copy of a layer unless it is there; says how many bytes of files it took.
     fn shift_layer(&self, id: &Digest, shift: &IdShift) -> Result<u64> {
         let family = self.path("shifted").join(shift.key());

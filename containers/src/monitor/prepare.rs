@@ -209,6 +209,7 @@ pub(super) fn prepare(
     user_mounts.extend(secrets::mounts(engine, container, &uid_maps, &gid_maps)?);
     let userns = match &spec.namespaces.user {
         UserNamespace::Container(other) if !uid_maps.is_empty() => Some(namespace_of(engine, other, "user")?),
+        UserNamespace::Path(path) if !uid_maps.is_empty() => Some(path.clone()),
         _ => None,
     };
     let (root, server, rootfs) = root(engine, container, &uid_maps, &gid_maps)?;
@@ -424,11 +425,7 @@ fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) 
         volatile: container.spec().remove != Remove::Nothing,
         read_only: false,
     };
-    let ranges = |maps: &[IdMap]| {
-        let range = |map: &IdMap| storage::IdRange { container: map.container, host: map.host, size: map.size };
-        maps.iter().map(range).collect()
-    };
-    let shift = storage::IdShift { uids: ranges(uids), gids: ranges(gids) };
+    let shift = userns::shift(uids, gids);
     let prepared = match &container.spec().source {
         Source::Directory { path, overlay: false } => return Ok((RootMount::Directory(path.clone()), None, target)),
         Source::Directory { path, overlay: true } => engine.store.root_mount_over(path, &request)?,

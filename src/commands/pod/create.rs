@@ -7,6 +7,7 @@ use network::Mode;
 use pods::{ExitPolicy, Infra, Pod, PodSpec, Share};
 
 use crate::arguments::{self, number};
+use crate::commands::create;
 use crate::context::Context;
 use crate::create_args::{self, CreateArgs, LimitFlags, Surroundings};
 use crate::error::{ExitCode, Failure};
@@ -184,10 +185,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         read: &|path| std::fs::read_to_string(path),
         exists: &|path| std::fs::metadata(path).map(drop),
         cwd: std::env::current_dir()?,
+        own_ids: &create::own_ids,
     };
+    // Ids are looked at inside of the user namespace.
+    let engine = context.engine()?;
     let mut spec = spec(&args, &around)?;
     spec.create_command.clone_from(&context.command_line);
-    let engine = context.engine()?;
     let image = match &args.infra_image {
         Some(image) if !image.is_empty() => {
             Some(images::ensure(&engine.store, image, &images::PullOptions::default()).map_err(Failure::from)?)
