@@ -93,3 +93,28 @@ fn squash_gives_one_layer_and_iidfile_the_id() {
     assert_eq!(lab.ok("run --rm --network none flat ls /content"), "sub");
     lab.creel("commit nosuch x").run().fails(125);
 }
+
+#[test]
+fn anonymous_volumes_a_comment_and_a_file_of_settings_go_into_the_image() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none -v /data -v named:/n -v /tmp:/t box true");
+    let config = |image: &str| lab.json(&format!("image inspect {image}"))[0]["Config"].clone();
+    lab.ok("commit -q one plain");
+    assert_eq!(config("plain")["Volumes"], serde_json::json!({ "/data": {} }));
+    lab.ok("commit -q --include-volumes one all");
+    assert_eq!(config("all")["Volumes"], serde_json::json!({ "/data": {}, "/n": {}, "/t": {} }));
+    lab.ok("commit -q -f docker -m 'a remark' one docker");
+    assert_eq!(lab.ok("image inspect --format {{.Comment}} docker"), "a remark");
+    let history = lab.ok("history --format {{.Comment}} docker");
+    assert_eq!(history.lines().next(), Some("FROM localhost/box:latest"));
+    lab.write("settings.json", r#"{"Cmd":["from","file"],"Env":["F=1"]}"#);
+    lab.ok("commit -q --config settings.json one merged");
+    assert_eq!(config("merged")["Cmd"], serde_json::json!(["from", "file"]));
+    let environment = config("merged")["Env"].to_string();
+    assert!(environment.contains("F=1") && environment.contains("ORIGIN=image"), "{environment}");
+    lab.write("broken.json", "{");
+    for wrong in ["--config broken.json one x", "--config nosuch.json one x", "-f colour one x", "-c CMD one x"] {
+        lab.creel(&format!("commit -q {wrong}")).run().fails(125);
+    }
+    assert_eq!(lab.creel("image exists x").run().exit_code(), 1);
+}

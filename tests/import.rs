@@ -14,6 +14,11 @@ fn a_root_file_system_becomes_an_image() {
     assert_eq!(json[0]["Config"]["Env"][0], "A=1");
     assert_eq!(json[0]["Config"]["Cmd"][0], "sh");
     assert_eq!(json[0]["Id"], printed.trim_start_matches("sha256:"));
+    assert_eq!(json[0]["Comment"], "from a tar");
+    let steps = lab.ok("history --no-trunc --format {{.CreatedBy}} mine:v1");
+    assert!(steps.starts_with("/bin/sh -c #(nop) ADD file:"), "{steps}");
+    lab.ok("import -q --arch arm64 --variant v8 root.tar other");
+    assert_eq!(lab.ok("image inspect --format {{.Os}}/{{.Architecture}} other"), "linux/arm64");
 }
 
 #[test]
@@ -27,4 +32,21 @@ fn what_was_exported_runs_after_import() {
     lab.creel("import -q - piped").input(bytes).run().ok();
     lab.ok("image exists piped");
     lab.creel("import -q /no/such/file x").run().fails(125);
+}
+
+#[test]
+fn an_archive_comes_from_a_url() {
+    let lab = Lab::empty();
+    if !crate::lab::has_program("python3") {
+        return;
+    }
+    lab.write("root.tar", Archive::new().directory("etc", 0o755).bytes());
+    let port = crate::lab::free_port();
+    let server = lab.program(&format!("python3 -m http.server --bind 127.0.0.1 {port}")).spawn();
+    crate::lab::eventually("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let id = lab.ok(&format!("import -q http://127.0.0.1:{port}/root.tar fetched"));
+    assert_eq!(lab.ok("image inspect --format {{.Id}} fetched"), id.trim_start_matches("sha256:"));
+    lab.creel(&format!("import -q http://127.0.0.1:{port}/nosuch.tar missing")).run().fails(125);
+    assert_eq!(lab.creel("image exists missing").run().exit_code(), 1);
+    drop(server);
 }

@@ -245,8 +245,10 @@ pub struct CommitOptions {
     pub squash: images::Squash,
     /// Freeze it meanwhile where that is possible.
     pub pause: bool,
-    /// Declare its volumes in the image.
+    /// Declare all its mounts as volumes of the image, not only those that were anonymous.
     pub include_volumes: bool,
+    /// Settings to lay over the container's.
+    pub config: Option<images::Settings>,
 }
 
 /// Makes an image of the container's root file system and settings.
@@ -275,7 +277,14 @@ pub fn commit(engine: &Engine, container: &Container, options: &CommitOptions) -
     // A whole tree already has what the base has.
     let base = if matches!(content, images::Content::Tree(_)) && whole.is_none() { None } else { base };
     let mut request = images::CommitRequest::new(base.as_ref(), content);
-    request.settings = Some(settings(&container, base.as_ref(), options.include_volumes));
+    let mut settings = settings(&container, base.as_ref(), options.include_volumes);
+    if let Some(config) = &options.config {
+        settings.merge(config);
+    }
+    request.settings = Some(settings);
+    if let Source::Image { name, .. } = &container.spec().source {
+        request.from = Some(name.clone());
+    }
     request.changes = options.changes.clone();
     request.author = options.author.clone();
     request.message = options.message.clone();
@@ -321,8 +330,9 @@ fn settings(container: &Container, base: Option<&images::Image>, volumes: bool) 
         let port = if port.contains('/') { port.clone() } else { format!("{port}/tcp") };
         settings.exposed_ports.entry(port).or_default();
     }
-    for mount in spec.mounts.iter().filter(|_| volumes) {
-        if let MountKind::Volume { .. } = mount.kind {
+    for mount in &spec.mounts {
+        let anonymous = matches!(mount.kind, MountKind::Volume { anonymous: true, .. });
+        if anonymous || volumes {
             settings.volumes.entry(mount.destination.display().to_string()).or_default();
         }
     }

@@ -306,7 +306,15 @@ fn inside(path: &Path) -> Option<PathBuf> {
 }
 
 fn index(file: &File, path: &Path) -> Result<HashMap<PathBuf, Member>> {
-    let bad = |error: io::Error| Error::BadArchive { path: path.to_owned(), reason: error.to_string() };
+    // The reader's message may hold half of the file: its first line says enough.
+    let bad = |error: io::Error| {
+        let text = error.to_string();
+        let reason = match text.starts_with("numeric field was not a number") {
+            true => "it is no tar archive".to_owned(),
+            false => text.lines().next().unwrap_or_default().to_owned(),
+        };
+        Error::BadArchive { path: path.to_owned(), reason }
+    };
     let mut index = HashMap::new();
     let mut archive = tar::Archive::new(BufReader::new(file));
     for entry in archive.entries_with_seek().map_err(bad)? {

@@ -9,13 +9,15 @@ use crate::settings::{Empty, Healthcheck, Settings};
 /// Applies `CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL ONBUILD SHELL STOPSIGNAL USER VOLUME WORKDIR`; a `=` between
 /// instruction and value is fine, as in `CMD=/bin/sh`.
 pub fn apply_change(settings: &mut Settings, instruction: &str) -> Result<()> {
-    let bad =
-        |reason: &str| Error::InvalidValue { what: "change", value: instruction.to_owned(), reason: reason.to_owned() };
+    let bad = |reason: &str| Error::InvalidChange { instruction: instruction.to_owned(), reason: reason.to_owned() };
     let text = instruction.trim();
     let end = text.find(|letter: char| letter.is_ascii_whitespace() || letter == '=').unwrap_or(text.len());
     let (keyword, rest) = text.split_at(end);
     let rest = rest.strip_prefix('=').unwrap_or(rest).trim();
     let keyword = keyword.to_ascii_uppercase();
+    if rest.is_empty() && end == text.len() {
+        return Err(bad("must be formatted as KEY VALUE"));
+    }
     if rest.is_empty() && !matches!(keyword.as_str(), "CMD" | "ENTRYPOINT" | "USER") {
         return Err(bad("the value is missing"));
     }
@@ -59,7 +61,7 @@ pub fn apply_change(settings: &mut Settings, instruction: &str) -> Result<()> {
                     .ok_or_else(|| bad("use HEALTHCHECK NONE or HEALTHCHECK [--interval=...] CMD command"))?,
             )
         }
-        _ => return Err(bad("this instruction cannot be a change")),
+        other => return Err(bad(&format!("invalid instruction {other}"))),
     }
     Ok(())
 }

@@ -66,6 +66,8 @@ pub struct CommitRequest<'a> {
     /// The comment.
     pub message: Option<String>,
     pub created_by: String,
+    /// Name of the base as the history shows it.
+    pub from: Option<String>,
     /// Entries without a layer, written before the one of this commit (build's ENV, LABEL ...).
     pub history_before: Vec<HistoryEntry>,
     /// Now where `None`; also the time of the history entries.
@@ -91,6 +93,7 @@ impl<'a> CommitRequest<'a> {
             author: None,
             message: None,
             created_by: String::new(),
+            from: None,
             history_before: Vec::new(),
             created: None,
             annotations: Vec::new(),
@@ -135,13 +138,28 @@ pub fn commit(store: &Store, request: CommitRequest<'_>) -> Result<Image> {
         config.add_history(entry, created, Layered::No);
     }
     let adding = store.adding()?;
-    let entry = HistoryEntry {
+    let from = request.from.as_ref().map(|from| format!("FROM {from}"));
+    let message = request.message.clone();
+    let comment = match request.format {
+        // Docker's configuration has a place for the message.
+        Format::Docker => {
+            config.set_comment(message.as_deref());
+            from.or(message)
+        }
+        Format::Oci => message.or(from),
+    };
+    let is_import = request.base.is_none() && matches!(request.content, Content::Tar(_));
+    let mut entry = HistoryEntry {
         created_by: request.created_by.clone(),
-        comment: request.message.clone().unwrap_or_default(),
+        comment: comment.unwrap_or_default(),
         author: request.author.clone().unwrap_or_default(),
     };
     match deposit_content(store, request.content, chain.last())? {
         Some(deposited) => {
+            if is_import && entry.created_by.is_empty() {
+                let hex = deposited.layer.diff_id.hex();
+                entry.created_by = format!("/bin/sh -c #(nop) ADD file:{hex} in /");
+            }
             config.add_history(&entry, created, Layered::Yes(&deposited.layer.diff_id));
             chain.push(deposited.layer.chain_id.clone());
             layers.push(BlobDescriptor::of(store, deposited)?);
@@ -356,6 +374,12 @@ impl Configuration {
         all.remove("Hostname");
         self.0.insert("config".to_owned(), Value::Object(all));
         Ok(())
+    }
+
+    fn set_comment(&mut self, comment: Option<&str>) {
+        if let Some(comment) = comment {
+            self.0.insert("comment".to_owned(), json!(comment));
+        }
     }
 
     fn add_history(&mut self, entry: &HistoryEntry, created: Timestamp, layered: Layered<'_>) {

@@ -52,6 +52,10 @@ pub enum Error {
     #[error("invalid reference format {name:?}: {reason}")]
     InvalidReference { name: String, reason: &'static str },
 
+    /// A `--change` that cannot be used.
+    #[error("invalid change {instruction:?} - {reason}")]
+    InvalidChange { instruction: String, reason: String },
+
     /// A filter that cannot be used.
     #[error("{reason}")]
     InvalidFilter { reason: String },

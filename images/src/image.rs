@@ -70,11 +70,11 @@ impl Image {
         text(&self.raw_config, "author")
     }
 
-    /// Docker's `comment`; the OCI's configuration has none, so there it is that of the newest history entry.
+    /// Docker's `comment`; the OCI's configuration has none, so there it is that of the oldest history entry.
     pub fn comment(&self) -> &str {
         let is_docker = text(&self.raw_manifest, "mediaType").contains(".docker.");
         match text(&self.raw_config, "comment") {
-            "" if !is_docker => self.history().last().and_then(|entry| entry.comment().as_deref()).unwrap_or_default(),
+            "" if !is_docker => self.history().first().and_then(|entry| entry.comment().as_deref()).unwrap_or_default(),
             comment => comment,
         }
     }

@@ -31,7 +31,7 @@ pub fn import(store: &Store, source: &str, reference: Option<&str>, options: &Im
     let mut request = CommitRequest::new(None, Content::Tar(archive::layer_stream(reader, Path::new(source))?));
     request.changes = options.changes.clone();
     request.platform = options.platform.clone();
-    request.message = Some(options.message.clone().unwrap_or_else(|| format!("Imported from {source}")));
+    request.message = Some(options.message.clone().unwrap_or_else(|| "imported from tarball".to_owned()));
     request.names = reference.map(str::to_owned).into_iter().collect();
     let image = commit(store, request)?;
     if let Some(name) = reference {

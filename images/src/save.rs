@@ -86,7 +86,10 @@ pub fn save(store: &Store, names: &[&str], target: SaveTarget<'_>, options: &Sav
     match (options.format, target) {
         _ if chosen.is_empty() => invalid("no image is named"),
         (SaveFormat::OciArchive | SaveFormat::OciDir | SaveFormat::DockerDir, _) if chosen.len() > 1 => {
-            invalid("only docker-archive holds several images")
+            Err(Error::Unsupported {
+                what: "several images in one archive".to_owned(),
+                reason: "only the format docker-archive holds several".to_owned(),
+            })
         }
         (SaveFormat::OciDir | SaveFormat::DockerDir, SaveTarget::Stream(_)) => {
             invalid("a directory needs a path to write to")
@@ -117,7 +120,7 @@ fn into_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> R
             name.into()
         }
     };
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(&temporary).map_err(Error::file(&temporary))?);
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(&temporary).map_err(Error::file(path))?);
     let written = write(&mut out).and_then(|()| out.flush().map_err(Error::file(&temporary)));
     match written {
         Ok(()) if special => Ok(()),
@@ -180,7 +183,6 @@ fn docker_archive(store: &Store, chosen: &[(Image, Vec<String>)], out: &mut dyn 
         if written.insert(config.clone()) {
             add_bytes(&mut archive, &config, &store.read_blob(&Digest::sha256(&image.id)?)?)?;
         }
-        let tags = (!tags.is_empty()).then_some(tags);
         entries.push(json!({ "Config": config, "RepoTags": tags, "Layers": members }));
     }
     add_bytes(&mut archive, "manifest.json", Value::Array(entries).to_string().as_bytes())?;
@@ -217,7 +219,13 @@ fn layout(store: &Store, image: &Image, tags: &[String], layers: Vec<BlobDescrip
     if let Some(tag) = tags.first() {
         descriptor["annotations"] = json!({ "org.opencontainers.image.ref.name": tag });
     }
-    let index = json!({ "schemaVersion": 2, "manifests": [descriptor] }).to_string().into_bytes();
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [descriptor],
+    })
+    .to_string()
+    .into_bytes();
     Ok(Layout { manifest, config, index, layers })
 }
 

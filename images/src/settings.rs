@@ -110,6 +110,33 @@ impl Settings {
         }
     }
 
+    /// Lays others over these: what they have replaces single values, and is added to lists and maps.
+    pub fn merge(&mut self, other: &Settings) {
+        let text = |place: &mut String, value: &String| {
+            if !value.is_empty() {
+                place.clone_from(value);
+            }
+        };
+        text(&mut self.user, &other.user);
+        text(&mut self.working_dir, &other.working_dir);
+        text(&mut self.stop_signal, &other.stop_signal);
+        for entry in &other.env {
+            let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
+            self.set_variable(name, value);
+        }
+        self.exposed_ports.extend(other.exposed_ports.clone());
+        self.volumes.extend(other.volumes.clone());
+        self.labels.extend(other.labels.clone());
+        self.on_build.extend(other.on_build.iter().cloned());
+        self.entrypoint = other.entrypoint.clone().or(self.entrypoint.take());
+        self.cmd = other.cmd.clone().or(self.cmd.take());
+        self.stop_timeout = other.stop_timeout.or(self.stop_timeout);
+        self.healthcheck = other.healthcheck.clone().or(self.healthcheck.take());
+        if !other.shell.is_empty() {
+            self.shell.clone_from(&other.shell);
+        }
+    }
+
     /// The value of one environment variable.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.env.iter().find_map(|entry| entry.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))

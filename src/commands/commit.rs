@@ -1,6 +1,6 @@
 //! `creel commit`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use containers::CommitOptions;
 
@@ -50,17 +50,12 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::between(&args.words, 1, 2)?;
-    if args.config.is_some() {
-        return Err(Failure::plain("--config is not supported by creel yet").hint("use --change"));
-    }
     let format = match args.format.as_str() {
         "oci" => images::Format::Oci,
         "docker" => images::Format::Docker,
         other => return Err(Failure::plain(format!("unrecognized image format {}", arguments::go_quote(other)))),
     };
-    if args.message.is_some() && format == images::Format::Oci {
-        output::warn("the OCI image format has no place for a message: it is kept in the history only");
-    }
+    let config = args.config.as_ref().map(|path| read_config(path)).transpose()?;
     let engine = context.engine()?;
     let container = containers::find(&engine, &args.words[0])?;
     let options = CommitOptions {
@@ -72,6 +67,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         squash: if args.squash { images::Squash::All } else { images::Squash::No },
         pause: args.pause,
         include_volumes: args.include_volumes,
+        config,
     };
     let image = containers::commit(&engine, &container, &options)?;
     if let Some(path) = &args.iidfile {
@@ -79,4 +75,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     output::line(&image.id)?;
     Ok(ExitCode::Success)
+}
+
+/// The `config` object of an image's configuration, in Docker's words.
+fn read_config(path: &Path) -> Result<images::Settings, Failure> {
+    let text = std::fs::read_to_string(path).map_err(on_path("open", path))?;
+    serde_json::from_str(&text).map_err(|error| Failure::plain(format!("parsing {}: {error}", path.display())))
 }

@@ -33,15 +33,14 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::between(&args.words, 1, 2)?;
     let source = &args.words[0];
-    if source.starts_with("http://") || source.starts_with("https://") {
-        return Err(Failure::plain("import from a URL is not supported by creel yet")
-            .hint("fetch it first: curl URL | creel import -"));
-    }
+    let is_url = source.starts_with("http://") || source.starts_with("https://");
     if source == "-" && output::stdin_is_terminal() {
         return Err(Failure::plain("cannot read from terminal. Use command-line redirection"));
     }
-    if source != "-" {
-        std::fs::metadata(source).map_err(crate::error::on_path("stat", source))?;
+    if source != "-" && !is_url {
+        std::fs::metadata(source)
+            .map_err(crate::error::on_path("open", source))
+            .map_err(|failure| failure.context(format!("error opening {}", arguments::go_quote(source))))?;
     }
     let platform = Platform { os: args.os, architecture: args.arch, variant: args.variant };
     let options = ImportOptions {

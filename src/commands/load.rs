@@ -54,5 +54,11 @@ fn load_stdin(engine: &containers::Engine, options: &LoadOptions) -> Result<Vec<
     let path = staging.path().join("archive");
     let mut file = std::fs::File::create(&path).map_err(crate::error::on_path("open", &path))?;
     io::copy(&mut io::stdin().lock(), &mut file)?;
-    Ok(images::load(&engine.store, &path, options)?)
+    images::load(&engine.store, &path, options).map_err(|error| match error {
+        // Where the copy was says nothing to the user.
+        images::Error::BadArchive { reason, .. } => {
+            images::Error::BadArchive { path: "standard input".into(), reason }.into()
+        }
+        error => error.into(),
+    })
 }

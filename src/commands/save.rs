@@ -34,11 +34,16 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
-    arguments::at_least(&args.images, 1)?;
+    if args.images.is_empty() {
+        return Err(Failure::plain("need at least 1 argument"));
+    }
     let format: SaveFormat = args.format.parse().map_err(|_| {
-        let format = arguments::go_quote(&args.format);
-        Failure::plain(format!("format must be one of oci-archive,oci-dir,docker-archive,docker-dir: {format}"))
+        Failure::plain("format value must be one of oci-dir oci-archive docker-dir docker-archive")
+            .hint(format!("it is {}", arguments::go_quote(&args.format)))
     })?;
+    if args.compress && format != SaveFormat::DockerDir {
+        return Err(Failure::plain("--compress can only be set when --format is 'docker-dir'"));
+    }
     let is_directory = matches!(format, SaveFormat::OciDir | SaveFormat::DockerDir);
     if is_directory && args.output.is_none() {
         return Err(Failure::plain(format!("{} requires --output to be specified", args.format)));
