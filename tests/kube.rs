@@ -274,3 +274,71 @@ spec:
     assert_eq!(lab.ok("pod ps -q"), "");
     assert!(!served(port));
 }
+
+#[test]
+fn containers_and_volumes_become_manifests() {
+    let lab = Lab::new();
+    lab.ok("volume create data");
+    lab.ok("create --name web -p 8080:80 -p 127.0.0.1:8081:81/udp -e A=b -v data:/data -v /tmp:/host:ro --tmpfs /tm \
+         --cap-add NET_ADMIN --read-only -w /bin -u 1000:1000 --restart always --dns 192.0.2.53 --add-host h:192.0.2.1 \
+         --hostname hh --stop-timeout 33 --memory 100m --cpus 0.5 --tz UTC box idle 100");
+    let text = lab.ok("kube generate web data");
+    for part in [
+        "kind: PersistentVolumeClaim",
+        "---\napiVersion: v1\nkind: Pod\n",
+        "  - args:\n    - idle\n    - \"100\"\n|  - command:\n    - idle\n    - \"100\"\n",
+        "    - name: A\n      value: b\n",
+        "    - containerPort: 80\n      hostPort: 8080\n    - containerPort: 81\n      hostIP: 127.0.0.1\n      hostPort: 8081\n      protocol: UDP\n",
+        "      limits:\n        cpu: 500m\n        memory: 100Mi\n",
+        "      readOnlyRootFilesystem: true\n      runAsGroup: 1000\n      runAsUser: 1000\n",
+        "    - mountPath: /host\n      name: tmp-host-0\n      readOnly: true\n",
+        "    persistentVolumeClaim:\n      claimName: data\n|  - name: data-pvc\n    persistentVolumeClaim:\n",
+        "  hostname: hh\n",
+        "  restartPolicy: Always\n",
+        "  terminationGracePeriodSeconds: 33\n",
+    ] {
+        assert!(part.split('|').any(|part| text.contains(part)), "{part}\n{text}");
+    }
+    if !differs_on_purpose("podman leaves out in silence what a manifest cannot say") {
+        assert!(text.contains("# NOTE: container web: --tz has no place in a manifest"), "{text}");
+    }
+    let service = lab.ok("kube generate -s web");
+    assert!(service.contains("kind: Service") && !service.contains("hostPort"), "{service}");
+    let deployment = lab.ok("kube generate -t deployment -r 3 web");
+    assert!(deployment.contains("kind: Deployment") && deployment.contains("replicas: 3"), "{deployment}");
+    lab.ok("create --name once --restart on-failure box true");
+    for (arguments, text) in [
+        ("kube generate -t foo web", "invalid generation type"),
+        ("kube generate -r 2 web", "--replicas can only be set when --type is set to deployment"),
+        ("kube generate -t deployment once", "k8s Deployments can only have restartPolicy set to Always"),
+        ("kube generate nosuch", "name or ID \"nosuch\" not found"),
+    ] {
+        let error = lab.creel(arguments).run().fails(125);
+        assert!(error.contains(text), "{arguments}: {error}");
+    }
+    lab.ok("kube generate -f web.yaml once");
+    let error = lab.creel("kube generate -f web.yaml once").run().fails(125);
+    assert!(error.contains("file exists"), "{error}");
+}
+
+#[test]
+fn a_pod_becomes_a_manifest_with_its_members_in_order() {
+    let lab = Lab::new();
+    lab.ok("pod create --name duo -p 8090:80 -l k=v --add-host a:192.0.2.1 --hostname hostn --share +pid");
+    lab.ok("create --pod duo --name first -v shared:/data box idle");
+    lab.ok("create --pod duo --name second -e X=1 -v shared:/data2 box idle");
+    lab.ok("create --pod duo --init-ctr always --name before box true");
+    let text = lab.ok("kube generate duo");
+    let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}: {text}"));
+    assert!(
+        place("    name: first\n    ports:\n    - containerPort: 80\n      hostPort: 8090\n")
+            < place("    name: second\n")
+    );
+    assert!(place("initContainers:") < place("    name: before\n"));
+    assert!(
+        place("shareProcessNamespace: true") > 0 && place("  hostname: hostn\n") > 0 && place("    app: duo\n") > 0
+    );
+    assert_eq!(text.matches("claimName: shared").count(), 1, "{text}");
+    let error = lab.creel("kube generate first").run().fails(125);
+    assert!(error.contains("is associated with pod"), "{error}");
+}

@@ -13,10 +13,10 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("images", &["storage", "sys"]),
     ("containers", &["images", "network", "runtime", "storage", "sys"]),
     ("pods", &["containers", "network", "storage", "sys"]),
-    ("kube-play", &["containers", "pods"]),
+    ("kube-play", &["containers", "network", "pods"]),
     ("build", &["containers", "images"]),
     ("units", &[]),
-    (".", &["containers", "images", "network", "pods", "storage", "sys"]),
+    (".", &["containers", "images", "kube-play", "network", "pods", "storage", "sys"]),
 ];
 
 fn dependencies(manifest: &Path) -> BTreeSet<String> {

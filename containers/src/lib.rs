@@ -74,6 +74,8 @@ pub use start::{Launch, StartRequest, Started, init, launch, start};
 pub use state::{Exit, State};
 pub use stats::{Interface, Usage, usage};
 pub use stop::{kill, restart, stop};
+pub use storage::Volume;
+pub use sys::signals::name as signal_name;
 pub use top::{Table, top};
 pub use trial::try_limit;
 pub use userns::copy_cost;
