@@ -345,12 +345,15 @@ impl Context {
             Some(name) => Some(find_runtime(name, config)?),
             None => None,
         };
-        if !self.globals.runtime_flag.is_empty() {
-            return Err(Failure::plain("--runtime-flag is not supported by creel yet"));
+        if runtime.is_none() && !self.globals.runtime_flag.is_empty() {
+            return Err(Failure::plain("--runtime-flag is for another OCI runtime").hint("name it with --runtime"));
         }
+        // As Podman has them: without their dashes.
+        let runtime_flags = self.globals.runtime_flag.iter().map(|flag| format!("--{flag}")).collect();
         let mut settings = Settings {
             userns_dir: self.userns_dir(),
             runtime,
+            runtime_flags,
             cgroup_manager: self.cgroup_manager()?,
             uplink: self.uplink()?,
             hooks_dirs: self.globals.hooks_dir.clone(),
@@ -414,7 +417,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 /// A runtime by path, or by name through containers.conf and `$PATH`.
 fn find_runtime(name: &str, config: &Config) -> Result<PathBuf, Failure> {
     if name.contains('/') {
-        return Ok(name.into());
+        return absolute(Path::new(name));
     }
     let listed = config.runtime_paths(name).into_iter();
     let path = variable("PATH").unwrap_or_else(|| "/usr/bin:/bin:/usr/sbin:/sbin".into());

@@ -42,6 +42,7 @@ mod events;
 mod exec;
 mod exists;
 mod health;
+mod hooks;
 mod inspect;
 mod logs;
 mod notify;

@@ -30,6 +30,17 @@ fn a_paused_container_needs_force_to_be_removed() {
 }
 
 #[test]
+fn start_of_a_paused_container_is_refused() {
+    let Some(lab) = Lab::with_cgroup() else { return };
+    let id = lab.ok("run -d --name cold --network none box sleep 1000");
+    lab.ok("pause cold");
+    let told = lab.creel("start cold").run().fails(125);
+    assert!(told.contains(&format!("container {id} must be in Created or Stopped state to be started")), "{told}");
+    assert_eq!(lab.state("cold"), "paused");
+    lab.ok("rm -f -t 0 cold");
+}
+
+#[test]
 fn only_what_runs_can_be_paused() {
     let Some(lab) = Lab::with_cgroup() else { return };
     lab.ok("create --name idle --network none box true");

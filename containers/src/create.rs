@@ -35,6 +35,10 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     for (key, value) in image.iter().flat_map(|image| &image.labels) {
         spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
     }
+    if spec.runtime.is_none() {
+        spec.runtime = engine.settings.runtime.clone();
+        spec.runtime_flags = engine.settings.runtime_flags.clone();
+    }
     take_mounts_of_others(engine, &mut spec)?;
     add_image_volumes(&mut spec, image.as_ref());
     secrets::find(engine, &mut spec)?;

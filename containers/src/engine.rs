@@ -26,6 +26,8 @@ pub struct Settings {
     pub single_id: bool,
     /// `--runtime`: an external OCI runtime instead of creel's own.
     pub runtime: Option<PathBuf>,
+    /// `--runtime-flag`, with their dashes.
+    pub runtime_flags: Vec<String>,
     /// `systemd` or `cgroupfs`; `None` finds out.
     pub cgroup_manager: Option<String>,
     /// `default_rootless_network_cmd` of containers.conf, or `--network-cmd-path`.

@@ -14,6 +14,7 @@ pub mod events;
 mod exec;
 mod files;
 mod health;
+mod hooks;
 mod id;
 mod inspect;
 mod list;

@@ -5,6 +5,7 @@
 
 mod clients;
 mod files;
+mod made;
 mod prepare;
 mod watch;
 
@@ -117,7 +118,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
             finish(&engine, &container, exit, clients, released);
             break code;
         }
-        drop(released);
+        released.tear_down();
         clients.close(code);
         restarts += 1;
         if !watch::pause_before_restart(&engine, &container, backoff, &signals)? {

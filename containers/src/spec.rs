@@ -87,6 +87,9 @@ pub struct ContainerSpec {
     pub create_command: Vec<String>,
     pub personality: Option<String>,
     pub chroot_dirs: Vec<PathBuf>,
+    /// Another OCI runtime than creel's own, and its flags.
+    pub runtime: Option<PathBuf>,
+    pub runtime_flags: Vec<String>,
 }
 
 /// Where the root file system comes from.

@@ -141,15 +141,6 @@ fn begin(
     needed: Vec<Kept>,
 ) -> Result<Launch> {
     let id = container.id();
-    if let Some(runtime) = &engine.settings.runtime {
-        return Err(Error::Invalid(format!(
-            "--runtime {}: external runtimes are not supported yet",
-            runtime.display()
-        )));
-    }
-    if let Some(dir) = engine.settings.hooks_dirs.first() {
-        return Err(Error::Invalid(format!("--hooks-dir {}: hook directories are not supported yet", dir.display())));
-    }
     // Two starts at once: the second waits here and then finds it running.
     let lock =
         FileLock::exclusive(&engine.container_dir(id).join("lock")).map_err(Error::io(engine.container_dir(id)))?;
@@ -172,6 +163,10 @@ fn begin(
         }
         State::Running { .. } if hold => {
             return Err(Error::StateImproper { what: format!("container {id} has already been created in runtime") });
+        }
+        State::Running { .. } if crate::pause::paused(&container) => {
+            let what = format!("container {id} must be in Created or Stopped state to be started");
+            return Err(Error::StateImproper { what });
         }
         State::Running { init, .. } => {
             let attached =

@@ -2,7 +2,7 @@
 //! written to disk, and the command line of the OCI's runtime tools.
 
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio as ProcessStdio};
@@ -12,8 +12,11 @@ use sys::channel::Channel;
 use sys::process::{Pidfd, Process};
 
 use crate::cgroup::Cgroup;
-use crate::parent::{Bundle, Stdio};
+use crate::parent::{Bundle, Running, Stdio};
 use crate::{Error, Result, pivot};
+
+/// Where the runtime sends the terminal to, in the bundle.
+const CONSOLE: &str = "console.sock";
 
 /// An OCI runtime program, and where it keeps its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,15 @@ pub struct ExternalCreated {
     /// The container's network namespace, if it is not ours.
     pub netns: Option<OwnedFd>,
     pub terminal: Option<OwnedFd>,
+}
+
+impl ExternalCreated {
+    /// What it is once its program runs.
+    pub fn running(self) -> Running {
+        let ExternalCreated { init, pidfd, netns: _, terminal } = self;
+        let mount_ns = fs::File::open(format!("/proc/{}/ns/mnt", init.pid)).ok().map(OwnedFd::from);
+        Running { init, pidfd, mount_ns, terminal }
+    }
 }
 
 impl External {
@@ -68,7 +80,7 @@ impl External {
         let configuration = directory.join("config.json");
         spec.save(&configuration).map_err(|error| io(&configuration, std::io::Error::other(error)))?;
         let pid_file = directory.join("init.pid");
-        let console = directory.join("console.sock");
+        let console = directory.join(CONSOLE);
 
         let mut command = self.command();
         if cgroup.is_none() && self.name() == "crun" {
@@ -82,15 +94,18 @@ impl External {
         let listener = match &stdio {
             Stdio::Terminal => {
                 let _ = fs::remove_file(&console);
-                command.arg("--console-socket").arg(&console);
-                Some(UnixListener::bind(&console).map_err(|error| io(&console, error))?)
+                // A socket's path has 108 bytes, a directory may be deeper: both sides name it through a descriptor.
+                let place = fs::File::open(directory).map_err(|error| io(directory, error))?;
+                let short = |who: &str| format!("/proc/{who}/fd/{}/{CONSOLE}", place.as_raw_fd());
+                command.arg("--console-socket").arg(short(&std::process::id().to_string()));
+                Some((UnixListener::bind(short("self")).map_err(|error| io(&console, error))?, place))
             }
             Stdio::Inherit | Stdio::Fds { .. } => None,
         };
         command.arg(id);
         let errors = directory.join("runtime.log");
         self.run_with_streams(command, stdio, preserve_fds, &errors)?;
-        let terminal = listener.map(|listener| self.receive_terminal(&listener)).transpose()?;
+        let terminal = listener.map(|(listener, _place)| self.receive_terminal(&listener)).transpose()?;
         let _ = fs::remove_file(&console);
 
         let text = fs::read_to_string(&pid_file).map_err(|error| self.failed(format!("wrote no pid: {error}")))?;
@@ -173,7 +188,11 @@ impl External {
         let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed without a word");
         let message = match serde_json::from_str::<serde_json::Value>(line) {
             Ok(value) => value["msg"].as_str().unwrap_or(line).to_owned(),
-            Err(_) => line.to_owned(),
+            // Go's logger, without its time and level.
+            Err(_) => match line.split_once(" msg=\"") {
+                Some((_, rest)) => rest.trim_end().trim_end_matches('"').replace("\\\"", "\""),
+                None => line.to_owned(),
+            },
         };
         let lower = message.to_lowercase();
         let about_the_program =

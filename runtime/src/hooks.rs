@@ -47,12 +47,10 @@ impl State {
     }
 }
 
-/// Runs the `poststop` hooks of a container that has been removed. Each runs even if one before it failed.
-pub fn run_poststop(spec: &Spec, id: &str, bundle: &Path) -> Vec<Error> {
-    let mut state = State::new(id, bundle, spec);
-    state.status = "stopped";
-    let hooks = spec.hooks().iter().filter_map(|hooks| hooks.poststop().as_ref()).flatten();
-    hooks.filter_map(|hook| run("poststop", hook, &state).err()).collect()
+/// Runs the `poststop` hooks of a container that has ended. Each runs even if one before it failed.
+pub fn run_poststop(hooks: &[Hook], state: &State) -> Vec<Error> {
+    let state = State { status: "stopped", pid: 0, ..state.clone() };
+    hooks.iter().filter_map(|hook| run("poststop", hook, &state).err()).collect()
 }
 
 pub(crate) fn run_all(kind: &'static str, hooks: &[Hook], state: &State) -> Result<()> {

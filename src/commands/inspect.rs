@@ -191,7 +191,7 @@ pub fn container_value(engine: &Engine, container: &Container, with_size: bool) 
         "HostsPath": path_or_empty(facts.hosts_path.as_deref()),
         "StaticDir": facts.static_dir.as_path(),
         "OCIConfigPath"?: "",
-        "OCIRuntime": engine.settings.runtime.as_ref().map_or("creel".into(), |path| path.display().to_string()),
+        "OCIRuntime": spec.runtime.as_ref().map_or("creel".into(), |path| path.display().to_string()),
         "ConmonPidFile": "",
         "PidFile": path_or_empty(spec.pidfile.as_deref()),
         "Name": record.name.clone(),

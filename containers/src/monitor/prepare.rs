@@ -8,13 +8,16 @@ use std::process::{Child, Command, Stdio as ProcessStdio};
 use std::time::Duration;
 
 use network::{Addresses, Mode, Uplink, UplinkKind};
+use oci_spec::runtime::Hook;
 use runtime::cgroup::Cgroup;
-use runtime::{Bundle, Created, Stdio};
+use runtime::hooks::State as HookState;
+use runtime::{Bundle, Stdio};
 use storage::{FuseServer, RootfsRequest};
 use sys::mount::RootMount;
 use sys::process::Process;
 
 use super::files;
+use super::made::{self, Kept, Made};
 use crate::container::{Container, NetworkStatus, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -22,9 +25,11 @@ use crate::log::LogFile;
 use crate::networks::{self, Connected};
 use crate::notify::{self, Proxy};
 use crate::oci::{self, Given, NetworkNamespace};
-use crate::spec::{CgroupsMode, IdMap, IpcMode, LogDriver, NamespaceMode, Remove, SdNotify, Source, UserNamespace};
+use crate::spec::{
+    CgroupsMode, IdMap, IpcMode, LogDriver, MountKind, NamespaceMode, Remove, SdNotify, Source, UserNamespace,
+};
 use crate::state::State;
-use crate::{devices, list, seccomp, secrets, userns, users, volumes};
+use crate::{devices, hooks, list, seccomp, secrets, userns, users, volumes};
 
 /// Processes of a container when the user says nothing, where the controller is there.
 const DEFAULT_PIDS: u64 = 2048;
@@ -45,7 +50,7 @@ pub(super) struct Inherited {
 
 /// A container that stands before the first instruction of its program.
 pub(super) struct Prepared {
-    pub(super) created: Created,
+    pub(super) made: Made,
     pub(super) terminals: Terminals,
     pub(super) log: Option<LogFile>,
     pub(super) notify: Option<Proxy>,
@@ -74,6 +79,10 @@ pub(super) struct Released {
     shared_name: Option<files::SharedName>,
     /// Keeps the mounts standing until the waiting command has its answer.
     mounts: Option<OwnedFd>,
+    /// What another runtime still has of it.
+    kept: Option<Kept>,
+    /// Hooks that run when it is gone, and what they are told.
+    poststop: Option<(Vec<Hook>, HookState)>,
 }
 
 /// The process that carries published ports into the container's network namespace.
@@ -104,9 +113,15 @@ impl Released {
         {
             tracing::warn!(%error, "cannot remove the cgroup");
         }
+        if let Some((hooks, state)) = self.poststop.take() {
+            for error in runtime::hooks::run_poststop(&hooks, &state) {
+                tracing::warn!(%error, "after the container's end");
+            }
+        }
     }
 
     fn end_processes(&mut self) {
+        self.kept = None;
         self.forwarder = None;
         self.uplink = None;
         self.networks = Connected::default();
@@ -182,6 +197,8 @@ pub(super) fn prepare(
         server: None,
         mounts: None,
         shared_name: None,
+        kept: None,
+        poststop: None,
     };
 
     // 2. What it sees: files, volumes, root file system.
@@ -248,10 +265,20 @@ pub(super) fn prepare(
         host_mqueue: Path::new("/dev/mqueue").exists(),
         user: account,
     };
-    let configuration = oci::configuration(&container.record, given)?;
+    let mut configuration = oci::configuration(&container.record, given)?;
+    let has_bind_mounts = spec.mounts.iter().any(|mount| !matches!(mount.kind, MountKind::Tmpfs { .. }));
+    let hooks = hooks::choose(&engine.settings.hooks_dirs, &configuration, has_bind_mounts)?;
+    if !hooks.is_empty() {
+        configuration = hooks.apply(configuration)?;
+        hooks::write_configuration(&run_dir, &configuration)?;
+        if !hooks.poststop.is_empty() {
+            let state = HookState::new(container.id().as_str(), &run_dir, &configuration);
+            released.poststop = Some((hooks.poststop, state));
+        }
+    }
 
     // 4. The processes: the container's first one and the uplink make themselves ready side by side.
-    let mut bundle = Bundle::new(configuration, root);
+    let mut bundle = Bundle::new(configuration, root).named(container.id().as_str(), &run_dir);
     // A working directory of the image's is made, the user's own must be there.
     bundle.make_cwd = spec.workdir.is_none();
     if let IpcMode::Container(other) = &spec.namespaces.ipc {
@@ -265,14 +292,17 @@ pub(super) fn prepare(
         let shared = runtime::mount_of(&init_of(engine, other, "ipc")?, Path::new(oci::SHM))?;
         bundle.trees.push((oci::SHM.into(), shared));
     }
-    let created = runtime::create(&bundle, stdio, released.cgroup.as_ref(), std::mem::take(&mut inherited.preserved))?;
+    let other = made::other_runtime(container, &run_dir);
+    let preserved = std::mem::take(&mut inherited.preserved);
+    let (made, kept) = Made::make(other, &bundle, stdio, released.cgroup.as_ref(), preserved)?;
+    released.kept = kept;
     let mut prepared =
-        Prepared { created, terminals, log: None, notify: socket, released, status: Status::new(State::Created) };
+        Prepared { made, terminals, log: None, notify: socket, released, status: Status::new(State::Created) };
     let mut addresses = matches!(plan, Plan::Host).then(Addresses::host);
     if let Plan::Uplink { kind, options } = &plan {
-        let netns = prepared.created.netns.take().ok_or_else(|| Error::Invalid("no network namespace".into()))?;
-        let mut uplink = network::start_uplink(*kind, options, prepared.created.init.pid, netns.as_fd())?;
-        prepared.created.prepared()?;
+        let netns = prepared.made.take_netns().ok_or_else(|| Error::Invalid("no network namespace".into()))?;
+        let mut uplink = network::start_uplink(*kind, options, prepared.made.init().pid, netns.as_fd())?;
+        prepared.made.prepared()?;
         let ready = uplink.ready()?;
         if !listeners.is_empty() {
             prepared.released.forwarder = Some(forward(&listeners, &netns, &ready)?);
@@ -280,17 +310,17 @@ pub(super) fn prepare(
         addresses = Some(ready);
         prepared.released.uplink = Some(uplink);
     } else if let Plan::Networks = plan {
-        let netns = prepared.created.netns.take().ok_or_else(|| Error::Invalid("no network namespace".into()))?;
-        let connected = Connected::join(engine, container, links, &prepared.created.init, netns.as_fd())?;
+        let netns = prepared.made.take_netns().ok_or_else(|| Error::Invalid("no network namespace".into()))?;
+        let connected = Connected::join(engine, container, links, prepared.made.init(), netns.as_fd())?;
         let found = networks::addresses(&connected.endpoints);
-        prepared.created.prepared()?;
+        prepared.made.prepared()?;
         if !listeners.is_empty() {
             prepared.released.forwarder = Some(forward(&listeners, &netns, &found)?);
         }
         addresses = Some(found);
         prepared.released.networks = connected;
     } else {
-        prepared.created.prepared()?;
+        prepared.made.prepared()?;
     }
     let endpoints = prepared.released.networks.endpoints.as_slice();
     if shared.is_none() {

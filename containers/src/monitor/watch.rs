@@ -52,11 +52,11 @@ pub(super) fn watch(
     hold: bool,
     signals: &SignalFd,
 ) -> Result<End> {
-    let Prepared { created, terminals, log, notify, released, status } = prepared;
+    let Prepared { made, terminals, log, notify, released, status } = prepared;
     let listener = listen(engine, container)?;
     let mut clients = Clients::default();
     let monitor = Process::me().map_err(Error::io("/proc/self/stat"))?;
-    let init = created.init.clone();
+    let init = made.init().clone();
     let put = |container: &mut Container, state: State| {
         container.status = Status { state, ..status.clone() };
         write_status(engine, container, &container.status)
@@ -68,8 +68,8 @@ pub(super) fn watch(
             // A starter that is gone does not undo what it asked for.
             let _ = starter.send(&FromMonitor::Started { init: init.clone() }.encode(), &[]);
         }
-        if !wait_for_start(&listener, &mut clients, signals, &created.pidfd)? {
-            drop(created);
+        if !wait_for_start(&listener, &mut clients, signals, made.pidfd())? {
+            drop(made);
             put(container, State::Created)?;
             let exit = Exit {
                 code: 0,
@@ -82,7 +82,7 @@ pub(super) fn watch(
             return Ok(End { exit, released, clients });
         }
     }
-    let running = match created.start() {
+    let running = match made.start() {
         Ok(running) => running,
         Err(error) => {
             let failed = FromMonitor::Failed { exit_code: error.exit_code().into(), message: error.to_string() };
