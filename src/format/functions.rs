@@ -3,27 +3,77 @@
 use super::printf::{sprintf, type_name};
 use super::value::{Nil, Value};
 
-const NAMES: &[&str] = &[
-    "and", "or", "not", "len", "index", "slice", "print", "printf", "println", "html", "js", "urlquery", "call", "eq",
-    "ne", "lt", "le", "gt", "ge", "join", "json", "lower", "pad", "split", "title", "truncate", "upper",
+/// What a function takes in one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    Any,
+    Text,
+    Whole,
+    /// `[]string`.
+    Texts,
+}
+
+use Parameter::{Any, Text, Texts, Whole};
+
+const MANY: usize = usize::MAX;
+
+/// Name, fewest and most arguments, and the types of those that have one.
+const FUNCTIONS: &[(&str, usize, usize, &[Parameter])] = &[
+    ("and", 1, MANY, &[]),
+    ("call", 1, MANY, &[]),
+    ("eq", 1, MANY, &[]),
+    ("ge", 2, 2, &[]),
+    ("gt", 2, 2, &[]),
+    ("html", 0, MANY, &[]),
+    ("index", 1, MANY, &[]),
+    ("join", 2, 2, &[Texts, Text]),
+    ("js", 0, MANY, &[]),
+    ("json", 1, 1, &[]),
+    ("le", 2, 2, &[]),
+    ("len", 1, 1, &[]),
+    ("lower", 1, 1, &[Text]),
+    ("lt", 2, 2, &[]),
+    ("ne", 2, 2, &[]),
+    ("not", 1, 1, &[]),
+    ("or", 1, MANY, &[]),
+    ("pad", 3, 3, &[Text, Whole, Whole]),
+    ("print", 0, MANY, &[]),
+    ("printf", 1, MANY, &[Text]),
+    ("println", 0, MANY, &[]),
+    ("slice", 1, MANY, &[]),
+    ("split", 2, 2, &[Text, Text]),
+    ("title", 1, 1, &[Text]),
+    ("truncate", 2, 2, &[Text, Whole]),
+    ("upper", 1, 1, &[Text]),
+    ("urlquery", 0, MANY, &[]),
 ];
 
+fn known(name: &str) -> Option<&'static (&'static str, usize, usize, &'static [Parameter])> {
+    FUNCTIONS.iter().find(|(known, ..)| *known == name)
+}
+
 pub fn exists(name: &str) -> bool {
-    NAMES.contains(&name)
+    known(name).is_some()
+}
+
+pub fn parameter(name: &str, index: usize) -> Parameter {
+    known(name).and_then(|(.., parameters)| parameters.get(index)).copied().unwrap_or(Any)
+}
+
+/// Whether a function can be called with so many arguments.
+pub fn check_count(name: &str, count: usize) -> std::result::Result<(), String> {
+    let &(_, least, most, _) = known(name).unwrap_or(&("", 0, MANY, &[]));
+    if (least..=most).contains(&count) {
+        return Ok(());
+    }
+    let want = if least == most { least.to_string() } else { format!("at least {least}") };
+    Err(format!("wrong number of args for {name}: want {want} got {count}"))
 }
 
 type Result = std::result::Result<Value, String>;
 
 /// Calls a function by name. `and` and `or` are the evaluator's.
 pub fn call(name: &str, mut args: Vec<Value>) -> Result {
-    let count = |least: usize, most: usize| {
-        if args.len() < least || args.len() > most {
-            let want = if least == most { least.to_string() } else { format!("at least {least}") };
-            return Err(format!("wrong number of args for {name}: want {want} got {}", args.len()));
-        }
-        Ok(())
-    };
-    let failed = |problem: String| format!("error calling {name}: {problem}");
     match name {
         "print" => Ok(Value::String(print(&args))),
         "println" => {
@@ -31,49 +81,36 @@ pub fn call(name: &str, mut args: Vec<Value>) -> Result {
             Ok(Value::String(words.join(" ") + "\n"))
         }
         "printf" => {
-            count(1, usize::MAX)?;
-            let format = text(&args[0]).map_err(failed)?;
+            let format = text(&args[0])?;
             Ok(Value::String(sprintf(&format, &args[1..])))
         }
         "html" => Ok(Value::String(html(&print(&args)))),
         "js" => Ok(Value::String(js(&print(&args)))),
         "urlquery" => Ok(Value::String(url_query(&print(&args)))),
-        "not" => {
-            count(1, 1)?;
-            Ok(Value::Bool(!args[0].truth()))
-        }
-        "len" => {
-            count(1, 1)?;
-            length(&args[0]).map(|length| Value::Int(length as i64)).map_err(failed)
-        }
+        "not" => Ok(Value::Bool(!args[0].truth())),
+        "len" => length(&args[0]).map(|length| Value::Int(length as i64)),
         "index" => {
-            count(1, usize::MAX)?;
             let mut value = args.remove(0);
             for key in &args {
-                value = index(value, key).map_err(failed)?;
+                value = index(value, key)?;
             }
             Ok(value)
         }
-        "slice" => {
-            count(1, 4)?;
-            slice(&args).map_err(failed)
-        }
+        "slice" => slice(&args),
         "eq" => {
-            count(2, usize::MAX)?;
+            if args.len() < 2 {
+                return Err("missing argument for comparison".into());
+            }
             for other in &args[1..] {
-                if equal(&args[0], other).map_err(failed)? {
+                if equal(&args[0], other)? {
                     return Ok(Value::Bool(true));
                 }
             }
             Ok(Value::Bool(false))
         }
-        "ne" => {
-            count(2, 2)?;
-            Ok(Value::Bool(!equal(&args[0], &args[1]).map_err(failed)?))
-        }
+        "ne" => Ok(Value::Bool(!equal(&args[0], &args[1])?)),
         "lt" | "le" | "gt" | "ge" => {
-            count(2, 2)?;
-            let order = compare(&args[0], &args[1]).map_err(failed)?;
+            let order = compare(&args[0], &args[1])?;
             Ok(Value::Bool(match name {
                 "lt" => order.is_lt(),
                 "le" => order.is_le(),
@@ -81,28 +118,21 @@ pub fn call(name: &str, mut args: Vec<Value>) -> Result {
                 _ => order.is_ge(),
             }))
         }
-        "json" => {
-            count(1, 1)?;
-            Ok(match &args[0] {
-                heading @ Value::Heading { .. } => heading.clone(),
-                value => Value::String(value.json()),
-            })
-        }
-        "join" => {
-            count(2, 2)?;
-            match &args[0] {
-                Value::List(items) => {
-                    let words: Vec<String> = items.iter().map(Value::go_string).collect();
-                    Ok(Value::String(words.join(&text(&args[1]).map_err(failed)?)))
-                }
-                Value::Nil(_) => Ok(Value::from("")),
-                heading @ Value::Heading { .. } => Ok(heading.clone()),
-                other => Err(failed(format!("wrong type for value; expected []string; got {}", type_name(other)))),
+        "json" => Ok(match &args[0] {
+            heading @ Value::Heading { .. } => heading.clone(),
+            value => Value::String(value.json()),
+        }),
+        "join" => match &args[0] {
+            Value::List(items) => {
+                let words: Vec<String> = items.iter().map(Value::go_string).collect();
+                Ok(Value::String(words.join(&text(&args[1])?)))
             }
-        }
+            Value::Nil(_) => Ok(Value::from("")),
+            heading @ Value::Heading { .. } => Ok(heading.clone()),
+            other => Err(format!("wrong type for value; expected []string; got {}", type_name(other))),
+        },
         "split" => {
-            count(2, 2)?;
-            let (whole, by) = (text(&args[0]).map_err(failed)?, text(&args[1]).map_err(failed)?);
+            let (whole, by) = (text(&args[0])?, text(&args[1])?);
             let parts: Vec<String> = if by.is_empty() {
                 whole.chars().map(String::from).collect()
             } else {
@@ -111,8 +141,7 @@ pub fn call(name: &str, mut args: Vec<Value>) -> Result {
             Ok(Value::from(parts))
         }
         "lower" | "upper" | "title" => {
-            count(1, 1)?;
-            let text = text(&args[0]).map_err(failed)?;
+            let text = text(&args[0])?;
             Ok(Value::String(match name {
                 "lower" => text.to_lowercase(),
                 "upper" => text.to_uppercase(),
@@ -120,17 +149,18 @@ pub fn call(name: &str, mut args: Vec<Value>) -> Result {
             }))
         }
         "truncate" => {
-            count(2, 2)?;
-            let length = whole(&args[1]).map_err(failed)?;
-            Ok(Value::String(text(&args[0]).map_err(failed)?.chars().take(length).collect()))
+            let length = whole(&args[1])?;
+            let text = text(&args[0])?;
+            // Go counts bytes; a character that does not fit whole is left out.
+            let end = (0..=length.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+            Ok(Value::String(text[..end].to_owned()))
         }
         "pad" => {
-            count(3, 3)?;
-            let text = text(&args[0]).map_err(failed)?;
+            let text = text(&args[0])?;
             if text.is_empty() {
                 return Ok(Value::String(text));
             }
-            let (before, after) = (whole(&args[1]).map_err(failed)?, whole(&args[2]).map_err(failed)?);
+            let (before, after) = (whole(&args[1])?, whole(&args[2])?);
             Ok(Value::String(format!("{}{text}{}", " ".repeat(before.min(4096)), " ".repeat(after.min(4096)))))
         }
         other => Err(format!("{other} cannot be called here")),
@@ -317,6 +347,7 @@ fn equal(a: &Value, b: &Value) -> std::result::Result<bool, String> {
             Ok(a == b)
         }
         (Value::Heading { .. }, _) | (_, Value::Heading { .. }) => Ok(false),
+        (Value::List(_) | Value::Map(_), _) => Err(format!("non-comparable type {}: {}", a.go_string(), type_name(a))),
         (Value::Time(a), Value::Time(b)) => Ok(a == b),
         _ => compare(a, b).map(std::cmp::Ordering::is_eq),
     }
@@ -335,6 +366,7 @@ fn compare(a: &Value, b: &Value) -> std::result::Result<std::cmp::Ordering, Stri
         (Value::Heading { .. }, _) | (_, Value::Heading { .. }) => Ok(std::cmp::Ordering::Equal),
         _ => match (integer(a), integer(b)) {
             (Some(a), Some(b)) => Ok(a.cmp(&b)),
+            _ if matches!((a, b), (Value::Bool(_), Value::Bool(_))) => Err("invalid type for comparison".into()),
             _ if matches!(a, Value::List(_) | Value::Map(_) | Value::Struct(_)) => {
                 Err("invalid type for comparison".into())
             }
@@ -352,7 +384,8 @@ fn title(text: &str) -> String {
         } else {
             out.push(c);
         }
-        start = c.is_whitespace();
+        // Letters, digits and underscores are words to Go, whatever else is ASCII is between them.
+        start = if c.is_ascii() { !(c.is_ascii_alphanumeric() || c == '_') } else { c.is_whitespace() };
     }
     out
 }

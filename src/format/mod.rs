@@ -30,7 +30,7 @@ pub type Headings = &'static [(&'static str, &'static str)];
 impl Format {
     /// Reads `--format`; `name` is the command's, for messages.
     pub fn parse(name: &'static str, text: &str) -> Result<Format, Failure> {
-        if text.trim() == "json" || text == "{{json}}" {
+        if is_json(text) {
             return Ok(Format::Json);
         }
         let is_table = text == "table" || text.starts_with("table ");
@@ -38,6 +38,7 @@ impl Format {
         let body = unescape(if is_table { body } else { text });
         let body = if is_table { spaces_to_tabs(&body) } else { body };
         let template = Template::parse(name, body.trim_start_matches([' ', '\n'])).map_err(Failure::plain)?;
+        let template = if template.begins_with_range() { template } else { template.for_each() };
         Ok(if is_table { Format::Table(template) } else { Format::Plain(template) })
     }
 
@@ -62,18 +63,19 @@ impl Format {
 /// The template once for each item, or once for all when it has its own `range`.
 fn each(template: &Template, items: Vec<Value>) -> Result<String, Failure> {
     if template.begins_with_range() {
-        return with_newline(template.run(&Value::List(items)));
+        return lines(template, &Value::List(items));
     }
     let mut text = String::new();
     for item in &items {
-        text.push_str(&with_newline(template.run(item))?);
+        text.push_str(&lines(template, item)?);
     }
     Ok(text)
 }
 
-fn with_newline(result: Result<String, String>) -> Result<String, Failure> {
-    let mut text = result.map_err(Failure::plain)?;
-    if !text.ends_with('\n') {
+/// What the template gives, with a newline behind it unless it says one itself.
+fn lines(template: &Template, value: &Value) -> Result<String, Failure> {
+    let mut text = template.run(value).map_err(Failure::plain)?;
+    if !template.ends_line() {
         text.push('\n');
     }
     Ok(text)
@@ -81,8 +83,17 @@ fn with_newline(result: Result<String, String>) -> Result<String, Failure> {
 
 /// Shows one object through a template.
 pub fn object(name: &'static str, format: &str, value: &Value) -> Result<String, Failure> {
-    let template = Template::parse(name, &unescape(format)).map_err(Failure::plain)?;
-    with_newline(template.run(value))
+    if is_json(format) {
+        return Ok(value.json_indented(2) + "\n");
+    }
+    lines(&Template::parse(name, &unescape(format)).map_err(Failure::plain)?, value)
+}
+
+/// `json`, `{{json}}`.
+fn is_json(format: &str) -> bool {
+    let format = format.trim();
+    let inside = format.strip_prefix("{{").and_then(|format| format.strip_suffix("}}"));
+    inside.unwrap_or(format).trim() == "json"
 }
 
 /// `\t`, `\n` and the like as shells leave them.
@@ -166,6 +177,26 @@ mod tests {
     #[test]
     fn json_is_a_list_even_when_empty() {
         assert_eq!(Format::parse("ps", "json").unwrap().list(Vec::new(), &[], true, 2).unwrap(), "[]\n");
+    }
+
+    #[test]
+    fn lines_end_once_unless_the_template_ends_them() {
+        let listed = |format: &str| Format::parse("ps", format).unwrap().list(rows(), &[], true, 2).unwrap();
+        assert_eq!(listed("{{println .Names}}"), "c1\n\nc2\n\n");
+        assert_eq!(listed("{{.Names}}\\n"), "c1\nc2\n");
+        assert_eq!(listed("{{range .}}{{.Names}}{{end}}"), "c1c2\n");
+    }
+
+    #[test]
+    fn mistakes_are_where_podman_has_them() {
+        let listed = |format: &str| match Format::parse("volume ls", format).unwrap().list(rows(), &[], true, 2) {
+            Ok(text) => text,
+            Err(failure) => failure.to_string(),
+        };
+        let expected = "template: ls:1:13: executing \"ls\" at <.Nope>: can't evaluate field Nope in type struct";
+        assert_eq!(listed("{{.Nope}}"), expected);
+        let expected = "template: ls:1:13: executing \"ls\" at <.Nope>: can't evaluate field Nope in type struct";
+        assert_eq!(listed("{{range .}}{{.Nope}}{{end}}"), expected);
     }
 
     #[test]

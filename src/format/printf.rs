@@ -16,7 +16,9 @@ struct Flags {
 /// Formats `args` by `format`. Mistakes are shown in the result (`%!d(string=a)`), as Go does it.
 pub fn sprintf(format: &str, args: &[Value]) -> String {
     let mut out = String::new();
-    let mut args_left = args.iter();
+    let mut next = 0;
+    // The highest argument that was used, and whether any was chosen by number.
+    let (mut used, mut chosen) = (0, false);
     let mut chars = format.chars().peekable();
     while let Some(c) = chars.next() {
         if c != '%' {
@@ -37,7 +39,10 @@ pub fn sprintf(format: &str, args: &[Value]) -> String {
         }
         let mut number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
             if chars.next_if_eq(&'*').is_some() {
-                return match args_left.next() {
+                let width = args.get(next);
+                next += 1;
+                used = used.max(next);
+                return match width {
                     Some(Value::Int(width)) => usize::try_from(*width).ok(),
                     _ => None,
                 };
@@ -53,6 +58,14 @@ pub fn sprintf(format: &str, args: &[Value]) -> String {
         if chars.next_if_eq(&'.').is_some() {
             flags.precision = Some(number(&mut chars).unwrap_or(0));
         }
+        // `%[2]d`: the second argument, and from there on the third.
+        if chars.peek() == Some(&'[') {
+            let inside: String = chars.clone().skip(1).take_while(|c| *c != ']').collect();
+            if let Some(index) = inside.parse::<usize>().ok().filter(|index| (1..=args.len()).contains(index)) {
+                chars.by_ref().take(inside.chars().count() + 2).for_each(drop);
+                (next, chosen) = (index - 1, true);
+            }
+        }
         let Some(verb) = chars.next() else {
             out.push_str("%!(NOVERB)");
             break;
@@ -61,13 +74,16 @@ pub fn sprintf(format: &str, args: &[Value]) -> String {
             out.push('%');
             continue;
         }
-        let Some(arg) = args_left.next() else {
+        let Some(arg) = args.get(next) else {
             out.push_str(&format!("%!{verb}(MISSING)"));
             continue;
         };
+        next += 1;
+        used = used.max(next);
         out.push_str(&one(verb, &flags, arg));
     }
-    let extra: Vec<String> = args_left.map(|arg| format!("{}={}", type_name(arg), arg.go_string())).collect();
+    let left = if chosen { &[] } else { args.get(used..).unwrap_or_default() };
+    let extra: Vec<String> = left.iter().map(|arg| format!("{}={}", type_name(arg), arg.go_string())).collect();
     if !extra.is_empty() {
         out.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
     }
@@ -98,6 +114,7 @@ fn one(verb: char, flags: &Flags, arg: &Value) -> String {
         ('v', _, _) if flags.sharp => sharp(arg),
         ('v', ..) => match arg {
             Value::Int(value) => signed(&value.abs().to_string(), *value < 0, flags),
+            arg if flags.plus => with_names(arg),
             arg => arg.go_string(),
         },
         ('T', ..) => type_name(arg).to_owned(),
@@ -223,6 +240,23 @@ pub fn type_name(value: &Value) -> &'static str {
         Value::Map(map) if map.values().all(|value| matches!(value, Value::String(_))) => "map[string]string",
         Value::Map(_) => "map[string]interface {}",
         Value::Struct(_) => "struct",
+    }
+}
+
+/// `%+v`: the fields of structures with their names.
+fn with_names(value: &Value) -> String {
+    match value {
+        Value::Struct(fields) => {
+            let data = fields.iter().filter(|field| field.kind != super::value::Kind::Method);
+            let parts: Vec<String> = data.map(|field| format!("{}:{}", field.name, with_names(&field.value))).collect();
+            format!("{{{}}}", parts.join(" "))
+        }
+        Value::List(items) => format!("[{}]", items.iter().map(with_names).collect::<Vec<_>>().join(" ")),
+        Value::Map(map) => {
+            let parts: Vec<String> = map.iter().map(|(key, value)| format!("{key}:{}", with_names(value))).collect();
+            format!("map[{}]", parts.join(" "))
+        }
+        other => other.go_string(),
     }
 }
 
