@@ -1,7 +1,28 @@
 //! Kubernetes manifests become pods, and pods become manifests.
 //!
-//! The place is kept; nothing is here yet. The way is: parse strictly, plan as a pure value, act.
+//! The way is: [`read`] the text strictly, with the place of every value; [`plan`] what it asks for, a pure value that can
+//! be compared and printed; then act. Here is all that needs no kernel: nothing is created before every document has been
+//! read, checked and planned, and all that is wrong is said at once.
 
+mod decode;
+mod document;
 mod generate;
+mod lower;
+mod manifest;
+mod model;
+mod names;
+mod plan;
+mod problem;
+mod quantity;
+mod schedule;
+mod yaml;
 
+pub use decode::Validate;
+pub use document::support_page;
 pub use generate::{Error as GenerateError, Generate, Kind as GeneratedKind, Manifest, generate};
+pub use lower::{Options, Stored, plan};
+pub use manifest::{Manifests, Source, Unknown, read};
+pub use plan::*;
+pub use problem::{Origin, Problem, Severity};
+pub use quantity::{Quantity, QuantityError};
+pub use schedule::Schedule;

@@ -1,0 +1,95 @@
+//! What one object says of another: it must be there, in the play or in the store.
+
+use super::{At, Lowering};
+use crate::decode::Validate;
+use crate::plan::{Kind, ObjectId, volume_name};
+use crate::problem::{Problem, Severity, meant};
+
+/// A reference, checked when all objects are known.
+pub(super) struct Reference {
+    id: ObjectId,
+    /// Of a ConfigMap or a Secret.
+    pub(super) key: Option<String>,
+    problem: Problem,
+}
+
+impl Reference {
+    pub(super) fn new(id: ObjectId, at: &At<'_>) -> Reference {
+        Reference { id, key: None, problem: at.problem(Severity::Error, "", None) }
+    }
+}
+
+impl Lowering<'_> {
+    pub(super) fn check_references(&mut self) {
+        for reference in std::mem::take(&mut self.references) {
+            let Reference { id, key, mut problem } = reference;
+            let names = self.names(id.kind, &id.namespace);
+            if !names.contains(&id.name) {
+                let place = match id.namespace.as_str() {
+                    "" | "default" => String::new(),
+                    namespace => format!(" in namespace {namespace}"),
+                };
+                problem.text = format!("{} {:?} is neither in these files nor stored{place}", id.kind, id.name);
+                problem.hint = match meant(&id.name, names.iter().map(String::as_str)) {
+                    Some(meant) => Some(format!("did you mean \"{meant}\"?")),
+                    None if id.kind == Kind::PersistentVolumeClaim => {
+                        let volume = volume_name(&id.namespace, &id.name);
+                        Some(format!("add one, or make the volume with \"creel volume create {volume}\""))
+                    }
+                    None => None,
+                };
+                // Podman makes a volume for every claim, and starts without optional things.
+                if self.validate != Validate::Strict && id.kind == Kind::PersistentVolumeClaim {
+                    problem.severity = Severity::Warning;
+                }
+                self.problems.push(problem);
+                continue;
+            }
+            let Some(key) = key else { continue };
+            let keys = self.keys(&id);
+            if !keys.contains(&key) {
+                problem.text = format!("{} {:?} has no key {key:?}", id.kind, id.name);
+                problem.hint =
+                    meant(&key, keys.iter().map(String::as_str)).map(|meant| format!("did you mean \"{meant}\"?"));
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    /// What objects of a kind there are in a namespace.
+    fn names(&self, kind: Kind, namespace: &str) -> Vec<String> {
+        let planned = self.plan.metas().map(|meta| &meta.id);
+        let mut names: Vec<String> = planned
+            .chain(&self.stored.workloads)
+            .filter(|id| id.kind == kind && id.namespace == namespace)
+            .map(|id| id.name.clone())
+            .collect();
+        let objects = &self.stored.objects;
+        match kind {
+            Kind::ConfigMap => names.extend(in_namespace(&objects.config_maps, namespace)),
+            Kind::Secret => names.extend(in_namespace(&objects.secrets, namespace)),
+            Kind::Service => names.extend(in_namespace(&objects.services, namespace)),
+            Kind::PersistentVolumeClaim => {
+                let prefix = volume_name(namespace, "");
+                names.extend(
+                    self.stored.volumes.iter().filter_map(|name| name.strip_prefix(&prefix)).map(str::to_owned),
+                );
+            }
+            _ => {}
+        }
+        names
+    }
+
+    fn keys(&self, id: &ObjectId) -> Vec<String> {
+        let planned = self.plan.config_maps.iter().chain(&self.plan.secrets).find(|object| object.meta.id == *id);
+        let stored = || match id.kind {
+            Kind::ConfigMap => self.stored.objects.config_map(&id.namespace, &id.name),
+            _ => self.stored.objects.secret(&id.namespace, &id.name),
+        };
+        planned.or_else(stored).map(|object| object.data.keys().cloned().collect()).unwrap_or_default()
+    }
+}
+
+fn in_namespace<T>(map: &std::collections::BTreeMap<(String, String), T>, namespace: &str) -> Vec<String> {
+    map.keys().filter(|(other, _)| other == namespace).map(|(_, name)| name.clone()).collect()
+}

@@ -1,0 +1,236 @@
+//! Services and Ingresses.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::ports::NODE_PORTS;
+use super::{At, Lowering};
+use crate::model::{self, IngressBackend, PathType, ServiceType, SessionAffinity};
+use crate::plan::{
+    IngressPlan, IngressRulePlan, IngressTarget, IngressTlsPlan, Kind, Meta, PortRef, ServicePlan, ServicePortPlan,
+};
+
+impl Lowering<'_> {
+    pub(super) fn service(&mut self, service: &model::Service, meta: Meta, at: &At<'_>) -> ServicePlan {
+        let spec = &service.spec;
+        let at = at.key("spec");
+        let kind = spec.kind.unwrap_or_default();
+        let cluster_ip = spec.cluster_ip.as_deref().or(spec.cluster_ips.first().map(String::as_str)).unwrap_or("");
+        let headless = cluster_ip == "None";
+        let address = match cluster_ip {
+            "" | "None" => None,
+            text => match text.parse::<IpAddr>() {
+                Ok(address) => Some(address),
+                Err(_) => {
+                    self.wrong(&at.key("clusterIP"), format!("must be an IP address or \"None\", and is {text:?}"));
+                    None
+                }
+            },
+        };
+        if headless && matches!(kind, ServiceType::NodePort | ServiceType::LoadBalancer) {
+            self.wrong(&at.key("clusterIP"), format!("must not be \"None\" where type is \"{kind}\""));
+        }
+        if spec.ports.is_empty() && !headless && kind != ServiceType::ExternalName {
+            self.wrong(&at.key("ports"), "is required");
+        }
+        match (kind, &spec.external_name) {
+            (ServiceType::ExternalName, None) => {
+                self.wrong(&at.key("externalName"), "is required where type is \"ExternalName\"")
+            }
+            (ServiceType::ExternalName, Some(name)) if crate::names::subdomain(name.trim_end_matches('.')).is_err() => {
+                self.wrong(&at.key("externalName"), format!("{name:?} is no name of a host"));
+            }
+            _ => {}
+        }
+        if spec.selector.0.is_empty() && kind != ServiceType::ExternalName {
+            self.warn(&at.key("selector"), "chooses no pods: nothing answers");
+        }
+        let ports = self.service_ports(spec, kind, &at);
+        let timeout =
+            spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref()?.timeout_seconds);
+        ServicePlan {
+            kind,
+            address,
+            headless,
+            selector: spec.selector.0.clone(),
+            ports,
+            external_name: spec.external_name.clone().filter(|_| kind == ServiceType::ExternalName),
+            external_addresses: spec.external_ips.clone(),
+            load_balancer_address: spec.load_balancer_ip,
+            affinity: match spec.session_affinity.unwrap_or_default() {
+                SessionAffinity::None => None,
+                SessionAffinity::ClientIp => Some(timeout.map_or(10800, |seconds| seconds.0)),
+            },
+            publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
+            meta,
+        }
+    }
+
+    fn service_ports(&mut self, spec: &model::ServiceSpec, kind: ServiceType, at: &At<'_>) -> Vec<ServicePortPlan> {
+        let outside = matches!(kind, ServiceType::NodePort | ServiceType::LoadBalancer);
+        let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+        let mut ports = Vec::new();
+        for (index, port) in spec.ports.iter().enumerate() {
+            let at = at.key("ports").index(index);
+            let protocol = port.protocol.unwrap_or_default();
+            match &port.name {
+                None if spec.ports.len() > 1 => {
+                    self.wrong(&at.key("name"), "is required where there are several ports")
+                }
+                Some(name) if !names.insert(name.to_string()) => {
+                    self.wrong(&at.key("name"), format!("{:?} is there twice", &**name));
+                }
+                None | Some(_) => {}
+            }
+            if !numbers.insert((port.port.0, protocol)) {
+                self.wrong(&at.key("port"), format!("{}/{protocol} is there twice", port.port.0));
+            }
+            let node_port = port.node_port.map(|port| port.0);
+            if let Some(number) = node_port {
+                if !outside {
+                    self.wrong(&at.key("nodePort"), format!("may not be set where type is \"{kind}\""));
+                } else if !NODE_PORTS.contains(&number) {
+                    self.wrong(&at.key("nodePort"), format!("must be between 30000 and 32767, and is {number}"));
+                }
+            }
+            ports.push(ServicePortPlan {
+                name: port.name.as_ref().map(|name| name.to_string()),
+                protocol,
+                port: port.port.0,
+                target: port.target_port.clone().unwrap_or(PortRef::Number(port.port.0)),
+                node_port: node_port.filter(|_| outside),
+            });
+        }
+        ports
+    }
+
+    /// NodePorts that are not written: the stored Service's, else one that follows from the name and is free.
+    pub(super) fn node_ports(&mut self) {
+        let stored = &self.stored.objects.services;
+        let all = || self.plan.services.iter().chain(stored.values());
+        let mut taken: BTreeSet<u16> =
+            all().flat_map(|service| &service.ports).filter_map(|port| port.node_port).collect();
+        taken.extend(self.stored.host_ports.iter().map(|port| port.port));
+        taken.extend(self.plan.host_ports.iter().map(|port| port.port));
+        for service in self.plan.services.iter_mut().filter(|service| service.kind == ServiceType::NodePort) {
+            let id = &service.meta.id;
+            let before = stored.get(&(id.namespace.clone(), id.name.clone()));
+            for port in service.ports.iter_mut().filter(|port| port.node_port.is_none()) {
+                let kept = before.and_then(|before| {
+                    let same = |other: &&ServicePortPlan| other.port == port.port && other.protocol == port.protocol;
+                    before.ports.iter().find(same)?.node_port
+                });
+                let range = NODE_PORTS.end() - NODE_PORTS.start() + 1;
+                let text = format!("{}/{}/{}/{}", id.namespace, id.name, port.port, port.protocol);
+                let seed = text.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+                let first = u16::try_from(seed % u32::from(range)).unwrap_or(0);
+                let free = (0..range)
+                    .map(|step| NODE_PORTS.start() + (first + step) % range)
+                    .find(|number| !taken.contains(number));
+                port.node_port = kept.or(free);
+                taken.extend(port.node_port);
+            }
+        }
+    }
+
+    pub(super) fn ingress(&mut self, ingress: &model::Ingress, meta: Meta, at: &At<'_>) -> IngressPlan {
+        let spec = &ingress.spec;
+        let at = at.key("spec");
+        let namespace = meta.id.namespace.clone();
+        let default = spec
+            .default_backend
+            .as_ref()
+            .and_then(|backend| self.backend(backend, &namespace, &at.key("defaultBackend")));
+        let mut rules = Vec::new();
+        for (index, rule) in spec.rules.iter().enumerate() {
+            let at = at.key("rules").index(index);
+            let host = rule.host.clone().filter(|host| !host.is_empty());
+            if let Some(host) = &host {
+                let name = host.strip_prefix("*.").unwrap_or(host);
+                if crate::names::subdomain(name).is_err() || name.parse::<IpAddr>().is_ok() {
+                    self.wrong(&at.key("host"), format!("{host:?} is no name of a host, or \"*.\" and one"));
+                }
+            }
+            let paths = rule.http.as_ref().map(|http| http.paths.as_slice()).unwrap_or_default();
+            for (index, path) in paths.iter().enumerate() {
+                let at = at.keys("http.paths").index(index);
+                let text = path.path.clone().filter(|path| !path.is_empty()).unwrap_or_else(|| "/".to_owned());
+                if !text.starts_with('/') || text.contains("//") || text.contains("/../") {
+                    self.wrong(&at.key("path"), format!("{text:?} is no absolute path"));
+                }
+                let Some(target) = self.backend(&path.backend, &namespace, &at.key("backend")) else { continue };
+                let kind = match path.path_type {
+                    PathType::ImplementationSpecific => PathType::Prefix,
+                    kind => kind,
+                };
+                rules.push(IngressRulePlan { host: host.clone(), path: text, kind, target });
+            }
+        }
+        if default.is_none() && spec.rules.is_empty() {
+            self.wrong(&at, "must have rules or defaultBackend");
+        }
+        let mut tls = Vec::new();
+        for (index, part) in spec.tls.iter().enumerate() {
+            let at = at.key("tls").index(index).key("secretName");
+            if let Some(name) = &part.secret_name {
+                self.refer(Kind::Secret, &namespace, name, &at);
+                self.refer(Kind::Secret, &namespace, name, &at).key = Some("tls.crt".to_owned());
+                self.refer(Kind::Secret, &namespace, name, &at).key = Some("tls.key".to_owned());
+            }
+            tls.push(IngressTlsPlan {
+                hosts: part.hosts.clone(),
+                secret: part.secret_name.as_ref().map(|name| name.to_string()),
+            });
+        }
+        IngressPlan { meta, default, rules, tls }
+    }
+
+    fn backend(&mut self, backend: &IngressBackend, namespace: &str, at: &At<'_>) -> Option<IngressTarget> {
+        let at = at.key("service");
+        let Some(service) = &backend.service else {
+            self.wrong(&at, "is required");
+            return None;
+        };
+        self.refer(Kind::Service, namespace, &service.name, &at.key("name"));
+        let port = match (&service.port.number, &service.port.name) {
+            (Some(number), None) => PortRef::Number(number.0),
+            (None, Some(name)) => PortRef::Name(name.to_string()),
+            (Some(_), Some(_)) | (None, None) => {
+                self.wrong(&at.key("port"), "must have name or number");
+                return None;
+            }
+        };
+        self.backend_ports.push((
+            namespace.to_owned(),
+            service.name.to_string(),
+            port.clone(),
+            at.key("port").problem(crate::problem::Severity::Error, "", None),
+        ));
+        Some(IngressTarget { service: service.name.to_string(), port })
+    }
+
+    /// An Ingress' port must be one of the Service's.
+    pub(super) fn check_backends(&mut self) {
+        for (namespace, name, port, mut problem) in std::mem::take(&mut self.backend_ports) {
+            let planned = self.plan.services.iter();
+            let mut all = planned.chain(self.stored.objects.services.values());
+            let Some(service) =
+                all.find(|service| service.meta.id.namespace == namespace && service.meta.id.name == name)
+            else {
+                continue;
+            };
+            let found = service.ports.iter().any(|known| match &port {
+                PortRef::Number(number) => known.port == *number,
+                PortRef::Name(name) => known.name.as_ref() == Some(name),
+            });
+            if !found {
+                let port = match port {
+                    PortRef::Number(number) => number.to_string(),
+                    PortRef::Name(name) => format!("{name:?}"),
+                };
+                problem.text = format!("Service {name:?} has no port {port}");
+                self.problems.push(problem);
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Ingress: HTTP by host and path to Services.
+
+use super::ObjectMeta;
+use crate::decode::{Port, PortName, Subdomain, object, words};
+
+object! {
+    /// One small proxy on the host's ports 80 and 443, or 8080 and 8443 where those are not ours to take.
+    Ingress {
+        "metadata" metadata: ObjectMeta,
+        "spec" spec: IngressSpec,
+    }
+    quiet { "apiVersion", "kind", "status", }
+}
+
+object! {
+    IngressSpec {
+        "defaultBackend" default_backend: Option<IngressBackend>,
+        "rules" rules: Vec<IngressRule>,
+        "tls" tls: Vec<IngressTls>,
+    }
+    quiet { "ingressClassName", }
+}
+
+object! {
+    IngressRule {
+        /// A name, or `*.` and a name for one label more.
+        "host" host: Option<String>,
+        "http" http: Option<HttpRule>,
+    }
+}
+
+object! {
+    HttpRule {
+        "paths" paths: Vec<HttpPath>,
+    }
+}
+
+object! {
+    HttpPath {
+        "path" path: Option<String>,
+        "pathType" path_type: PathType,
+        "backend" backend: IngressBackend,
+    }
+}
+
+words! {
+    /// How a path is compared.
+    pub PathType {
+        #[default]
+        ImplementationSpecific = "ImplementationSpecific",
+        Exact = "Exact",
+        Prefix = "Prefix",
+    }
+}
+
+object! {
+    IngressBackend {
+        "service" service: Option<IngressService>,
+    }
+    refused {
+        /// write `service`
+        "resource",
+    }
+}
+
+object! {
+    IngressService {
+        "name" name: Subdomain,
+        "port" port: ServiceBackendPort,
+    }
+}
+
+object! {
+    ServiceBackendPort {
+        "name" name: Option<PortName>,
+        "number" number: Option<Port>,
+    }
+}
+
+object! {
+    IngressTls {
+        "hosts" hosts: Vec<String>,
+        "secretName" secret_name: Option<Subdomain>,
+    }
+}
+
+object! {
+    /// Accepted: there is one Ingress controller.
+    IngressClass {
+        "metadata" metadata: ObjectMeta,
+    }
+    quiet { "apiVersion", "kind", "spec", }
+}

@@ -1,0 +1,132 @@
+//! What runs to an end, once or by the clock.
+
+use super::{ObjectMeta, PodTemplateSpec};
+use crate::decode::{Label, Positive, object, words};
+
+object! {
+    /// Pods that run until enough of them have succeeded.
+    Job {
+        "metadata" metadata: ObjectMeta,
+        "spec" spec: JobSpec,
+    }
+    quiet { "apiVersion", "kind", "status", }
+}
+
+object! {
+    JobSpec {
+        "template" template: PodTemplateSpec,
+        "completions" completions: Option<u32>,
+        "parallelism" parallelism: Option<u32>,
+        "backoffLimit" backoff_limit: Option<u32>,
+        "activeDeadlineSeconds" active_deadline_seconds: Option<Positive>,
+        "ttlSecondsAfterFinished" ttl_seconds_after_finished: Option<u32>,
+        "suspend" suspend: Option<bool>,
+        "completionMode" completion_mode: Option<CompletionMode>,
+        "podFailurePolicy" pod_failure_policy: Option<PodFailurePolicy>,
+    }
+    no_effect {
+        /// failed pods are replaced when they are over
+        "podReplacementPolicy",
+    }
+    quiet { "selector", "manualSelector", }
+    refused {
+        /// write `backoffLimit`
+        "backoffLimitPerIndex",
+        /// write `backoffLimit`
+        "maxFailedIndexes",
+        /// write `completions`
+        "successPolicy",
+        /// creel itself keeps Jobs
+        "managedBy",
+    }
+}
+
+words! {
+    pub(crate) CompletionMode {
+        #[default]
+        NonIndexed = "NonIndexed",
+        Indexed = "Indexed",
+    }
+}
+
+object! {
+    PodFailurePolicy {
+        "rules" rules: Vec<PodFailureRule>,
+    }
+}
+
+object! {
+    PodFailureRule {
+        "action" action: FailureAction,
+        "onExitCodes" on_exit_codes: Option<ExitCodeRule>,
+    }
+    no_effect {
+        /// nothing evicts pods here
+        "onPodConditions",
+    }
+}
+
+words! {
+    pub FailureAction {
+        #[default]
+        Count = "Count",
+        Ignore = "Ignore",
+        FailJob = "FailJob",
+    }
+}
+
+object! {
+    ExitCodeRule {
+        "containerName" container_name: Option<Label>,
+        "operator" operator: ExitCodeOperator,
+        "values" values: Vec<i32>,
+    }
+}
+
+words! {
+    pub(crate) ExitCodeOperator {
+        #[default]
+        In = "In",
+        NotIn = "NotIn",
+    }
+}
+
+object! {
+    /// A Job by the clock.
+    CronJob {
+        "metadata" metadata: ObjectMeta,
+        "spec" spec: CronJobSpec,
+    }
+    quiet { "apiVersion", "kind", "status", }
+}
+
+object! {
+    CronJobSpec {
+        /// Five fields, or `@hourly` and the like.
+        "schedule" schedule: String,
+        /// As `Europe/Berlin`; the machine's zone where none is written.
+        "timeZone" time_zone: Option<String>,
+        "concurrencyPolicy" concurrency_policy: Option<ConcurrencyPolicy>,
+        "suspend" suspend: Option<bool>,
+        "startingDeadlineSeconds" starting_deadline_seconds: Option<u32>,
+        "successfulJobsHistoryLimit" successful_jobs_history_limit: Option<u32>,
+        "failedJobsHistoryLimit" failed_jobs_history_limit: Option<u32>,
+        "jobTemplate" job_template: JobTemplate,
+    }
+}
+
+words! {
+    pub ConcurrencyPolicy {
+        #[default]
+        Allow = "Allow",
+        Forbid = "Forbid",
+        Replace = "Replace",
+    }
+}
+
+object! {
+    JobTemplate {
+        "metadata" metadata: Option<ObjectMeta>,
+        "spec" spec: JobSpec,
+    }
+}

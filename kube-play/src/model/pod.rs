@@ -1,0 +1,158 @@
+//! Pods.
+
+use std::net::IpAddr;
+
+use super::{Container, ObjectMeta, PodSecurityContext, ResourceRequirements, Volume};
+use crate::decode::{Label, Subdomain, object, words};
+
+object! {
+    Pod {
+        "metadata" metadata: ObjectMeta,
+        "spec" spec: PodSpec,
+    }
+    quiet { "apiVersion", "kind", "status", }
+}
+
+object! {
+    PodTemplateSpec {
+        "metadata" metadata: Option<ObjectMeta>,
+        "spec" spec: PodSpec,
+    }
+}
+
+object! {
+    /// What a pod is made of.
+    PodSpec {
+        "containers" containers: Vec<Container>,
+        /// One after the other before the containers; with `restartPolicy: Always` a sidecar.
+        "initContainers" init_containers: Vec<Container>,
+        "volumes" volumes: Vec<Volume>,
+        "restartPolicy" restart_policy: Option<PodRestartPolicy>,
+        /// Seconds between the stop signal and the kill; 30 where none is written.
+        "terminationGracePeriodSeconds" termination_grace_period_seconds: Option<u32>,
+        /// The pod fails after so many seconds.
+        "activeDeadlineSeconds" active_deadline_seconds: Option<crate::decode::Positive>,
+        "hostname" hostname: Option<Label>,
+        /// With `hostname`: a name below a headless Service.
+        "subdomain" subdomain: Option<Label>,
+        "setHostnameAsFQDN" set_hostname_as_fqdn: Option<bool>,
+        "hostAliases" host_aliases: Vec<HostAlias>,
+        "dnsPolicy" dns_policy: Option<DnsPolicy>,
+        "dnsConfig" dns_config: Option<PodDnsConfig>,
+        "hostNetwork" host_network: Option<bool>,
+        "hostPID" host_pid: Option<bool>,
+        "hostIPC" host_ipc: Option<bool>,
+        /// `false`: a range of user ids of its own.
+        "hostUsers" host_users: Option<bool>,
+        "shareProcessNamespace" share_process_namespace: Option<bool>,
+        "securityContext" security_context: Option<PodSecurityContext>,
+        /// Secrets of type `kubernetes.io/dockerconfigjson`.
+        "imagePullSecrets" image_pull_secrets: Vec<LocalObjectReference>,
+        /// Variables like `WEB_SERVICE_HOST` for the Services of the namespace; on where nothing is written.
+        "enableServiceLinks" enable_service_links: Option<bool>,
+        /// Limits of the pod as a whole.
+        "resources" resources: Option<ResourceRequirements>,
+        /// Shown as a pod's account, and given to `fieldRef`; there is no API server to log in to.
+        "serviceAccountName" service_account_name: Option<Subdomain>,
+    }
+    checked {
+        /// `linux`; containers of Windows are refused.
+        "os": PodOs,
+    }
+    no_effect {
+        /// there is one node
+        "nodeSelector",
+        /// there is one node
+        "nodeName",
+        /// there is one node
+        "affinity",
+        /// there is one node
+        "tolerations",
+        /// there is one node
+        "topologySpreadConstraints",
+        /// there is no scheduler
+        "schedulerName",
+        /// there is no scheduler
+        "schedulingGates",
+        /// there is no scheduler
+        "priorityClassName",
+        /// there is no scheduler
+        "priority",
+        /// there is no scheduler
+        "preemptionPolicy",
+        /// there is no scheduler
+        "overhead",
+        /// nobody outside sets conditions
+        "readinessGates",
+    }
+    quiet { "serviceAccount", "automountServiceAccountToken", }
+    refused {
+        /// containers cannot be added to a pod by its manifest
+        "ephemeralContainers",
+        /// there is one runtime
+        "runtimeClassName",
+        /// devices are given as `podman.io/device=PATH` in `resources.limits`
+        "resourceClaims",
+        /// write `hostname`
+        "hostnameOverride",
+    }
+}
+
+words! {
+    pub PodRestartPolicy {
+        #[default]
+        Always = "Always",
+        OnFailure = "OnFailure",
+        Never = "Never",
+    }
+}
+
+words! {
+    pub DnsPolicy {
+        #[default]
+        ClusterFirst = "ClusterFirst",
+        ClusterFirstWithHostNet = "ClusterFirstWithHostNet",
+        Default = "Default",
+        None = "None",
+    }
+}
+
+object! {
+    HostAlias {
+        "ip" ip: IpAddr,
+        "hostnames" hostnames: Vec<Subdomain>,
+    }
+}
+
+object! {
+    PodDnsConfig {
+        "nameservers" nameservers: Vec<IpAddr>,
+        "searches" searches: Vec<String>,
+        "options" options: Vec<DnsOption>,
+    }
+}
+
+object! {
+    DnsOption {
+        "name" name: String,
+        "value" value: Option<String>,
+    }
+}
+
+object! {
+    PodOs {}
+    checked { "name": OsName, }
+}
+
+words! {
+    pub(crate) OsName {
+        #[default]
+        Linux = "linux",
+    }
+}
+
+object! {
+    LocalObjectReference {
+        "name" name: Subdomain,
+    }
+}

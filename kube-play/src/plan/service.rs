@@ -1,0 +1,125 @@
+//! Services and Ingresses.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Meta, Protocol};
+
+pub use crate::decode::values::PortRef;
+pub use crate::model::ingress::PathType;
+pub use crate::model::service::ServiceType;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServicePlan {
+    pub meta: Meta,
+    pub kind: ServiceType,
+    /// The address that is asked for; `None`: any one of the namespace's network, kept from play to play.
+    pub address: Option<IpAddr>,
+    /// `clusterIP: None`: no address, the name gives those of the pods.
+    pub headless: bool,
+    /// Empty: nobody; the Service has no pods of its own.
+    pub selector: BTreeMap<String, String>,
+    pub ports: Vec<ServicePortPlan>,
+    /// The alias of an ExternalName.
+    pub external_name: Option<String>,
+    /// Addresses of the host to listen on, beside NodePort and LoadBalancer.
+    pub external_addresses: Vec<IpAddr>,
+    /// Of a LoadBalancer; `None` is every address of the host.
+    pub load_balancer_address: Option<IpAddr>,
+    /// Seconds for which one client stays with one pod.
+    pub affinity: Option<u32>,
+    /// Pods count before they are ready.
+    pub publish_not_ready: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePortPlan {
+    pub name: Option<String>,
+    pub protocol: Protocol,
+    pub port: u16,
+    /// By name: each pod may have another number.
+    pub target: PortRef,
+    /// On the host, for NodePort and LoadBalancer.
+    pub node_port: Option<u16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IngressPlan {
+    pub meta: Meta,
+    pub default: Option<IngressTarget>,
+    pub rules: Vec<IngressRulePlan>,
+    pub tls: Vec<IngressTlsPlan>,
+}
+
+/// One path of one host. Longest path first wins; `Exact` before `Prefix`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngressRulePlan {
+    /// `None`: any; `*.example.org`: one label more.
+    pub host: Option<String>,
+    pub path: String,
+    pub kind: PathType,
+    pub target: IngressTarget,
+}
+
+/// A Service of the Ingress' namespace and its port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngressTarget {
+    pub service: String,
+    pub port: PortRef,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngressTlsPlan {
+    pub hosts: Vec<String>,
+    /// With `tls.crt` and `tls.key`.
+    pub secret: Option<String>,
+}
+
+impl ServicePlan {
+    /// What it is called in every pod, shortest first; in its own namespace also by its bare name.
+    pub fn names(&self) -> [String; 4] {
+        let (name, namespace) = (&self.meta.id.name, &self.meta.id.namespace);
+        [
+            name.clone(),
+            format!("{name}.{namespace}"),
+            format!("{name}.{namespace}.svc"),
+            format!("{name}.{namespace}.svc.cluster.local"),
+        ]
+    }
+}
+
+/// `WEB_SERVICE_HOST` and the like: what a pod is told of the Services of its namespace, by name.
+pub fn service_variables<'a>(services: impl IntoIterator<Item = (&'a ServicePlan, IpAddr)>) -> Vec<(String, String)> {
+    let mut variables = Vec::new();
+    for (service, address) in services {
+        let Some(first) = service.ports.first() else { continue };
+        let word = service.meta.id.name.to_ascii_uppercase().replace('-', "_");
+        let host = match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
+        let mut set = |name: String, value: String| variables.push((name, value));
+        set(format!("{word}_SERVICE_HOST"), address.to_string());
+        set(format!("{word}_SERVICE_PORT"), first.port.to_string());
+        for port in &service.ports {
+            if let Some(name) = &port.name {
+                let name = name.to_ascii_uppercase().replace('-', "_");
+                set(format!("{word}_SERVICE_PORT_{name}"), port.port.to_string());
+            }
+        }
+        // The variables of Docker's links, which Kubernetes still makes.
+        let url =
+            |port: &ServicePortPlan| format!("{}://{host}:{}", port.protocol.word().to_ascii_lowercase(), port.port);
+        set(format!("{word}_PORT"), url(first));
+        for port in &service.ports {
+            let prefix = format!("{word}_PORT_{}_{}", port.port, port.protocol);
+            set(prefix.clone(), url(port));
+            set(format!("{prefix}_PROTO"), port.protocol.word().to_ascii_lowercase());
+            set(format!("{prefix}_PORT"), port.port.to_string());
+            set(format!("{prefix}_ADDR"), address.to_string());
+        }
+    }
+    variables
+}
