@@ -66,3 +66,50 @@ fn a_login_of_docker_is_understood() {
     );
     lab.ok(&format!("pull -q --tls-verify=false {}", registry.name("box")));
 }
+
+#[test]
+fn the_password_comes_from_a_secret() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Password) else { return };
+    let server = format!("127.0.0.1:{}", registry.port);
+    lab.creel("secret create door -").input("open sesame\n").run().ok();
+    lab.creel("secret create wrong -").input("closed").run().ok();
+    let login = |flags: &str| lab.creel(&format!("login --tls-verify=false {flags} {server}")).run();
+    assert_eq!(login("--secret door -u alice").ok(), "Login Succeeded!");
+    assert_eq!(lab.ok(&format!("login --get-login {server}")), "alice");
+    lab.ok(&format!("logout {server}"));
+    for wrong in ["--secret wrong -u alice", "--secret nosuch -u alice", "--secret door -u alice -p x"] {
+        login(wrong).fails(125);
+    }
+    lab.creel(&format!("login --get-login {server}")).run().fails(125);
+}
+
+#[test]
+fn credentials_are_kept_in_the_file_that_was_named_or_by_a_helper() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Password) else { return };
+    registry.put(box_draft(), "box:latest", Compression::Gzip);
+    let server = format!("127.0.0.1:{}", registry.port);
+    let login = "login --tls-verify=false -u alice -p 'open sesame'";
+    lab.ok(&format!("{login} --compat-auth-file docker.json {server}"));
+    assert!(lab.read("docker.json").contains(&server));
+    lab.creel(&format!("login --authfile a --compat-auth-file b --get-login {server}")).run().fails(125);
+    lab.creel(&format!("login --authfile nosuch.json --get-login {server}")).run().fails(125);
+    let named = lab.creel(&format!("login --get-login {server}")).env("REGISTRY_AUTH_FILE", "docker.json").run();
+    assert_eq!(named.ok(), "alice");
+    lab.ok(&format!("logout --compat-auth-file docker.json {server}"));
+    assert!(!lab.read("docker.json").contains(&server));
+
+    // A helper answers for this registry alone.
+    let helper = "#!/bin/sh\nread server\n[ \"$1\" = get ] || exit 1\n\
+                  echo \"{\\\"ServerURL\\\":\\\"$server\\\",\\\"Username\\\":\\\"alice\\\",\\\"Secret\\\":\\\"open sesame\\\"}\"\n";
+    lab.executable("bin/docker-credential-own", helper);
+    lab.write("helpers.json", format!(r#"{{"credHelpers":{{"{server}":"own"}}}}"#));
+    let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", lab.path("bin").display());
+    let pull = |path: &str| {
+        let line = format!("pull -q --retry 0 --tls-verify=false --authfile helpers.json {}", registry.name("box"));
+        lab.creel(&line).env("PATH", path).run()
+    };
+    pull("/usr/bin:/bin:/usr/sbin:/sbin").fails(125);
+    assert_eq!(pull(&path).ok(), box_draft().id());
+}

@@ -70,6 +70,7 @@ mod pull;
 mod push;
 mod rmi;
 mod save;
+mod search;
 mod tag;
 
 // The program and its store.

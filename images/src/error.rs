@@ -96,6 +96,10 @@ pub enum Error {
     #[error("not logged into {registry}")]
     NotLoggedIn { registry: String },
 
+    /// Say which one.
+    #[error("no registries found in registries.conf, a registry must be provided")]
+    NoRegistry,
+
     /// Install the package skopeo.
     #[error("cannot find the program skopeo, which talks to registries: install the package skopeo")]
     SkopeoMissing,

@@ -9,6 +9,7 @@ mod archive;
 mod changes;
 mod collect;
 mod commit;
+mod credentials;
 mod deposit;
 pub mod embedded;
 mod error;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::places::Places;
 use crate::registries::Registries;
 use crate::skopeo;
@@ -95,7 +95,7 @@ fn run_logout(command: &mut Command, registry: &str) -> Result<()> {
 fn registry_or_first(registry: Option<&str>, options: &LoginOptions) -> Result<String> {
     match registry {
         Some(registry) => Ok(registry.trim_end_matches('/').to_owned()),
-        None => Ok(Registries::load(&options.places)?.first().to_owned()),
+        None => Registries::load(&options.places)?.first().map(str::to_owned).ok_or(Error::NoRegistry),
     }
 }
 

@@ -38,6 +38,19 @@ pub struct Registries {
     pub mode: ShortNameMode,
     /// Short name to full name, and the file that says so. An empty name takes an alias back.
     pub aliases: BTreeMap<String, (String, PathBuf)>,
+    /// `[[registry]]`, as far as somebody else than skopeo asks: by prefix, the later file wins.
+    pub(crate) registries: BTreeMap<String, Registry>,
+}
+
+/// One `[[registry]]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Registry {
+    prefix: String,
+    location: String,
+    /// May be spoken to without TLS, or with a certificate nobody knows.
+    pub(crate) insecure: bool,
+    pub(crate) blocked: bool,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +61,8 @@ struct File {
     #[serde(default)]
     aliases: BTreeMap<String, String>,
     registries: Option<VersionOne>,
+    #[serde(default)]
+    registry: Vec<Registry>,
 }
 
 /// The format before 2019.
@@ -101,6 +116,10 @@ impl Registries {
         if let Some(mode) = file.short_name_mode {
             self.mode = mode;
         }
+        for registry in file.registry {
+            let key = if registry.prefix.is_empty() { &registry.location } else { &registry.prefix };
+            self.registries.insert(key.clone(), registry);
+        }
         for (short, full) in file.aliases {
             if short.contains(['@', ':']) {
                 return Err(bad(format!("alias {short:?} must not have a tag or digest")));
@@ -149,9 +168,17 @@ impl Registries {
         Ok(candidates)
     }
 
-    /// What `login` and `search` take where no registry is given.
-    pub fn first(&self) -> &str {
-        self.search.as_ref().and_then(|search| search.first()).map_or(HUB, String::as_str)
+    /// What is said of a registry itself, `host[:port]`.
+    pub(crate) fn of_host(&self, host: &str) -> Registry {
+        self.registries.get(host).cloned().unwrap_or_default()
+    }
+
+    /// What `login` takes where no registry is given: the first of the search list; nobody has configured one, the hub.
+    pub fn first(&self) -> Option<&str> {
+        match &self.search {
+            Some(search) => search.first().map(String::as_str),
+            None => Some(HUB),
+        }
     }
 }
 

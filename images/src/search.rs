@@ -13,7 +13,7 @@ use crate::places::Places;
 use crate::pull::Credentials;
 use crate::reference::HUB;
 use crate::registries::Registries;
-use crate::skopeo;
+use crate::{credentials, skopeo};
 
 /// How many results one asks for by default.
 const LIMIT: usize = 25;
@@ -23,13 +23,21 @@ pub struct SearchOptions {
     pub limit: Option<usize>,
     pub tls_verify: Option<bool>,
     pub creds: Option<Credentials>,
+    pub authfile: Option<PathBuf>,
     pub cert_dir: Option<PathBuf>,
     pub places: Places,
 }
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        SearchOptions { limit: None, tls_verify: None, creds: None, cert_dir: None, places: Places::from_environment() }
+        SearchOptions {
+            limit: None,
+            tls_verify: None,
+            creds: None,
+            authfile: None,
+            cert_dir: None,
+            places: Places::from_environment(),
+        }
     }
 }
 
@@ -74,17 +82,23 @@ struct Catalog {
 /// Repositories that fit `[REGISTRY/]TERM`. One registry of several that fails is passed over.
 pub fn search(term: &str, options: &SearchOptions) -> Result<Vec<Found>> {
     let named = term.split_once('/').filter(|(first, _)| first.contains(['.', ':']) || *first == "localhost");
+    let configured = Registries::load(&options.places)?;
     let (registries, term) = match named {
         Some((registry, term)) => (vec![registry.to_owned()], term),
-        None => {
-            let search = Registries::load(&options.places)?.search;
-            (search.unwrap_or_else(|| vec![HUB.to_owned()]), term)
-        }
+        None => (configured.search.clone().unwrap_or_else(|| vec![HUB.to_owned()]), term),
     };
     let mut found = Vec::new();
     let mut failed = None;
     for registry in &registries {
-        match search_one(registry, term, options) {
+        let is = configured.of_host(registry);
+        if is.blocked {
+            let message = "registries.conf blocks it".to_owned();
+            failed = Some(Error::Denied { reference: registry.clone(), message });
+            continue;
+        }
+        let mut options = options.clone();
+        options.tls_verify = options.tls_verify.or(is.insecure.then_some(false));
+        match search_one(registry, term, &options) {
             Ok(results) => found.extend(results),
             Err(error) => failed = Some(error),
         }
@@ -96,7 +110,7 @@ pub fn search(term: &str, options: &SearchOptions) -> Result<Vec<Found>> {
 }
 
 fn search_one(registry: &str, term: &str, options: &SearchOptions) -> Result<Vec<Found>> {
-    let limit = options.limit.unwrap_or(LIMIT);
+    let limit = options.limit.filter(|limit| *limit > 0).unwrap_or(LIMIT);
     let host = if registry == HUB { "index.docker.io" } else { registry };
     let asked = fetch(host, &format!("v1/search?q={}&n={limit}", escape(term)), options);
     let mut found: Vec<Found> = match asked.as_ref().ok().and_then(|text| serde_json::from_slice::<V1>(text).ok()) {
@@ -166,7 +180,11 @@ fn fetch_by(scheme: &str, host: &str, path: &str, options: &SearchOptions) -> Re
         command.arg("--cacert").arg(dir.join("ca.crt"));
     }
     // The password goes in by a file that only we can read, not by the command line.
-    let private = match &options.creds {
+    let stored = match &options.creds {
+        Some(_) => None,
+        None => credentials::stored(host, options.authfile.as_ref(), &options.places),
+    };
+    let private = match options.creds.as_ref().or(stored.as_ref()) {
         Some(creds) => {
             let dir = skopeo::PrivateDir::new(&options.places)?;
             let quoted = format!("{}:{}", creds.user, creds.password).replace('\\', "\\\\").replace('"', "\\\"");

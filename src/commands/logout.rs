@@ -24,6 +24,8 @@ pub struct Args {
 
 pub fn run(_context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_most(&args.registry, 1)?;
+    let (authfile, compat) = (args.authfile.as_deref(), args.compat_auth_file.as_deref());
+    super::login::check_files(authfile, authfile, compat)?;
     let options =
         LoginOptions { authfile: args.authfile, compat_auth_file: args.compat_auth_file, ..LoginOptions::default() };
     if args.all {

@@ -58,7 +58,7 @@ fn registries(places: &images::Places) -> Rung {
         Ok(registries) => match registries.search {
             Some(search) if !search.is_empty() => Rung::good(NAME, format!("short names mean {}", search.join(", "))),
             Some(_) => Rung::good(NAME, "short names are not looked up anywhere"),
-            None => Rung::good(NAME, format!("none: short names mean {}", registries.first())),
+            None => Rung::good(NAME, format!("none: short names mean {}", registries.first().unwrap_or("nothing"))),
         },
         Err(error) => Rung::broken(NAME, folded(&error), "correct the file or move it away"),
     }
