@@ -95,7 +95,7 @@ const PULL_TOLERANCE: Tolerance =
 
 const PUSH_TOLERANCE: Tolerance = Tolerance {
     not_yet: &["sign-by-sigstore", "sign-by-sq-fingerprint", "signature-policy"],
-    no_op: &["disable-content-trust", "compress"],
+    no_op: &["disable-content-trust"],
     obsolete: &[],
 };
 

@@ -280,6 +280,7 @@ impl From<images::Error> for Failure {
             Error::Tls { .. } => {
                 failure.hint("for a registry without TLS use --tls-verify=false or insecure=true in registries.conf")
             }
+            Error::Signing { .. } => failure.hint("gpg --list-secret-keys shows the keys that --sign-by can name"),
             Error::Policy { .. } => failure.hint("see containers-policy.json(5)"),
             Error::SkopeoMissing | Error::SkopeoTooOld { .. } => {
                 failure.hint("install the package skopeo of your distribution").suspect(Suspect::Skopeo)

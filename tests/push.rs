@@ -77,3 +77,27 @@ fn errors_name_what_is_missing() {
     assert!(error.contains("connection refused"), "{error}");
     lab.creel("push -q box").run().fails(125);
 }
+
+#[test]
+fn layers_are_compressed_anew_when_that_is_forced() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };
+    registry.put(box_draft(), "box:gzip", crate::lab::image::Compression::Gzip);
+    let name = registry.name("box:gzip");
+    lab.ok(&format!("pull -q --tls-verify=false {name}"));
+    let kind = |tag: &str| -> String {
+        let manifest: serde_json::Value = serde_json::from_str(&registry.manifest(&format!("box:{tag}"))).unwrap();
+        manifest["layers"][0]["mediaType"].as_str().unwrap().rsplit('+').next().unwrap().to_owned()
+    };
+    let push = |flags: &str, tag: &str| {
+        lab.creel(&format!("push -q --tls-verify=false {flags} {name} {}", registry.name(&format!("box:{tag}")))).run()
+    };
+    push("--compression-format zstd --compression-level 3 --force-compression", "zstd").ok();
+    assert_eq!((kind("gzip").as_str(), kind("zstd").as_str()), ("gzip", "zstd"));
+    push("--force-compression", "x").fails(125);
+    push("--compression-format colour", "x").fails(125);
+    push("--format colour", "x").fails(125);
+    push("--authfile nosuch.json", "x").fails(125);
+    let error = push("--sign-by nobody@nowhere.test", "x").fails(125);
+    assert!(error.contains("sign"), "{error}");
+}

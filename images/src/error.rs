@@ -108,8 +108,12 @@ pub enum Error {
     #[error("this skopeo is too old: it speaks proxy protocol {found}, at least {wanted} is needed")]
     SkopeoTooOld { found: String, wanted: String },
 
+    /// No signature came about. Look at the keys.
+    #[error("{message}")]
+    Signing { message: String },
+
     /// skopeo failed in a way we have no word for.
-    #[error("skopeo: {message}")]
+    #[error("{message}")]
     Skopeo { message: String },
 
     /// A pull failed for a reason that has no word of its own.

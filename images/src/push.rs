@@ -124,7 +124,11 @@ fn own_registry(image: &Image, typed: &str) -> Result<Reference> {
 fn attempt(store: &Store, image: &Image, destination: &Source, options: &PushOptions) -> Result<Digest> {
     let staging = store.staging()?;
     let view = staging.path().join("image");
-    view::directory(store, image, &view)?;
+    match options.force_compression && options.compression_format.is_some() {
+        // An older skopeo has no flag for it, but what is not compressed every skopeo compresses as it is told.
+        true => view::plain_directory(store, image, &view)?,
+        false => view::directory(store, image, &view)?,
+    }
     let digest = copy(&view, destination, options, &[], staging.path())?;
     drop(staging);
     store.sweep()?;
@@ -180,9 +184,6 @@ fn add_options(command: &mut Command, destination: &Source, options: &PushOption
     }
     if options.remove_signatures {
         command.arg("--remove-signatures");
-    }
-    if options.force_compression {
-        command.arg("--dest-force-compress-format");
     }
     if options.compress && destination.transport() == Transport::Dir {
         command.arg("--dest-compress");

@@ -100,7 +100,9 @@ pub(crate) fn translate(reference: &str, message: &str) -> Error {
     let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
     let reference = reference.to_owned();
     let message = message.to_owned();
-    if has(&["not logged into"]) {
+    if has(&["creating signature", "signing the image", "error signing", "creating signer"]) {
+        Error::Signing { message }
+    } else if has(&["not logged into"]) {
         Error::NotLoggedIn { registry: reference }
     } else if has(&["source image rejected", "is not allowed by policy", "rejected by policy"]) {
         Error::Policy { reference, message }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use storage::{Digest, Store};
 
-use crate::commit::{Format, base_layers, write_manifest};
+use crate::commit::{BlobDescriptor, Format, Packing, base_layers, write_manifest};
 use crate::error::{Error, Result};
 use crate::image::Image;
 
@@ -54,6 +54,33 @@ pub(crate) fn directory(store: &Store, image: &Image, dir: &Path) -> Result<()> 
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             other => other.map_err(Error::file(link))?,
         }
+    }
+    Ok(())
+}
+
+/// The same with its layers decompressed, so that whoever reads it compresses them anew.
+pub(crate) fn plain_directory(store: &Store, image: &Image, dir: &Path) -> Result<()> {
+    fs::create_dir(dir).map_err(Error::file(dir))?;
+    let config_digest = Digest::sha256(&image.id)?;
+    let config = store.read_blob(&config_digest)?;
+    let mut layers = base_layers(store, image)?;
+    for (layer, diff_id) in layers.iter_mut().zip(image.config.rootfs().diff_ids()) {
+        let diff_id: Digest = diff_id.parse()?;
+        let path = dir.join(diff_id.hex());
+        let mut plain = storage::decompress(Box::new(store.open_blob(&layer.digest)?))?;
+        let mut file = fs::File::create(&path).map_err(Error::file(&path))?;
+        let size = std::io::copy(&mut plain, &mut file).map_err(Error::file(&path))?;
+        *layer = BlobDescriptor { digest: diff_id, size, packing: Packing::Plain };
+    }
+    let kind = image.raw_manifest.get("mediaType").and_then(Value::as_str).unwrap_or_default();
+    let format = if kind.contains(".docker.") { Format::Docker } else { Format::Oci };
+    for (name, bytes) in [
+        ("version".to_owned(), b"Directory Transport Version: 1.1\n".to_vec()),
+        ("manifest.json".to_owned(), write_manifest(format, &config, &layers, &[])),
+        (config_digest.hex().to_owned(), config.clone()),
+    ] {
+        let path = dir.join(name);
+        fs::write(&path, bytes).map_err(Error::file(path))?;
     }
     Ok(())
 }

@@ -59,6 +59,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_least(&args.images, 1)?;
+    super::login::check_files(args.authfile.as_deref(), None, None)?;
     if args.platform.is_some() && (args.arch.is_some() || args.os.is_some()) {
         return Err(Failure::plain("--platform option can not be specified with --arch or --os"));
     }

@@ -16,6 +16,9 @@ pub struct Args {
     /// Directory with certificates for the registry
     #[arg(long, value_name = "DIR")]
     cert_dir: Option<PathBuf>,
+    /// Compress the layers of a directory
+    #[arg(long)]
+    compress: bool,
     /// Compress layers with gzip, zstd or zstd:chunked
     #[arg(long, value_name = "FORMAT")]
     compression_format: Option<String>,
@@ -70,6 +73,11 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     crate::arguments::between(&args.words, 1, 2)?;
+    super::login::check_files(args.authfile.as_deref(), None, None)?;
+    if args.force_compression && args.compression_format.is_none() {
+        return Err(Failure::plain("cannot use ForceCompressionFormat with undefined default compression format")
+            .hint("say which: --compression-format"));
+    }
     let mut options = PushOptions {
         authfile: args.authfile,
         creds: args.creds.as_deref().map(str::parse).transpose()?,
@@ -80,6 +88,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         compression_format: args.compression_format,
         compression_level: args.compression_level,
         force_compression: args.force_compression,
+        compress: args.compress,
         remove_signatures: args.remove_signatures,
         encryption_keys: args.encryption_key,
         encrypt_layers: args.encrypt_layer,

@@ -50,6 +50,7 @@ const DESCRIPTION: usize = 44;
 
 pub fn run(_context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::exactly(&args.words, 1)?;
+    super::login::check_files(args.authfile.as_deref(), None, None)?;
     let limit = args.limit.unwrap_or(0);
     let limit = usize::try_from(limit).map_err(|_| Failure::plain(format!("--limit {limit} is negative")))?;
     match args.list_tags {

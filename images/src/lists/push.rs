@@ -24,6 +24,12 @@ pub struct ListPushOptions {
 
 /// Copies a list to `destination`, by default the registry its name says, and returns the digest it has there.
 pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &ListPushOptions) -> Result<Digest> {
+    if options.push.force_compression {
+        return Err(Error::Unsupported {
+            what: "compressing the images of a list anew".to_owned(),
+            reason: "push them one by one with --force-compression and add them from there".to_owned(),
+        });
+    }
     let list = get(store, name)?;
     let destination: Source = match destination {
         Some(destination) => destination.parse()?,

@@ -38,6 +38,7 @@ pub struct Access {
 
 impl Access {
     fn options(self) -> Result<PullOptions, Failure> {
+        crate::commands::login::check_files(self.authfile.as_deref(), None, None)?;
         Ok(PullOptions {
             tls_verify: tls_verify(self.insecure, self.tls_verify)?,
             authfile: self.authfile,

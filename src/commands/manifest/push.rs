@@ -71,6 +71,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::between(&args.words, 1, 2)?;
+    crate::commands::login::check_files(args.authfile.as_deref(), None, None)?;
     let mut push = PushOptions {
         authfile: args.authfile,
         creds: args.creds.as_deref().map(str::parse).transpose()?,
