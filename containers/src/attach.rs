@@ -218,7 +218,7 @@ impl Copy {
                 }
                 FromMonitor::Exited { code } => return Ok(Some(AttachEnd::Exited(code))),
                 FromMonitor::Failed { exit_code, message } => return Err(Error::StartFailed { message, exit_code }),
-                FromMonitor::Started { .. } => {}
+                FromMonitor::Started { .. } | FromMonitor::Done => {}
             }
         }
     }

@@ -178,11 +178,9 @@ fn check_notification(spec: &ContainerSpec, image: Option<&ImageDefaults>) -> Re
 
 /// What has a place in the specification and nobody yet who carries it out: an error, never silence.
 fn refuse_unsupported(spec: &ContainerSpec) -> Result<()> {
-    let network = &spec.network;
-    if network.ip.is_some() || network.ip6.is_some() || network.mac.is_some() || !network.aliases.is_empty() {
+    if spec.network.mac.is_some() && !matches!(spec.network.mode, network::Mode::Networks(_)) {
         return Err(Error::Invalid(
-            "networks and static ip/mac address can only be used with Bridge mode networking, which creel does not have yet"
-                .into(),
+            "a static MAC address needs a network: --network NAME:mac=ADDRESS, or --network bridge".into(),
         ));
     }
     let refused = [

@@ -4,6 +4,7 @@
 //! can be run by hand in a debugger. It has no threads, and it is the parent of the container's first process.
 
 mod clients;
+mod connectivity;
 mod files;
 mod made;
 mod prepare;

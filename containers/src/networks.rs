@@ -63,29 +63,31 @@ pub(crate) fn wanted(spec: &NetworkSpec) -> Vec<Wanted> {
 pub(crate) fn check(engine: &Engine, spec: &mut ContainerSpec) -> Result<()> {
     let Mode::Networks(wanted) = &mut spec.network.mode else { return Ok(()) };
     let known = networks(engine);
-    let mut seen: Vec<String> = Vec::new();
-    for network in wanted.iter_mut() {
+    let mut merged: Vec<NetworkRef> = Vec::new();
+    for mut network in std::mem::take(wanted) {
         network.name = known.find(&network.name)?.name;
-        if seen.contains(&network.name) {
-            return Err(Error::Invalid(format!("duplicate network {}: network is already connected", network.name)));
+        match merged.iter_mut().find(|known| known.name == network.name) {
+            Some(known) => known.options.extend(network.options),
+            None => merged.push(network),
         }
-        seen.push(network.name.clone());
     }
-    let is_static = spec.network.ip.is_some() || spec.network.ip6.is_some() || spec.network.mac.is_some();
-    if is_static && wanted.len() > 1 {
-        return Err(Error::Invalid(
-            "invalid config provided: --ip, --ip6 and --mac-address belong to one network, and there are several (hint: \
-             --network NAME:ip=ADDRESS)"
-                .into(),
-        ));
+    let given = [
+        (spec.network.ip.is_some(), "ip"),
+        (spec.network.ip6.is_some(), "ip6"),
+        (spec.network.mac.is_some(), "mac-address"),
+    ];
+    if let Some((_, flag)) = given.iter().find(|(given, _)| *given && merged.len() > 1) {
+        return Err(Error::Invalid(format!("--{flag} can only be set for a single network: invalid argument")));
     }
+    *wanted = merged;
     Ok(())
 }
 
 /// A container that is on its networks.
 #[derive(Debug, Default)]
 pub(crate) struct Connected {
-    pub(crate) links: Vec<(Network, Link)>,
+    /// `None`: its holder has ended and is to be made again.
+    pub(crate) links: Vec<(Network, Option<Link>)>,
     pub(crate) endpoints: Vec<Endpoint>,
 }
 
@@ -114,7 +116,7 @@ impl Connected {
         for (wanted, (network, link)) in wanted(&container.spec().network).into_iter().zip(links) {
             let member = connected.member(container, wanted, init);
             let (link, endpoint) = known.join_over(link, &network, &member, netns)?;
-            connected.links.push((network, link));
+            connected.links.push((network, Some(link)));
             connected.endpoints.push(endpoint);
         }
         Ok(connected)
@@ -139,20 +141,47 @@ impl Connected {
         }
     }
 
-    /// Makes a holder again that was killed. False: the network is gone for good.
-    pub(crate) fn heal(&mut self, engine: &Engine, number: usize) -> bool {
-        let Some((network, link)) = self.links.get_mut(number) else { return false };
-        match networks(engine).heal(network) {
-            Ok(healed) => {
-                *link = healed;
-                true
-            }
-            Err(error) => {
-                tracing::warn!(network = network.name, %error, "a network cannot be made again");
-                self.links.remove(number);
-                false
+    /// Joins what is wanted and not there yet, then leaves what is not wanted any more. The networks that it stays on
+    /// are not touched; where a new one cannot be joined all is as it was.
+    pub(crate) fn follow(
+        &mut self,
+        engine: &Engine,
+        container: &Container,
+        init: &Process,
+        netns: BorrowedFd<'_>,
+    ) -> Result<()> {
+        let known = networks(engine);
+        let wanted = wanted(&container.spec().network);
+        let mut joined = Connected::default();
+        for wanted in wanted.iter().filter(|wanted| !self.links.iter().any(|(network, _)| network.name == wanted.name))
+        {
+            let member = self.member(container, wanted.clone(), init);
+            let place = known.named(&wanted.name).and_then(|network| {
+                known.join(&network, &member, netns).map(|(link, endpoint)| (network, link, endpoint))
+            });
+            match place {
+                Ok((network, link, endpoint)) => {
+                    joined.links.push((network, Some(link)));
+                    joined.endpoints.push(endpoint.clone());
+                    self.endpoints.push(endpoint);
+                }
+                Err(error) => {
+                    self.endpoints.retain(|endpoint| !joined.endpoints.contains(endpoint));
+                    for (network, _) in joined.links {
+                        known.leave(&network.name, container.id().as_str())?;
+                    }
+                    return Err(error.into());
+                }
             }
         }
+        self.links.extend(joined.links);
+        let is_wanted = |name: &str| wanted.iter().any(|wanted| wanted.name == name);
+        for (network, _) in self.links.iter().filter(|(network, _)| !is_wanted(&network.name)) {
+            known.leave(&network.name, container.id().as_str())?;
+        }
+        self.links.retain(|(network, _)| is_wanted(&network.name));
+        self.endpoints.retain(|endpoint| is_wanted(&endpoint.network));
+        Ok(())
     }
 }
 

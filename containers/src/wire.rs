@@ -25,6 +25,8 @@ pub(crate) enum FromClient {
     Hello(Streams),
     /// The same, and an initialized container's program may run now.
     Start(Streams),
+    /// The networks in the record have changed; answered with [`FromMonitor::Done`] or [`FromMonitor::Failed`].
+    Reconnect,
 }
 
 /// From the monitor to a command.
@@ -41,6 +43,8 @@ pub(crate) enum FromMonitor {
     },
     Stdout(Vec<u8>),
     Stderr(Vec<u8>),
+    /// What was asked for is done.
+    Done,
     /// The last message: the program ended and its record is written.
     Exited {
         code: i32,
@@ -78,6 +82,7 @@ impl FromClient {
             FromClient::Resize { rows, columns } => tagged(b'r', &[rows.to_le_bytes(), columns.to_le_bytes()].concat()),
             FromClient::Hello(streams) => tagged(b'h', &bits(*streams)),
             FromClient::Start(streams) => tagged(b's', &bits(*streams)),
+            FromClient::Reconnect => vec![b'n'],
         }
     }
 
@@ -90,6 +95,7 @@ impl FromClient {
                 Ok(FromClient::Resize { rows: u16::from_le_bytes([*r0, *r1]), columns: u16::from_le_bytes([*c0, *c1]) })
             }
             (b'h', [stdin, stdout, stderr]) => Ok(FromClient::Hello(streams(*stdin, *stdout, *stderr))),
+            (b'n', []) => Ok(FromClient::Reconnect),
             (b's', [stdin, stdout, stderr]) => Ok(FromClient::Start(streams(*stdin, *stdout, *stderr))),
             _ => Err(malformed()),
         }
@@ -116,6 +122,7 @@ impl FromMonitor {
             }
             FromMonitor::Stdout(bytes) => tagged(b'o', bytes),
             FromMonitor::Stderr(bytes) => tagged(b'x', bytes),
+            FromMonitor::Done => vec![b'd'],
             FromMonitor::Exited { code } => tagged(b'q', &code.to_le_bytes()),
         }
     }
@@ -130,6 +137,7 @@ impl FromMonitor {
             }),
             b'o' => Ok(FromMonitor::Stdout(payload.to_vec())),
             b'x' => Ok(FromMonitor::Stderr(payload.to_vec())),
+            b'd' => Ok(FromMonitor::Done),
             b'q' => Ok(FromMonitor::Exited { code: code(payload)? }),
             _ => Err(malformed()),
         }
@@ -148,6 +156,7 @@ mod tests {
             FromClient::Resize { rows: 24, columns: 300 },
             FromClient::Hello(streams(1, 0, 1)),
             FromClient::Start(streams(0, 0, 0)),
+            FromClient::Reconnect,
         ];
         for message in to_monitor {
             assert_eq!(FromClient::decode(&message.encode()).unwrap(), message);
@@ -157,6 +166,7 @@ mod tests {
             FromMonitor::Failed { exit_code: 127, message: "not found".into() },
             FromMonitor::Stdout(vec![0, 255]),
             FromMonitor::Stderr(Vec::new()),
+            FromMonitor::Done,
             FromMonitor::Exited { code: -1 },
         ];
         for message in to_client {

@@ -14,7 +14,7 @@ use crate::error::{ExitCode, Failure};
 use crate::format::{self, Nil, Value};
 use crate::{object, output, select, signal, state};
 
-/// Show everything about containers, images and volumes
+/// Show everything about containers, images, volumes and networks
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Show through a Go template
@@ -26,7 +26,7 @@ pub struct Args {
     /// Show a container's sizes, too
     #[arg(short, long)]
     pub size: bool,
-    /// What the names mean: container, image, volume or all
+    /// What the names mean: container, image, volume, network or all
     #[arg(short, long, value_name = "TYPE", default_value = "all")]
     pub r#type: String,
     /// Names or ids
@@ -66,6 +66,7 @@ enum Kind {
     Container,
     Image,
     Volume,
+    Network,
     All,
 }
 
@@ -75,7 +76,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         "container" => Kind::Container,
         "image" => Kind::Image,
         "volume" => Kind::Volume,
-        kind @ ("pod" | "network" | "artifact") => {
+        "network" => Kind::Network,
+        kind @ ("pod" | "artifact") => {
             return Err(Failure::plain(format!("--type {kind} is not supported by creel yet")));
         }
         other => {
@@ -159,6 +161,14 @@ fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Fa
             return Err(Failure::plain(format!("no volume with name {name:?} found: no such volume")));
         }
     }
+    if may_be(Kind::Network) {
+        let networks = containers::networks(engine);
+        match super::network::find(&networks, name) {
+            Ok(network) => return super::network::full_value(&networks, &network),
+            Err(failure) if failure.exit_code() == ExitCode::No && kind == Kind::All => {}
+            Err(failure) => return Err(failure.context(format!("network {name}")).code(ExitCode::Failed)),
+        }
+    }
     Err(Failure::plain(format!("no such object: {name:?}")))
 }
 
@@ -208,7 +218,7 @@ pub fn container_value(engine: &Engine, container: &Container, with_size: bool) 
         "SizeRootFs"?: size.map_or(0, |(_, all)| all),
         "Mounts": Value::List(mounts(&facts.mounts)),
         "Dependencies": Value::list(&facts.dependencies),
-        "NetworkSettings": network_value(container, &facts),
+        "NetworkSettings": network_value(engine, container, &facts),
         "Namespace": "",
         "IsInfra": matches!(spec.pod_role, Some(PodRole::Infra)),
         "IsService": false,
@@ -331,7 +341,7 @@ pub fn port_bindings(mappings: &[PortMapping]) -> BTreeMap<String, Value> {
     bindings.into_iter().map(|(port, hosts)| (port, Value::List(hosts))).collect()
 }
 
-fn network_value(container: &Container, facts: &Facts) -> Value {
+fn network_value(engine: &Engine, container: &Container, facts: &Facts) -> Value {
     let mut ports = port_bindings(state::ports(container));
     for port in state::exposed(container) {
         ports.entry(port).or_insert(Value::Nil(Nil::List));
@@ -340,22 +350,35 @@ fn network_value(container: &Container, facts: &Facts) -> Value {
     let networks: BTreeMap<String, Value> = match &container.spec().network.mode {
         Mode::Container(_) | Mode::Path(_) | Mode::Pod => BTreeMap::new(),
         Mode::Networks(networks) => {
-            networks.iter().map(|network| (network.name.clone(), endpoint(&network.name))).collect()
+            let known = containers::networks(engine);
+            let value = |name: &str| {
+                let id = known.named(name).map(|network| network.id).unwrap_or_default();
+                endpoint(&id, place(container, name), containers::aliases(container, name))
+            };
+            networks.iter().map(|network| (network.name.clone(), value(&network.name))).collect()
         }
         Mode::Default | Mode::None | Mode::Host | Mode::Private | Mode::Slirp4netns(_) | Mode::Pasta(_) => {
-            BTreeMap::from([(mode.clone(), endpoint(&mode))])
+            BTreeMap::from([(mode.clone(), endpoint(&mode, None, Vec::new()))])
         }
     };
     let key = if facts.pid > 0 { format!("/proc/{}/ns/net", facts.pid) } else { String::new() };
+    // Podman shows the addresses here too where there is the default network alone.
+    let alone = match &container.spec().network.mode {
+        Mode::Networks(networks) if networks.len() == 1 && networks[0].name == network::DEFAULT_NETWORK => {
+            place(container, network::DEFAULT_NETWORK)
+        }
+        _ => None,
+    };
+    let first = Addresses::of(alone);
     object! {
         "EndpointID": "",
-        "Gateway": "",
-        "IPAddress": "",
-        "IPPrefixLen": 0i64,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0i64,
-        "MacAddress": "",
+        "Gateway": first.gateway,
+        "IPAddress": first.address,
+        "IPPrefixLen": first.prefix,
+        "IPv6Gateway": first.gateway6,
+        "GlobalIPv6Address": first.address6,
+        "GlobalIPv6PrefixLen": first.prefix6,
+        "MacAddress": first.mac,
         "Bridge": "",
         "SandboxID": "",
         "HairpinMode": false,
@@ -363,26 +386,62 @@ fn network_value(container: &Container, facts: &Facts) -> Value {
         "LinkLocalIPv6PrefixLen": 0i64,
         "Ports": Value::Map(ports),
         "SandboxKey": key,
-        "Networks": Value::Map(networks),
+        "Networks"?: Value::Map(networks),
+    }
+}
+
+/// A running container's place on a network.
+fn place<'a>(container: &'a Container, network: &str) -> Option<&'a network::Endpoint> {
+    let status = container.status.network.as_ref().filter(|_| containers::running(container))?;
+    status.endpoints.iter().find(|endpoint| endpoint.network == network)
+}
+
+/// The addresses of one place, in Podman's words.
+#[derive(Default)]
+struct Addresses {
+    gateway: String,
+    address: String,
+    prefix: i64,
+    gateway6: String,
+    address6: String,
+    prefix6: i64,
+    mac: String,
+}
+
+impl Addresses {
+    fn of(place: Option<&network::Endpoint>) -> Addresses {
+        let Some(place) = place else { return Addresses::default() };
+        let text = |address: Option<std::net::IpAddr>| address.map(|address| address.to_string()).unwrap_or_default();
+        let (v4, v6) = (place.address(true), place.address(false));
+        Addresses {
+            gateway: text(v4.and_then(|assigned| assigned.gateway)),
+            address: text(v4.map(|assigned| assigned.address)),
+            prefix: v4.map_or(0, |assigned| assigned.prefix.into()),
+            gateway6: text(v6.and_then(|assigned| assigned.gateway)),
+            address6: text(v6.map(|assigned| assigned.address)),
+            prefix6: v6.map_or(0, |assigned| assigned.prefix.into()),
+            mac: place.mac.clone(),
+        }
     }
 }
 
 /// A user-mode stack gives a container no address that others could reach, so there is none to show.
-fn endpoint(network: &str) -> Value {
+fn endpoint(network: &str, place: Option<&network::Endpoint>, aliases: Vec<String>) -> Value {
+    let addresses = Addresses::of(place);
     object! {
         "EndpointID": "",
-        "Gateway": "",
-        "IPAddress": "",
-        "IPPrefixLen": 0i64,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0i64,
-        "MacAddress": "",
+        "Gateway": addresses.gateway,
+        "IPAddress": addresses.address,
+        "IPPrefixLen": addresses.prefix,
+        "IPv6Gateway": addresses.gateway6,
+        "GlobalIPv6Address": addresses.address6,
+        "GlobalIPv6PrefixLen": addresses.prefix6,
+        "MacAddress": addresses.mac,
         "NetworkID": network,
         "DriverOpts": Value::Nil(Nil::Map),
         "IPAMConfig": Value::Nil(Nil::Map),
         "Links": Value::Nil(Nil::List),
-        "Aliases"?: Value::Nil(Nil::List),
+        "Aliases"?: Value::list_or_nil(&aliases),
     }
 }
 

@@ -32,6 +32,7 @@ pub use environment::{add as add_variable, environment, from_file as variables_f
 pub use flags::{CreateArgs, HealthFlags, LimitFlags};
 pub use id_maps::{OwnIds, looks_at_own_ids};
 pub use namespaces::join_reference;
+pub use network::is_mac;
 
 /// What the translation may look at besides the arguments.
 pub struct Surroundings<'a> {

@@ -126,7 +126,7 @@ pub fn add_host(text: &str) -> Result<HostEntry, Failure> {
     format!("{names}:{bare}").parse::<HostEntry>().map_err(Failure::from)
 }
 
-fn is_mac(text: &str) -> bool {
+pub fn is_mac(text: &str) -> bool {
     let separator = if text.contains('-') { '-' } else { ':' };
     let parts: Vec<&str> = text.split(separator).collect();
     parts.len() == 6 && parts.iter().all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -89,8 +89,26 @@ fn edit(path: &Path, change: impl FnOnce(&mut String)) -> std::io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// Fills /etc/hosts (the container's own names, the host's, and the user's) and /etc/resolv.conf. `isolated`: in a network
-/// namespace of its own.
+/// The text of the files that follow from the network; `None` for one that the container does not want.
+pub(super) struct Filled {
+    hosts: Option<String>,
+    resolv: Option<String>,
+}
+
+impl Filled {
+    /// /etc/hosts (the container's own names, the host's, and the user's) and /etc/resolv.conf, in a network namespace
+    /// of its own.
+    pub(super) fn of(
+        container: &Container,
+        hostname: &str,
+        addresses: Option<&Addresses>,
+        endpoints: &[Endpoint],
+    ) -> Result<Filled> {
+        filled(container, hostname, addresses, endpoints, true)
+    }
+}
+
+/// Fills the files. `isolated`: in a network namespace of its own.
 pub(super) fn fill(
     run_dir: &Path,
     container: &Container,
@@ -99,7 +117,47 @@ pub(super) fn fill(
     endpoints: &[Endpoint],
     isolated: bool,
 ) -> Result<()> {
+    let filled = filled(container, hostname, addresses, endpoints, isolated)?;
+    for (name, text) in [("hosts", filled.hosts), ("resolv.conf", filled.resolv)] {
+        if let Some(text) = text {
+            let path = run_dir.join(name);
+            fs::write(&path, text).map_err(Error::io(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Fills the files anew, through the same inodes: they are bound into containers. Lines of others, who share them, stay.
+pub(super) fn refill(run_dir: &Path, before: &Filled, after: &Filled) -> Result<()> {
+    for (name, before, after) in
+        [("hosts", &before.hosts, &after.hosts), ("resolv.conf", &before.resolv, &after.resolv)]
+    {
+        if let (Some(before), Some(after)) = (before, after) {
+            let path = run_dir.join(name);
+            edit(&path, |text| {
+                let others: Vec<&str> = text.lines().filter(|line| !before.lines().any(|own| own == *line)).collect();
+                let mut next = after.clone();
+                for line in others {
+                    next.push_str(line);
+                    next.push('\n');
+                }
+                *text = next;
+            })
+            .map_err(Error::io(&path))?;
+        }
+    }
+    Ok(())
+}
+
+fn filled(
+    container: &Container,
+    hostname: &str,
+    addresses: Option<&Addresses>,
+    endpoints: &[Endpoint],
+    isolated: bool,
+) -> Result<Filled> {
     let spec = &container.spec().network;
+    let mut filled = Filled { hosts: None, resolv: None };
     if !spec.no_hosts {
         let base = match spec.hosts_file.as_deref() {
             Some("none" | "image") => String::new(),
@@ -109,8 +167,7 @@ pub(super) fn fill(
         let own_names = [hostname.to_owned(), container.name().to_owned()];
         let more = crate::networks::more_addresses(endpoints);
         let hosts = Hosts { base: &base, own_names: &own_names, addresses, more: &more, entries: &spec.add_hosts };
-        let path = run_dir.join("hosts");
-        fs::write(&path, network::hosts::text(&hosts)).map_err(Error::io(&path))?;
+        filled.hosts = Some(network::hosts::text(&hosts));
     }
     if !spec.dns_none {
         let resolv = Resolv {
@@ -122,10 +179,9 @@ pub(super) fn fill(
             search: &spec.dns_search,
             options: &spec.dns_options,
         };
-        let path = run_dir.join("resolv.conf");
-        fs::write(&path, network::resolv::text(&resolv)).map_err(Error::io(&path))?;
+        filled.resolv = Some(network::resolv::text(&resolv));
     }
-    Ok(())
+    Ok(filled)
 }
 
 /// Always there; filled for a privileged container.

@@ -1,13 +1,11 @@
 //! Everything before a container's program runs, as one list of steps. What can fail without a trace comes first.
 
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio as ProcessStdio};
 use std::time::Duration;
 
-use network::{Addresses, Mode, Uplink, UplinkKind};
+use network::{Addresses, Mode, UplinkKind};
 use oci_spec::runtime::Hook;
 use runtime::cgroup::Cgroup;
 use runtime::hooks::State as HookState;
@@ -16,13 +14,14 @@ use storage::{FuseServer, RootfsRequest};
 use sys::mount::RootMount;
 use sys::process::Process;
 
+use super::connectivity::Connectivity;
 use super::files;
 use super::made::{self, Kept, Made};
-use crate::container::{Container, NetworkStatus, Status};
+use crate::container::{Container, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::log::LogFile;
-use crate::networks::{self, Connected};
+use crate::networks;
 use crate::notify::{self, Proxy};
 use crate::oci::{self, Given, NetworkNamespace};
 use crate::spec::{
@@ -71,9 +70,7 @@ pub(super) struct Terminals {
 /// went wrong.
 pub(super) struct Released {
     cgroup: Option<Cgroup>,
-    uplink: Option<Uplink>,
-    forwarder: Option<Forwarder>,
-    pub(super) networks: Connected,
+    pub(super) connectivity: Connectivity,
     /// Of a FUSE root file system; it ends with its mount.
     server: Option<FuseServer>,
     shared_name: Option<files::SharedName>,
@@ -83,17 +80,6 @@ pub(super) struct Released {
     kept: Option<Kept>,
     /// Hooks that run when it is gone, and what they are told.
     poststop: Option<(Vec<Hook>, HookState)>,
-}
-
-/// The process that carries published ports into the container's network namespace.
-struct Forwarder(Child);
-
-impl Drop for Forwarder {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Released {
@@ -122,9 +108,7 @@ impl Released {
 
     fn end_processes(&mut self) {
         self.kept = None;
-        self.forwarder = None;
-        self.uplink = None;
-        self.networks = Connected::default();
+        self.connectivity = Connectivity::default();
         self.mounts = None;
         if let Some(server) = self.server.take() {
             // The mount it serves is gone, or was never made: then it still waits for it.
@@ -191,9 +175,7 @@ pub(super) fn prepare(
     let links = networks::open(engine, &spec.network)?;
     let mut released = Released {
         cgroup,
-        uplink: None,
-        networks: Connected::default(),
-        forwarder: None,
+        connectivity: Connectivity::default(),
         server: None,
         mounts: None,
         shared_name: None,
@@ -298,40 +280,41 @@ pub(super) fn prepare(
     released.kept = kept;
     let mut prepared =
         Prepared { made, terminals, log: None, notify: socket, released, status: Status::new(State::Created) };
-    let mut addresses = matches!(plan, Plan::Host).then(Addresses::host);
-    if let Plan::Uplink { kind, options } = &plan {
-        let netns = prepared.made.take_netns().ok_or_else(|| Error::Invalid("no network namespace".into()))?;
-        let mut uplink = network::start_uplink(*kind, options, prepared.made.init().pid, netns.as_fd())?;
-        prepared.made.prepared()?;
-        let ready = uplink.ready()?;
-        if !listeners.is_empty() {
-            prepared.released.forwarder = Some(forward(&listeners, &netns, &ready)?);
+    let connectivity = match &plan {
+        Plan::Uplink { kind, options } => {
+            let netns = own_namespace(&mut prepared)?;
+            let mut uplink = network::start_uplink(*kind, options, prepared.made.init().pid, netns.as_fd())?;
+            prepared.made.prepared()?;
+            let ready = uplink.ready()?;
+            let uplink = (*kind, options.clone(), uplink);
+            Connectivity::over_uplink(prepared.made.init(), listeners, uplink, ready, &netns)?
         }
-        addresses = Some(ready);
-        prepared.released.uplink = Some(uplink);
-    } else if let Plan::Networks = plan {
-        let netns = prepared.made.take_netns().ok_or_else(|| Error::Invalid("no network namespace".into()))?;
-        let connected = Connected::join(engine, container, links, prepared.made.init(), netns.as_fd())?;
-        let found = networks::addresses(&connected.endpoints);
-        prepared.made.prepared()?;
-        if !listeners.is_empty() {
-            prepared.released.forwarder = Some(forward(&listeners, &netns, &found)?);
+        Plan::Networks => {
+            let netns = own_namespace(&mut prepared)?;
+            let init = prepared.made.init().clone();
+            let connected = Connectivity::over_networks(engine, container, &init, listeners, links, &netns)?;
+            prepared.made.prepared()?;
+            connected
         }
-        addresses = Some(found);
-        prepared.released.networks = connected;
-    } else {
-        prepared.made.prepared()?;
-    }
-    let endpoints = prepared.released.networks.endpoints.as_slice();
+        Plan::None | Plan::Host | Plan::Join { .. } => {
+            prepared.made.prepared()?;
+            Connectivity::none(matches!(plan, Plan::Host).then(Addresses::host))
+        }
+    };
     if shared.is_none() {
-        files::fill(&run_dir, container, &hostname, addresses.as_ref(), endpoints, !matches!(plan, Plan::Host))?;
+        let (addresses, endpoints) = (connectivity.addresses(), connectivity.endpoints());
+        files::fill(&run_dir, container, &hostname, addresses, endpoints, !matches!(plan, Plan::Host))?;
     }
     prepared.log = log(engine, container)?;
     prepared.status.restarts = restarts;
     prepared.status.cgroup = prepared.released.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
-    prepared.status.network =
-        Some(NetworkStatus { addresses, endpoints: endpoints.to_vec(), ports: network::published(&listeners) });
+    prepared.status.network = Some(connectivity.status());
+    prepared.released.connectivity = connectivity;
     Ok(prepared)
+}
+
+fn own_namespace(prepared: &mut Prepared) -> Result<OwnedFd> {
+    prepared.made.take_netns().ok_or_else(|| Error::Invalid("no network namespace".into()))
 }
 
 fn network_plan(engine: &Engine, mode: &Mode) -> Result<Plan> {
@@ -370,7 +353,7 @@ fn published_ports(container: &Container) -> Vec<network::PortMapping> {
     ports
 }
 
-fn hostname(engine: &Engine, container: &Container) -> Result<String> {
+pub(super) fn hostname(engine: &Engine, container: &Container) -> Result<String> {
     let spec = container.spec();
     if let Some(hostname) = &spec.hostname {
         return Ok(hostname.clone());
@@ -509,35 +492,6 @@ fn init_of(engine: &Engine, other: &str, kind: &str) -> Result<Process> {
 /// `u64::MAX` without a limit.
 fn hard_limit(resource: rustix::process::Resource) -> u64 {
     rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX)
-}
-
-/// `creel forwarder`, re-executed, with the listening sockets and the namespace as inherited descriptors.
-fn forward(listeners: &[network::Listener], netns: &OwnedFd, addresses: &Addresses) -> Result<Forwarder> {
-    let inherit = |fd: std::os::fd::BorrowedFd<'_>| {
-        rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())
-            .map(|()| fd.as_raw_fd())
-            .map_err(|error| Error::Io { path: "a listening socket".into(), source: error.into() })
-    };
-    inherit(netns.as_fd())?;
-    for listener in listeners {
-        inherit(listener.fd.as_fd())?;
-    }
-    let plan = network::forwarder_plan(listeners, netns.as_fd(), addresses)?;
-    let child = Command::new("/proc/self/exe")
-        .arg0("creel")
-        .args(["forwarder", &plan])
-        .stdin(ProcessStdio::null())
-        .stdout(ProcessStdio::null())
-        .stderr(ProcessStdio::null())
-        .spawn()
-        .map_err(Error::io("/proc/self/exe"))?;
-    let close = |fd: std::os::fd::BorrowedFd<'_>| rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
-    // They go with this process's copies soon; until then no other child may get them.
-    let _ = close(netns.as_fd());
-    for listener in listeners {
-        let _ = close(listener.fd.as_fd());
-    }
-    Ok(Forwarder(child))
 }
 
 /// Where the container's output is kept.

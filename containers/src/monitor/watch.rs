@@ -14,6 +14,7 @@ use sys::process::{Ended, Pidfd, Process};
 use sys::signals::SignalFd;
 
 use super::clients::Clients;
+use super::connectivity::{Connectivity, Part};
 use super::prepare::{Prepared, Released, Terminals};
 use super::{SIGTERM, write_status};
 use crate::attach::Streams;
@@ -52,7 +53,7 @@ pub(super) fn watch(
     hold: bool,
     signals: &SignalFd,
 ) -> Result<End> {
-    let Prepared { made, terminals, log, notify, released, status } = prepared;
+    let Prepared { made, terminals, log, notify, mut released, status } = prepared;
     let listener = listen(engine, container)?;
     let mut clients = Clients::default();
     let monitor = Process::me().map_err(Error::io("/proc/self/stat"))?;
@@ -113,6 +114,7 @@ pub(super) fn watch(
         log,
         log_failed: false,
         notify,
+        connectivity: std::mem::take(&mut released.connectivity),
         buffer: vec![0; CHUNK - 1],
     };
     run.take_streams(terminals, running.terminal)?;
@@ -140,6 +142,7 @@ pub(super) fn watch(
     container.status = Status { restarts: status.restarts, ..Status::new(State::Exited(exit.clone())) };
     write_status(engine, container, &container.status)?;
     storage::events::record(&engine.store, events::ended(container, "died"));
+    released.connectivity = run.connectivity;
     Ok(End { exit, released: released.with_mounts(running.mount_ns), clients: run.clients })
 }
 
@@ -162,6 +165,7 @@ struct Run {
     log_failed: bool,
     /// The container's socket to the service manager.
     notify: Option<Proxy>,
+    connectivity: Connectivity,
     buffer: Vec<u8>,
 }
 
@@ -185,6 +189,7 @@ enum Source {
     Notify,
     /// A health check that runs.
     Check,
+    Network(Part),
     Client(usize),
 }
 
@@ -206,7 +211,7 @@ impl Run {
     fn until_exit(
         &mut self,
         engine: &Engine,
-        container: &Container,
+        container: &mut Container,
         init: &Pidfd,
         listener: &OwnedFd,
         signals: &SignalFd,
@@ -218,7 +223,8 @@ impl Run {
         loop {
             let (ready, exited) = {
                 let (mut entries, sources) = self.entries(init, listener, signals, health.running());
-                let next = [deadline.filter(|_| !timed_out), health.next(), busy_until].into_iter().flatten().min();
+                let deadline = deadline.filter(|_| !timed_out);
+                let next = [deadline, health.next(), busy_until, self.connectivity.due()].into_iter().flatten().min();
                 wait(&mut entries, next).map_err(Error::io("poll"))?;
                 let ready: Vec<(Source, PollFlags)> = sources
                     .into_iter()
@@ -243,6 +249,7 @@ impl Run {
                 timed_out = true;
                 init.signal(SIGKILL).map_err(Error::io("the container's first process"))?;
             }
+            self.connectivity.mend(engine);
             health.end(engine, container);
             health.run_due(engine, container);
             if busy_until.is_some_and(|until| Instant::now() >= until) {
@@ -271,6 +278,9 @@ impl Run {
         add(Source::Listener, listener.as_fd(), PollFlags::IN);
         if let Some(notify) = &self.notify {
             add(Source::Notify, notify.as_fd(), PollFlags::IN);
+        }
+        for (part, fd) in self.connectivity.parts() {
+            add(Source::Network(part), fd, PollFlags::IN);
         }
         if let Some(check) = check {
             add(Source::Check, check, PollFlags::IN);
@@ -307,7 +317,7 @@ impl Run {
     fn handle(
         &mut self,
         engine: &Engine,
-        container: &Container,
+        container: &mut Container,
         source: Source,
         events: PollFlags,
         init: &Pidfd,
@@ -317,6 +327,7 @@ impl Run {
         match source {
             // Their end is handled last, that of the container when everything it wrote before has been read.
             Source::Init | Source::Check => {}
+            Source::Network(part) => self.connectivity.ended(part),
             Source::Notify => {
                 if let Some(notify) = &self.notify {
                     notify.forward();
@@ -360,7 +371,7 @@ impl Run {
                     self.clients.flush(index);
                 }
                 if events.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
-                    self.hear(index);
+                    self.hear(engine, container, index);
                 }
             }
         }
@@ -388,7 +399,7 @@ impl Run {
         }
     }
 
-    fn hear(&mut self, index: usize) {
+    fn hear(&mut self, engine: &Engine, container: &mut Container, index: usize) {
         match self.clients.receive(index) {
             Some(FromClient::Stdin(bytes)) if !self.stdin.ended => {
                 self.stdin.pending.extend(bytes);
@@ -407,8 +418,25 @@ impl Run {
             Some(FromClient::Hello(streams) | FromClient::Start(streams)) => {
                 self.clients.set_streams(index, streams);
             }
+            Some(FromClient::Reconnect) => self.reconnect(engine, container, index),
             Some(FromClient::Stdin(_)) | None => {}
         }
+    }
+
+    /// The container's networks have changed in its record.
+    fn reconnect(&mut self, engine: &Engine, container: &mut Container, index: usize) {
+        let mut connect = || {
+            container.record.spec.network = crate::list::again(engine, container)?.record.spec.network;
+            let hostname = super::prepare::hostname(engine, container)?;
+            self.connectivity.reconnect(engine, container, &hostname)?;
+            container.status.network = Some(self.connectivity.status());
+            write_status(engine, container, &container.status)
+        };
+        let answer = match connect() {
+            Ok(()) => FromMonitor::Done,
+            Err(error) => FromMonitor::Failed { exit_code: 125, message: super::message(&error) },
+        };
+        self.clients.answer(index, &answer);
     }
 
     fn write_input(&mut self) {
@@ -554,7 +582,10 @@ fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd,
                     return Ok(true);
                 }
                 Some(FromClient::Hello(streams)) => clients.set_streams(index, streams),
-                Some(FromClient::Stdin(_) | FromClient::StdinEnd | FromClient::Resize { .. }) | None => {}
+                Some(
+                    FromClient::Stdin(_) | FromClient::StdinEnd | FromClient::Resize { .. } | FromClient::Reconnect,
+                )
+                | None => {}
             }
         }
         clients.drop_gone();

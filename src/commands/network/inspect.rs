@@ -22,7 +22,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let (mut values, mut failures) = (Vec::new(), Vec::new());
     for name in &args.networks {
         match super::find(&networks, name) {
-            Ok(network) => values.push(super::value(&network, &network.id, Some(super::members(&networks, &network)?))),
+            Ok(network) => values.push(super::full_value(&networks, &network)?),
             Err(failure) => failures.push(failure.context(format!("network {name}")).code(ExitCode::Failed)),
         }
     }

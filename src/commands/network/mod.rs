@@ -1,24 +1,28 @@
 //! `network ...`: one file for each, and here what they share.
 
+pub mod connect;
 pub mod create;
+pub mod disconnect;
 pub mod exists;
 pub mod inspect;
 pub mod ls;
 pub mod prune;
+pub mod reload;
 pub mod rm;
+pub mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use containers::Engine;
 use jiff::Timestamp;
 use network::{Endpoint, Network, Networks, Route, RouteKind, Subnet};
-use storage::events::{self, Event, Kind};
+use storage::events::{self, Event};
 
 use crate::arguments::{go_bool, go_quote};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::filters::Pattern;
-use crate::format::{Value, zero_time};
+use crate::format::{Field, Kind, Value, zero_time};
 use crate::{object, when};
 
 /// The named networks, with the pools of containers.conf.
@@ -70,7 +74,7 @@ pub fn record(engine: &Engine, network: &Network, status: &'static str, containe
             Some(_) => BTreeMap::new(),
             None => BTreeMap::from([("type".to_owned(), network.driver.clone())]),
         },
-        ..Event::new(Kind::Network, status)
+        ..Event::new(events::Kind::Network, status)
     };
     events::record(&engine.store, event);
 }
@@ -87,7 +91,7 @@ pub fn created(network: &Network) -> Timestamp {
 
 /// As `inspect` shows it. `id`: as a template shows it, whole or short.
 pub fn value(network: &Network, id: &str, members: Option<Value>) -> Value {
-    object! {
+    let mut value = object! {
         "name" as "Name": network.name.clone(),
         json "id": network.id.clone(),
         fn "ID": id,
@@ -104,8 +108,17 @@ pub fn value(network: &Network, id: &str, members: Option<Value>) -> Value {
         "labels" as "Labels"?: Value::map(&network.labels),
         "options" as "Options"?: Value::map(&network.options),
         "ipam_options" as "IPAMOptions"?: Value::map(&network.ipam),
-        "containers" as "Containers"?: members,
+    };
+    // Lists do not ask who is on it; inspect says so too when nobody is.
+    if let (Value::Struct(fields), Some(members)) = (&mut value, members) {
+        Field::add(fields, "containers", "Containers", Kind::Plain, members);
     }
+    value
+}
+
+/// With the members.
+pub fn full_value(networks: &Networks, network: &Network) -> Result<Value, Failure> {
+    Ok(value(network, &network.id, Some(members(networks, network)?)))
 }
 
 fn subnet_value(subnet: &Subnet) -> Value {

@@ -1,0 +1,257 @@
+//! What connects a running container, and is kept alive by its monitor: the uplink or its places on named networks, and
+//! the forwarder of its published ports. Whatever of it is killed is made again.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio as ProcessStdio};
+use std::time::{Duration, Instant};
+
+use network::{Addresses, Endpoint, Link, Listener, Network, PortMapping, Uplink, UplinkKind};
+use sys::process::{Pidfd, Process};
+
+use super::files;
+use crate::container::{Container, NetworkStatus};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::networks::{self, Connected};
+
+/// What ended again and again is made again after a while, which doubles up to the longest one.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// After this long without an end the next one is mended at once.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// The connections of one run.
+#[derive(Default)]
+pub(super) struct Connectivity {
+    init: Option<Process>,
+    /// Kept for a forwarder that has to be started again: clients wait in the kernel meanwhile.
+    listeners: Vec<Listener>,
+    addresses: Option<Addresses>,
+    uplink: Option<(UplinkKind, Vec<String>, Option<Uplink>)>,
+    forwarder: Option<Forwarder>,
+    networks: Connected,
+    /// What waits to be made again, and since when it may.
+    due: Option<Instant>,
+    pause: Option<Duration>,
+    last_end: Option<Instant>,
+}
+
+/// One thing that is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Uplink,
+    Forwarder,
+    Network(usize),
+}
+
+/// The process that carries published ports into the container's network namespace.
+struct Forwarder {
+    child: Child,
+    pidfd: Option<Pidfd>,
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Connectivity {
+    /// Of a container whose network is not its own business, or that has none.
+    pub(super) fn none(addresses: Option<Addresses>) -> Connectivity {
+        Connectivity { addresses, ..Connectivity::default() }
+    }
+
+    /// Through an uplink of its own, which is ready.
+    pub(super) fn over_uplink(
+        init: &Process,
+        listeners: Vec<Listener>,
+        uplink: (UplinkKind, Vec<String>, Uplink),
+        addresses: Addresses,
+        netns: &OwnedFd,
+    ) -> Result<Connectivity> {
+        let (kind, options, uplink) = uplink;
+        let mut connectivity = Connectivity {
+            init: Some(init.clone()),
+            listeners,
+            addresses: Some(addresses),
+            uplink: Some((kind, options, Some(uplink))),
+            ..Connectivity::default()
+        };
+        connectivity.forward(netns)?;
+        Ok(connectivity)
+    }
+
+    /// On named networks, through the connections to their holders.
+    pub(super) fn over_networks(
+        engine: &Engine,
+        container: &Container,
+        init: &Process,
+        listeners: Vec<Listener>,
+        links: Vec<(Network, Link)>,
+        netns: &OwnedFd,
+    ) -> Result<Connectivity> {
+        let networks = Connected::join(engine, container, links, init, netns.as_fd())?;
+        let mut connectivity = Connectivity {
+            init: Some(init.clone()),
+            listeners,
+            addresses: Some(networks::addresses(&networks.endpoints)),
+            networks,
+            ..Connectivity::default()
+        };
+        connectivity.forward(netns)?;
+        Ok(connectivity)
+    }
+
+    fn forward(&mut self, netns: &OwnedFd) -> Result<()> {
+        self.forwarder = None;
+        if let (false, Some(addresses)) = (self.listeners.is_empty(), &self.addresses) {
+            self.forwarder = Some(forward(&self.listeners, netns, addresses)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn addresses(&self) -> Option<&Addresses> {
+        self.addresses.as_ref()
+    }
+
+    pub(super) fn endpoints(&self) -> &[Endpoint] {
+        &self.networks.endpoints
+    }
+
+    /// For the record.
+    pub(super) fn status(&self) -> NetworkStatus {
+        let ports: Vec<PortMapping> = network::published(&self.listeners);
+        NetworkStatus { addresses: self.addresses.clone(), endpoints: self.networks.endpoints.clone(), ports }
+    }
+
+    /// What to wait for: each is readable when it has ended.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (Part, BorrowedFd<'_>)> {
+        let uplink = self.uplink.as_ref().and_then(|(_, _, uplink)| uplink.as_ref()?.pidfd());
+        let forwarder = self.forwarder.as_ref().and_then(|forwarder| forwarder.pidfd.as_ref());
+        let links = self.networks.links.iter().enumerate();
+        let links = links.filter_map(|(n, (_, link))| Some((Part::Network(n), link.as_ref()?.as_fd())));
+        let uplink = uplink.map(|pidfd| (Part::Uplink, pidfd.as_fd()));
+        uplink.into_iter().chain(forwarder.map(|pidfd| (Part::Forwarder, pidfd.as_fd()))).chain(links)
+    }
+
+    /// When [`Connectivity::mend`] has to be called.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Something has ended; it is made again as soon as that makes sense.
+    pub(super) fn ended(&mut self, part: Part) {
+        let now = Instant::now();
+        match part {
+            Part::Uplink => {
+                if let Some((_, _, uplink)) = &mut self.uplink {
+                    *uplink = None;
+                }
+            }
+            Part::Forwarder => self.forwarder = None,
+            Part::Network(number) => {
+                if let Some((_, link)) = self.networks.links.get_mut(number) {
+                    *link = None;
+                }
+            }
+        }
+        let calm = self.last_end.is_none_or(|last| now.saturating_duration_since(last) > SETTLED);
+        self.last_end = Some(now);
+        let pause = if calm { Duration::ZERO } else { self.pause.unwrap_or(FIRST_PAUSE) };
+        self.pause = Some((pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE));
+        self.due = Some(self.due.unwrap_or(now + pause));
+    }
+
+    /// Makes again what has ended and is due.
+    pub(super) fn mend(&mut self, engine: &Engine) {
+        if self.due.is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        self.due = None;
+        if let Err(error) = self.try_mend(engine) {
+            tracing::warn!(%error, "the container's network cannot be mended yet");
+            let pause = self.pause.unwrap_or(FIRST_PAUSE);
+            self.pause = Some((pause * 2).min(LONGEST_PAUSE));
+            self.due = Some(Instant::now() + pause);
+        }
+    }
+
+    fn try_mend(&mut self, engine: &Engine) -> Result<()> {
+        let Some(init) = &self.init else { return Ok(()) };
+        // With the container goes everything.
+        let Some(netns) = namespace_of(init) else { return Ok(()) };
+        let mut again = self.forwarder.is_none();
+        if let Some((kind, options, uplink @ None)) = &mut self.uplink {
+            let mut started = network::start_uplink(*kind, options, init.pid, netns.as_fd())?;
+            let ready = started.ready()?;
+            // Its interface is a new one.
+            again = true;
+            self.addresses = Some(ready);
+            *uplink = Some(started);
+        }
+        for (network, link) in self.networks.links.iter_mut().filter(|(_, link)| link.is_none()) {
+            *link = Some(networks::networks(engine).heal(network)?);
+            again = true;
+        }
+        if again {
+            self.forward(&netns)?;
+        }
+        Ok(())
+    }
+
+    /// Follows the record: joins the networks that are new in it and leaves those that are not in it any more.
+    pub(super) fn reconnect(&mut self, engine: &Engine, container: &Container, hostname: &str) -> Result<()> {
+        let gone = || Error::StateImproper { what: format!("container {} has ended", container.id()) };
+        let init = self.init.clone().ok_or_else(gone)?;
+        let netns = namespace_of(&init).ok_or_else(gone)?;
+        let run_dir = engine.run_dir(container.id());
+        let before = files::Filled::of(container, hostname, self.addresses.as_ref(), &self.networks.endpoints)?;
+        self.networks.follow(engine, container, &init, netns.as_fd())?;
+        self.addresses = Some(networks::addresses(&self.networks.endpoints));
+        self.forward(&netns)?;
+        let after = files::Filled::of(container, hostname, self.addresses.as_ref(), &self.networks.endpoints)?;
+        files::refill(&run_dir, &before, &after)
+    }
+}
+
+/// The network namespace of a process, if it still lives.
+fn namespace_of(process: &Process) -> Option<OwnedFd> {
+    let file = std::fs::File::open(Path::new("/proc").join(process.pid.to_string()).join("ns/net")).ok()?;
+    process.alive().then(|| file.into())
+}
+
+/// `creel forwarder`, re-executed, with the listening sockets and the namespace as inherited descriptors.
+fn forward(listeners: &[Listener], netns: &OwnedFd, addresses: &Addresses) -> Result<Forwarder> {
+    let inherit = |fd: BorrowedFd<'_>| {
+        rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())
+            .map(|()| fd.as_raw_fd())
+            .map_err(|error| Error::Io { path: "a listening socket".into(), source: error.into() })
+    };
+    inherit(netns.as_fd())?;
+    for listener in listeners {
+        inherit(listener.fd.as_fd())?;
+    }
+    let plan = network::forwarder_plan(listeners, netns.as_fd(), addresses)?;
+    let child = Command::new("/proc/self/exe")
+        .arg0("creel")
+        .args(["forwarder", &plan])
+        .stdin(ProcessStdio::null())
+        .stdout(ProcessStdio::null())
+        .stderr(ProcessStdio::null())
+        .spawn()
+        .map_err(Error::io("/proc/self/exe"))?;
+    let close = |fd: BorrowedFd<'_>| rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
+    // No other child may get them.
+    let _ = close(netns.as_fd());
+    for listener in listeners {
+        let _ = close(listener.fd.as_fd());
+    }
+    // Without one nobody notices when it ends.
+    let pidfd = Pidfd::open(child.id() as i32).ok();
+    Ok(Forwarder { child, pidfd })
+}

@@ -1,0 +1,139 @@
+//! Changes the networks of a container that is there: in its record, and where it runs in its namespace too.
+
+use network::{Mode, NetworkRef};
+use storage::record::{self, Durability};
+use sys::lock::FileLock;
+
+use crate::container::{Container, Record};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::list;
+use crate::networks::networks;
+use crate::state::State;
+use crate::wire::{FromClient, FromMonitor};
+
+/// Puts a container on one more network.
+///
+/// # Errors
+/// [`Error::Invalid`] where it is on it already, or is not on named networks at all. All is as it was then.
+pub fn connect(engine: &Engine, container: &Container, reference: &NetworkRef) -> Result<()> {
+    let network = networks(engine).find(&reference.name)?;
+    change(engine, container, |record, references| {
+        if references.iter().any(|known| known.name == network.name) {
+            return Err(Error::Invalid(format!(
+                "container {} is already connected to network {}: network is already connected",
+                record.id, network.name
+            )));
+        }
+        references.push(NetworkRef { name: network.name.clone(), ..reference.clone() });
+        Ok(())
+    })
+}
+
+/// Takes a container off a network.
+pub fn disconnect(engine: &Engine, container: &Container, name: &str) -> Result<()> {
+    let network = networks(engine).find(name)?;
+    change(engine, container, |record, references| {
+        let before = references.len();
+        references.retain(|known| known.name != network.name);
+        match references.len() < before {
+            true => Ok(()),
+            false => {
+                Err(Error::Invalid(format!("container {} is not connected to network {}", record.name, network.name)))
+            }
+        }
+    })
+}
+
+fn change(
+    engine: &Engine,
+    container: &Container,
+    edit: impl FnOnce(&Record, &mut Vec<NetworkRef>) -> Result<()>,
+) -> Result<()> {
+    let dir = engine.container_dir(container.id());
+    let _lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+    let container = list::again(engine, container)?;
+    if let State::Initialized { .. } = container.state() {
+        return Err(Error::StateImproper {
+            what: format!("cannot change the networks of container {} between init and start", container.id()),
+        });
+    }
+    let mut record = container.record.clone();
+    let Mode::Networks(references) = &container.spec().network.mode else {
+        let mode = match &container.spec().network.mode {
+            Mode::Default | Mode::Private => {
+                let uplink = network::choose(&Mode::Default, engine.settings.uplink.as_deref());
+                uplink.map_or_else(|_| "slirp4netns".to_owned(), |uplink| uplink.to_string())
+            }
+            mode => mode.to_string(),
+        };
+        return Err(Error::Invalid(format!("{mode:?} is not supported: invalid network mode")));
+    };
+    let mut references = references.clone();
+    edit(&record, &mut references)?;
+    // What belongs to its one network is said with that network from now on.
+    let spec = &mut record.spec.network;
+    if let Mode::Networks(before) = &spec.mode
+        && let [only] = before.as_slice()
+        && let Some(reference) = references.iter_mut().find(|reference| reference.name == only.name)
+    {
+        let given = [("ip", spec.ip.map(|ip| ip.to_string())), ("ip6", spec.ip6.map(|ip| ip.to_string()))];
+        let given = given.into_iter().chain([("mac", spec.mac.clone())]);
+        reference.options.extend(given.filter_map(|(key, value)| Some(format!("{key}={}", value?))));
+    }
+    (spec.ip, spec.ip6, spec.mac) = (None, None, None);
+    // So do aliases: they are not those of networks that come later.
+    for reference in references.iter_mut() {
+        let is_old =
+            matches!(&spec.mode, Mode::Networks(before) if before.iter().any(|old| old.name == reference.name));
+        if is_old {
+            reference.options.extend(spec.aliases.iter().map(|alias| format!("alias={alias}")));
+        }
+    }
+    spec.aliases.clear();
+    spec.mode = Mode::Networks(references);
+    let path = dir.join("container.json");
+    record::write(&path, &record, Durability::Durable)?;
+    match container.state() {
+        State::Created | State::Exited(_) | State::Removing => Ok(()),
+        State::Running { .. } | State::Initialized { .. } => tell(engine, &container).inspect_err(|_| {
+            // The first error is the one that counts.
+            let _ = record::write(&path, &container.record, Durability::Durable);
+        }),
+    }
+}
+
+/// Has a running container's connections looked after: what is missing of them is made again.
+pub fn reload(engine: &Engine, container: &Container) -> Result<()> {
+    let container = list::again(engine, container)?;
+    if !list::running(&container) {
+        return Err(Error::StateImproper {
+            what: format!("cannot reload container {} network as it is not running", container.id()),
+        });
+    }
+    match container.spec().network.mode {
+        Mode::Networks(_) => tell(engine, &container),
+        // Whatever else connects it is watched by its monitor.
+        _ => Ok(()),
+    }
+}
+
+/// Has the monitor follow the record.
+fn tell(engine: &Engine, container: &Container) -> Result<()> {
+    let gone = |detail: String| Error::MonitorGone { id: container.id().to_string(), detail };
+    let channel = crate::attach::connect(engine, container)?;
+    channel.send(&FromClient::Reconnect.encode(), &[]).map_err(|error| gone(format!(": {error}")))?;
+    loop {
+        let (message, _) = channel.recv().map_err(|error| gone(format!(": {error}")))?;
+        if message.is_empty() {
+            return Err(gone(String::new()));
+        }
+        match FromMonitor::decode(&message).map_err(|error| gone(format!(": {error}")))? {
+            FromMonitor::Done => return Ok(()),
+            FromMonitor::Failed { message, .. } => return Err(Error::Invalid(message)),
+            // It ended meanwhile: the record says what the next run is to have.
+            FromMonitor::Exited { .. } => return Ok(()),
+            FromMonitor::Started { .. } | FromMonitor::Stdout(_) | FromMonitor::Stderr(_) => {}
+        }
+    }
+}
