@@ -185,6 +185,11 @@ fn begin(
         });
     }
     until_torn_down(engine, &container)?;
+    let manager = runtime::cgroup::Manager::choose(engine.settings.cgroup_manager.as_deref(), engine.settings.uid);
+    if let Err(error) = manager.and_then(|manager| manager.step_aside()) {
+        // The monitor meets it again, and says so where a limit was asked for.
+        tracing::debug!(%error, "cannot move within the delegated cgroup");
+    }
     let (channel, request_message, passthrough, monitor) = spawn(engine, &container, &request, hold)?;
     if !hold {
         notify(engine, &container, notify::before_start, monitor);

@@ -59,9 +59,22 @@ impl Manager {
         if wanted != Some("cgroupfs") && systemd::socket_of(uid).exists() {
             return Ok(Manager::Systemd { uid });
         }
-        match own_path() {
-            Some(base) if is_ours(&base) => Ok(Manager::Cgroupfs { base }),
-            _ => Ok(Manager::None { why: "and no cgroup is delegated to this user: there is no systemd user session" }),
+        match own_path().as_deref().and_then(delegated) {
+            Some(base) => Ok(Manager::Cgroupfs { base }),
+            None => {
+                Ok(Manager::None { why: "and no cgroup is delegated to this user: there is no systemd user session" })
+            }
+        }
+    }
+
+    /// Moves the caller, and whom it starts from now on, out of the way of controllers: into a part of the delegated
+    /// cgroup. For commands that stay while a container of theirs runs.
+    pub fn step_aside(&self) -> Result<()> {
+        match self {
+            Manager::Cgroupfs { base } => {
+                leave_top(base).map_err(|source| Error::Cgroup { path: on_disk(base), source })
+            }
+            Manager::Systemd { .. } | Manager::None { .. } => Ok(()),
         }
     }
 }
@@ -78,6 +91,12 @@ fn unified_path(text: &str) -> Option<PathBuf> {
 
 fn on_disk(path: &Path) -> PathBuf {
     Path::new(MOUNT).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// The uppermost cgroup around `own` that is ours to divide: there controllers come in, and from a part of it they may
+/// not be passed on to another one.
+fn delegated(own: &Path) -> Option<PathBuf> {
+    own.ancestors().take_while(|path| is_ours(path)).last().map(Path::to_owned)
 }
 
 /// Whether processes may be put there, and parts made.
@@ -200,7 +219,8 @@ impl Cgroup {
                 };
             }
         };
-        enable_controllers(&holder);
+        // A monitor for which a scope was made may still be on its way out of the top.
+        enable_controllers(&holder, Duration::from_secs(1));
         let mut path = holder.clone();
         if let Some((group, limits_of_all)) = group {
             path.push(format!("{GROUP_PREFIX}{group}"));
@@ -210,7 +230,7 @@ impl Cgroup {
                 let _ = fs::remove_dir(on_disk(&path));
                 return Err(error);
             }
-            enable_controllers(&path);
+            enable_controllers(&path, Duration::ZERO);
         }
         path.push(name);
         let directory = on_disk(&path);
@@ -289,7 +309,7 @@ impl Cgroup {
             let available = self.read("cgroup.controllers").unwrap_or_default();
             let controller = file.split('.').next().unwrap_or_default();
             if controller != "cgroup" && !available.split_ascii_whitespace().any(|name| name == controller) {
-                return Err(file_refused(file, NOT_DELEGATED.to_owned()));
+                return Err(file_refused(file, self.why_missing(controller)));
             }
             if file.contains('/') {
                 return Err(Error::configuration(format!("{file} is not the name of a file of a cgroup")));
@@ -309,7 +329,7 @@ impl Cgroup {
         if let Some(missing) =
             wanted.iter().find(|limit| !available.split_ascii_whitespace().any(|name| name == limit.controller))
         {
-            return Err(missing.refused(NOT_DELEGATED));
+            return Err(missing.refused(self.why_missing(missing.controller)));
         }
         let mut limits = limits.clone();
         limits.set_unified(None);
@@ -325,6 +345,25 @@ impl Cgroup {
             ControllerOpt { resources: &limits, disable_oom_killer: false, oom_score_adj: None, freezer_state: None };
         writer.apply(&options).map_err(|error| failed(&error))?;
         self.read_back(&limits)
+    }
+
+    /// Why a controller does not reach this cgroup.
+    fn why_missing(&self, controller: &str) -> String {
+        let has = |path: &Path, file: &str| {
+            let text = fs::read_to_string(on_disk(path).join(file)).unwrap_or_default();
+            text.split_ascii_whitespace().any(|name| name == controller)
+        };
+        let end = self.path.ancestors().find(|path| has(path, "cgroup.controllers"));
+        let is_occupied = |path: &Path| {
+            is_ours(path) && fs::read_to_string(on_disk(path).join("cgroup.procs")).is_ok_and(|pids| !pids.is_empty())
+        };
+        match end.filter(|path| is_occupied(path)) {
+            Some(path) => format!(
+                "which {} cannot pass on while it has processes of its own: move them into a cgroup below it",
+                on_disk(path).display()
+            ),
+            None => NOT_DELEGATED.to_owned(),
+        }
     }
 
     /// A memory limit brings a limit on swap with it; a kernel that does not count swap has nothing to limit there.
@@ -611,7 +650,9 @@ impl Unavailable {
 }
 
 /// Every controller that we may pass on is passed on: which ones a container needs may change while it lives.
-fn enable_controllers(holder: &Path) {
+///
+/// The top of a hierarchy may have processes all the same.
+fn enable_controllers(holder: &Path, patience: Duration) {
     let directory = on_disk(holder);
     let available = fs::read_to_string(directory.join("cgroup.controllers")).unwrap_or_default();
     let enabled = fs::read_to_string(directory.join("cgroup.subtree_control")).unwrap_or_default();
@@ -622,10 +663,8 @@ fn enable_controllers(holder: &Path) {
         // One at a time: one that is refused does not keep the others away. A limit that needs it will say so.
         let file = directory.join("cgroup.subtree_control");
         let write = || fs::write(&file, format!("+{controller}"));
-        // A monitor for which the scope was made may still be on its way out of the top.
-        let until = Instant::now() + Duration::from_secs(1);
         wait_until(
-            until,
+            Instant::now() + patience,
             || !matches!(write(), Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error())),
         );
     }
@@ -653,8 +692,9 @@ fn cgroupfs_holder(base: &Path, parent: Option<&str>) -> std::result::Result<Pat
     let directory = on_disk(&holder);
     let failed = |source| Unavailable::Failed(Error::Cgroup { path: directory.clone(), source });
     fs::create_dir_all(&directory).map_err(failed)?;
-    // Controllers come down only through a cgroup without processes; whoever delegated `base` to us has to see to that.
-    enable_controllers(base);
+    // Controllers come down only through a cgroup without processes. We can only answer for ourselves.
+    leave_top(base).map_err(failed)?;
+    enable_controllers(base, Duration::ZERO);
     Ok(holder)
 }
 
