@@ -37,20 +37,21 @@ pub fn health(container: &Container) -> Option<&'static str> {
 }
 
 /// Entry point and command: what runs.
-pub fn command(container: &Container) -> Vec<String> {
+pub fn whole_command(container: &Container) -> Vec<String> {
     let (spec, image) = (container.spec(), container.record.image.as_ref());
-    let mut words = match (&spec.entrypoint, image) {
-        (Some(words), _) => words.clone(),
-        (None, Some(image)) => image.entrypoint.clone(),
-        (None, None) => Vec::new(),
-    };
+    let entrypoint = spec.entrypoint.as_ref().or_else(|| image.map(|image| &image.entrypoint));
+    entrypoint.into_iter().flatten().chain(command(container)).cloned().collect()
+}
+
+/// The command without its entry point, as lists show it.
+pub fn command(container: &Container) -> &[String] {
+    let (spec, image) = (container.spec(), container.record.image.as_ref());
     match (spec.command.is_empty(), image) {
-        (false, _) => words.extend(spec.command.iter().cloned()),
+        (false, _) => &spec.command,
         // An entry point of one's own drops the image's command.
-        (true, Some(image)) if spec.entrypoint.is_none() => words.extend(image.cmd.iter().cloned()),
-        (true, _) => {}
+        (true, Some(image)) if spec.entrypoint.is_none() => &image.cmd,
+        (true, _) => &[],
     }
-    words
 }
 
 /// The image's name as the user gave it, and its id.

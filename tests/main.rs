@@ -90,6 +90,7 @@ mod readme;
 mod reboot;
 mod system;
 mod unshare;
+mod update;
 mod userns;
 mod version;
 

@@ -257,6 +257,17 @@ impl Schedule {
         Schedule { interval, startup_interval, next, fresh: true, running: None, waiting }
     }
 
+    /// The container's record says something else now.
+    pub(crate) fn change(&mut self, container: &Container) {
+        let check = spec_of(container);
+        let interval = check.and_then(|check| check.interval).filter(|interval| !interval.is_zero());
+        self.startup_interval = check.and_then(|check| check.startup.as_ref()).and_then(|startup| startup.interval);
+        if interval != self.interval || self.next.is_some() != check.is_some() {
+            self.next = check.map(|_| Instant::now() + interval.unwrap_or_default());
+        }
+        self.interval = interval;
+    }
+
     /// When to call [`Schedule::run_due`].
     pub(crate) fn next(&self) -> Option<Instant> {
         self.next

@@ -113,6 +113,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
         if exit.started.is_some() && begun.elapsed() > SETTLED {
             (restarts, backoff) = (0, FIRST_BACKOFF);
         }
+        watch::reread(&engine, &mut container);
         let again = !by_user && restart_wanted(container.spec().restart, &exit, restarts);
         let code = exit.code;
         if !again {
@@ -125,6 +126,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
         if !watch::pause_before_restart(&engine, &container, backoff, &signals)? {
             break code;
         }
+        watch::reread(&engine, &mut container);
         backoff = (backoff * 2).min(LONGEST_BACKOFF);
     };
     sys::userns::release(&engine.settings.userns_dir);

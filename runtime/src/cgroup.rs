@@ -321,6 +321,10 @@ impl Cgroup {
     }
 
     fn apply_limits(&self, limits: &LinuxResources) -> Result<()> {
+        // Without the controller there is no limit to take away.
+        if limits.pids().is_some_and(|pids| pids.limit() < 0) {
+            let _ = self.write("pids.max", "max");
+        }
         let wanted = wanted_limits(limits);
         if wanted.is_empty() {
             return Ok(());
@@ -334,6 +338,9 @@ impl Cgroup {
         let mut limits = limits.clone();
         limits.set_unified(None);
         self.drop_implied_swap(&mut limits);
+        // libcgroups passes over a swap of 0, and its conversion of the weight overflows.
+        let swap = take_swap(&mut limits);
+        let weight = take_weight(&mut limits);
         let failed = |error: &dyn std::fmt::Display| Error::Cgroup {
             path: on_disk(&self.path),
             source: io::Error::other(error.to_string()),
@@ -343,7 +350,15 @@ impl Cgroup {
             libcgroups::v2::manager::Manager::new(MOUNT.into(), relative.to_owned()).map_err(|error| failed(&error))?;
         let options =
             ControllerOpt { resources: &limits, disable_oom_killer: false, oom_score_adj: None, freezer_state: None };
-        writer.apply(&options).map_err(|error| failed(&error))?;
+        // It warns of controllers that nobody asked for.
+        tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || writer.apply(&options))
+            .map_err(|error| failed(&error))?;
+        if let Some(swap) = swap {
+            self.write("memory.swap.max", &swap).map_err(|source| self.error("memory.swap.max", source))?;
+        }
+        if let Some(weight) = weight {
+            self.set_io_weight(weight)?;
+        }
         self.read_back(&limits)
     }
 
@@ -364,6 +379,16 @@ impl Cgroup {
             ),
             None => NOT_DELEGATED.to_owned(),
         }
+    }
+
+    /// `weight` is cgroup v1's, 10 to 1000: one of the schedulers takes it as it is, the other one 1 to 10000.
+    fn set_io_weight(&self, weight: u16) -> Result<()> {
+        let (file, value) = if on_disk(&self.path).join("io.bfq.weight").exists() {
+            ("io.bfq.weight", u64::from(weight))
+        } else {
+            ("io.weight", 1 + u64::from(weight.saturating_sub(10)) * 9999 / 990)
+        };
+        self.write(file, &value.to_string()).map_err(|source| self.error(file, source))
     }
 
     /// A memory limit brings a limit on swap with it; a kernel that does not count swap has nothing to limit there.
@@ -540,6 +565,27 @@ impl Cgroup {
     fn write(&self, name: &str, value: &str) -> io::Result<()> {
         io::Write::write_all(&mut self.open_file(name, OFlags::WRONLY)?, value.as_bytes())
     }
+}
+
+/// What `memory.swap.max` is to be: the OCI's number is of memory and swap together.
+fn take_swap(limits: &mut LinuxResources) -> Option<String> {
+    let memory = limits.memory_mut().as_mut()?;
+    let (limit, swap) = (memory.limit().filter(|limit| *limit > 0), memory.swap().filter(|swap| *swap != 0)?);
+    let value = match limit {
+        _ if swap < 0 => "max".to_owned(),
+        Some(limit) if swap >= limit => (swap - limit).to_string(),
+        // For libcgroups to refuse.
+        Some(_) | None => return None,
+    };
+    memory.set_swap(None);
+    Some(value)
+}
+
+fn take_weight(limits: &mut LinuxResources) -> Option<u16> {
+    let io = limits.block_io_mut().as_mut()?;
+    let weight = io.weight().filter(|weight| *weight > 0)?;
+    io.set_weight(None);
+    Some(weight)
 }
 
 /// What using a directory that has been removed gives.

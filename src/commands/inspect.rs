@@ -176,7 +176,7 @@ pub fn container_value(engine: &Engine, container: &Container, with_size: bool) 
     let facts = containers::facts(engine, container)?;
     let size = if with_size { Some(containers::size(engine, container)?) } else { None };
     let (record, spec) = (&container.record, container.spec());
-    let command = state::command(container);
+    let command = state::whole_command(container);
     let (image_name, image_id) = state::image(container);
     let digest = record.image.as_ref().and_then(|image| image.digest.as_ref());
     let driver = match engine.store.options().driver {
@@ -244,6 +244,10 @@ fn graph_data(facts: &Facts) -> Value {
     if !lower.is_empty() {
         data.insert("LowerDir".to_owned(), lower.join(":").into());
     }
+    if facts.pid > 0 {
+        // It is mounted nowhere else.
+        data.insert("MergedDir".to_owned(), format!("/proc/{}/root", facts.pid).into());
+    }
     Value::Map(data)
 }
 
@@ -296,7 +300,9 @@ fn state_value(facts: &Facts) -> Value {
 
 /// What the user mounts, without what is of no use to see.
 pub fn mounts(facts: &[MountFact]) -> Vec<Value> {
-    let shown = facts.iter().filter(|mount| matches!(mount.kind, "bind" | "volume" | "image"));
+    // Volumes first, as Podman has them.
+    let of = |kinds: &'static [&'static str]| facts.iter().filter(move |mount| kinds.contains(&mount.kind));
+    let shown = of(&["volume"]).chain(of(&["image", "bind"]));
     shown
         .map(|mount| {
             let mut options = mount.options.clone();
@@ -461,7 +467,6 @@ fn config_value(container: &Container, facts: &Facts) -> Value {
     let image = record.image.as_ref();
     let entrypoint =
         spec.entrypoint.clone().or_else(|| image.map(|image| image.entrypoint.clone())).unwrap_or_default();
-    let command = state::command(container).split_off(entrypoint.len());
     let hostname = match (&spec.hostname, &spec.namespaces.uts) {
         (Some(name), _) => name.clone(),
         (None, NamespaceMode::Host) => {
@@ -473,8 +478,11 @@ fn config_value(container: &Container, facts: &Facts) -> Value {
         spec.health.as_ref().or_else(|| image.and_then(|image| image.health.as_ref())).filter(|_| !spec.no_healthcheck);
     let volumes: BTreeMap<String, Value> =
         image.iter().flat_map(|image| &image.volumes).map(|path| (path.clone(), Value::Map(BTreeMap::new()))).collect();
-    let exposed: BTreeMap<String, Value> =
-        state::exposed(container).into_iter().map(|port| (port, Value::Map(BTreeMap::new()))).collect();
+    let exposed: BTreeMap<String, Value> = state::exposed(container)
+        .into_iter()
+        .chain(port_bindings(state::ports(container)).into_keys())
+        .map(|port| (port, Value::Map(BTreeMap::new())))
+        .collect();
     let or_nil = |map: BTreeMap<String, Value>| if map.is_empty() { Value::Nil(Nil::Map) } else { Value::Map(map) };
     let secrets: Vec<Value> = spec
         .secrets
@@ -501,16 +509,19 @@ fn config_value(container: &Container, facts: &Facts) -> Value {
         "OpenStdin": spec.stdin,
         "StdinOnce": false,
         "Env": environment(container, &hostname),
-        "Cmd": Value::list_or_nil(&command),
+        "Cmd": Value::list_or_nil(state::command(container)),
         "Image": state::image(container).0,
         "Volumes": or_nil(volumes),
         "WorkingDir": facts.workdir.clone(),
         "Entrypoint": Value::list_or_nil(&entrypoint),
         "OnBuild": Value::Nil(Nil::List),
         "Labels": Value::map_or_nil(&spec.labels),
-        "Annotations": annotations(container),
+        "Annotations": annotations(container, facts.stop_signal),
         "StopSignal": signal::name(facts.stop_signal),
-        "Healthcheck"?: health.map(health_value),
+        "Healthcheck"?: match spec.no_healthcheck {
+            true => Some(object! { "Test": Value::List(vec!["NONE".into()]) }),
+            false => health.map(health_value),
+        },
         "StartupHealthCheck"?: health.and_then(|health| health.startup.as_ref()).map(|startup| object! {
             "Test": Value::list(&startup.test),
             "Interval": startup.interval.unwrap_or_default(),
@@ -588,10 +599,27 @@ fn environment(container: &Container, hostname: &str) -> Value {
     Value::List(all.into_iter().map(|(key, value)| format!("{key}={value}").into()).collect())
 }
 
-fn annotations(container: &Container) -> Value {
+/// With those that a start adds.
+fn annotations(container: &Container, stop_signal: i32) -> Value {
     let mut annotations = container.spec().annotations.clone();
-    annotations.entry("io.container.manager".into()).or_insert_with(|| "libpod".into());
-    Value::map(&annotations)
+    let mut mark = |name: &str, text: String| {
+        annotations.entry(name.to_owned()).or_insert(text);
+    };
+    for (name, holds) in [
+        ("io.podman.annotations.autoremove", container.spec().remove != Remove::Nothing),
+        ("io.podman.annotations.init", container.spec().init),
+        ("io.podman.annotations.privileged", container.spec().security.privileged),
+        ("io.podman.annotations.publish-all", container.spec().network.publish_all),
+    ] {
+        if holds {
+            mark(name, "TRUE".into());
+        }
+    }
+    if !matches!(container.state(), containers::State::Created) {
+        mark("io.container.manager", "libpod".into());
+        mark("org.opencontainers.image.stopSignal", stop_signal.to_string());
+    }
+    Value::map_or_nil(&annotations)
 }
 
 fn health_value(health: &HealthSpec) -> Value {
@@ -721,7 +749,7 @@ fn host_config_value(engine: &Engine, container: &Container, facts: &Facts, run_
         "RestartPolicy": object! { "Name": restart, "MaximumRetryCount": retries },
         "AutoRemove": spec.remove != Remove::Nothing,
         "AutoRemoveImage": spec.remove == Remove::ContainerAndImage,
-        "Annotations": annotations(container),
+        "Annotations": annotations(container, facts.stop_signal),
         "VolumeDriver": "",
         "VolumesFrom": Value::list_or_nil(&volumes_from),
         "CapAdd": strings(&capabilities(&security.cap_add)),
@@ -770,7 +798,7 @@ fn host_config_value(engine: &Engine, container: &Container, facts: &Facts, run_
         "DiskQuota": 0i64,
         "KernelMemory": 0i64,
         "MemoryReservation": resources.memory_reservation.unwrap_or(0),
-        "MemorySwap": resources.memory_swap.unwrap_or(0),
+        "MemorySwap": resources.memory_swap.or(resources.memory.map(|memory| memory.saturating_mul(2))).unwrap_or(0),
         "MemorySwappiness": resources.memory_swappiness.unwrap_or(0),
         "OomKillDisable": false,
         "Init"?: spec.init,
@@ -795,10 +823,12 @@ pub fn host_entry(entry: &network::HostEntry) -> String {
 }
 
 fn binds(facts: &Facts) -> Value {
-    let shown = facts.mounts.iter().filter(|mount| matches!(mount.kind, "bind" | "volume"));
+    let of = |kind: &'static str| facts.mounts.iter().filter(move |mount| mount.kind == kind);
+    let shown = of("volume").chain(of("bind"));
     let text = shown.map(|mount| {
         let source = mount.name.clone().unwrap_or_else(|| mount.source.display().to_string());
-        let mut options = vec![if mount.writable { "rw" } else { "ro" }, mount.propagation.as_str()];
+        let mut options: Vec<&str> = if mount.writable { Vec::new() } else { vec!["ro"] };
+        options.push(mount.propagation.as_str());
         options.extend(mount.options.iter().map(String::as_str).filter(|option| *option != mount.propagation));
         if !options.iter().any(|option| matches!(*option, "bind" | "rbind")) {
             options.push("rbind");
@@ -814,7 +844,14 @@ fn tmpfs(container: &Container) -> Value {
         let mut options = mount.options.clone();
         options.extend(size.map(|size| format!("size={size}")));
         options.extend(mode.map(|mode| format!("mode={mode:o}")));
-        options.push(if mount.read_only { "ro".into() } else { "rw".into() });
+        if mount.read_only {
+            options.push("ro".into());
+        }
+        for usual in ["rprivate", "nosuid", "nodev"] {
+            if !options.iter().any(|option| option == usual) {
+                options.push(usual.into());
+            }
+        }
         if *copy_up {
             options.push("tmpcopyup".into());
         }

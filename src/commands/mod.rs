@@ -59,6 +59,7 @@ pub mod top;
 pub mod unpause;
 pub mod unshare;
 pub mod untag;
+pub mod update;
 pub mod version;
 pub mod volume;
 pub mod wait;

@@ -177,7 +177,7 @@ fn chosen(engine: &Engine, args: &Args) -> Result<Vec<Sized>, Failure> {
 fn sort(containers: &mut [Sized], key: &str) {
     let now = Timestamp::now();
     match key {
-        "command" => containers.sort_by_key(|(container, _)| state::command(container)),
+        "command" => containers.sort_by_cached_key(|(container, _)| state::command(container).to_vec()),
         "id" => containers.sort_by_key(|(container, _)| container.id().clone()),
         "image" => containers.sort_by_key(|(container, _)| state::image(container).0.to_owned()),
         "names" => containers.sort_by_key(|(container, _)| container.name().to_owned()),

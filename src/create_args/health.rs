@@ -13,65 +13,116 @@ const DEFAULT: Duration = Duration::from_secs(30);
 
 /// `None` when no flag says anything: then it is the image's.
 pub fn health(flags: &HealthFlags) -> Result<Option<HealthSpec>, Failure> {
-    let on_failure = action(flags.health_on_failure.as_deref())?;
-    let startup = startup(flags)?;
-    let says_something = flags.health_cmd.is_some()
-        || flags.health_interval.is_some()
-        || flags.health_timeout.is_some()
-        || flags.health_retries.is_some()
-        || flags.health_start_period.is_some()
-        || flags.health_on_failure.is_some()
-        || flags.health_log_destination.is_some()
-        || flags.health_max_log_count.is_some()
-        || flags.health_max_log_size.is_some()
-        || startup.is_some();
-    if !says_something || flags.no_healthcheck || flags.health_cmd.as_deref() == Some("none") {
-        return Ok(None);
-    }
-    let retries = match flags.health_retries {
-        Some(retries) if retries < 1 => return Err(Failure::plain("healthcheck-retries must be greater than 0")),
-        Some(retries) => u32::try_from(retries).unwrap_or(u32::MAX),
-        None => 3,
-    };
-    Ok(Some(HealthSpec {
-        // Without a command here the image's is kept; `containers::create` fills it in.
-        test: flags.health_cmd.as_deref().map(test).unwrap_or_default(),
-        interval: interval("healthcheck-interval", flags.health_interval.as_deref())?,
-        timeout: at_least_a_second("healthcheck-timeout", flags.health_timeout.as_deref())?,
-        start_period: match flags.health_start_period.as_deref() {
-            Some(text) => duration("healthcheck-start-period", text)?,
-            None => Duration::ZERO,
-        },
-        retries,
-        on_failure,
-        startup,
-        log_destination: flags.health_log_destination.clone().unwrap_or_else(|| "local".into()),
-        max_log_count: flags.health_max_log_count.unwrap_or(5),
-        max_log_size: flags.health_max_log_size.unwrap_or(500),
-    }))
-}
-
-fn startup(flags: &HealthFlags) -> Result<Option<StartupHealth>, Failure> {
-    let Some(command) = &flags.health_startup_cmd else {
-        let others = flags.health_startup_interval.is_some()
-            || flags.health_startup_retries.is_some()
-            || flags.health_startup_success.is_some()
-            || flags.health_startup_timeout.is_some();
-        if others {
-            return Err(Failure::plain("cannot specify startup healthcheck options without --health-startup-cmd"));
-        }
-        return Ok(None);
-    };
-    if flags.health_cmd.is_none() {
+    // Without a command here the image's is kept; `containers::create` fills it in.
+    let mut check = defaults();
+    change(flags, &mut check)?;
+    if flags.health_startup_cmd.is_some() && flags.health_cmd.is_none() {
         return Err(Failure::plain("a healthcheck must be set when a startup healthcheck is: use --health-cmd, too"));
     }
-    Ok(Some(StartupHealth {
-        test: test(command),
-        interval: interval("startup healthcheck-interval", flags.health_startup_interval.as_deref())?,
-        timeout: at_least_a_second("startup healthcheck-timeout", flags.health_startup_timeout.as_deref())?,
-        retries: flags.health_startup_retries.unwrap_or(0),
-        successes: flags.health_startup_success.unwrap_or(0),
-    }))
+    let says_nothing = flags.is_empty() || flags.no_healthcheck || flags.health_cmd.as_deref() == Some("none");
+    Ok(Some(check).filter(|_| !says_nothing))
+}
+
+/// A check of no command, as often and as long as Podman's.
+pub fn defaults() -> HealthSpec {
+    HealthSpec {
+        test: Vec::new(),
+        interval: Some(DEFAULT),
+        timeout: DEFAULT,
+        start_period: Duration::ZERO,
+        retries: 3,
+        on_failure: HealthAction::None,
+        startup: None,
+        log_destination: "local".into(),
+        max_log_count: 5,
+        max_log_size: 500,
+    }
+}
+
+impl HealthFlags {
+    /// None but `--no-healthcheck` at most.
+    pub fn is_empty(&self) -> bool {
+        let texts = [
+            &self.health_cmd,
+            &self.health_interval,
+            &self.health_log_destination,
+            &self.health_on_failure,
+            &self.health_start_period,
+            &self.health_startup_cmd,
+            &self.health_startup_interval,
+            &self.health_startup_timeout,
+            &self.health_timeout,
+        ];
+        let numbers = [
+            &self.health_max_log_count,
+            &self.health_max_log_size,
+            &self.health_startup_retries,
+            &self.health_startup_success,
+        ];
+        texts.iter().all(|text| text.is_none())
+            && numbers.iter().all(|number| number.is_none())
+            && self.health_retries.is_none()
+    }
+}
+
+/// What the flags say, on top of what there is.
+pub fn change(flags: &HealthFlags, check: &mut HealthSpec) -> Result<(), Failure> {
+    if let Some(text) = &flags.health_cmd {
+        check.test = test(text);
+    }
+    if let Some(text) = &flags.health_interval {
+        check.interval = interval("healthcheck-interval", text)?;
+    }
+    if let Some(text) = &flags.health_timeout {
+        check.timeout = duration("healthcheck-timeout", text)?;
+    }
+    if let Some(text) = &flags.health_start_period {
+        check.start_period = duration("healthcheck-start-period", text)?;
+    }
+    match flags.health_retries {
+        Some(retries) if retries < 1 => return Err(Failure::plain("healthcheck-retries must be greater than 0")),
+        Some(retries) => check.retries = u32::try_from(retries).unwrap_or(u32::MAX),
+        None => {}
+    }
+    if let Some(text) = &flags.health_on_failure {
+        check.on_failure = action(text)?;
+    }
+    if let Some(text) = &flags.health_log_destination {
+        check.log_destination = text.clone();
+    }
+    check.max_log_count = flags.health_max_log_count.unwrap_or(check.max_log_count);
+    check.max_log_size = flags.health_max_log_size.unwrap_or(check.max_log_size);
+    change_startup(flags, check)
+}
+
+fn change_startup(flags: &HealthFlags, check: &mut HealthSpec) -> Result<(), Failure> {
+    let others = flags.health_startup_interval.is_some()
+        || flags.health_startup_retries.is_some()
+        || flags.health_startup_success.is_some()
+        || flags.health_startup_timeout.is_some();
+    let mut startup = match (check.startup.take(), &flags.health_startup_cmd) {
+        (Some(startup), _) => startup,
+        (None, Some(_)) => {
+            StartupHealth { test: Vec::new(), interval: Some(DEFAULT), timeout: DEFAULT, retries: 0, successes: 0 }
+        }
+        (None, None) if others => {
+            return Err(Failure::plain("cannot specify startup healthcheck options without --health-startup-cmd"));
+        }
+        (None, None) => return Ok(()),
+    };
+    if let Some(text) = &flags.health_startup_cmd {
+        startup.test = test(text);
+    }
+    if let Some(text) = &flags.health_startup_interval {
+        startup.interval = interval("startup healthcheck-interval", text)?;
+    }
+    if let Some(text) = &flags.health_startup_timeout {
+        startup.timeout = duration("startup healthcheck-timeout", text)?;
+    }
+    startup.retries = flags.health_startup_retries.unwrap_or(startup.retries);
+    startup.successes = flags.health_startup_success.unwrap_or(startup.successes);
+    check.startup = Some(startup);
+    Ok(())
 }
 
 /// A text is for a shell, a JSON array is a command; `CMD` and `CMD-SHELL` in front are taken as such.
@@ -93,21 +144,15 @@ fn duration(what: &str, text: &str) -> Result<Duration, Failure> {
 }
 
 /// `disable` (and 0) leaves the checks to whoever runs them by hand.
-fn interval(what: &str, text: Option<&str>) -> Result<Option<Duration>, Failure> {
+fn interval(what: &str, text: &str) -> Result<Option<Duration>, Failure> {
     match text {
-        None => Ok(Some(DEFAULT)),
-        Some("disable") => Ok(None),
-        Some(text) => duration(what, text).map(|interval| Some(interval).filter(|interval| !interval.is_zero())),
+        "disable" => Ok(None),
+        text => duration(what, text).map(|interval| Some(interval).filter(|interval| !interval.is_zero())),
     }
 }
 
-fn at_least_a_second(what: &str, text: Option<&str>) -> Result<Duration, Failure> {
-    let Some(text) = text else { return Ok(DEFAULT) };
-    duration(what, text)
-}
-
-fn action(text: Option<&str>) -> Result<HealthAction, Failure> {
-    match text.unwrap_or_default() {
+fn action(text: &str) -> Result<HealthAction, Failure> {
+    match text {
         "" | "none" => Ok(HealthAction::None),
         "kill" => Ok(HealthAction::Kill),
         "restart" => Ok(HealthAction::Restart),

@@ -115,6 +115,7 @@ pub(super) fn watch(
         log_failed: false,
         notify,
         connectivity: std::mem::take(&mut released.connectivity),
+        reread: false,
         buffer: vec![0; CHUNK - 1],
     };
     run.take_streams(terminals, running.terminal)?;
@@ -166,6 +167,8 @@ struct Run {
     /// The container's socket to the service manager.
     notify: Option<Proxy>,
     connectivity: Connectivity,
+    /// The container's record was changed.
+    reread: bool,
     buffer: Vec<u8>,
 }
 
@@ -237,6 +240,10 @@ impl Run {
             };
             for (source, events) in ready {
                 self.handle(engine, container, source, events, init, listener, signals)?;
+            }
+            if std::mem::take(&mut self.reread) {
+                reread(engine, container);
+                health.change(container);
             }
             self.clients.drop_gone();
             if exited && let Some(ended) = init.reap().map_err(Error::io("waitid"))? {
@@ -340,6 +347,7 @@ impl Run {
                         crate::stop::mark_stopped(engine, container)?;
                         let _ = init.signal(crate::stop::stop_signal(container));
                     }
+                    self.reread |= arrived.signal == crate::update::REREAD;
                 }
             }
             Source::Listener => {
@@ -589,6 +597,16 @@ fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd,
             }
         }
         clients.drop_gone();
+    }
+}
+
+/// Takes over what `rename` and `update` have made of the record.
+pub(super) fn reread(engine: &Engine, container: &mut Container) {
+    match crate::list::read(engine, container.id()) {
+        Ok(Some(now)) => container.record = now.record,
+        // Being removed.
+        Ok(None) => {}
+        Err(error) => tracing::warn!(id = %container.id(), %error, "cannot read the container's record again"),
     }
 }
 
