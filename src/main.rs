@@ -17,6 +17,7 @@ mod doctor;
 mod error;
 mod filters;
 mod format;
+mod glob;
 mod hello;
 mod output;
 mod select;

@@ -13,7 +13,7 @@ use crate::id::{ContainerId, ContainerName};
 use crate::remove::{RemoveRequest, remove};
 use crate::spec::{
     CgroupsMode, ContainerSpec, HealthAction, HealthSpec, ImageVolumes, MountKind, MountSpec, Remove, SdNotify, Source,
-    SystemdMode,
+    SystemdMode, UserNamespace,
 };
 use crate::state::State;
 use crate::{events, list, names, secrets, userns};
@@ -42,6 +42,7 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     take_mounts_of_others(engine, &mut spec)?;
     add_image_volumes(&mut spec, image.as_ref());
     secrets::find(engine, &mut spec)?;
+    find_images(engine, &mut spec)?;
     check(&spec)?;
     check_notification(&spec, image.as_ref())?;
     crate::networks::check(engine, &mut spec)?;
@@ -88,7 +89,7 @@ fn put_in_place(engine: &Engine, record: &mut Record) -> Result<Status> {
     let record = &*record;
     for mount in &record.spec.mounts {
         if let MountKind::Volume { name: Some(name), anonymous, .. } = &mount.kind {
-            crate::volumes::ensure(engine, name, *anonymous)?;
+            crate::volumes::ensure(engine, name, *anonymous, mount)?;
         }
     }
     let staging = engine.store.staging()?;
@@ -141,6 +142,22 @@ fn reserve_name(
     }
 }
 
+/// The images that are to be mounted must be there.
+fn find_images(engine: &Engine, spec: &mut ContainerSpec) -> Result<()> {
+    for mount in &mut spec.mounts {
+        if let MountKind::Image { reference, id, .. } = &mut mount.kind {
+            let found = images::find(&engine.store, reference)?;
+            *id = found.map(|image| image.id).ok_or_else(|| {
+                let place = mount.destination.display();
+                Error::Invalid(format!(
+                    "creating image volume \"{reference}\":\"{place}\": {reference}: image not known"
+                ))
+            })?;
+        }
+    }
+    Ok(())
+}
+
 /// What can be known to fail before anything is made.
 fn check(spec: &ContainerSpec) -> Result<()> {
     let mut destinations = std::collections::BTreeSet::new();
@@ -152,9 +169,12 @@ fn check(spec: &ContainerSpec) -> Result<()> {
         if !destinations.insert(&mount.destination) {
             return Err(Error::Invalid(format!("{}: duplicate mount destination", mount.destination.display())));
         }
-        if let MountKind::Bind { source, .. } = &mount.kind {
+        if let MountKind::Bind { source, .. } = &mount.kind
+            && !mount.options.iter().any(|word| word == "copy-symlink")
+        {
             check_exists(source)?;
         }
+        check_idmap(spec, mount)?;
     }
     if let Source::Directory { path, .. } = &spec.source {
         check_exists(path)?;
@@ -208,10 +228,33 @@ fn check_exists(path: &Path) -> Result<()> {
     }
 }
 
+/// The kernel lets only the owner of a file system's user namespace map its ids (mount_setattr(2)), which a plain user is
+/// not. Where the container's ids are the user's own there is nothing to map.
+fn check_idmap(spec: &ContainerSpec, mount: &MountSpec) -> Result<()> {
+    let word = mount.options.iter().find(|word| *word == "idmap" || word.starts_with("idmap="));
+    match word {
+        None => Ok(()),
+        Some(word) if word == "idmap" && spec.namespaces.user == UserNamespace::Host => Ok(()),
+        Some(_) => Err(Error::Invalid(format!(
+            "{}: idmapped mounts of the host's file systems are for root only; U gives the files to the container's user",
+            mount.destination.display()
+        ))),
+    }
+}
+
 fn take_mounts_of_others(engine: &Engine, spec: &mut ContainerSpec) -> Result<()> {
     for (other, options) in spec.volumes_from.clone() {
-        let other = list::find(engine, &other)?;
-        for mount in &other.spec().mounts {
+        let found = list::find(engine, &other).map_err(|error| match error {
+            Error::NotFound { .. } => {
+                Error::Invalid(format!("looking up container \"{other}\" for volumes-from: {error}"))
+            }
+            error => error,
+        })?;
+        for mount in &found.spec().mounts {
+            // What is made anew for each container is nothing to share.
+            if !matches!(mount.kind, MountKind::Bind { .. } | MountKind::Volume { .. }) {
+                continue;
+            }
             if spec.mounts.iter().any(|own| own.destination == mount.destination) {
                 continue;
             }
@@ -222,7 +265,9 @@ fn take_mounts_of_others(engine: &Engine, spec: &mut ContainerSpec) -> Result<()
                     "rw" => mount.read_only = false,
                     "" | "z" => {}
                     other => {
-                        return Err(Error::Invalid(format!("invalid option \"{other}\" specified for --volumes-from")));
+                        return Err(Error::Invalid(format!(
+                            "invalid option \"{other}\" specified - volumes from another container can only use z,ro,rw options"
+                        )));
                     }
                 }
             }

@@ -24,7 +24,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::VolumeMount;
 use crate::spec::{MountKind, Remove, Source};
-use crate::{events, exec, list, pause, userns, users, volumes};
+use crate::volume_options::Backing;
+use crate::{events, exec, list, pause, userns, users, volume_options, volumes};
 
 /// One side of a copy: the files of a container, or the host's. It stays usable while it is held; a stopped container
 /// cannot be started meanwhile.
@@ -453,9 +454,14 @@ pub(crate) fn copy_up(engine: &Engine, container: &Container) -> Result<()> {
         let _lock = engine.store.lock_volume(name)?;
         // Another container may have been first.
         let Some(mut volume) = engine.store.volume(name)?.filter(|volume| volume.needs_copy_up) else { continue };
-        let data = engine.store.volume_mountpoint(name);
+        let data = volumes::place(engine, &volume)?;
+        if matches!(volumes::backing(&volume)?, Backing::FileSystem { .. } | Backing::Image { .. }) {
+            continue;
+        }
+        let copy = copy && volume_options::wants_copy(&volume);
+        let owned = volume.uid != 0 || volume.gid != 0;
         let empty = std::fs::read_dir(&data).map_err(Error::io(&data))?.next().is_none();
-        if empty && !(copy && copy_content(engine, container, place, &data)?) {
+        if empty && !(copy && copy_content(engine, container, place, &data)?) && !owned {
             std::os::unix::fs::chown(&data, Some(owner.0), Some(owner.1)).map_err(Error::io(&data))?;
         }
         volume.needs_copy_up = false;
@@ -464,7 +470,10 @@ pub(crate) fn copy_up(engine: &Engine, container: &Container) -> Result<()> {
     for mount in container.spec().mounts.iter().filter(|mount| mount.chown) {
         let source = match &mount.kind {
             MountKind::Bind { source, .. } => source.clone(),
-            MountKind::Volume { name: Some(name), .. } => engine.store.volume_mountpoint(name),
+            MountKind::Volume { name: Some(name), .. } => match engine.store.volume(name)? {
+                Some(volume) => volumes::place(engine, &volume)?,
+                None => continue,
+            },
             MountKind::Volume { name: None, .. }
             | MountKind::Tmpfs { .. }
             | MountKind::Image { .. }

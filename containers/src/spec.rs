@@ -358,7 +358,11 @@ pub enum MountKind {
         copy_up: bool,
     },
     Image {
+        /// As typed.
         reference: String,
+        /// Filled in by `create`.
+        #[serde(default)]
+        id: String,
         read_write: bool,
     },
     DevPts,

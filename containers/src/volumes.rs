@@ -3,11 +3,14 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use storage::Volume;
+
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::VolumeMount;
 use crate::spec::{MountKind, MountSpec};
+use crate::volume_options::{self, Backing, set_volume_options};
 
 /// The absolute path without `.`, `..` and doubled slashes.
 pub(crate) fn clean(path: &Path) -> PathBuf {
@@ -25,17 +28,49 @@ pub(crate) fn clean(path: &Path) -> PathBuf {
 }
 
 /// A volume by this name, made if there is none.
-pub(crate) fn ensure(engine: &Engine, name: &str, anonymous: bool) -> Result<()> {
+pub(crate) fn ensure(engine: &Engine, name: &str, anonymous: bool, mount: &MountSpec) -> Result<()> {
     if engine.store.volume(name)?.is_some() {
         return Ok(());
     }
-    let volume =
-        storage::Volume { name: name.to_owned(), anonymous, needs_copy_up: true, ..storage::Volume::default() };
+    let mut volume =
+        Volume { name: name.to_owned(), driver: "local".into(), anonymous, needs_copy_up: true, ..Volume::default() };
+    let pair = |text: &str| {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        (key.to_owned(), value.to_owned())
+    };
+    volume.labels = mount.options.iter().filter_map(|word| word.strip_prefix(LABEL)).map(pair).collect();
+    let options: Vec<_> = mount.options.iter().filter_map(|word| word.strip_prefix(OPTION)).map(pair).collect();
+    set_volume_options(&mut volume, &options)?;
     match engine.store.create_volume(volume) {
         // Somebody else made it in between: that is what we wanted.
         Ok(_) | Err(storage::Error::NameTaken { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What is to be mounted for a volume.
+pub(crate) fn backing(volume: &Volume) -> Result<Backing> {
+    volume_options::backing(volume)
+}
+
+/// The directory with a volume's content.
+pub(crate) fn place(engine: &Engine, volume: &Volume) -> Result<PathBuf> {
+    Ok(match backing(volume)? {
+        Backing::Directory { device, .. } => device,
+        Backing::Data { .. } | Backing::FileSystem { .. } | Backing::Image { .. } => {
+            engine.store.volume_mountpoint(&volume.name)
+        }
+    })
+}
+
+/// Words among the options of a mount that say how it is made, and are none of the mount itself.
+const LABEL: &str = "volume-label=";
+const OPTION: &str = "volume-opt=";
+
+fn is_mount_option(word: &str) -> bool {
+    !(["upperdir=", "workdir=", LABEL, OPTION].iter().any(|prefix| word.starts_with(prefix))
+        || word == "idmap"
+        || word == "notmpcopyup")
 }
 
 /// The mounts of a start, sources resolved.
@@ -45,38 +80,55 @@ pub(crate) fn resolve(engine: &Engine, container: &Container) -> Result<Vec<Volu
 
 fn one(engine: &Engine, container: &Container, mount: &MountSpec) -> Result<VolumeMount> {
     let destination = clean(&mount.destination);
+    let words: Vec<String> = mount.options.iter().filter(|word| is_mount_option(word)).cloned().collect();
     let bind = |source: PathBuf| VolumeMount::Bind {
         source,
         destination: destination.clone(),
         read_only: mount.read_only,
-        options: mount.options.clone(),
+        options: words.clone(),
     };
     let file_system = |fstype: &'static str, own: Vec<String>| {
-        let mut options = mount.options.clone();
+        let mut options = words.clone();
         options.extend(own);
         VolumeMount::FileSystem { fstype, destination: destination.clone(), read_only: mount.read_only, options }
     };
     match &mount.kind {
         MountKind::Bind { source, overlay: true } => {
-            let lower = subpath(source.clone(), mount.subpath.as_deref());
-            Ok(file_system("overlay", over(engine, container, &destination, &lower)?))
+            Ok(file_system("overlay", over(engine, container, mount, source)?))
         }
         MountKind::Volume { name, overlay: true, .. } => {
-            let name = name.as_deref().unwrap_or_default();
-            ensure(engine, name, false)?;
-            let lower = subpath(engine.store.volume_mountpoint(name), mount.subpath.as_deref());
-            Ok(file_system("overlay", over(engine, container, &destination, &lower)?))
+            let lower = place(engine, &volume(engine, name, mount)?)?;
+            Ok(file_system("overlay", over(engine, container, mount, &lower)?))
         }
-        MountKind::Bind { source, .. } => Ok(bind(subpath(source.clone(), mount.subpath.as_deref()))),
+        MountKind::Bind { source, .. } => Ok(bind(source.clone())),
         MountKind::Volume { name, .. } => {
-            let name = name.as_deref().unwrap_or_default();
-            ensure(engine, name, false)?;
-            Ok(bind(subpath(engine.store.volume_mountpoint(name), mount.subpath.as_deref())))
+            let volume = volume(engine, name, mount)?;
+            // Podman's defaults for volumes, each of which the user may turn around.
+            let turned = |word: &str| words.iter().any(|option| option == word);
+            let defaults = [("nosuid", "suid"), ("nodev", "dev")];
+            let usual = defaults.iter().filter(|(_, turn)| !turned(turn)).map(|(word, _)| (*word).to_owned());
+            let (source, flags, read_only) = match backing(&volume)? {
+                Backing::Data { flags } => (engine.store.volume_mountpoint(&volume.name), flags, false),
+                Backing::Directory { device, flags, read_only } => (device, flags, read_only),
+                // The tree takes the place of this source.
+                Backing::Image { .. } => (engine.store.volume_mountpoint(&volume.name), Vec::new(), true),
+                Backing::FileSystem { kind, options, read_only } => {
+                    let mut all: Vec<String> = usual.chain(words.clone()).chain(options).collect();
+                    if kind == "tmpfs" {
+                        all.push("tmpcopyup".into());
+                    }
+                    let read_only = mount.read_only || read_only;
+                    return Ok(VolumeMount::FileSystem { fstype: kind, destination, read_only, options: all });
+                }
+            };
+            let options = usual.chain(flags).chain(words.clone()).collect();
+            let source = subpath(source, mount.subpath.as_deref());
+            Ok(VolumeMount::Bind { source, destination, read_only: mount.read_only || read_only, options })
         }
         MountKind::Tmpfs { size, mode, copy_up } => {
             // Podman's defaults, each of which the user may turn around.
             let turned = |word: &str| mount.options.iter().any(|option| option == word);
-            let defaults = [("nosuid", "suid"), ("nodev", "dev"), ("noexec", "exec")];
+            let defaults = [("nosuid", "suid"), ("nodev", "dev")];
             let mut own: Vec<String> =
                 defaults.iter().filter(|(_, turn)| !turned(turn)).map(|(word, _)| (*word).to_owned()).collect();
             own.extend(size.map(|size| format!("size={size}")));
@@ -88,24 +140,43 @@ fn one(engine: &Engine, container: &Container, mount: &MountSpec) -> Result<Volu
         }
         MountKind::DevPts => Ok(file_system("devpts", Vec::new())),
         MountKind::Ramfs => Ok(file_system("ramfs", Vec::new())),
-        MountKind::Image { reference, .. } => Err(Error::Invalid(format!(
-            "container {}: mounting the image {reference} is not supported yet",
-            container.id()
-        ))),
+        // The tree takes the place of this source.
+        MountKind::Image { .. } => Ok(bind("/".into())),
     }
 }
 
-/// Options of an overlay over `lower` whose writes last for one run (`:O`), see overlayfs in the kernel's documentation.
-fn over(engine: &Engine, container: &Container, destination: &Path, lower: &Path) -> Result<Vec<String>> {
-    let place = storage::Digest::of(destination.as_os_str().as_encoded_bytes());
-    let dir = engine.container_dir(container.id()).join("overlays").join(&place.hex()[..16]);
-    match std::fs::remove_dir_all(&dir) {
+fn volume(engine: &Engine, name: &Option<String>, mount: &MountSpec) -> Result<Volume> {
+    let name = name.as_deref().unwrap_or_default();
+    ensure(engine, name, false, mount)?;
+    let missing = || Error::Invalid(format!("no volume with name \"{name}\" found: no such volume"));
+    engine.store.volume(name)?.ok_or_else(missing)
+}
+
+/// An empty directory, whatever was there.
+pub(crate) fn fresh_dir(dir: &Path) -> Result<PathBuf> {
+    match std::fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::Io { path: dir, source: error });
+            return Err(Error::Io { path: dir.to_owned(), source: error });
         }
         Ok(()) | Err(_) => {}
     }
+    std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    Ok(dir.to_owned())
+}
+
+/// Options of an overlay over `lower` whose writes last for one run (`:O`), or stay in the user's own directories, see
+/// overlayfs in the kernel's documentation.
+fn over(engine: &Engine, container: &Container, mount: &MountSpec, lower: &Path) -> Result<Vec<String>> {
+    let place = storage::Digest::of(clean(&mount.destination).as_os_str().as_encoded_bytes());
+    let lower = &subpath(lower.to_owned(), mount.subpath.as_deref());
     let mut options = vec![format!("lowerdir={}", escaped(lower)), "userxattr".to_owned()];
+    let own = mount.options.iter().filter(|word| word.starts_with("upperdir=") || word.starts_with("workdir="));
+    let own: Vec<String> = own.cloned().collect();
+    if !own.is_empty() {
+        options.extend(own);
+        return Ok(options);
+    }
+    let dir = fresh_dir(&engine.container_dir(container.id()).join("overlays").join(&place.hex()[..16]))?;
     for (option, name) in [("upperdir", "upper"), ("workdir", "work")] {
         let path = dir.join(name);
         std::fs::create_dir_all(&path).map_err(Error::io(&path))?;

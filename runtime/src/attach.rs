@@ -57,19 +57,28 @@ pub(crate) fn all(root: &Rootfs, operations: &[MountOp]) -> Result<Option<OwnedF
             MountOp::Bind { source, destination, reach, attributes } => {
                 bind(root, source, destination, *reach, attributes)?;
             }
+            MountOp::Link { source, destination } => {
+                let step = || format!("copy the link {} to {}", source.display(), destination.display());
+                copy_link(root, source, destination).map_err(|error| Error::kernel(step(), error))?;
+            }
             MountOp::Links => links(root).map_err(|error| Error::kernel("make the links in /dev", error))?,
         }
     }
     Ok(devpts)
 }
 
-/// Puts detached mounts in the place of the sources of the bind mounts at their destinations.
+/// Puts detached mounts in the place of what would be mounted at their destinations.
 pub(crate) fn use_trees(operations: &mut [MountOp], trees: &[(PathBuf, OwnedFd)]) -> Result<()> {
     for operation in operations {
-        if let MountOp::Bind { source, destination, .. } = operation
-            && let Some((_, tree)) = trees.iter().find(|(place, _)| place == destination)
-        {
-            *source = Source::Tree(tree.try_clone().map_err(|error| Error::kernel("copy a descriptor", error))?);
+        let (MountOp::Bind { destination, attributes, .. } | MountOp::FileSystem { destination, attributes, .. }) =
+            operation
+        else {
+            continue;
+        };
+        if let Some((_, tree)) = trees.iter().find(|(place, _)| place == destination) {
+            let source = Source::Tree(tree.try_clone().map_err(|error| Error::kernel("copy a descriptor", error))?);
+            let (destination, attributes) = (std::mem::take(destination), *attributes);
+            *operation = MountOp::Bind { source, destination, reach: Reach::Recursive, attributes };
         }
     }
     Ok(())
@@ -255,6 +264,20 @@ const LINKS: [(&str, &str); 5] = [
     ("/proc/self/fd/2", "stderr"),
     ("pts/ptmx", "ptmx"),
 ];
+
+/// Without following it, on either side.
+fn copy_link(root: &Rootfs, source: &Path, destination: &Path) -> rustix::io::Result<()> {
+    let target = rustix::fs::readlink(source, Vec::new())?;
+    let (Some(parent), Some(name)) = (destination.parent(), destination.file_name()) else { return Err(Errno::INVAL) };
+    let parent = root.find_or_make(parent, Kind::Directory)?;
+    match rustix::fs::symlinkat(target.as_c_str(), &parent, name) {
+        // Of an earlier start.
+        Err(Errno::EXIST) if rustix::fs::readlinkat(&parent, name, Vec::new()).is_ok_and(|there| there == target) => {
+            Ok(())
+        }
+        other => other,
+    }
+}
 
 fn links(root: &Rootfs) -> io::Result<()> {
     let dev = root.find_or_make(Path::new("/dev"), Kind::Directory)?;

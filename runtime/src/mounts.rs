@@ -31,6 +31,11 @@ pub(crate) enum MountOp {
         reach: Reach,
         attributes: Attributes,
     },
+    /// A link of the host that is copied instead of followed.
+    Link {
+        source: PathBuf,
+        destination: PathBuf,
+    },
     /// `/dev/fd` and its like.
     Links,
 }
@@ -131,6 +136,9 @@ fn operation(mount: &Mount) -> Result<MountOp> {
         let path = mount.source().clone().ok_or_else(|| {
             Error::configuration(format!("the bind mount at {} has no source", destination.display()))
         })?;
+        if options.copy_link && std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink()) {
+            return Ok(MountOp::Link { source: path, destination });
+        }
         let reach = options.bind.unwrap_or(if kind == "rbind" { Reach::Recursive } else { Reach::One });
         return Ok(MountOp::Bind {
             source: Source::Path { path, device: None },
@@ -165,6 +173,7 @@ struct Options {
     attributes: Attributes,
     data: Vec<(String, Option<String>)>,
     copy_up: bool,
+    copy_link: bool,
 }
 
 impl Options {
@@ -222,6 +231,8 @@ impl Options {
             "strictatime" => self.attributes.access_time = Some(attribute::STRICT_ATIME),
             "relatime" | "atime" | "norelatime" | "nostrictatime" => self.attributes.access_time = None,
             "tmpcopyup" => self.copy_up = true,
+            // As crun(1) has it.
+            "copy-symlink" => self.copy_link = true,
             // Said by the caller for others: relabelling, ownership and volume copies are done before us.
             "defaults" | "remount" | "silent" | "loud" | "z" | "Z" | "U" | "copy" | "nocopy" | "notmpcopyup"
             | "async" | "nomand" | "mand" | "noiversion" | "iversion" => {}

@@ -31,7 +31,7 @@ pub struct Bundle {
     pub directory: PathBuf,
     /// Make the working directory where there is none, as images rely on.
     pub make_cwd: bool,
-    /// Detached mounts that take the place of the sources of the bind mounts at these destinations.
+    /// Detached mounts that take the place of what would be mounted at these destinations.
     pub trees: Vec<(PathBuf, OwnedFd)>,
 }
 

@@ -40,6 +40,7 @@ pub fn make(
         read: &|path| std::fs::read_to_string(path),
         exists: &|path| std::fs::metadata(path).map(drop),
         cwd: std::env::current_dir()?,
+        list: &crate::glob::names,
         own_ids: &own_ids,
     };
     // Only who looks at the ids of the user namespace must be in it this early.

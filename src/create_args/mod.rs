@@ -43,6 +43,8 @@ pub struct Surroundings<'a> {
     /// Whether something is there; for sources of mounts and devices.
     pub exists: &'a dyn Fn(&Path) -> io::Result<()>,
     pub cwd: PathBuf,
+    /// The names in a directory, sorted; none where it cannot be read.
+    pub list: &'a dyn Fn(&Path) -> Vec<String>,
     /// The ids of the user namespace we are in.
     pub own_ids: &'a dyn Fn() -> io::Result<OwnIds>,
 }
@@ -78,7 +80,7 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         security: security::security(args, config)?,
         resources: resources::resources(args, config)?,
         mounts: mounts::mounts(args, around)?,
-        volumes_from: args.volumes_from.iter().map(|text| mounts::volumes_from(text)).collect(),
+        volumes_from: args.volumes_from.iter().map(|text| mounts::volumes_from(text)).collect::<Result<_, _>>()?,
         image_volumes: mounts::image_volumes(
             args.image_volume.as_deref().or(config.text("engine", "image_volume_mode")),
         )?,
@@ -218,6 +220,10 @@ mod tests {
                 _ => Err(io::Error::from_raw_os_error(2)),
             },
             cwd: "/work".into(),
+            list: &|path| match path.to_str() {
+                Some("/glob") => ["a.txt", "b.txt", "c"].map(str::to_owned).to_vec(),
+                _ => Vec::new(),
+            },
             own_ids: &|| {
                 let map = |container, host, size| containers::IdMap { container, host, size };
                 let ids = || vec![map(0, 1001, 1), map(1, 100_000, 65_536)];

@@ -50,6 +50,9 @@ struct VolumeOptions {
     chown: bool,
     overlay: bool,
     copy_up: Option<bool>,
+    /// Directories of the user's in which an overlay's writes stay.
+    upper: Option<String>,
+    work: Option<String>,
     rest: Vec<String>,
 }
 
@@ -104,20 +107,20 @@ fn volume_options(text: &str) -> Result<VolumeOptions, Failure> {
             }
             // Docker Desktop's words for how writes travel; a local mount has nothing to choose.
             "cached" | "delegated" | "consistent" => {}
-            "idmap" => return Err(Failure::plain("the mount option idmap is not supported by creel yet")),
-            _ if word.starts_with("idmap=") => {
-                return Err(Failure::plain("the mount option idmap is not supported by creel yet"));
-            }
-            _ if word.starts_with("upperdir=") || word.starts_with("workdir=") => {
-                return Err(Failure::plain(format!("the mount option {word} is not supported by creel yet")));
-            }
+            "idmap" => options.rest.push(word.to_owned()),
+            _ if word.starts_with("idmap=") => options.rest.push(word.to_owned()),
+            _ if word.starts_with("upperdir=") => options.upper = Some(word["upperdir=".len()..].to_owned()),
+            _ if word.starts_with("workdir=") => options.work = Some(word["workdir=".len()..].to_owned()),
             _ => return Err(Failure::plain(format!("invalid option type {}", go_quote(word)))),
         }
     }
-    if options.overlay && (options.read_only || options.copy_up.is_some()) {
-        return Err(Failure::plain("can't use 'O' with other options"));
+    let unknown = |word: &str| Failure::plain(format!("unknown mount option {}: invalid mount option", go_quote(word)));
+    match (&options.upper, &options.work) {
+        (Some(upper), _) if !options.overlay => Err(unknown(&format!("upperdir={upper}"))),
+        (_, Some(work)) if !options.overlay => Err(unknown(&format!("workdir={work}"))),
+        (Some(_), None) | (None, Some(_)) => Err(Failure::plain("must set both `upperdir` and `workdir`")),
+        (Some(_), Some(_)) | (None, None) => Ok(options),
     }
-    Ok(options)
 }
 
 /// `[SOURCE:]DESTINATION[:OPTIONS]`.
@@ -140,7 +143,12 @@ pub fn volume(text: &str, around: &Surroundings<'_>) -> Result<MountSpec, Failur
         return Err(Failure::plain("container directory cannot be empty"));
     }
     let destination = container_path(destination)?;
-    let options = volume_options(options)?;
+    let mut options = volume_options(options)?;
+    for (key, path) in [("upperdir", options.upper.take()), ("workdir", options.work.take())] {
+        if let Some(path) = path {
+            options.rest.push(format!("{key}={}", host_path(&path, around)?.display()));
+        }
+    }
     let kind = match source {
         Some(source) if source.starts_with(['/', '.']) => {
             let path = host_path(source, around)?;
@@ -301,8 +309,8 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
     if !matches!(kind.as_str(), "volume" | "bind" | "tmpfs" | "image" | "glob" | "ramfs" | "devpts" | "artifact") {
         return Err(Failure::plain(format!("invalid filesystem type {}", go_quote(&kind))));
     }
-    if matches!(kind.as_str(), "glob" | "artifact") {
-        return Err(Failure::plain(format!("--mount type={kind} is not supported by creel yet")));
+    if kind == "artifact" {
+        return Err(Failure::plain("--mount type=artifact is not supported by creel yet"));
     }
 
     let mut source = None;
@@ -310,6 +318,7 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
     let (mut read_only, mut chown, mut recursive, mut copy_up) = (false, false, true, true);
     let mut subpath = None;
     let mut image_writable = false;
+    let mut access_said = false;
     let mut rest = Vec::new();
     let mut tmpfs = Tmpfs::default();
     let flag = |value: &Option<String>| value.as_deref().map_or(Some(true), go_bool);
@@ -324,13 +333,32 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
                     go_quote(&kind)
                 )));
             }
+            ("src" | "source", "bind") if text.is_empty() => {
+                return Err(Failure::plain("host directory cannot be empty: must provide an argument for option"));
+            }
             ("src" | "source", _) => source = Some(text).filter(|text| !text.is_empty()),
+            ("dst" | "dest" | "destination" | "target", _) if text.is_empty() => {
+                return Err(Failure::plain("container directory cannot be empty"));
+            }
             ("dst" | "dest" | "destination" | "target", _) => destination = Some(container_path(&text)?),
+            ("ro" | "readonly" | "rw", _) if std::mem::replace(&mut access_said, true) => {
+                return Err(Failure::plain(
+                    "cannot pass 'readonly', 'ro', or 'rw' mnt.Options more than once: must provide an argument for option",
+                ));
+            }
             ("ro" | "readonly", _) => read_only = flag(value).ok_or_else(bad)?,
             ("rw", "image") => image_writable = flag(value).ok_or_else(bad)?,
             ("rw", _) => read_only = !flag(value).ok_or_else(bad)?,
             ("subpath" | "volume-subpath", "volume" | "image") => subpath = Some(PathBuf::from(text)),
-            ("bind-propagation", "bind") => {
+            ("subpath" | "volume-subpath", "bind" | "glob" | "tmpfs" | "ramfs" | "devpts") => {
+                return Err(Failure::plain(format!("cannot set option {} on non-volume mounts", go_quote(key))));
+            }
+            ("noswap", "tmpfs") => {
+                return Err(Failure::plain(
+                    "the 'noswap' option is only allowed with rootful tmpfs mounts: must provide an argument for option",
+                ));
+            }
+            ("bind-propagation", "bind" | "glob") => {
                 let word = text.as_str();
                 if !matches!(
                     word,
@@ -342,11 +370,11 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
             }
             (
                 "shared" | "rshared" | "private" | "rprivate" | "slave" | "rslave" | "unbindable" | "runbindable",
-                "bind" | "volume",
+                "bind" | "volume" | "glob",
             ) => {
                 rest.push(key.clone());
             }
-            ("bind-nonrecursive", "bind") => recursive = !flag(value).ok_or_else(bad)?,
+            ("bind-nonrecursive", "bind" | "glob") => recursive = !flag(value).ok_or_else(bad)?,
             ("relabel", _) => match text.as_str() {
                 "private" => rest.push("Z".into()),
                 "shared" => rest.push("z".into()),
@@ -360,9 +388,15 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
             ("U" | "chown", _) => chown = flag(value).ok_or_else(bad)?,
             ("volume-nocopy" | "nocopy", "volume") => copy_up = !flag(value).ok_or_else(bad)?,
             ("consistency", _) => {}
-            ("idmap" | "no-dereference" | "volume-opt" | "volume-label", _) => {
-                return Err(Failure::plain(format!("the mount option {key} is not supported by creel yet")));
+            ("idmap", "bind" | "volume" | "glob") => {
+                rest.push(if text.is_empty() { key.clone() } else { format!("{key}={text}") });
             }
+            ("no-dereference", "bind" | "glob") => {
+                if flag(value).ok_or_else(bad)? {
+                    rest.push("copy-symlink".into());
+                }
+            }
+            ("volume-opt" | "volume-label", "volume") => rest.push(format!("{key}={text}")),
             ("exec" | "noexec" | "dev" | "nodev" | "suid" | "nosuid", _) => {
                 rest.push(key.clone());
                 tmpfs.rest.push(key.clone());
@@ -382,14 +416,34 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
             _ => return Err(bad()),
         }
     }
-    let destination = destination.ok_or_else(|| Failure::plain("must set volume destination"))?;
+    if kind == "glob" {
+        if !recursive {
+            rest.push("bind".into());
+        }
+        let pattern = source.unwrap_or_default();
+        return glob(&pattern, destination.as_deref(), around, |kind, destination| MountSpec {
+            kind,
+            destination,
+            read_only,
+            options: rest.clone(),
+            chown,
+            subpath: None,
+        });
+    }
+    let missing = || match kind.as_str() {
+        "image" => Failure::plain("must set source and destination for image volume"),
+        _ => Failure::plain("must set volume destination"),
+    };
+    let destination = destination.ok_or_else(missing)?;
     let kind = match kind.as_str() {
         "bind" => {
             let source = source.unwrap_or_else(|| destination.display().to_string());
             if !recursive {
                 rest.push("bind".into());
             }
-            MountKind::Bind { source: host_path(&source, around)?, overlay: false }
+            let link = rest.iter().any(|word| word == "copy-symlink");
+            let path = if link { normal(&around.cwd.join(&source)) } else { host_path(&source, around)? };
+            MountKind::Bind { source: path, overlay: false }
         }
         "volume" => {
             if let Some(name) = &source {
@@ -400,7 +454,7 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
         "image" => {
             let reference = source.ok_or_else(|| Failure::plain("must set source and destination for image volume"))?;
             read_only = !image_writable;
-            MountKind::Image { reference, read_write: image_writable }
+            MountKind::Image { reference, id: String::new(), read_write: image_writable }
         }
         "tmpfs" => {
             tmpfs.chown = chown;
@@ -416,9 +470,48 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
     Ok(vec![MountSpec { kind, destination, read_only, options: rest, chown, subpath }])
 }
 
-pub fn volumes_from(text: &str) -> (String, String) {
-    let (container, options) = text.split_once(':').unwrap_or((text, ""));
-    (container.to_owned(), options.to_owned())
+/// A mount for each path of the host that fits, below the destination or at the same place.
+fn glob(
+    pattern: &str,
+    destination: Option<&Path>,
+    around: &Surroundings<'_>,
+    mount: impl Fn(MountKind, PathBuf) -> MountSpec,
+) -> Result<Vec<MountSpec>, Failure> {
+    let whole = around.cwd.join(pattern);
+    let found = crate::glob::expand(&whole, around.list);
+    if found.is_empty() || pattern.is_empty() {
+        return Err(Failure::plain(format!("no file paths matching glob {}", go_quote(pattern))));
+    }
+    let one = |path: PathBuf| {
+        let destination = match destination {
+            Some(dir) => dir.join(path.file_name().unwrap_or_default()),
+            None => path.clone(),
+        };
+        mount(MountKind::Bind { source: path, overlay: false }, destination)
+    };
+    Ok(found.into_iter().map(one).collect())
+}
+
+/// `CONTAINER[:OPTIONS]`, the options being `ro`, `rw` and `z`.
+pub fn volumes_from(text: &str) -> Result<(String, String), Failure> {
+    let Some((container, options)) = text.split_once(':') else { return Ok((text.to_owned(), String::new())) };
+    let mut access = 0;
+    for option in options.split(',') {
+        match option {
+            "ro" | "rw" => access += 1,
+            "z" => {}
+            _ => {
+                return Err(Failure::plain(format!(
+                    "invalid option {} specified - volumes from another container can only use z,ro,rw options",
+                    go_quote(option)
+                )));
+            }
+        }
+    }
+    match access {
+        0 | 1 => Ok((container.to_owned(), options.to_owned())),
+        _ => Err(Failure::plain("cannot set ro or rw options more than once")),
+    }
 }
 
 pub fn image_volumes(text: Option<&str>) -> Result<ImageVolumes, Failure> {
@@ -471,7 +564,10 @@ mod tests {
         let mount = one(&["--mount", "source=v,target=/x,subpath=a"]);
         assert_eq!(mount.subpath, Some("a".into()));
         let mount = one(&["--mount", "type=image,src=i,dst=/x"]);
-        assert_eq!(mount.kind, MountKind::Image { reference: "i".into(), read_write: false });
+        assert_eq!(mount.kind, MountKind::Image { reference: "i".into(), id: String::new(), read_write: false });
+        let globbed = translate(&["--mount", "type=glob,src=/glob/*.txt,dst=/x", "i"]).unwrap().mounts;
+        let places: Vec<_> = globbed.iter().map(|mount| mount.destination.display().to_string()).collect();
+        assert_eq!(places, ["/x/a.txt", "/x/b.txt"]);
         let mount = one(&["--tmpfs", "/x:size=1m,mode=700,noexec"]);
         assert_eq!(mount.kind, MountKind::Tmpfs { size: Some(1 << 20), mode: Some(0o700), copy_up: true });
         assert_eq!(mount.options, ["noexec"]);
@@ -496,7 +592,24 @@ mod tests {
                 "invalid options \"rslave, rshared\", can only specify 1 '[r]shared', '[r]private', '[r]slave' or '[r]unbindable' option",
             ),
             ("-v", "/tmp:/x:dev,nodev", "invalid options \"dev, nodev\", can only specify 1 'nodev' or 'dev' option"),
-            ("-v", "/tmp:/x:O,ro", "can't use 'O' with other options"),
+            ("-v", "/tmp:/x:O,upperdir=/tmp", "must set both `upperdir` and `workdir`"),
+            ("-v", "/tmp:/x:upperdir=/tmp", "unknown mount option \"upperdir=/tmp\": invalid mount option"),
+            ("--mount", "type=bind,src=/tmp,dst=/x,subpath=a", "cannot set option \"subpath\" on non-volume mounts"),
+            (
+                "--mount",
+                "type=bind,src=/tmp,dst=/x,ro,rw",
+                "cannot pass 'readonly', 'ro', or 'rw' mnt.Options more than once: must provide an argument for option",
+            ),
+            ("--mount", "type=bind,src=/tmp,dst=", "container directory cannot be empty"),
+            ("--mount", "type=bind,src=,dst=/x", "host directory cannot be empty: must provide an argument for option"),
+            ("--mount", "type=glob,src=/nope*,dst=/x", "no file paths matching glob \"/nope*\""),
+            ("--mount", "type=image,dst=/x", "must set source and destination for image volume"),
+            (
+                "--volumes-from",
+                "c:foo",
+                "invalid option \"foo\" specified - volumes from another container can only use z,ro,rw options",
+            ),
+            ("--volumes-from", "c:ro,rw", "cannot set ro or rw options more than once"),
             ("--mount", "type=foo,dst=/x", "invalid filesystem type \"foo\""),
             ("--mount", "type=bind,dst=/x", "statfs /x: no such file or directory"),
             ("--mount", "type=tmpfs", "must set volume destination"),

@@ -28,7 +28,7 @@ use crate::spec::{
     CgroupsMode, IdMap, IpcMode, LogDriver, MountKind, NamespaceMode, Remove, SdNotify, Source, UserNamespace,
 };
 use crate::state::State;
-use crate::{devices, hooks, list, seccomp, secrets, userns, users, volumes};
+use crate::{devices, hooks, list, seccomp, secrets, trees, userns, users, volumes};
 
 /// Processes of a container when the user says nothing, where the controller is there.
 const DEFAULT_PIDS: u64 = 2048;
@@ -71,8 +71,8 @@ pub(super) struct Terminals {
 pub(super) struct Released {
     cgroup: Option<Cgroup>,
     pub(super) connectivity: Connectivity,
-    /// Of a FUSE root file system; it ends with its mount.
-    server: Option<FuseServer>,
+    /// Of FUSE file systems; each ends with its mount.
+    servers: Vec<FuseServer>,
     shared_name: Option<files::SharedName>,
     /// Keeps the mounts standing until the waiting command has its answer.
     mounts: Option<OwnedFd>,
@@ -110,7 +110,7 @@ impl Released {
         self.kept = None;
         self.connectivity = Connectivity::default();
         self.mounts = None;
-        if let Some(server) = self.server.take() {
+        for server in self.servers.drain(..) {
             // The mount it serves is gone, or was never made: then it still waits for it.
             let ended = server.pidfd.wait_end(Some(SERVER_PATIENCE));
             if !matches!(ended, Ok(true)) {
@@ -176,7 +176,7 @@ pub(super) fn prepare(
     let mut released = Released {
         cgroup,
         connectivity: Connectivity::default(),
-        server: None,
+        servers: Vec::new(),
         mounts: None,
         shared_name: None,
         kept: None,
@@ -212,7 +212,9 @@ pub(super) fn prepare(
         _ => None,
     };
     let (root, server, rootfs) = root(engine, container, &uid_maps, &gid_maps)?;
-    released.server = server;
+    released.servers.extend(server);
+    let trees = trees::make(engine, container, &uid_maps, &gid_maps)?;
+    released.servers.extend(trees.servers);
 
     // 3. One configuration, one bundle.
     let given = Given {
@@ -263,6 +265,7 @@ pub(super) fn prepare(
     let mut bundle = Bundle::new(configuration, root).named(container.id().as_str(), &run_dir);
     // A working directory of the image's is made, the user's own must be there.
     bundle.make_cwd = spec.workdir.is_none();
+    bundle.trees = trees.trees;
     if let IpcMode::Container(other) = &spec.namespaces.ipc {
         let donor = list::find(engine, other)?;
         if matches!(donor.spec().namespaces.ipc, IpcMode::Private | IpcMode::None) {

@@ -185,6 +185,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         read: &|path| std::fs::read_to_string(path),
         exists: &|path| std::fs::metadata(path).map(drop),
         cwd: std::env::current_dir()?,
+        list: &crate::glob::names,
         own_ids: &create::own_ids,
     };
     // Ids are looked at inside of the user namespace.

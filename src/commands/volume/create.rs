@@ -1,7 +1,5 @@
 //! `creel volume create`
 
-use std::collections::BTreeMap;
-
 use containers::ContainerId;
 use storage::Volume;
 
@@ -13,7 +11,7 @@ use crate::output;
 /// Make a volume
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Driver of the volume; there is one, "local"
+    /// Driver of the volume: local, or image for the files of an image (-o image=NAME)
     #[arg(short, long, value_name = "NAME", default_value = "local")]
     driver: String,
     /// Group that the volume belongs to
@@ -25,7 +23,7 @@ pub struct Args {
     /// Set a label (KEY=VALUE)
     #[arg(short, long, value_name = "KEY=VALUE")]
     label: Vec<String>,
-    /// Option of the driver (o=uid=1,gid=2)
+    /// Option of the driver (type=, device=, o=)
     #[arg(short, long, value_name = "KEY=VALUE")]
     opt: Vec<String>,
     /// User that the volume belongs to
@@ -37,30 +35,39 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_most(&args.names, 1)?;
-    if !matches!(args.driver.as_str(), "" | "local") {
+    if !matches!(args.driver.as_str(), "" | "local" | "image") {
         let (name, driver) = (args.names.first().map(String::as_str).unwrap_or_default(), &args.driver);
         return Err(Failure::plain(format!(
             "volume {name} uses volume plugin {driver} but it could not be retrieved: no volume plugin with name {driver} \
              available: required plugin missing"
         )));
     }
-    let mut volume = Volume { driver: "local".into(), needs_copy_up: true, ..Volume::default() };
-    options(&mut volume, &args.opt)?;
+    let driver = if args.driver.is_empty() { "local" } else { args.driver.as_str() };
+    let mut volume = Volume {
+        name: args.names.first().cloned().unwrap_or_default(),
+        driver: driver.into(),
+        needs_copy_up: true,
+        ..Volume::default()
+    };
+    let pair = |text: &String| {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        (key.to_owned(), value.to_owned())
+    };
+    containers::set_volume_options(&mut volume, &args.opt.iter().map(pair).collect::<Vec<_>>())?;
     volume.uid = args.uid.unwrap_or(volume.uid);
     volume.gid = args.gid.unwrap_or(volume.gid);
-    volume.labels = args
-        .label
-        .iter()
-        .map(|text| {
-            let (key, value) = text.split_once('=').unwrap_or((text, ""));
-            (key.to_owned(), value.to_owned())
-        })
-        .collect();
+    volume.labels = args.label.iter().map(pair).collect();
     volume.name = match args.names.first() {
         Some(name) => name.clone(),
         None => ContainerId::random()?.to_string(),
     };
     let engine = context.engine()?;
+    let image = volume.options.get("image").filter(|_| driver == "image");
+    if let Some(image) = image
+        && images::find(&engine.store, image)?.is_none()
+    {
+        return Err(Failure::plain(format!("{image}: image not known")));
+    }
     let name = volume.name.clone();
     match engine.store.create_volume(volume) {
         Ok(_) => {}
@@ -77,55 +84,4 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     output::line(name)?;
     Ok(ExitCode::Success)
-}
-
-/// `o=uid=1,gid=2` sets the owner; mounting something else as a volume is for later.
-fn options(volume: &mut Volume, texts: &[String]) -> Result<(), Failure> {
-    let mut options = BTreeMap::new();
-    for text in texts {
-        let (key, value) = text.split_once('=').unwrap_or((text, ""));
-        match key {
-            "o" => {
-                for option in value.split(',') {
-                    match option.split_once('=') {
-                        Some(("uid", id)) => volume.uid = id.parse().map_err(|_| wrong_id("UID", id))?,
-                        Some(("gid", id)) => volume.gid = id.parse().map_err(|_| wrong_id("GID", id))?,
-                        _ => {
-                            return Err(Failure::plain(format!(
-                                "the volume option o={option} is not supported by creel yet"
-                            )));
-                        }
-                    }
-                }
-            }
-            "type" | "device" | "size" | "inodes" | "noquota" | "copy" | "nocopy" | "timeout" | "allow_no_device" => {
-                return Err(Failure::plain(format!("the volume option {key} is not supported by creel yet")));
-            }
-            _ => {
-                return Err(Failure::plain(format!("invalid mount option {key} for driver 'local': invalid argument")));
-            }
-        }
-        options.insert(key.to_owned(), value.to_owned());
-    }
-    volume.options = options;
-    Ok(())
-}
-
-fn wrong_id(kind: &str, id: &str) -> Failure {
-    let id = arguments::go_quote(id);
-    Failure::plain(format!("cannot convert volume option {kind} {id} to an integer"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_give_the_owner() {
-        let mut volume = Volume::default();
-        options(&mut volume, &["o=uid=5,gid=6".into()]).unwrap();
-        assert_eq!((volume.uid, volume.gid), (5, 6));
-        let error = options(&mut volume, &["foo=bar".into()]).unwrap_err().to_string();
-        assert_eq!(error, "invalid mount option foo for driver 'local': invalid argument");
-    }
 }

@@ -1,0 +1,145 @@
+//! Mounts that have to be made beforehand, detached, for the container to attach: an image's files, a part of a volume, and
+//! what another running container has mounted from the same volume.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::mount::{OpenTreeFlags, open_tree};
+use storage::{FuseServer, RootfsRequest};
+
+use crate::container::Container;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::spec::{IdMap, MountKind, MountSpec};
+use crate::volume_options::Backing;
+use crate::{list, userns, volumes};
+
+/// The mounts, by their destination, and who serves those that are FUSE file systems.
+#[derive(Default)]
+pub(crate) struct Trees {
+    pub(crate) trees: Vec<(PathBuf, OwnedFd)>,
+    pub(crate) servers: Vec<FuseServer>,
+}
+
+pub(crate) fn make(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) -> Result<Trees> {
+    let mut all = Trees::default();
+    for mount in &container.spec().mounts {
+        let destination = volumes::clean(&mount.destination);
+        match &mount.kind {
+            MountKind::Image { id, reference, read_write } => {
+                let image = Image { id, reference, writable: *read_write, mount };
+                all.image(engine, container, &image, (uids, gids))?;
+            }
+            MountKind::Volume { name: Some(name), overlay: false, .. } => {
+                let Some(volume) = engine.store.volume(name)? else { continue };
+                match volumes::backing(&volume)? {
+                    Backing::Image { reference } => {
+                        let image = Image { id: "", reference: &reference, writable: false, mount };
+                        all.image(engine, container, &image, (uids, gids))?;
+                    }
+                    Backing::FileSystem { .. } => {
+                        if let Some(tree) = borrowed(engine, container, name)? {
+                            all.trees.push((destination, tree));
+                        }
+                    }
+                    Backing::Data { .. } | Backing::Directory { .. } => {
+                        if let Some(below) = &mount.subpath {
+                            let tree = beneath(&volumes::place(engine, &volume)?, below, name)?;
+                            all.trees.push((destination, tree));
+                        }
+                    }
+                }
+            }
+            MountKind::Volume { .. }
+            | MountKind::Bind { .. }
+            | MountKind::Tmpfs { .. }
+            | MountKind::DevPts
+            | MountKind::Ramfs => {}
+        }
+    }
+    Ok(all)
+}
+
+struct Image<'a> {
+    /// Empty where the reference is looked up at each start.
+    id: &'a str,
+    reference: &'a str,
+    writable: bool,
+    mount: &'a MountSpec,
+}
+
+impl Trees {
+    fn image(
+        &mut self,
+        engine: &Engine,
+        container: &Container,
+        wanted: &Image<'_>,
+        (uids, gids): (&[IdMap], &[IdMap]),
+    ) -> Result<()> {
+        let typed = if wanted.id.is_empty() { wanted.reference } else { wanted.id };
+        let image = images::find(&engine.store, typed)?
+            .ok_or_else(|| Error::Invalid(format!("{}: image not known", wanted.reference)))?;
+        let destination = volumes::clean(&wanted.mount.destination);
+        let place = storage::Digest::of(destination.as_os_str().as_encoded_bytes());
+        let name = &place.hex()[..16];
+        // Writes last for one run.
+        let dir = volumes::fresh_dir(&engine.container_dir(container.id()).join("overlays").join(name))?;
+        let target = engine.run_dir(container.id()).join("images").join(name);
+        std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
+        let request =
+            RootfsRequest { layers: &image.layers, container_dir: &dir, volatile: true, read_only: !wanted.writable };
+        let shift = userns::shift(uids, gids);
+        let prepared = match shift.is_identity() {
+            true => engine.store.root_mount(&request)?,
+            false => engine.store.root_mount_shifted(&request, &shift)?,
+        };
+        let below = wanted.mount.subpath.as_deref();
+        let tree = runtime::detached(&format!("mount the image {}", wanted.reference), || {
+            prepared.mount.mount(&target)?;
+            tree_beneath(&target, below.unwrap_or(Path::new("/")))
+        })?;
+        self.trees.push((destination, tree));
+        self.servers.extend(prepared.server);
+        Ok(())
+    }
+}
+
+/// A part of a directory. What is in there may be made by a container: no link leads out of it.
+fn beneath(source: &Path, below: &Path, volume: &str) -> Result<OwnedFd> {
+    let step = format!("open the subpath {} of volume {volume}", below.display());
+    Ok(runtime::detached(&step, || tree_beneath(source, below))?)
+}
+
+fn tree_beneath(source: &Path, below: &Path) -> std::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, source, flags | OFlags::DIRECTORY, Mode::empty())?;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let place = rustix::fs::openat2(&root, below, flags, Mode::empty(), resolve)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    Ok(open_tree(place.as_fd(), "", flags)?)
+}
+
+/// What another running container has mounted from this volume: the file system is one for all.
+fn borrowed(engine: &Engine, container: &Container, volume: &str) -> Result<Option<OwnedFd>> {
+    for other in list::list(engine)? {
+        let Some(init) = other.state().init().filter(|init| other.id() != container.id() && init.alive()) else {
+            continue;
+        };
+        let mount = other.spec().mounts.iter().find(
+            |mount| matches!(&mount.kind, MountKind::Volume { name: Some(name), overlay: false, .. } if name == volume),
+        );
+        if let Some(mount) = mount {
+            match runtime::mount_of(init, &volumes::clean(&mount.destination)) {
+                Ok(tree) => return Ok(Some(tree)),
+                // It ended just now.
+                Err(runtime::Error::Gone) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(None)
+}
