@@ -215,8 +215,11 @@ pub static VERBS: &[Verb] = &[
     verb!(volume::import, ["volume import"]),
     verb!(volume::inspect, ["volume inspect"]),
     verb!(volume::ls, ["volume ls"]),
+    verb!(volume::mount, ["volume mount"]),
     verb!(volume::prune, ["volume prune"]),
+    verb!(volume::reload, ["volume reload"]),
     verb!(volume::rm, ["volume rm"]),
+    verb!(volume::unmount, ["volume unmount"]),
     verb!(wait, ["wait", "container wait"]),
     verb!(completion, ["completion"]),
     verb!(man, ["man"], hidden: true),
@@ -272,9 +275,6 @@ const NOT_YET: &[&str] = &[
     "system service",
     "umount",
     "unmount",
-    "volume mount",
-    "volume reload",
-    "volume unmount",
 ];
 
 /// Groups of commands, with what they are about.

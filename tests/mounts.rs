@@ -1,6 +1,6 @@
 //! Volumes, binds, tmpfs, read-only roots.
 
-use crate::lab::Lab;
+use crate::lab::{Lab, is_podman};
 
 #[test]
 fn a_host_folder_is_bound_and_both_sides_see_it() {
@@ -224,7 +224,7 @@ fn volumes_can_be_made_listed_looked_at_and_removed() {
     assert_eq!(lab.ok("volume rm one"), "one");
     let error = lab.creel("volume rm one").run().fails(1);
     assert!(error.contains("no volume with name \"one\" found: no such volume"), "{error}");
-    lab.ok("volume prune -f");
+    lab.ok(if is_podman() { "volume prune -f" } else { "volume prune --all -f" });
     assert_eq!(lab.ok("volume ls -q"), "");
 }
 
@@ -247,5 +247,90 @@ fn every_mount_of_the_host_stays_out_of_the_container() {
         let known =
             target == "/" || ["/proc", "/sys", "/dev", "/etc/", "/run/"].iter().any(|start| target.starts_with(start));
         assert!(known, "{line}");
+    }
+}
+
+#[test]
+fn an_image_can_be_mounted() {
+    let lab = Lab::new();
+    assert!(lab.ok("run --rm --network none --mount type=image,src=box,dst=/m box ls /m").contains("bin"));
+    lab.creel("run --rm --network none --mount type=image,src=box,dst=/m box touch /m/x").run().fails(1);
+    let write = "run --rm --network none --mount type=image,src=box,dst=/m,rw=true box sh -c 'echo x > /m/x; cat /m/x'";
+    assert_eq!(lab.ok(write), "x");
+    lab.creel("run --rm --network none --mount type=image,src=box,dst=/m box ls /m/x").run().fails(1);
+    let part = "run --rm --network none --mount type=image,src=box,dst=/m,subpath=/bin box ls /m";
+    assert!(lab.ok(part).contains("sh"));
+    let text =
+        lab.creel("create --mount type=image,src=nope,dst=/m box true").run().fails(if is_podman() { 0 } else { 125 });
+    assert!(text.contains("image not known"), "{text}");
+}
+
+#[test]
+fn a_glob_mounts_what_fits() {
+    let lab = Lab::new();
+    for file in ["d/one.txt", "d/two.txt", "d/three"] {
+        lab.write(file, file);
+    }
+    let dir = lab.home().join("d").display().to_string();
+    let mount = format!("type=glob,src={dir}/*.txt,dst=/m,ro");
+    assert_eq!(lab.ok(&format!("run --rm --network none --mount {mount} box ls /m")), "one.txt\ntwo.txt");
+    let same = lab.ok(&format!("run --rm --network none --mount type=glob,src={dir}/t* box ls {dir}"));
+    assert_eq!(same, "three\ntwo.txt");
+}
+
+#[test]
+fn an_overlay_over_a_directory_can_keep_its_writes() {
+    let lab = Lab::new();
+    for file in ["low/f", "up/.keep", "work/.keep"] {
+        lab.write(file, "x");
+    }
+    let home = lab.home().display().to_string();
+    std::fs::remove_file(lab.home().join("work/.keep")).unwrap();
+    let mount = format!("{home}/low:/m:O,upperdir={home}/up,workdir={home}/work");
+    lab.ok(&format!("run --rm --network none -v {mount} box sh -c 'echo new > /m/new'"));
+    assert!(lab.home().join("up/new").exists() && !lab.home().join("low/new").exists());
+    let text = lab.creel(&format!("create -v {home}/low:/m:O,upperdir={home}/up box")).run().fails(125);
+    assert!(text.contains("must set both `upperdir` and `workdir`"), "{text}");
+}
+
+#[test]
+fn a_link_is_mounted_as_a_link_when_asked() {
+    let lab = Lab::new();
+    lab.write("d/f", "x");
+    std::os::unix::fs::symlink("/nowhere", lab.home().join("link")).unwrap();
+    let link = lab.home().join("link").display().to_string();
+    let mount = format!("type=bind,src={link},dst=/m,no-dereference");
+    assert_eq!(lab.ok(&format!("run --rm --network none --mount {mount} box readlink /m")), "/nowhere");
+}
+
+#[test]
+fn no_link_leads_out_of_a_subpath() {
+    let lab = Lab::new();
+    lab.ok("volume create v");
+    lab.write("outside/secret", "x");
+    let outside = lab.home().join("outside").display().to_string();
+    lab.ok(&format!("run --rm --network none -v v:/v box sh -c 'mkdir /v/in; echo y > /v/in/f; ln -s {outside} /v/out; ln -s in /v/link'"));
+    let mount =
+        |part: &str| format!("run --rm --network none --mount type=volume,src=v,dst=/m,subpath={part} box ls /m");
+    assert_eq!(lab.ok(&mount("in")), "f");
+    assert_eq!(lab.ok(&mount("link")), "f");
+    assert_ne!(lab.creel(&mount("out")).run().exit_code(), 0);
+    assert_ne!(lab.creel(&mount("nope")).run().exit_code(), 0);
+}
+
+#[test]
+fn mounts_of_another_container_are_taken_over() {
+    let lab = Lab::new();
+    lab.write("d/f", "x");
+    let dir = lab.home().join("d").display().to_string();
+    lab.ok(&format!("create --name from -v {dir}:/d -v v:/v --tmpfs /t box true"));
+    let all = lab.ok("run --rm --network none --volumes-from from:ro box grep -E ' /(d|v|t) ' /proc/self/mountinfo");
+    assert_eq!(all.lines().count(), 2, "{all}");
+    assert!(all.lines().all(|line| line.split(' ').nth(5).unwrap().starts_with("ro")), "{all}");
+    for (options, expected) in
+        [("from:foo", "can only use z,ro,rw options"), ("from:ro,rw", "more than once"), ("nope", "for volumes-from")]
+    {
+        let text = lab.creel(&format!("create --volumes-from {options} box")).run().fails(125);
+        assert!(text.contains(expected), "{text}");
     }
 }

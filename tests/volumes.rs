@@ -1,6 +1,6 @@
 //! `volume`
 
-use crate::lab::Lab;
+use crate::lab::{Lab, eventually};
 
 #[test]
 fn content_goes_out_and_in_as_a_tar() {
@@ -57,5 +57,54 @@ fn names_are_checked_and_many_are_removed_at_once() {
     assert_eq!(lab.ok("volume rm one two"), "one\ntwo");
     lab.ok("volume create three");
     lab.ok("volume rm --all");
+    assert_eq!(lab.ok("volume ls -q"), "");
+}
+
+#[test]
+fn a_volume_of_type_tmpfs_is_one_for_all_that_run_with_it() {
+    let lab = Lab::new();
+    lab.ok("volume create -o type=tmpfs -o device=tmpfs -o o=size=2m,mode=700 mem");
+    lab.ok("run -d --name one --network none -v mem:/m box sh -c 'echo shared > /m/f; sleep 1000'");
+    eventually("the file is there", || lab.creel("exec one test -s /m/f").run().exit_code() == 0);
+    assert_eq!(lab.ok("run --rm --network none -v mem:/m box cat /m/f"), "shared");
+    assert!(lab.ok("run --rm --network none -v mem:/m box grep ' /m ' /proc/self/mountinfo").contains("size=2048k"));
+    lab.ok("rm -f -t 0 one");
+    assert_eq!(lab.ok("run --rm --network none -v mem:/m box ls /m"), "");
+}
+
+#[test]
+fn a_volume_can_be_a_directory_of_the_host() {
+    let lab = Lab::new();
+    lab.write("dir/f", "mine");
+    let device = lab.home().join("dir").display().to_string();
+    lab.creel(&format!("volume create -o type=none -o o=bind -o device={device} dir")).run().ok();
+    assert_eq!(lab.ok("run --rm --network none -v dir:/m box cat /m/f"), "mine");
+    let flags = lab.ok("run --rm --network none -v dir:/m box grep ' /m ' /proc/self/mountinfo");
+    assert!(flags.contains("nosuid,nodev"), "{flags}");
+}
+
+#[test]
+fn a_volume_can_be_an_image() {
+    let lab = Lab::new();
+    lab.ok("volume create -d image -o image=box files");
+    assert!(lab.ok("run --rm --network none -v files:/m box ls /m").contains("bin"));
+    lab.creel("run --rm --network none -v files:/m box touch /m/x").run().fails(1);
+    lab.creel("volume create -d image other").run().fails(125);
+}
+
+#[test]
+fn what_cannot_be_a_volume_is_refused() {
+    let lab = Lab::empty();
+    let table = [
+        ("-o foo=bar", "invalid mount option foo for driver 'local': invalid argument"),
+        ("-o o=uid=x", "cannot convert UID x to integer"),
+        ("-o o=size=1m", "volume options size and inodes not supported"),
+        ("-o o=timeout=5", "Volume driver timeout can only be used with non-local volume drivers"),
+        ("-d nope", "required plugin missing"),
+    ];
+    for (options, expected) in table {
+        let text = lab.creel(&format!("volume create {options} v")).run().fails(125);
+        assert!(text.contains(expected), "{options}: {text}");
+    }
     assert_eq!(lab.ok("volume ls -q"), "");
 }

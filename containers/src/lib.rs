@@ -87,4 +87,5 @@ pub use trial::try_limit;
 pub use update::update;
 pub use userns::copy_cost;
 pub use volume_options::set_volume_options;
+pub use volumes::content as volume_content;
 pub use wait::{Condition, wait};

@@ -63,6 +63,23 @@ pub(crate) fn place(engine: &Engine, volume: &Volume) -> Result<PathBuf> {
     })
 }
 
+/// The directory with a volume's content, for whoever wants to look at it without a container.
+///
+/// # Errors
+/// [`Error::Invalid`] where there is none: a tmpfs is there only in containers that run.
+pub fn content(engine: &Engine, volume: &Volume) -> Result<PathBuf> {
+    match backing(volume)? {
+        Backing::Data { .. } | Backing::Directory { .. } => place(engine, volume),
+        Backing::FileSystem { kind, .. } => Err(Error::Invalid(format!(
+            "volume {} is of type {kind}: its content is seen in the containers that run with it",
+            volume.name
+        ))),
+        Backing::Image { reference } => {
+            Err(Error::Invalid(format!("volume {} is made of the image {reference}", volume.name)))
+        }
+    }
+}
+
 /// Words among the options of a mount that say how it is made, and are none of the mount itself.
 const LABEL: &str = "volume-label=";
 const OPTION: &str = "volume-opt=";

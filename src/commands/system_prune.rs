@@ -47,7 +47,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     heading("Deleted Containers", &ids)?;
     if args.volumes {
         let filters = super::volume::Filters::parse(&engine, &args.filter)?;
-        let (names, size, more) = super::volume::prune::prune(&engine, &filters)?;
+        let (names, size, more) = super::volume::prune::prune(&engine, &filters, super::volume::prune::Which::All)?;
         heading("Deleted Volumes", &names)?;
         bytes += size;
         failures.extend(more);

@@ -148,7 +148,7 @@ fn unnamed(mount: &MountSpec, index: usize) -> Option<(String, Value)> {
             Some((format!("tmp-{index}"), json!({ "emptyDir": source })))
         }
         MountKind::Volume { .. } => Some((format!("anonymous-{index}"), json!({ "emptyDir": {} }))),
-        MountKind::Image { reference, read_write: false } => {
+        MountKind::Image { reference, read_write: false, .. } => {
             let source = json!({ "image": { "reference": reference, "pullPolicy": "IfNotPresent" } });
             Some((format!("image-{index}"), source))
         }

@@ -33,7 +33,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
         None => Box::new(BufWriter::new(io::stdout().lock())),
     };
-    Endpoint::of_host()?.pack(&engine.store.volume_mountpoint(&volume.name), Path::new("."), &mut out)?;
+    Endpoint::of_host()?.pack(&containers::volume_content(&engine, &volume)?, Path::new("."), &mut out)?;
     out.flush()?;
     Ok(ExitCode::Success)
 }

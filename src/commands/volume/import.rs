@@ -34,7 +34,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let mut volume = super::find(&engine, &args.words[0]).map_err(|failure| failure.code(ExitCode::Failed))?;
     let mut archive = storage::decompress(archive)?;
     let options = CopyOptions { owner: None, overwrite: true };
-    Endpoint::of_host()?.unpack(&engine.store.volume_mountpoint(&volume.name), &mut archive, &options)?;
+    Endpoint::of_host()?.unpack(&containers::volume_content(&engine, &volume)?, &mut archive, &options)?;
     if volume.needs_copy_up {
         // It has a content now: the image's would come on top of it.
         volume.needs_copy_up = false;

@@ -6,8 +6,11 @@ pub mod export;
 pub mod import;
 pub mod inspect;
 pub mod ls;
+pub mod mount;
 pub mod prune;
+pub mod reload;
 pub mod rm;
+pub mod unmount;
 
 use std::collections::BTreeMap;
 
@@ -93,6 +96,7 @@ pub fn value(engine: &Engine, volume: &Volume) -> Value {
 
 /// One `--filter` of volumes.
 enum Filter {
+    Anonymous(bool),
     Dangling(bool),
     Driver(String),
     Label { key: String, value: Option<String>, negated: bool },
@@ -110,19 +114,23 @@ impl Filters {
     pub fn parse(engine: &Engine, texts: &[String]) -> Result<Filters, Failure> {
         let parse = |text: &String| {
             let Some((key, value)) = text.split_once('=') else {
-                return Err(Failure::plain(format!("invalid filter {}", go_quote(text))));
+                return Err(Failure::plain(format!(
+                    "filter input must be in the form of filter=value: {text} is invalid"
+                )));
             };
             let pair = || match value.split_once('=') {
                 Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
                 None => (value.to_owned(), None),
             };
             let filter = match key {
-                "dangling" => match go_bool(value) {
+                "anonymous" | "dangling" => match go_bool(value) {
+                    Some(wanted) if key == "anonymous" => Filter::Anonymous(wanted),
                     Some(wanted) => Filter::Dangling(wanted),
                     None => {
                         return Err(Failure::plain(format!(
-                            "{} is not a valid value for the \"dangling\" filter - must be true or false",
-                            go_quote(value)
+                            "{} is not a valid value for the {} filter - must be true or false",
+                            go_quote(value),
+                            go_quote(key)
                         )));
                     }
                 },
@@ -161,6 +169,7 @@ fn fits(filter: &Filter, volume: &Volume, is_used: bool) -> bool {
         map.get(key).is_some_and(|found| value.as_ref().is_none_or(|value| found == value))
     };
     match filter {
+        Filter::Anonymous(wanted) => volume.anonymous == *wanted,
         Filter::Dangling(wanted) => *wanted != is_used,
         Filter::Driver(driver) => volume.driver == *driver || volume.driver.is_empty() && driver == "local",
         Filter::Label { key, value, negated } => has(&volume.labels, key, value) != *negated,

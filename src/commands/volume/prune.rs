@@ -8,12 +8,15 @@ use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::{output, select};
 
-/// Remove the volumes that no container uses
+/// Remove the anonymous volumes that no container uses
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Accepted for scripts: all unused volumes are removed anyway
+    /// Named volumes, too
     #[arg(short, long)]
     all: bool,
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
     /// Only those that pass a filter
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
@@ -27,12 +30,22 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::none(&args.words, "volume prune")?;
     let engine = context.engine()?;
     let filters = Filters::parse(&engine, &args.filter)?;
+    let which = if args.all { Which::All } else { Which::Anonymous };
+    if args.dry_run {
+        unused(&engine, &filters, which)?.into_iter().try_for_each(output::line)?;
+        return Ok(ExitCode::Success);
+    }
     if !args.force {
-        let names = unused(&engine, &filters)?;
-        let mut warning =
-            "WARNING! This will remove all volumes not used by at least one container. The following volumes \
-                           will be removed:"
-                .to_owned();
+        let names = unused(&engine, &filters, which)?;
+        if names.is_empty() {
+            output::line("No dangling volumes found")?;
+            return Ok(ExitCode::Success);
+        }
+        let kind = if args.all { "all" } else { "all anonymous" };
+        let mut warning = format!(
+            "WARNING! This will remove {kind} volumes not used by at least one container. The following volumes will be \
+             removed:"
+        );
         for name in names {
             warning.push_str(&format!("\n{name}"));
         }
@@ -40,22 +53,29 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::Success);
         }
     }
-    let (names, _, failures) = prune(&engine, &filters)?;
+    let (names, _, failures) = prune(&engine, &filters, which)?;
     names.into_iter().try_for_each(output::line)?;
     select::conclude(failures)
 }
 
-fn unused(engine: &Engine, filters: &Filters) -> Result<Vec<String>, Failure> {
+/// Which of the volumes that no container uses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Anonymous,
+    All,
+}
+
+fn unused(engine: &Engine, filters: &Filters, which: Which) -> Result<Vec<String>, Failure> {
     let users = super::users(engine)?;
-    let volumes = super::all(engine)?.into_iter();
+    let volumes = super::all(engine)?.into_iter().filter(|volume| which == Which::All || volume.anonymous);
     let unused = volumes.filter(|volume| !users.contains_key(&volume.name) && filters.pass(volume, false));
     Ok(unused.map(|volume| volume.name).collect())
 }
 
 /// Removes unused volumes: names, bytes given back, and what went wrong.
-pub fn prune(engine: &Engine, filters: &Filters) -> Result<(Vec<String>, u64, Vec<Failure>), Failure> {
+pub fn prune(engine: &Engine, filters: &Filters, which: Which) -> Result<(Vec<String>, u64, Vec<Failure>), Failure> {
     let (mut names, mut bytes, mut failures) = (Vec::new(), 0, Vec::new());
-    for name in unused(engine, filters)? {
+    for name in unused(engine, filters, which)? {
         let size = storage::tree_size(&engine.store.volume_mountpoint(&name)).map_or(0, |tree| tree.disk);
         match engine.store.remove_volume(&name) {
             Ok(()) => {
