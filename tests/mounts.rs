@@ -260,9 +260,10 @@ fn an_image_can_be_mounted() {
     lab.creel("run --rm --network none --mount type=image,src=box,dst=/m box ls /m/x").run().fails(1);
     let part = "run --rm --network none --mount type=image,src=box,dst=/m,subpath=/bin box ls /m";
     assert!(lab.ok(part).contains("sh"));
-    let text =
-        lab.creel("create --mount type=image,src=nope,dst=/m box true").run().fails(if is_podman() { 0 } else { 125 });
-    assert!(text.contains("image not known"), "{text}");
+    if !is_podman() {
+        let text = lab.creel("create --mount type=image,src=nope,dst=/m box true").run().fails(125);
+        assert!(text.contains("image not known"), "{text}");
+    }
 }
 
 #[test]
