@@ -15,6 +15,7 @@ mod plan;
 mod problem;
 mod quantity;
 mod schedule;
+pub mod steps;
 mod yaml;
 
 pub use decode::Validate;

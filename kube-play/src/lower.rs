@@ -14,6 +14,8 @@ mod workload;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::{planned, planned_with};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -89,18 +89,33 @@ impl Schedule {
         }
     }
 
-    /// The starts in `(after, until]`, oldest first, at most `limit` and one more, which tells of too many.
-    pub fn between(&self, after: Timestamp, until: Timestamp, zone: &TimeZone, limit: usize) -> Vec<Timestamp> {
-        let mut starts = Vec::new();
-        let mut last = after;
-        while let Some(next) = self.next(last, zone).filter(|next| *next <= until) {
-            starts.push(next);
-            if starts.len() > limit {
-                break;
-            }
-            last = next;
+    /// The last start in `(since, now]`, without walking through years of minutes. `@every` counts from `since`.
+    pub fn latest(&self, since: Timestamp, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        if let When::Every(duration) = &self.when {
+            let turns = (now.as_second() - since.as_second()) / duration.as_secs().max(1);
+            let passed = SignedDuration::from_secs(turns * duration.as_secs());
+            return (turns > 0).then(|| since.checked_add(passed).ok()).flatten();
         }
-        starts
+        let mut window = 3600;
+        loop {
+            let from = now.checked_sub(SignedDuration::from_secs(window)).unwrap_or(since).max(since);
+            let mut last = None;
+            while let Some(next) = self.next(last.unwrap_or(from), zone).filter(|next| *next <= now) {
+                last = Some(next);
+            }
+            if last.is_some() || from == since {
+                return last;
+            }
+            window *= 24;
+        }
+    }
+
+    /// The first start after `now`; `@every` counts from `since`.
+    pub fn upcoming(&self, since: Timestamp, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        match &self.when {
+            When::Every(_) => self.next(self.latest(since, now, zone).unwrap_or(since), zone),
+            When::Fields(_) => self.next(now, zone),
+        }
     }
 }
 
@@ -316,13 +331,21 @@ mod tests {
     }
 
     #[test]
-    fn missed_starts_are_counted_up_to_a_limit() {
-        let schedule = Schedule::parse("*/5 * * * *", Some("UTC")).expect("good");
-        let (after, until) = ("2026-03-01T10:00:00Z".parse(), "2026-03-01T10:20:00Z".parse());
-        let (after, until) = (after.expect("time"), until.expect("time"));
-        assert_eq!(schedule.between(after, until, &TimeZone::UTC, 100).len(), 4);
-        assert_eq!(schedule.between(after, until, &TimeZone::UTC, 2).len(), 3);
-        let text = serde_json::to_string(&schedule).expect("JSON");
-        assert_eq!(serde_json::from_str::<Schedule>(&text).expect("JSON"), schedule);
+    fn the_latest_start_that_is_due_is_found() {
+        let time = |text: &str| text.parse::<Timestamp>().expect(text);
+        let (since, now) = (time("2026-03-01T10:00:00Z"), time("2026-03-05T10:22:00Z"));
+        for (text, expected) in [
+            ("*/5 * * * *", Some("2026-03-05T10:20:00Z")),
+            ("0 9 2 * *", Some("2026-03-02T09:00:00Z")),
+            ("0 9 1 * *", None),
+            ("@every 1h", Some("2026-03-05T10:00:00Z")),
+        ] {
+            let schedule = Schedule::parse(text, None).expect(text);
+            assert_eq!(schedule.latest(since, now, &TimeZone::UTC), expected.map(time), "{text}");
+            let written = serde_json::to_string(&schedule).expect("JSON");
+            assert_eq!(serde_json::from_str::<Schedule>(&written).expect("JSON"), schedule);
+        }
+        let every = Schedule::parse("@every 1h", None).expect("good");
+        assert_eq!(every.upcoming(since, now, &TimeZone::UTC), Some(time("2026-03-05T11:00:00Z")));
     }
 }

@@ -4,13 +4,13 @@ use super::*;
 use crate::manifest::{Source, Unknown, read};
 use crate::plan::{EnvEntry, Handler, PodFacts, PodNetwork, VolumeSource};
 
-pub(super) fn planned_with(text: &str, stored: &Stored, options: &Options) -> Result<Plan, Vec<String>> {
+pub(crate) fn planned_with(text: &str, stored: &Stored, options: &Options) -> Result<Plan, Vec<String>> {
     let source = Source { name: "a.yaml", text, config_maps_only: false };
     let manifests = read(&[source], "default", Validate::Strict, Unknown::Refuse);
     plan(&manifests, stored, options).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
-pub(super) fn planned(text: &str) -> Plan {
+pub(crate) fn planned(text: &str) -> Plan {
     planned_with(text, &Stored::default(), &Options::default())
         .unwrap_or_else(|problems| panic!("{}", problems.join("\n")))
 }

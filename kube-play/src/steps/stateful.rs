@@ -1,0 +1,99 @@
+//! StatefulSets: pods with names that stay, one after the other.
+
+use jiff::Timestamp;
+
+use super::replicas::Memory;
+use super::{Action, ObservedPod, PodPhase, Why};
+use crate::plan::{PodManagementPolicy, RetentionPolicy, StatefulPlan, UpdateStrategy, WorkloadPlan};
+
+pub(super) fn actions(
+    plan: &WorkloadPlan,
+    set: &StatefulPlan,
+    memory: &Memory,
+    pods: &[ObservedPod],
+    now: Timestamp,
+) -> Vec<Action> {
+    let ordered = set.management == PodManagementPolicy::OrderedReady;
+    let find = |ordinal: u32| pods.iter().find(|pod| pod.index == Some(ordinal));
+    let name = |ordinal: u32| format!("{}-{ordinal}", plan.meta.id.name);
+    let range = set.start..set.start.saturating_add(plan.replicas);
+    let mut actions = Vec::new();
+    // From the first on: whoever is missing or has ended comes back, and in order nobody overtakes.
+    for ordinal in range.clone() {
+        let settled = match find(ordinal) {
+            None => {
+                let hash = hash_for(plan, memory, ordinal).to_owned();
+                actions.push(Action::Create { name: name(ordinal), hash, index: Some(ordinal) });
+                false
+            }
+            Some(pod) if pod.stopping => false,
+            Some(pod) if matches!(pod.phase, PodPhase::Failed | PodPhase::Succeeded) => {
+                actions.push(Action::Delete { name: pod.name.clone(), why: Why::Ended });
+                false
+            }
+            Some(pod) => pod.available(plan.min_ready, now),
+        };
+        if ordered && !settled {
+            // A pod of an old template that will never be ready must not keep its update from it.
+            return match find(ordinal).filter(|pod| stuck(plan, memory, pod, ordinal)) {
+                Some(pod) if actions.is_empty() => vec![Action::Delete { name: pod.name.clone(), why: Why::Outdated }],
+                _ => actions,
+            };
+        }
+    }
+    // Beyond the range, the last one first.
+    let mut beyond: Vec<&ObservedPod> =
+        pods.iter().filter(|pod| pod.index.is_some_and(|ordinal| !range.contains(&ordinal))).collect();
+    beyond.sort_by_key(|pod| std::cmp::Reverse(pod.index));
+    if ordered && !actions.is_empty() {
+        return actions;
+    }
+    for pod in &beyond {
+        if !pod.stopping {
+            actions.push(Action::Delete { name: pod.name.clone(), why: Why::TooMany });
+            if set.when_scaled == RetentionPolicy::Delete {
+                actions.push(Action::DeleteClaims { pod: pod.name.clone() });
+            }
+        }
+        if ordered {
+            return actions;
+        }
+    }
+    if !actions.is_empty() {
+        return actions;
+    }
+    // Then the update: from the last down to the partition, so many at a time as may be missing.
+    let UpdateStrategy::Ordinal { partition, max_unavailable } = plan.update else { return actions };
+    let most = max_unavailable.of_up(plan.replicas).max(1) as usize;
+    let in_range = || pods.iter().filter(|pod| pod.index.is_some_and(|ordinal| range.contains(&ordinal)));
+    let mut missing = in_range().filter(|pod| !pod.available(plan.min_ready, now)).count();
+    for ordinal in range.rev().filter(|ordinal| *ordinal >= partition) {
+        let Some(pod) = find(ordinal).filter(|pod| pod.hash != memory.hash && !pod.stopping) else { continue };
+        let healthy = pod.available(plan.min_ready, now);
+        if healthy && missing >= most {
+            break;
+        }
+        missing += usize::from(healthy);
+        actions.push(Action::Delete { name: pod.name.clone(), why: Why::Outdated });
+        if missing >= most {
+            break;
+        }
+    }
+    actions
+}
+
+/// An old pod that runs but is not ready, where a newer template is to replace it.
+fn stuck(plan: &WorkloadPlan, memory: &Memory, pod: &ObservedPod, ordinal: u32) -> bool {
+    let updates = matches!(plan.update, UpdateStrategy::Ordinal { partition, .. } if ordinal >= partition);
+    updates && !pod.stopping && !pod.ready && pod.hash != memory.hash
+}
+
+/// Below the partition pods come back with the template they had.
+fn hash_for<'a>(plan: &WorkloadPlan, memory: &'a Memory, ordinal: u32) -> &'a str {
+    match plan.update {
+        UpdateStrategy::Ordinal { partition, .. } if ordinal < partition => {
+            memory.previous.as_deref().unwrap_or(&memory.hash)
+        }
+        _ => &memory.hash,
+    }
+}
