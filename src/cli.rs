@@ -9,6 +9,7 @@ use crate::arguments::{self, Order, Tolerance};
 use crate::commands;
 use crate::context::{Context, Globals};
 use crate::error::{ExitCode, Failure};
+use crate::help::{self, Paper};
 use crate::output;
 
 /// One command and all the ways to call it.
@@ -28,6 +29,10 @@ impl Verb {
     /// Its flags and arguments, as clap knows them.
     pub fn command(&self) -> Command {
         (self.arguments)(bare_command(self))
+    }
+
+    pub fn is_hidden(&self) -> bool {
+        self.hidden
     }
 
     pub fn order(&self) -> Order {
@@ -222,7 +227,7 @@ pub static VERBS: &[Verb] = &[
     verb!(volume::unmount, ["volume unmount"]),
     verb!(wait, ["wait", "container wait"]),
     verb!(completion, ["completion"]),
-    verb!(man, ["man"], hidden: true),
+    verb!(man, ["man"]),
 ];
 
 /// Podman's commands that creel does not have: named, so that nobody takes them for a slip of the finger.
@@ -314,8 +319,9 @@ pub fn main() -> ProcessExit {
 }
 
 fn dispatch(command_line: Vec<String>) -> ExitCode {
-    let mut path = String::from("creel");
-    match run(command_line, &mut path) {
+    let program = crate::context::program_of(command_line.first().map_or("", String::as_str));
+    let mut path = String::from(program);
+    match run(command_line, program, &mut path) {
         Ok(code) => code,
         Err(failure) => {
             failure.print(Some(&path));
@@ -325,9 +331,8 @@ fn dispatch(command_line: Vec<String>) -> ExitCode {
 }
 
 /// Finds the command and runs it. `path` is left as the command's full name, for the pointer at its help.
-fn run(command_line: Vec<String>, path: &mut String) -> Result<ExitCode, Failure> {
-    let called_as = command_line.first().map(|word| word.rsplit('/').next().unwrap_or(word).to_owned());
-    if called_as.as_deref() == Some("docker") && !std::path::Path::new("/etc/containers/nodocker").exists() {
+fn run(command_line: Vec<String>, program: &str, path: &mut String) -> Result<ExitCode, Failure> {
+    if program == "docker" && !std::path::Path::new("/etc/containers/nodocker").exists() {
         output::note("Emulate Docker CLI using creel. Create /etc/containers/nodocker to quiet msg.");
     }
     let args = command_line.get(1..).unwrap_or_default();
@@ -339,46 +344,47 @@ fn run(command_line: Vec<String>, path: &mut String) -> Result<ExitCode, Failure
     if !before.is_empty() {
         let read = arguments::normalise(&globals_command, &Command::new(""), before, Order::Mixed, &PLAIN.tolerance)?;
         if read.help {
-            return help_of_all();
+            return help_of_all(program);
         }
         global_words = read.own;
     }
     let Some(word) = rest.first() else {
         let globals = globals(global_words)?;
         if globals.version {
-            return output::line(format!("creel version {}", env!("CARGO_PKG_VERSION"))).map(|()| ExitCode::Success);
+            let version = commands::version::of_program(program);
+            return output::line(format!("{program} version {version}")).map(|()| ExitCode::Success);
         }
-        help_of_all()?;
-        return Err(Failure::plain("missing command 'creel COMMAND'"));
+        help_of_all(program)?;
+        return Err(Failure::plain(format!("missing command '{program} COMMAND'")));
     };
     if word == "help" {
-        return help_for(&rest[1..]);
+        return help_for(program, &rest[1..]);
     }
 
     let group = GROUPS.iter().find(|(group, _)| group == word);
     let (name, own) = match (group, rest.get(1)) {
         (Some(_), Some(second)) if !second.starts_with('-') => (format!("{word} {second}"), &rest[2..]),
-        (Some(_), Some(second)) if second == "--help" || second == "-h" => return help_of_group(word),
+        (Some(_), Some(second)) if second == "--help" || second == "-h" => return help_of_group(program, word),
         (Some(_), Some(second)) => {
             path.push_str(&format!(" {word}"));
             return Err(Failure::usage(format!("unknown flag: {second}")));
         }
         (Some(_), None) => {
-            help_of_group(word)?;
-            return Err(Failure::plain(format!("missing command 'creel {word} COMMAND'")));
+            help_of_group(program, word)?;
+            return Err(Failure::plain(format!("missing command '{program} {word} COMMAND'")));
         }
         (None, _) => (word.clone(), &rest[1..]),
     };
     let name = canonical(&name);
     let Some(verb) = VERBS.iter().find(|verb| verb.names.contains(&name.as_str())) else {
-        return Err(unknown(&name));
+        return Err(unknown(program, &name));
     };
     path.push_str(&format!(" {name}"));
 
     let command = (verb.arguments)(bare_command(verb));
     let read = arguments::normalise(&command, &globals_command, own, verb.order, &verb.tolerance)?;
     if read.help {
-        return show_help(command);
+        return show_help(path, &command);
     }
     global_words.extend(read.global);
     let globals = globals(global_words)?;
@@ -387,7 +393,9 @@ fn run(command_line: Vec<String>, path: &mut String) -> Result<ExitCode, Failure
     let matches = command.clone().try_get_matches_from(read.own).map_err(|error| translate(&command, error))?;
     tracing::debug!(command = name, "called");
     let context = Context::new(globals, command_line);
-    (verb.run)(&context, &matches).map_err(|failure| crate::doctor::explain(&context, failure))
+    (verb.run)(&context, &matches)
+        .map_err(|failure| crate::doctor::explain(&context, failure))
+        .map_err(|failure| crate::completion::did_you_mean(&context, failure))
 }
 
 /// Spellings that mean another name of the table.
@@ -504,7 +512,7 @@ fn translate(command: &Command, error: clap::Error) -> Failure {
     }
 }
 
-fn unknown(name: &str) -> Failure {
+fn unknown(program: &str, name: &str) -> Failure {
     if NOT_YET.contains(&name) {
         return Failure::plain(format!("creel has no \"{name}\" yet"));
     }
@@ -522,7 +530,7 @@ fn unknown(name: &str) -> Failure {
         .collect();
     similar.sort_unstable();
     similar.dedup();
-    let full = if group.is_empty() { "creel".to_owned() } else { format!("creel {group}") };
+    let full = if group.is_empty() { program.to_owned() } else { format!("{program} {group}") };
     let mut text = format!("unrecognized command `{full} {word}`\n");
     if !similar.is_empty() {
         text.push_str("\nDid you mean this?\n");
@@ -535,80 +543,48 @@ fn unknown(name: &str) -> Failure {
     Failure::plain(text)
 }
 
-/// The whole tree of commands for help, completions and man pages: what a run never builds.
-pub fn tree() -> Command {
-    let mut root = Globals::augment_args(Command::new("creel"))
-        .about("Containers without root and without a daemon")
-        .version(env!("CARGO_PKG_VERSION"))
-        .disable_version_flag(true)
-        .disable_help_subcommand(true)
-        .subcommand_required(true);
-    let leaf = |verb: &Verb, name: &'static str| {
-        let command = (verb.arguments)(Command::new(name)).hide(verb.hidden).disable_version_flag(true);
-        // Where `-h` is a flag of the command, help has its long form only.
-        let taken = command.get_arguments().any(|arg| arg.get_short() == Some('h'));
-        match taken {
-            true => command
-                .disable_help_flag(true)
-                .arg(clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print help")),
-            false => command,
-        }
-    };
-    for &(group, about) in GROUPS {
-        let members = VERBS.iter().flat_map(|verb| {
-            verb.names.iter().filter_map(move |name| {
-                name.split_once(' ').filter(|(of, _)| *of == group).map(|(_, name)| (verb, name))
-            })
-        });
-        let mut command = Command::new(group).about(about).subcommand_required(true).disable_help_subcommand(true);
-        for (verb, name) in members {
-            command = command.subcommand(leaf(verb, name));
-        }
-        if command.has_subcommands() {
-            root = root.subcommand(command);
-        }
-    }
-    for verb in VERBS {
-        for name in verb.names.iter().filter(|name| !name.contains(' ')) {
-            root = root.subcommand(leaf(verb, name));
-        }
-    }
-    root
+fn paper() -> Paper {
+    Paper { width: output::width().clamp(60, 120), palette: crate::style::stdout() }
 }
 
-fn show_help(command: Command) -> Result<ExitCode, Failure> {
-    let taken = command.get_arguments().any(|arg| arg.get_short() == Some('h'));
-    let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print help");
-    let mut command = command.arg(if taken { help } else { help.short('h') });
-    output::print(&command.render_long_help().to_string())?;
+fn show_help(path: &str, command: &Command) -> Result<ExitCode, Failure> {
+    output::print(&help::of_command(path, command, paper()))?;
     Ok(ExitCode::Success)
 }
 
-fn help_of_all() -> Result<ExitCode, Failure> {
-    output::print(&tree().render_help().to_string())?;
+/// The groups that have members, with what they are about.
+pub fn groups() -> Vec<(String, String)> {
+    let has_members =
+        |group: &str| VERBS.iter().any(|verb| verb.names.iter().any(|name| name.starts_with(&format!("{group} "))));
+    let there = GROUPS.iter().filter(|(group, _)| has_members(group));
+    there.map(|&(name, about)| (name.to_owned(), about.to_owned())).collect()
+}
+
+fn help_of_all(program: &str) -> Result<ExitCode, Failure> {
+    output::print(&help::of_all(program, &command_names(None), &groups(), &globals_command(), paper()))?;
     Ok(ExitCode::Success)
 }
 
-fn help_of_group(group: &str) -> Result<ExitCode, Failure> {
-    let mut root = tree();
-    root.build();
+fn help_of_group(program: &str, group: &str) -> Result<ExitCode, Failure> {
+    let about = GROUPS.iter().find(|(known, _)| *known == group).map_or("", |(_, about)| about);
+    let members = command_names(Some(group));
     // A group of which none is there yet has nothing to show.
-    if let Some(command) = root.find_subcommand_mut(group) {
-        output::print(&command.render_help().to_string())?;
+    if !members.is_empty() {
+        output::print(&help::of_group(&format!("{program} {group}"), about, &members, paper()))?;
     }
     Ok(ExitCode::Success)
 }
 
 /// `creel help run`.
-fn help_for(words: &[String]) -> Result<ExitCode, Failure> {
+fn help_for(program: &str, words: &[String]) -> Result<ExitCode, Failure> {
     match words {
-        [] => help_of_all(),
-        [group] if GROUPS.iter().any(|(known, _)| known == group) => help_of_group(group),
+        [] => help_of_all(program),
+        [group] if is_group(group) => help_of_group(program, group),
         words => {
-            let name = canonical(&words.join(" "));
-            match VERBS.iter().find(|verb| verb.names.contains(&name.as_str())) {
-                Some(verb) => show_help((verb.arguments)(bare_command(verb))),
-                None => Err(unknown(&name)),
+            let name = words.join(" ");
+            match verb(&name) {
+                Some(verb) => show_help(&format!("{program} {}", canonical(&name)), &verb.command()),
+                None => Err(unknown(program, &canonical(&name))),
             }
         }
     }
@@ -657,11 +633,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tree_of_commands_is_sound() {
-        tree().debug_assert();
-    }
-
-    #[test]
     fn no_name_is_in_two_places() {
         let mut names: Vec<&str> = VERBS.iter().flat_map(|verb| verb.names).chain(NOT_YET).copied().collect();
         let count = names.len();
@@ -672,10 +643,14 @@ mod tests {
 
     #[test]
     fn unknown_commands_get_a_suggestion() {
-        let text = unknown("runn").to_string();
+        let text = unknown("creel", "runn").to_string();
         assert!(text.starts_with("unrecognized command `creel runn`\n\nDid you mean this?\n\trun\n"), "{text}");
-        assert_eq!(unknown("kube play").to_string(), "creel has no \"kube play\" yet");
-        assert!(unknown("container zzzz").to_string().ends_with("Try 'creel container --help' for more information"));
+        assert_eq!(unknown("creel", "kube play").to_string(), "creel has no \"kube play\" yet");
+        assert!(
+            unknown("creel", "container zzzz")
+                .to_string()
+                .ends_with("Try 'creel container --help' for more information")
+        );
     }
 
     #[test]

@@ -70,12 +70,22 @@ pub struct Failure {
     /// Nothing to say: the reader of our output went away, or the message was printed already.
     silent: bool,
     suspect: Option<Suspect>,
+    /// What was looked for and is not there: its kind and the name that was typed.
+    missing: Option<(&'static str, String)>,
 }
 
 impl Failure {
     /// A message of the surface itself.
     pub fn plain(text: impl Into<String>) -> Failure {
-        Failure { text: text.into(), hint: None, usage: false, code: ExitCode::Failed, silent: false, suspect: None }
+        Failure {
+            text: text.into(),
+            hint: None,
+            usage: false,
+            code: ExitCode::Failed,
+            silent: false,
+            suspect: None,
+            missing: None,
+        }
     }
 
     /// A message about flags: `See 'creel X --help'` follows.
@@ -100,6 +110,16 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint.get_or_insert(hint.into());
         self
+    }
+
+    /// Something of that kind and name was looked for, and another name may have been meant.
+    pub fn missing(mut self, kind: &'static str, name: &str) -> Failure {
+        self.missing = Some((kind, name.to_owned()));
+        self
+    }
+
+    pub fn looked_for(&self) -> Option<(&'static str, &str)> {
+        self.missing.as_ref().map(|(kind, name)| (*kind, name.as_str()))
     }
 
     /// The machine may be to blame.
@@ -135,19 +155,24 @@ impl Failure {
         self
     }
 
-    /// Writes it to standard error. `command` is the path of the command for the pointer at its help.
+    /// Writes it to standard error. `command` is the path of the command for the pointer at its help; its first word is
+    /// the name by which the program was called.
     pub fn print(&self, command: Option<&str>) {
         if self.silent {
             return;
         }
+        let program = command.and_then(|command| command.split(' ').next()).unwrap_or("creel");
         let palette = crate::style::stderr();
-        let mut text = format!("{} {}\n", palette.paint(Style::Red, "Error:"), self.text);
+        // Commands that are quoted in a message are called as the user calls them.
+        let message = self.text.replace("`creel ", &format!("`{program} ")).replace("'creel ", &format!("'{program} "));
+        let mut text = format!("{} {message}\n", palette.paint(Style::Red, "Error:"));
         if self.usage
             && let Some(command) = command
         {
             text.push_str(&format!("See '{command} --help'\n"));
         }
         if let Some(hint) = &self.hint {
+            let hint = hint.replace("creel ", &format!("{program} "));
             text.push_str(&format!("{} {hint}\n", palette.paint(Style::Cyan, "hint:")));
         }
         // Nobody is left to tell when standard error is closed.
@@ -226,11 +251,13 @@ impl From<sys::userns::Error> for Failure {
 impl From<storage::Error> for Failure {
     fn from(error: storage::Error) -> Failure {
         if let storage::Error::NotFound { kind: "secret", name } = &error {
-            let name = crate::arguments::go_quote(name);
-            return Failure::plain(format!("no secret with name or id {name}: no such secret"));
+            let quoted = crate::arguments::go_quote(name);
+            return Failure::plain(format!("no secret with name or id {quoted}: no such secret"))
+                .missing("secret", name);
         }
         let failure = Failure::plain(folded(&error));
-        let failure = match error {
+        let failure = match &error {
+            storage::Error::NotFound { kind, name } => failure.missing(kind, name),
             storage::Error::NoSpace { .. } | storage::Error::Io { .. } => failure.suspect(Suspect::Store),
             storage::Error::Unsupported { .. } => failure.suspect(Suspect::RootFileSystem),
             _ => failure,
@@ -262,7 +289,7 @@ impl From<images::Error> for Failure {
         }
         let failure = Failure::plain(folded(&error));
         match &error {
-            Error::NotFound { .. } => failure,
+            Error::NotFound { name } => failure.missing("image", name),
             Error::PullForbidden { .. } => failure.hint("pull it first, or leave --pull=never out"),
             Error::ShortName { name, candidates } => match candidates.first() {
                 Some(first) => failure.hint(format!("write the full name, e.g. {first}")),
@@ -343,6 +370,10 @@ impl From<containers::Error> for Failure {
             Error::NameTaken { .. } => {
                 // Podman's sentence goes on; scripts match on both halves.
                 Failure::plain(format!("{error}, or use --replace to instruct creel to do so."))
+            }
+            Error::NotFound { name } => {
+                let failure = Failure::plain(folded(&Error::NotFound { name: name.clone() }));
+                failure.missing("container", &name)
             }
             other => Failure::plain(folded(&other)),
         }

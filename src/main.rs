@@ -19,6 +19,7 @@ mod filters;
 mod format;
 mod glob;
 mod hello;
+mod help;
 mod output;
 mod select;
 mod signal;

@@ -80,6 +80,7 @@ mod corrupt;
 mod crash;
 mod doctor;
 mod full_disk;
+mod help;
 mod hostile;
 mod info;
 mod ladder;

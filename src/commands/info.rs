@@ -46,7 +46,7 @@ fn value(context: &Context) -> Result<Value, Failure> {
             "log" as "Log": ["k8s-file", "none", "passthrough", "journald"].map(str::to_owned).to_vec(),
             "authorization" as "Authorization": Value::Nil(Nil::List),
         },
-        "version" as "Version": super::version::client(),
+        "version" as "Version": super::version::client(context.program()),
     })
 }
 

@@ -13,27 +13,34 @@ pub struct Args {
     words: Vec<String>,
 }
 
-pub fn run(_context: &Context, args: Args) -> Result<ExitCode, Failure> {
+/// Creel's own version; for whoever calls it by another name the version of Podman whose command line it speaks, which
+/// scripts compare.
+pub fn of_program(program: &str) -> &'static str {
+    if program == "creel" { env!("CARGO_PKG_VERSION") } else { "5.8.0" }
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::none(&args.words, "version")?;
-    let version = env!("CARGO_PKG_VERSION");
+    let program = context.program();
+    let version = of_program(program);
     let platform = format!("linux/{}", images::host_architecture());
     match args.format.as_deref() {
         None | Some("") => output::print(&format!(
-            "Client:       creel\nVersion:      {version}\nAPI Version:  {version}\nOS/Arch:      {platform}\n"
+            "Client:       {program}\nVersion:      {version}\nAPI Version:  {version}\nOS/Arch:      {platform}\n"
         ))?,
-        Some("json") => output::line(value().json())?,
-        Some(format) => output::print(&format::object("version", format, &value())?)?,
+        Some("json") => output::line(value(program).json())?,
+        Some(format) => output::print(&format::object("version", format, &value(program))?)?,
     }
     Ok(ExitCode::Success)
 }
 
-fn value() -> Value {
-    object! { "Client": client(), fn "Server": Value::Nil(Nil::Pointer) }
+fn value(program: &str) -> Value {
+    object! { "Client": client(program), fn "Server": Value::Nil(Nil::Pointer) }
 }
 
 /// What `info` shows as version, too.
-pub fn client() -> Value {
-    let version = env!("CARGO_PKG_VERSION");
+pub fn client(program: &str) -> Value {
+    let version = of_program(program);
     object! {
         "APIVersion": version,
         "Version": version,

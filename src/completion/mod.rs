@@ -15,6 +15,7 @@ use clap::Command;
 use crate::arguments::Order;
 use crate::cli;
 use crate::context::{Context, Globals};
+use crate::error::Failure;
 use crate::output;
 
 pub const BASH: &str = include_str!("creel.bash");
@@ -105,6 +106,27 @@ pub fn main(words: Vec<String>, descriptions: Descriptions) -> ExitCode {
     // A shell that went away needs no answer.
     let _ = output::print(&text);
     ExitCode::SUCCESS
+}
+
+/// Adds the name that is nearest to the one that was not found, if one is near.
+pub fn did_you_mean(context: &Context, failure: Failure) -> Failure {
+    let Some((kind, name)) = failure.looked_for() else { return failure };
+    let known = match kind {
+        "container" => names::containers(context, names::Which::All, name).into_iter().map(|(name, _)| name).collect(),
+        "image" => names::images(context, name),
+        "volume" => names::volumes(context),
+        "network" => names::networks(context),
+        "pod" => names::pods(context),
+        "secret" => names::secrets(context),
+        _ => Vec::new(),
+    };
+    // The tag that everybody leaves out.
+    let known: Vec<&str> = known.iter().map(|known| known.strip_suffix(":latest").unwrap_or(known)).collect();
+    let near = crate::arguments::nearest(name, known.into_iter().filter(|known| *known != name));
+    match near.map(str::to_owned) {
+        Some(near) => failure.hint(format!("there is {} {kind} {near}", if kind == "image" { "an" } else { "a" })),
+        None => failure,
+    }
 }
 
 fn offer(before: &[String], current: &str) -> Offer {
@@ -278,7 +300,7 @@ mod tests {
         assert_eq!(words("run --restart=alw"), ["--restart=always"]);
         assert_eq!(words("--log-level de"), ["debug"]);
         assert_eq!(words("completion z"), ["zsh"]);
-        assert_eq!(words("stop --signal SIGU"), ["SIGURG", "SIGUSR1", "SIGUSR2"]);
+        assert_eq!(words("kill --signal SIGU"), ["SIGURG", "SIGUSR1", "SIGUSR2"]);
         assert_eq!(words("help sto"), ["stop"]);
         assert_eq!(words("logs --tail 3 --ti"), ["--timestamps"]);
     }

@@ -39,7 +39,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     for name in &args.pods {
         match pods::find(&engine, name) {
             Ok(pod) => values.push(value(&engine, &pod)),
-            Err(pods::Error::NotFound { .. }) => failures.push(Failure::plain(format!("no such pod {name}"))),
+            Err(pods::Error::NotFound { .. }) => {
+                failures.push(Failure::plain(format!("no such pod {name}")).missing("pod", name))
+            }
             Err(error) => failures.push(error.into()),
         }
     }

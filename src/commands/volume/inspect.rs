@@ -30,7 +30,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         match super::find(&engine, name) {
             Ok(volume) => values.push(super::value(&engine, &volume)),
             Err(failure) if failure.exit_code() == ExitCode::No => {
-                failures.push(Failure::plain(format!("no such volume {name}")));
+                failures.push(Failure::plain(format!("no such volume {name}")).missing("volume", name));
             }
             Err(failure) => return Err(failure.context(format!("inspecting volume {name}"))),
         }

@@ -40,7 +40,9 @@ pub fn find(engine: &Engine, name: &str) -> Result<Volume, Failure> {
 }
 
 pub fn missing(name: &str) -> Failure {
-    Failure::plain(format!("no volume with name {} found: no such volume", go_quote(name))).code(ExitCode::No)
+    Failure::plain(format!("no volume with name {} found: no such volume", go_quote(name)))
+        .code(ExitCode::No)
+        .missing("volume", name)
 }
 
 /// All volumes by name; a damaged one is said and left out.

@@ -1,0 +1,140 @@
+//! Help, man pages, suggestions, and the program under other names.
+
+use crate::lab::{Lab, differs_on_purpose, has_program};
+
+#[test]
+fn help_has_a_heading_an_example_and_every_flag() {
+    if differs_on_purpose("other texts") {
+        return;
+    }
+    let lab = Lab::empty();
+    let all = lab.ok("--help");
+    for word in ["Every day:", "run ", "Groups of commands:", "volume ", "doctor ", "--root DIR"] {
+        assert!(all.contains(word), "{word}: {all}");
+    }
+    let run = lab.ok("run --help");
+    assert!(
+        run.starts_with("Run a command in a new container\n\nUsage:\n  creel run [OPTIONS] IMAGE [COMMAND [ARG...]]\n"),
+        "{run}"
+    );
+    for word in ["Examples:", "Network:", "-p, --publish", "Limits:", "--memory", "Health:"] {
+        assert!(run.contains(word), "{word}: {run}");
+    }
+    assert!(run.lines().all(|line| line.chars().count() <= 100), "{run}");
+    assert_eq!(lab.ok("help run"), run);
+    assert_eq!(lab.ok("container run --help").lines().count(), run.lines().count());
+    let narrow = lab.creel("ps --help").env("COLUMNS", "60").run().ok();
+    assert!(narrow.lines().all(|line| line.chars().count() <= 70), "{narrow}");
+    assert!(lab.ok("volume --help").contains("creel volume COMMAND"));
+    // No colours but on a terminal.
+    assert!(!all.contains('\u{1b}'));
+    let mut terminal = lab.terminal("ps --help");
+    terminal.expect("\u{1b}[1;33mUsage:\u{1b}[0m");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn errors_are_red_on_a_terminal_unless_colours_are_unwanted() {
+    if differs_on_purpose("other texts") {
+        return;
+    }
+    let lab = Lab::empty();
+    let mut terminal = lab.terminal("ps --nope");
+    terminal.expect("\u{1b}[1;31mError:\u{1b}[0m unknown flag: --nope");
+    assert_eq!(terminal.end(), 125);
+    let program = lab.program_under_test().display().to_string();
+    let mut terminal = lab.terminal_of(&["env", "NO_COLOR=1", &program, "ps", "--nope"]);
+    assert!(!terminal.expect("Error: unknown flag: --nope").contains('\u{1b}'));
+    assert_eq!(terminal.end(), 125);
+}
+
+#[test]
+fn man_pages_are_sound_and_complete() {
+    if differs_on_purpose("packaged otherwise") || !has_program("man") {
+        return;
+    }
+    let lab = Lab::empty();
+    let dir = lab.folder("man/man1");
+    lab.ok(&format!("man {}", dir.display()));
+    for page in
+        ["creel.1", "creel-run.1", "creel-container-run.1", "creel-volume.1", "creel-volume-ls.1", "creel-doctor.1"]
+    {
+        assert!(dir.join(page).exists(), "{page}");
+    }
+    let shown = lab.program(&format!("man -P cat -l {}", dir.join("creel-run.1").display())).run().ok();
+    assert!(shown.contains("creel-run - Run a command in a new container"), "{shown}");
+    assert!(shown.contains("--publish [[IP:]HOSTPORT") || shown.contains("--publish"), "{shown}");
+    // groff complains about what it does not understand.
+    for page in std::fs::read_dir(&dir).unwrap() {
+        let page = page.unwrap().path();
+        let text = std::fs::read_to_string(&page).unwrap();
+        if text.starts_with(".so ") {
+            let target = text.trim().trim_start_matches(".so man1/");
+            assert!(dir.join(target).exists(), "{}: {target}", page.display());
+            continue;
+        }
+        let checked = lab.program(&format!("man --warnings -E UTF-8 -l -Tutf8 -Z {}", page.display())).run();
+        assert_eq!((checked.exit_code(), checked.err().as_str()), (0, ""), "{}", page.display());
+    }
+}
+
+#[test]
+fn a_slip_of_the_finger_gets_a_suggestion() {
+    if differs_on_purpose("hints are creel's own") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("create --name webserver --network none box true");
+    lab.ok("volume create datavolume");
+    for (line, hint) in [
+        ("inspect --type container webservr", "hint: there is a container webserver"),
+        ("start webserve", "hint: there is a container webserver"),
+        ("history bx", "hint: there is an image box"),
+        ("volume inspect datavolmue", "hint: there is a volume datavolume"),
+        ("ps --fromat json", "hint: there is --format"),
+        ("run --rn box", "hint: there is --rm"),
+        ("strat webserver", "\tstart\n"),
+    ] {
+        let error = lab.creel(line).run().fails(125);
+        assert!(error.contains(hint), "{line}: {error}");
+    }
+    assert!(!lab.creel("start nothing-like-it").run().fails(125).contains("hint:"));
+}
+
+#[test]
+fn called_by_another_name_it_answers_to_it() {
+    if differs_on_purpose("podman's own names") {
+        return;
+    }
+    let lab = Lab::new();
+    let bin = lab.folder("bin");
+    for name in ["docker", "podman"] {
+        std::os::unix::fs::symlink(lab.program_under_test(), bin.join(name)).unwrap();
+        let call = |line: &str| lab.program(&format!("{}/{name} {line}", bin.display())).run();
+        let version = call("--version").ok();
+        assert!(version.starts_with(&format!("{name} version 5.")), "{version}");
+        assert!(call("version --format '{{.Client.Version}}'").ok().starts_with("5."));
+        let error = call("ps --nope").fails(125);
+        assert!(error.ends_with(&format!("Error: unknown flag: --nope\nSee '{name} ps --help'")), "{error}");
+        let error = call("psx").fails(125);
+        assert!(error.contains(&format!("unrecognized command `{name} psx`")), "{error}");
+        assert!(error.ends_with(&format!("Try '{name} --help' for more information")), "{error}");
+        assert!(call("run --help").ok().contains(&format!("\n  {name} run [OPTIONS] IMAGE")));
+        assert!(call("completion bash").ok().contains(&format!("complete -F __{name}_complete {name}")));
+        assert_eq!(call("run --rm --network none box echo works").ok(), "works");
+        // One notice, on standard error, and only for docker.
+        let notice = "Emulate Docker CLI using creel. Create /etc/containers/nodocker to quiet msg.";
+        assert_eq!(call("ps -q").err().contains(notice), name == "docker");
+    }
+    lab.ok("create --name c1 --label a=b --network none box true");
+    let docker = |line: &str| lab.program(&format!("{}/docker {line}", bin.display())).run().ok();
+    assert_eq!(docker("ps -a --no-trunc --format '{{.ID}}'"), lab.inspect("c1", "{{.Id}}"));
+    assert_eq!(
+        docker("ps -a --format '{{.Names}} {{.Image}} {{.State}} {{.Label \"a\"}}'"),
+        "c1 localhost/box:latest created b"
+    );
+    assert_eq!(docker("inspect -f '{{.Name}} {{.State.Status}}' c1"), "c1 created");
+    assert_eq!(docker("container ls -aq --no-trunc"), lab.inspect("c1", "{{.Id}}"));
+    assert!(docker("image ls --format '{{.Repository}}:{{.Tag}}'").contains("localhost/box:latest"));
+    assert_eq!(docker("volume ls -q"), "");
+}
