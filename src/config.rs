@@ -1,5 +1,7 @@
 //! containers.conf and storage.conf, read only by commands that need a key of them, and parsed only where they exist.
 
+mod keys;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -76,6 +78,28 @@ impl Config {
             .collect();
         files.sort();
         files.iter().try_for_each(|file| self.merge_file(file, false))
+    }
+
+    /// `[engine] env` as `NAME=VALUE`: variables for creel itself and what it starts.
+    pub fn engine_variables(&self) -> Vec<(String, String)> {
+        let texts = self.list("engine", "env");
+        texts.iter().filter_map(|text| text.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    /// One debug message for each key that has no effect here.
+    pub fn tell_what_is_not_honoured(&self) {
+        for (section, keys) in &self.table {
+            let Some(keys) = keys.as_table() else { continue };
+            for name in keys.keys() {
+                match keys::find(section, name).map(|key| key.is) {
+                    Some(keys::Is::Honoured) => {}
+                    Some(keys::Is::Ignored(why)) => {
+                        tracing::debug!("containers.conf: {name} of [{section}] has no effect: {why}");
+                    }
+                    None => tracing::debug!("containers.conf: {name} of [{section}] is unknown"),
+                }
+            }
+        }
     }
 
     fn get(&self, section: &str, key: &str) -> Option<&Value> {

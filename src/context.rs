@@ -235,6 +235,10 @@ impl Context {
             return Ok(config);
         }
         let config = Config::load(&self.places()?)?;
+        config.tell_what_is_not_honoured();
+        for (name, value) in config.engine_variables() {
+            sys::environment::set_if_absent(&name, &value);
+        }
         Ok(self.config.get_or_init(|| config))
     }
 
@@ -274,7 +278,11 @@ impl Context {
         };
         let tmp = match &self.globals.tmpdir {
             Some(tmp) => absolute(tmp)?,
-            None => variable("TMPDIR").map_or_else(|| "/var/tmp".into(), PathBuf::from),
+            None => match (variable("TMPDIR"), self.config()?.text("engine", "image_copy_tmp_dir")) {
+                (Some(dir), _) => dir.into(),
+                (None, Some(dir)) if dir != "storage" => dir.into(),
+                (None, _) => "/var/tmp".into(),
+            },
         };
         Ok(Dirs { root, runroot, tmp })
     }
@@ -285,6 +293,10 @@ impl Context {
             driver: Driver::Overlay,
             mount_program: config.mount_program.clone(),
             ignore_chown_errors: config.ignore_chown_errors,
+            volume_path: match (&self.globals.volumepath, self.config()?.text("engine", "volume_path")) {
+                (Some(path), _) => Some(absolute(path)?),
+                (None, path) => path.map(PathBuf::from),
+            },
             events: self.config()?.events(self.globals.events_backend.as_deref())?,
         };
         let driver = self
@@ -323,9 +335,6 @@ impl Context {
         if let Some(imagestore) = &self.globals.imagestore {
             return Err(Failure::plain(format!("--imagestore {} is not supported by creel yet", imagestore.display())));
         }
-        if let Some(volumes) = &self.globals.volumepath {
-            return Err(Failure::plain(format!("--volumepath {} is not supported by creel yet", volumes.display())));
-        }
         if self.globals.connection.is_some() || self.globals.url.is_some() {
             return Err(Failure::plain("creel has no remote connections").hint("run creel on that machine, over ssh"));
         }
@@ -356,7 +365,10 @@ impl Context {
             runtime_flags,
             cgroup_manager: self.cgroup_manager()?,
             uplink: self.uplink()?,
-            hooks_dirs: self.globals.hooks_dir.clone(),
+            hooks_dirs: match self.globals.hooks_dir.as_slice() {
+                [] => config.list("engine", "hooks_dir").into_iter().map(PathBuf::from).collect(),
+                typed => typed.to_vec(),
+            },
             seccomp_profile: config.text("containers", "seccomp_profile").map(PathBuf::from),
             log_level: self.globals.log_level.clone(),
             notify_socket: variable("NOTIFY_SOCKET"),
@@ -365,7 +377,7 @@ impl Context {
         // Paths of the user first: inside of the namespace we are root, and everything would be root's.
         let (dirs, options) = (self.dirs()?, self.store_options()?);
         self.enter(&mut settings)?;
-        if self.globals.imagestore.is_some() || self.globals.volumepath.is_some() || self.globals.connection.is_some() {
+        if self.globals.imagestore.is_some() || self.globals.connection.is_some() || self.globals.url.is_some() {
             self.store()?;
         }
         Ok(Engine { store: Store::open(dirs, options)?, settings })
@@ -382,8 +394,9 @@ impl Context {
 
     /// The user-mode network stack that was asked for, by flag or in containers.conf.
     pub fn uplink(&self) -> Result<Option<String>, Failure> {
-        let wished = self.globals.network_cmd_path.as_deref();
-        Ok(wished.or(self.config()?.text("network", "default_rootless_network_cmd")).map(str::to_owned))
+        let config = self.config()?;
+        let wished = self.globals.network_cmd_path.as_deref().or(config.text("engine", "network_cmd_path"));
+        Ok(wished.or(config.text("network", "default_rootless_network_cmd")).map(str::to_owned))
     }
 
     /// Enters the user's namespace and notes who we were.

@@ -76,6 +76,7 @@ mod tag;
 // The program and its store.
 mod arguments;
 mod completion;
+mod configuration;
 mod corrupt;
 mod crash;
 mod doctor;

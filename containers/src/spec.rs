@@ -254,6 +254,9 @@ pub struct Security {
     /// Names without `CAP_`, upper case, or `ALL`.
     pub cap_add: Vec<String>,
     pub cap_drop: Vec<String>,
+    /// What a container has before `cap_add` and `cap_drop`; `None` for Podman's eleven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap_default: Option<Vec<String>>,
     pub no_new_privileges: bool,
     pub seccomp: SeccompProfile,
     /// Paths masked beside the defaults.

@@ -23,8 +23,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Kind of image: oci or docker
-    #[arg(short, long, value_name = "FORMAT", default_value = "oci")]
-    pub format: String,
+    #[arg(short, long, value_name = "FORMAT")]
+    pub format: Option<String>,
     /// Write the image's id to a file
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
@@ -50,8 +50,10 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::between(&args.words, 1, 2)?;
-    let format = match args.format.as_str() {
+    let usual = context.config()?.text("engine", "image_default_format").unwrap_or("oci");
+    let format = match args.format.as_deref().unwrap_or(usual) {
         "oci" => images::Format::Oci,
+        "docker" | "v2s2" if args.format.is_none() => images::Format::Docker,
         "docker" => images::Format::Docker,
         other => return Err(Failure::plain(format!("unrecognized image format {}", arguments::go_quote(other)))),
     };

@@ -262,7 +262,7 @@ fn store(context: &Context) -> Result<Value, Failure> {
         "imageCopyTmpDir" as "ImageCopyTmpDir": dirs.tmp.as_path(),
         "imageStore" as "ImageStore": object! { "number" as "Number": images::list(&engine.store)?.len() },
         "runRoot" as "RunRoot": dirs.runroot.as_path(),
-        "volumePath" as "VolumePath": engine.store.path("volumes").as_path(),
+        "volumePath" as "VolumePath": engine.store.volumes_dir().as_path(),
         "transientStore" as "TransientStore": false,
     })
 }

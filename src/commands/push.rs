@@ -103,6 +103,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if let Some(delay) = &args.retry_delay {
         options.retry_delay = Some(human::parse_duration(delay).map_err(Failure::plain)?);
     }
+    super::manifest::compression_of_config(context, &mut options)?;
     if args.quiet {
         options.progress = Progress::Quiet;
     }

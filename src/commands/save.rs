@@ -54,7 +54,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
     let options = SaveOptions {
         format,
-        multi_image: args.multi_image_archive,
+        multi_image: args.multi_image_archive
+            || context.config()?.boolean("engine", "multi_image_archive").unwrap_or(false),
         compress: args.compress,
         uncompressed: args.uncompressed,
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{CreateArgs, Surroundings};
 use crate::arguments::go_quote;
+use crate::config::Config;
 use crate::error::Failure;
 
 pub fn labels(args: &CreateArgs, around: &Surroundings<'_>) -> Result<BTreeMap<String, String>, Failure> {
@@ -29,12 +30,13 @@ pub fn labels(args: &CreateArgs, around: &Surroundings<'_>) -> Result<BTreeMap<S
     Ok(labels)
 }
 
-pub fn annotations(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+/// Those of containers.conf, and over them the typed ones.
+pub fn annotations(texts: &[String], config: &Config) -> Result<BTreeMap<String, String>, Failure> {
     let pair = |text: &String| match text.split_once('=') {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
         None => Err(Failure::plain("annotations must be formatted KEY=VALUE")),
     };
-    texts.iter().map(pair).collect()
+    config.list("containers", "annotations").iter().chain(texts).map(pair).collect()
 }
 
 #[cfg(test)]

@@ -61,13 +61,13 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         workdir: args.workdir.clone(),
         user: args.user.clone(),
         group_add: args.group_add.clone(),
-        hostname: args.hostname.clone().filter(|name| !name.is_empty()),
+        hostname: args.hostname.clone().filter(|name| !name.is_empty()).or_else(|| named_host(args, config)),
         no_hostname: args.no_hostname,
         domainname: args.domainname.clone(),
         tty: args.tty,
         stdin: args.interactive,
         labels: labels::labels(args, around)?,
-        annotations: labels::annotations(&args.annotation)?,
+        annotations: labels::annotations(&args.annotation, config)?,
         stop_timeout: args
             .stop_timeout
             .or_else(|| config.integer("engine", "stop_timeout").and_then(|seconds| u32::try_from(seconds).ok())),
@@ -136,6 +136,14 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         ));
     }
     Ok(spec)
+}
+
+/// `container_name_as_hostname`: the name, without what no hostname may have.
+fn named_host(args: &CreateArgs, config: &Config) -> Option<String> {
+    let wanted = config.boolean("containers", "container_name_as_hostname").unwrap_or(false);
+    let name = args.name.as_ref().filter(|_| wanted && args.uts.as_deref() != Some("host"))?;
+    let clean: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')).collect();
+    Some(clean).filter(|name| !name.is_empty())
 }
 
 /// Flags that exclude each other.

@@ -30,8 +30,14 @@ pub fn mounts(args: &CreateArgs, around: &Surroundings<'_>) -> Result<Vec<MountS
         add(vec![tmpfs(text)?])?;
     }
     // Defaults of the configuration yield to what was typed.
+    let mut defaults = Vec::new();
+    for text in around.config.list("containers", "mounts") {
+        defaults.extend(mount(&text, around)?);
+    }
     for text in around.config.list("containers", "volumes") {
-        let default = volume(&text, around)?;
+        defaults.push(volume(&text, around)?);
+    }
+    for default in defaults {
         if mounts.iter().all(|known| known.destination != default.destination) {
             mounts.push(default);
         }

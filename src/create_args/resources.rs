@@ -14,9 +14,10 @@ pub fn resources(args: &CreateArgs, config: &Config) -> Result<Resources, Failur
     let limits = limits(&args.limits)?;
     Ok(Resources {
         pids_limit: limits.pids_limit.or_else(|| config.integer("containers", "pids_limit")),
-        unified: args
-            .cgroup_conf
+        unified: config
+            .list("containers", "cgroup_conf")
             .iter()
+            .chain(&args.cgroup_conf)
             .map(|text| match text.split_once('=') {
                 Some((file, value)) => Ok((file.to_owned(), value.to_owned())),
                 None => Err(Failure::plain("--cgroup-conf must be formatted KEY=VALUE")),

@@ -74,12 +74,17 @@ pub fn security(args: &CreateArgs, config: &Config) -> Result<Security, Failure>
         privileged: args.privileged || config.boolean("containers", "privileged").unwrap_or(false),
         cap_add,
         cap_drop,
+        cap_default: Some(capabilities(&config.list("containers", "default_capabilities"))?)
+            .filter(|names| !names.is_empty()),
         read_only: args.read_only || config.boolean("containers", "read_only").unwrap_or(false),
         read_only_tmpfs: args.read_only_tmpfs,
         ..Security::default()
     };
     for option in &args.security_opt {
         security_option(&mut security, option)?;
+    }
+    if security.apparmor.is_none() && std::path::Path::new("/sys/kernel/security/apparmor").exists() {
+        security.apparmor = config.text("containers", "apparmor_profile").map(str::to_owned);
     }
     Ok(security)
 }

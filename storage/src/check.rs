@@ -248,7 +248,7 @@ impl Store {
             ("secrets", "secret.json"),
             ("volumes", "volume.json"),
         ] {
-            let dir = self.path(kind);
+            let dir = if kind == "volumes" { self.volumes_dir() } else { self.path(kind) };
             for name in entries_of(&dir)? {
                 let path = dir.join(&name);
                 // Locks and the like lie beside, and the names, unfinished pulls and lists of the images.

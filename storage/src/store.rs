@@ -41,6 +41,8 @@ pub struct StoreOptions {
     pub mount_program: Option<PathBuf>,
     /// Files whose owner the user namespace does not map become root's instead of an error.
     pub ignore_chown_errors: bool,
+    /// Where volumes are, instead of below the root. On the root's file system: they come and go by renames.
+    pub volume_path: Option<PathBuf>,
     pub events: events::Options,
 }
 
@@ -72,6 +74,7 @@ impl Store {
         if record::read_optional::<Marker>(&store.dirs.root.join(VERSION_FILE))?.is_none() {
             store.create()?;
         }
+        store.check_volume_path()?;
         Ok(store)
     }
 
@@ -117,6 +120,26 @@ impl Store {
     /// `ROOT/name`.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dirs.root.join(name)
+    }
+
+    /// Where volumes are.
+    pub fn volumes_dir(&self) -> PathBuf {
+        self.options.volume_path.clone().unwrap_or_else(|| self.path("volumes"))
+    }
+
+    fn check_volume_path(&self) -> Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        let Some(path) = &self.options.volume_path else { return Ok(()) };
+        make_private_dir(path)?;
+        let device = |path: &Path| fs::metadata(path).at("cannot stat", path).map(|stat| stat.dev());
+        if device(path)? != device(&self.dirs.root)? {
+            return Err(Error::Invalid {
+                what: "volume path",
+                value: path.display().to_string(),
+                why: "it must be on the file system of the store",
+            });
+        }
+        Ok(())
     }
 
     /// `ROOT/containers`.

@@ -133,6 +133,12 @@ impl Store {
             };
             *slot += size;
         }
+        if let Some(volumes) = &self.options().volume_path {
+            for name in entries_of(volumes)? {
+                let size = size_of(&volumes.join(&name), &mut seen)?;
+                *usage.volumes.entry(name.to_string_lossy().into_owned()).or_default() += size;
+            }
+        }
         let mut total = TreeSize::default();
         let parts = usage.layers.values().chain(usage.blobs.values()).chain(usage.containers.values());
         for size in parts.chain(usage.volumes.values()).chain(usage.images.values()) {

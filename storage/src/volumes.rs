@@ -68,7 +68,7 @@ impl Store {
         }
         record::write(&staging.join(RECORD), &volume, Durability::Durable)?;
         let dest = self.volume_dir(&volume.name);
-        make_private_dir(&self.path("volumes"))?;
+        make_private_dir(&self.volumes_dir())?;
         // rename(2) replaces only an empty directory: of two creators one gets ENOTEMPTY.
         match fs::rename(staging.path(), &dest) {
             Ok(()) => {
@@ -93,7 +93,7 @@ impl Store {
 
     /// All volumes by name; a damaged record is an error in its own place.
     pub fn volumes(&self) -> Result<Vec<(String, Result<Volume>)>> {
-        record::read_each(&self.path("volumes"), RECORD)
+        record::read_each(&self.volumes_dir(), RECORD)
     }
 
     /// Replaces what is known of a volume (after the copy-up, for one).
@@ -131,7 +131,7 @@ impl Store {
     }
 
     pub(crate) fn volume_dir(&self, name: &str) -> PathBuf {
-        self.path("volumes").join(name)
+        self.volumes_dir().join(name)
     }
 }
 

@@ -9,6 +9,7 @@
 pub mod capabilities;
 pub mod channel;
 pub mod clone;
+pub mod environment;
 pub mod exe;
 pub mod lock;
 pub mod memory;

@@ -175,7 +175,10 @@ fn bounding_set(security: &Security) -> Result<Capabilities> {
     } else if dropped.iter().any(|name| is_all(name)) {
         Capabilities::new()
     } else {
-        DEFAULT_CAPABILITIES.into()
+        match &security.cap_default {
+            Some(names) => parse_capabilities(names)?,
+            None => DEFAULT_CAPABILITIES.into(),
+        }
     };
     let added = parse_capabilities(added)?;
     let dropped = parse_capabilities(dropped)?;

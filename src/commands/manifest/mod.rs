@@ -11,9 +11,10 @@ pub mod rm;
 
 use std::path::PathBuf;
 
-use images::PullOptions;
+use images::{PullOptions, PushOptions};
 
 use crate::arguments::go_quote;
+use crate::context::Context;
 use crate::error::Failure;
 
 /// How to reach the registries of images that are added or looked at.
@@ -66,4 +67,15 @@ fn annotations(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
         Ok((key.to_owned(), value.to_owned()))
     };
     texts.iter().map(split).collect()
+}
+
+/// Where no flag says how to compress, containers.conf may.
+pub fn compression_of_config(context: &Context, options: &mut PushOptions) -> Result<(), Failure> {
+    if options.compression_format.is_none() {
+        let config = context.config()?;
+        options.compression_format = config.text("engine", "compression_format").map(str::to_owned);
+        let level = config.integer("engine", "compression_level").and_then(|level| i32::try_from(level).ok());
+        options.compression_level = options.compression_level.or(level);
+    }
+    Ok(())
 }

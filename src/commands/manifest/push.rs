@@ -88,6 +88,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         sign_passphrase_file: args.sign_passphrase_file,
         ..PushOptions::default()
     };
+    super::compression_of_config(context, &mut push)?;
     if args.quiet {
         push.progress = Progress::Quiet;
     }

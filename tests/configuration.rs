@@ -1,0 +1,159 @@
+//! containers.conf, storage.conf and the global flags: which file wins, and what a key does.
+
+use crate::lab::{Lab, differs_on_purpose};
+
+const OWN: &str = ".config/containers/containers.conf";
+
+#[test]
+fn later_files_win_and_lists_are_added_to_when_they_say_so() {
+    let lab = Lab::new();
+    lab.write(OWN, "[containers]\nenv = [\"A=file\", \"B=file\"]\ntz = \"UTC\"\numask = \"0077\"\n");
+    lab.write(".config/containers/containers.conf.d/50.conf", "[containers]\nenv = [\"C=dropin\", {append=true}]\n");
+    lab.write("module.conf", "[containers]\numask = \"0027\"\n");
+    lab.write("last.conf", "[containers]\nenv = [\"A=last\"]\n");
+    let show = "run --rm --network none box sh -c 'echo $A $B $C $(umask)'";
+    assert_eq!(lab.ok(show), "file file dropin 0077");
+    assert_eq!(lab.ok(&format!("--module {} {show}", lab.path("module.conf").display())), "file file dropin 0027");
+    let last = lab.creel(show).env("CONTAINERS_CONF_OVERRIDE", lab.path("last.conf").to_str().unwrap()).run();
+    assert_eq!(last.ok(), "last 0077");
+    let only = lab.creel(show).env("CONTAINERS_CONF", lab.path("last.conf").to_str().unwrap()).run();
+    assert_eq!(only.ok(), "last 0022");
+    lab.write(".config/containers/containers.conf.modules/named.conf", "[containers]\numask = \"0007\"\n");
+    assert_eq!(lab.ok(&format!("--module named.conf {show}")), "file file dropin 0007");
+    lab.creel(&format!("--module nosuch.conf {show}")).run().fails(125);
+}
+
+#[test]
+fn a_flag_is_stronger_than_the_file() {
+    let lab = Lab::new();
+    lab.write(
+        OWN,
+        "[containers]\nannotations = [\"from=file\", \"both=file\"]\ndefault_capabilities = [\"CHOWN\", \"CAP_KILL\"]\n\
+         mounts = [\"type=tmpfs,dst=/scratch\"]\nvolumes = [\"named:/from-file\"]\ninit = true\nread_only = true\n\
+         shm_size = \"3m\"\ncontainer_name_as_hostname = true\n[engine]\nstop_timeout = 3\n",
+    );
+    lab.ok("create --name one_1 --network none --annotation both=flag box true");
+    let inspect = |template: &str| lab.inspect("one_1", template);
+    assert_eq!(inspect("{{index .Config.Annotations \"from\"}} {{index .Config.Annotations \"both\"}}"), "file flag");
+    assert_eq!(inspect("{{.Config.StopTimeout}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.Init}}"), "3 true true");
+    assert_eq!(inspect("{{.HostConfig.ShmSize}}"), (3 << 20).to_string());
+    let show = "sh -c 'grep CapBnd /proc/self/status; hostname; grep -c -E \" /scratch | /from-file \" /proc/mounts'";
+    let shown = lab.ok(&format!("run --rm --name two_2 --network none box {show}"));
+    // CHOWN is 0, KILL 5.
+    assert_eq!(shown, "CapBnd:\t0000000000000021\ntwo2\n2");
+    let flags = "--cap-add SYS_CHROOT --hostname other -v /tmp:/from-file --shm-size 1m";
+    let shown = lab.ok(&format!("run --rm --name two_2 --network none {flags} box {show}"));
+    assert_eq!(shown, "CapBnd:\t0000000000040021\nother\n2");
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_named_with_its_place() {
+    let lab = Lab::new();
+    lab.write(OWN, "[containers]\nenv = [\n");
+    let error = lab.creel("run --rm --network none box true").run().fails(125);
+    assert!(error.contains("containers.conf"), "{error}");
+    lab.write(OWN, "[containers]\numask = \"nine\"\n");
+    lab.creel("run --rm --network none box true").run().fails(125);
+    lab.write(OWN, "");
+    assert_eq!(lab.ok("ps -aq"), "");
+}
+
+#[test]
+fn a_key_without_effect_is_said_when_one_listens() {
+    if differs_on_purpose("podman has other keys without effect") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write(OWN, "[engine]\nnum_locks = 99\nnonsense = 1\n");
+    let quiet = lab.creel("images -q").run();
+    quiet.ok();
+    assert_eq!(quiet.err(), "");
+    let loud = lab.creel("--log-level debug images -q").run();
+    loud.ok();
+    let said = |text: &str| loud.err().matches(text).count();
+    assert_eq!(
+        (said("num_locks of [engine] has no effect"), said("nonsense of [engine] is unknown")),
+        (1, 1),
+        "{loud}"
+    );
+}
+
+#[test]
+fn variables_for_the_engine_reach_what_it_starts() {
+    let lab = Lab::new();
+    lab.write(OWN, "[engine]\nenv = [\"FROM_CONF=yes\"]\n");
+    assert_eq!(lab.ok("run --rm --network none --env-host box sh -c 'echo $FROM_CONF'"), "yes");
+    let own =
+        lab.creel("run --rm --network none -e FROM_CONF box sh -c 'echo $FROM_CONF'").env("FROM_CONF", "mine").run();
+    assert_eq!(own.ok(), "mine");
+}
+
+#[test]
+fn stores_lie_where_they_are_said_to_and_side_by_side() {
+    let lab = Lab::empty();
+    let first =
+        lab.creel(&format!("--root {} load -q -i {}", lab.path("a").display(), lab.box_archive().display())).run();
+    first.ok();
+    assert_eq!(first.err(), "");
+    let second = format!("--root {} --runroot {}", lab.path("b").display(), lab.path("run-b").display());
+    assert_eq!(lab.ok(&format!("{second} images -q")), "");
+    assert_eq!(lab.ok("images -q"), "");
+    let in_a = format!("--root {}", lab.path("a").display());
+    lab.ok(&format!("{in_a} run --name same --network none box true"));
+    lab.ok(&format!("{second} load -q -i {}", lab.box_archive().display()));
+    lab.ok(&format!("{second} run --name same --network none box true"));
+    assert_eq!(lab.ok("ps -aq"), "");
+    lab.ok(&format!("{in_a} rm same"));
+    assert_eq!(lab.ok(&format!("{second} ps -a --format {{{{.Names}}}}")), "same");
+    assert_eq!(lab.ok(&format!("{second} --storage-driver vfs run --rm --network none box echo copied")), "copied");
+    lab.creel(&format!("{second} --storage-driver colour images")).run().fails(125);
+    lab.creel(&format!("{second} --storage-opt colour=red images")).run().fails(125);
+    lab.ok(&format!("{second} rm same"));
+    for store in [in_a.as_str(), second.as_str()] {
+        lab.ok(&format!("{store} system reset --force"));
+    }
+}
+
+#[test]
+fn storage_conf_names_root_and_driver() {
+    let lab = Lab::empty();
+    let (root, run) = (lab.path("elsewhere"), lab.path("run"));
+    lab.write(
+        ".config/containers/storage.conf",
+        format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n", root.display(), run.display()),
+    );
+    let info = lab.ok("info --format '{{.Store.GraphRoot}} {{.Store.RunRoot}} {{.Store.GraphDriverName}}'");
+    let words: Vec<&str> = info.split(' ').collect();
+    assert!(words[0].starts_with(root.to_str().unwrap()) && words[1].starts_with(run.to_str().unwrap()), "{info}");
+    assert_eq!(words[2], "vfs");
+    lab.write("other.conf", "[storage]\ndriver = \"overlay\"\n");
+    let other =
+        lab.creel("info --format {{.Store.GraphDriverName}}").env("CONTAINERS_STORAGE_CONF", "other.conf").run();
+    assert_eq!(other.ok(), "overlay");
+}
+
+#[test]
+fn volumes_lie_where_they_are_said_to() {
+    let lab = Lab::new();
+    let place = lab.folder("volumes-elsewhere");
+    let with = format!("--volumepath {}", place.display());
+    lab.ok(&format!("{with} run --rm -v vol:/v --network none box sh -c 'echo x > /v/f'"));
+    assert_eq!(std::fs::read_to_string(place.join("vol/_data/f")).unwrap(), "x\n");
+    assert_eq!(lab.ok(&format!("{with} volume ls -q")), "vol");
+    assert_eq!(lab.ok("volume ls -q"), "");
+    let rows = lab.json(&format!("{with} system df --format json"));
+    assert_eq!(rows[2]["Total"], 1, "{rows}");
+    assert_eq!(lab.ok(&format!("{with} system check")), "");
+    lab.ok(&format!("{with} volume rm vol"));
+    assert!(!place.join("vol").exists());
+}
+
+#[test]
+fn output_goes_where_it_is_sent() {
+    let lab = Lab::new();
+    assert_eq!(lab.ok("--noout images -q"), "");
+    assert_eq!(lab.ok("--out listing images -q"), "");
+    assert_eq!(lab.read("listing").trim(), lab.ok("images -q"));
+    lab.creel("--out /no/such/place images").run().fails(125);
+    lab.creel("--log-level nonsense images").run().fails(1);
+}
