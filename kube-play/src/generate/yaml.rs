@@ -109,7 +109,7 @@ fn looks_like_another_type(text: &str) -> bool {
         || (starts_as_number
             && (text.parse::<f64>().is_ok()
                 || (only("_.") && digits.matches('.').count() < 2)
-                || only(":._")
+                || (only(":._") && text.contains(':'))
                 || (only("-") && digits.len() == 10)))
 }
 
@@ -145,7 +145,7 @@ mod tests {
             ("-c", "-c"),
             ("- c", "'- c'"),
             ("a: b", "'a: b'"),
-            ("it's #1", "it's #1"),
+            ("it's#1", "it's#1"),
             ("it's # 1", "'it''s # 1'"),
             ("{x}", "'{x}'"),
             ("a\nb", "|-\n  a\n  b"),
