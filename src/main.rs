@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         Some(b"__health") => containers::health_main(args),
         Some(b"__complete") => completion::main(args.map(words).collect(), completion::Descriptions::Shown),
         Some(b"__complete-bare") => completion::main(args.map(words).collect(), completion::Descriptions::Left),
+        Some(b"__probe") => containers::probe_main(args),
         Some(b"__pull") => images::pull_worker(),
         Some(b"__init") => containers::init_main(args),
         Some(b"__hello") => hello::serve(args),

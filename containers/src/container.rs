@@ -100,11 +100,23 @@ pub struct Status {
     /// What its health checks add up to, read beside the record while it runs.
     #[serde(skip)]
     pub health: Option<crate::health::HealthStatus>,
+    /// How its probes stand, read beside the record while it runs. `None` without probes.
+    #[serde(skip)]
+    pub probes: Option<crate::probes::ProbeStatus>,
 }
 
 impl Status {
     pub fn new(state: State) -> Status {
-        Status { state, restarts: 0, network: None, cgroup: None, restarting: None, last_exit: None, health: None }
+        Status {
+            state,
+            restarts: 0,
+            network: None,
+            cgroup: None,
+            restarting: None,
+            last_exit: None,
+            health: None,
+            probes: None,
+        }
     }
 }
 

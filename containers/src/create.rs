@@ -181,6 +181,7 @@ fn check(spec: &ContainerSpec) -> Result<()> {
     }
     userns::check(&spec.namespaces.user)?;
     crate::oci::capabilities(&spec.security, 0)?;
+    spec.check_probes()?;
     if matches!(spec.network.mode, network::Mode::Networks(_)) {
         network::choose(&spec.network.mode, None)?;
     }

@@ -111,6 +111,12 @@ fn read_in(all: BorrowedFd<'_>, dir: &Path, id: &ContainerId) -> Result<Option<C
         let log = read_record::<crate::health::HealthLog>(all, dir, id, crate::health::LOG, &mut buffer);
         container.status.health = Some(log.ok().flatten().unwrap_or_default().status);
     }
+    if running(&container) && container.spec().probes.is_watched() {
+        let status = read_record::<crate::probes::ProbeStatus>(all, dir, id, crate::probes::LOG, &mut buffer);
+        let status = status.ok().flatten().unwrap_or_default();
+        container.status.health.get_or_insert_with(|| status.health());
+        container.status.probes = Some(status);
+    }
     Ok(Some(container))
 }
 

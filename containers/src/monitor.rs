@@ -88,7 +88,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
     let mut streams = prepare::Inherited { passthrough, preserved: fds, executable: request.executable.clone() };
     let handled = [SIGTERM, SIGINT, SIGHUP];
     let signals = SignalFd::new(&handled).map_err(Error::io("signalfd"))?;
-    let mut restarts = 0;
+    let (mut restarts, mut in_a_row) = (0, 0);
     let mut backoff = FIRST_BACKOFF;
     let code = loop {
         let begun = Instant::now();
@@ -110,8 +110,11 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
         };
         let End { exit, released, clients } = end;
         let by_user = exit.stopped_by_user;
-        if exit.started.is_some() && begun.elapsed() > SETTLED {
-            (restarts, backoff) = (0, FIRST_BACKOFF);
+        let own = container.spec().backoff;
+        if exit.started.is_some() && begun.elapsed() > own.map_or(SETTLED, |own| own.settled) {
+            (in_a_row, backoff) = (0, FIRST_BACKOFF);
+            // Kubernetes goes on counting.
+            restarts = if own.is_some() { restarts } else { 0 };
         }
         watch::reread(&engine, &mut container);
         let again = !by_user && restart_wanted(container.spec().restart, &exit, restarts);
@@ -123,7 +126,9 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
         released.tear_down();
         clients.close(code);
         restarts += 1;
-        if !watch::pause_before_restart(&engine, &container, backoff, &signals)? {
+        in_a_row += 1;
+        let pause = own.map_or(backoff, |own| own.pause(in_a_row));
+        if !watch::pause_before_restart(&engine, &container, pause, &signals)? {
             break code;
         }
         watch::reread(&engine, &mut container);

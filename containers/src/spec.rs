@@ -66,6 +66,9 @@ pub struct ContainerSpec {
     pub sdnotify: SdNotify,
     pub health: Option<HealthSpec>,
     pub no_healthcheck: bool,
+    pub probes: crate::probes::Probes,
+    /// Pauses between restarts; creel's own where `None`.
+    pub backoff: Option<crate::probes::Backoff>,
     pub secrets: Vec<SecretUse>,
     pub passwd: PasswdMode,
     pub passwd_entry: Option<String>,

@@ -24,6 +24,8 @@ const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 /// Seconds between the stop signal and SIGKILL where nobody said.
 pub(crate) const DEFAULT_TIMEOUT: u32 = 10;
+/// What is left after a hook that took all the time, as in Kubernetes.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// A killed process that does not end within this time hangs in the kernel.
 const KILL_TAKES: Duration = Duration::from_secs(10);
 
@@ -57,7 +59,15 @@ fn stop_with(engine: &Engine, container: &Container, timeout: Option<u32>, after
         State::Running { init, monitor, .. } => {
             let seconds = timeout.or(container.spec().stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
             let signals = if seconds == 0 { Vec::new() } else { vec![stop_signal(&container)] };
-            end(engine, &container, init, monitor, &signals, Duration::from_secs(seconds.into()), afterwards)
+            let mut patience = Duration::from_secs(seconds.into());
+            if seconds > 0 && container.spec().probes.pre_stop.is_some() {
+                // An end during the hook is wanted, too.
+                mark_stopped(engine, &container)?;
+                let begun = Instant::now();
+                crate::probes::before_stop(engine, &container, patience);
+                patience = patience.saturating_sub(begun.elapsed()).max(LEAST_PATIENCE);
+            }
+            end(engine, &container, init, monitor, &signals, patience, afterwards)
         }
     }
 }

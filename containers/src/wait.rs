@@ -14,7 +14,7 @@ use crate::health::{self, HealthStatus};
 use crate::notice::Notice;
 use crate::state::State;
 use crate::wire::{FromClient, FromMonitor};
-use crate::{list, pause};
+use crate::{list, pause, probes};
 
 /// What to wait for, in Podman's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,5 +165,39 @@ fn exit_code(channel: &Channel) -> Heard {
             Err(_) => Heard::End,
         },
         Ok(_) | Err(_) => Heard::End,
+    }
+}
+/// Waits until it has started as its probes see it. False when it has ended instead and does not come back by itself.
+pub fn wait_started(engine: &Engine, container: &Container) -> Result<bool> {
+    until(engine, container, |now| match now {
+        Some(now) if probes::started(now) => Some(true),
+        Some(now) if list::running(now) || probes::in_backoff(now) => None,
+        Some(_) | None => Some(false),
+    })
+}
+
+/// Waits until it has ended and no restart policy brings it back; the exit code of its last run.
+pub fn wait_for_good(engine: &Engine, container: &Container) -> Result<i32> {
+    until(engine, container, |now| match now.map(|now| (now, now.state())) {
+        None => Some(NO_CODE),
+        Some((now, State::Exited(exit))) if !probes::in_backoff(now) => Some(exit.code),
+        Some((_, State::Created | State::Removing)) => Some(NO_CODE),
+        Some((_, State::Exited(_) | State::Initialized { .. } | State::Running { .. })) => None,
+    })
+}
+
+/// Until the record as it is now answers the question. `None` is a container that is gone.
+fn until<T>(engine: &Engine, container: &Container, answer: impl Fn(Option<&Container>) -> Option<T>) -> Result<T> {
+    // A restart writes its pause and then its start: both are changes of the record.
+    let notice = Notice::of(engine, container.id())?;
+    loop {
+        let now = list::read(engine, container.id())?;
+        if let Some(answer) = answer(now.as_ref()) {
+            return Ok(answer);
+        }
+        let (Some(notice), Some(now)) = (&notice, now) else { continue };
+        let monitor = now.state().monitor().or(now.status.restarting.as_ref()).and_then(Process::open);
+        let monitor: Vec<_> = monitor.iter().map(AsFd::as_fd).collect();
+        notice.wait(&monitor, None)?;
     }
 }

@@ -1,17 +1,12 @@
 //! Starting a pod: its namespaces, its init containers one after the other, then all others side by side.
 
-use std::time::Duration;
-
-use containers::{Condition, Container, ContainerId, Engine, PodRole, RemoveRequest, StartRequest};
+use containers::{Container, ContainerId, Engine, PodRole, RemoveRequest, StartRequest};
 
 use crate::error::{Error, Result};
 use crate::events;
 use crate::life::{Outcome, levels};
 use crate::member::ensure_infra;
 use crate::pod::{self, Pod, role};
-
-/// How often to look for what nobody tells of.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Starts what does not run. Members whose infra container has died are started anew: what they had of it is gone.
 ///
@@ -57,18 +52,30 @@ fn run_init_containers(engine: &Engine, pod: &Pod) -> Result<()> {
     for container in pod.members() {
         match role(container) {
             PodRole::Infra | PodRole::Member => {}
-            PodRole::Sidecar => containers::start(engine, container, StartRequest::default()).map(drop)?,
+            PodRole::Sidecar => {
+                containers::start(engine, container, StartRequest::default())?;
+                if !containers::wait_started(engine, container)? {
+                    let code =
+                        containers::find(engine, container.id().as_str())?.state().exit().map_or(-1, |exit| exit.code);
+                    return Err(failed(container, code));
+                }
+            }
             PodRole::InitOnce | PodRole::InitAlways => run_to_its_end(engine, container)?,
         }
     }
     Ok(())
 }
 
+fn failed(container: &Container, code: i32) -> Error {
+    Error::InitFailed { id: container.id().to_string(), name: container.name().to_owned(), code }
+}
+
+/// Its restart policy may try several times.
 fn run_to_its_end(engine: &Engine, container: &Container) -> Result<()> {
     containers::start(engine, container, StartRequest::default())?;
-    let code = containers::wait(engine, container, &[Condition::Exited, Condition::Stopped], LOOK_AGAIN)?;
+    let code = containers::wait_for_good(engine, container)?;
     if code != 0 {
-        return Err(Error::InitFailed { id: container.id().to_string(), name: container.name().to_owned(), code });
+        return Err(failed(container, code));
     }
     if role(container) == PodRole::InitOnce {
         containers::remove(engine, container, &RemoveRequest { volumes: true, ..RemoveRequest::default() })?;

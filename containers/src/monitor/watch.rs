@@ -120,8 +120,12 @@ pub(super) fn watch(
     };
     run.take_streams(terminals, running.terminal)?;
     let deadline = container.spec().timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
-    let mut health = crate::health::Schedule::new(engine, container);
-    let ended = run.until_exit(engine, container, &running.pidfd, &listener, signals, deadline, &mut health)?;
+    let mut checks = Checks {
+        health: crate::health::Schedule::new(engine, container),
+        probes: crate::probes::Schedule::new(container),
+    };
+    let ended = run.until_exit(engine, container, &running.pidfd, &listener, signals, deadline, &mut checks)?;
+    drop(checks);
     drop(listener);
     if !matches!(container.spec().namespaces.pid, NamespaceMode::Private)
         && let Some(mounts) = &running.mount_ns
@@ -141,6 +145,10 @@ pub(super) fn watch(
         stopped_by_user: stopped,
     };
     container.status = Status { restarts: status.restarts, ..Status::new(State::Exited(exit.clone())) };
+    if !stopped && super::restart_wanted(container.spec().restart, &exit, status.restarts) {
+        // Nobody is to take this end for the last one.
+        container.status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?);
+    }
     write_status(engine, container, &container.status)?;
     storage::events::record(&engine.store, events::ended(container, "died"));
     released.connectivity = run.connectivity;
@@ -152,6 +160,12 @@ fn tell_of_start(engine: &Engine, container: &Container, was_held: bool, attache
     let attach = attached.then(|| events::event(container, "attach"));
     let told: Vec<_> = init.into_iter().chain([events::event(container, "start")]).chain(attach).collect();
     storage::events::record_all(&engine.store, &told);
+}
+
+/// What is asked of the container while it runs.
+struct Checks {
+    health: crate::health::Schedule,
+    probes: crate::probes::Schedule,
 }
 
 /// The streams of one run.
@@ -219,15 +233,16 @@ impl Run {
         listener: &OwnedFd,
         signals: &SignalFd,
         deadline: Option<Instant>,
-        health: &mut crate::health::Schedule,
+        checks: &mut Checks,
     ) -> Result<i32> {
         let mut timed_out = false;
         let mut busy_until = Some(Instant::now() + BUSY);
         loop {
             let (ready, exited) = {
-                let (mut entries, sources) = self.entries(init, listener, signals, health.running());
+                let (mut entries, sources) = self.entries(init, listener, signals, checks);
                 let deadline = deadline.filter(|_| !timed_out);
-                let next = [deadline, health.next(), busy_until, self.connectivity.due()].into_iter().flatten().min();
+                let checked = [checks.health.next(), checks.probes.next()];
+                let next = [deadline, busy_until, self.connectivity.due()].into_iter().chain(checked).flatten().min();
                 wait(&mut entries, next).map_err(Error::io("poll"))?;
                 let ready: Vec<(Source, PollFlags)> = sources
                     .into_iter()
@@ -243,7 +258,7 @@ impl Run {
             }
             if std::mem::take(&mut self.reread) {
                 reread(engine, container);
-                health.change(container);
+                checks.health.change(container);
             }
             self.clients.drop_gone();
             if exited && let Some(ended) = init.reap().map_err(Error::io("waitid"))? {
@@ -257,8 +272,9 @@ impl Run {
                 init.signal(SIGKILL).map_err(Error::io("the container's first process"))?;
             }
             self.connectivity.mend(engine);
-            health.end(engine, container);
-            health.run_due(engine, container);
+            checks.health.end(engine, container);
+            checks.health.run_due(engine, container);
+            checks.probes.tick(engine, container, init);
             if busy_until.is_some_and(|until| Instant::now() >= until) {
                 busy_until = None;
                 // It only costs memory where it fails.
@@ -272,7 +288,7 @@ impl Run {
         init: &'a Pidfd,
         listener: &'a OwnedFd,
         signals: &'a SignalFd,
-        check: Option<BorrowedFd<'a>>,
+        checks: &'a Checks,
     ) -> (Vec<PollFd<'a>>, Vec<Source>) {
         let mut entries = Vec::with_capacity(8);
         let mut sources = Vec::with_capacity(8);
@@ -289,7 +305,7 @@ impl Run {
         for (part, fd) in self.connectivity.parts() {
             add(Source::Network(part), fd, PollFlags::IN);
         }
-        if let Some(check) = check {
+        for check in checks.health.running().into_iter().chain(checks.probes.running()) {
             add(Source::Check, check, PollFlags::IN);
         }
         let output = !self.clients.congested();
