@@ -1,6 +1,13 @@
 //! `network`: networks with a name, on which containers find each other.
 
-use crate::lab::{Lab, eventually};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::lab::{Lab, eventually, is_podman};
 
 #[test]
 fn a_network_is_made_listed_looked_at_and_removed() {
@@ -70,15 +77,7 @@ fn a_static_address_and_a_published_port_work_on_a_network() {
     ));
     assert_eq!(lab.inspect("web", "{{.NetworkSettings.Networks.net.IPAddress}}"), "10.124.5.77");
     assert!(lab.ok("exec web ip addr").contains("10.124.5.77/24"));
-    eventually("the port is served", || {
-        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok_and(|mut stream| {
-            use std::io::{Read, Write};
-            let mut text = String::new();
-            let _ = stream.write_all(b"GET / HTTP/1.0\r\n\r\n");
-            let _ = stream.read_to_string(&mut text);
-            text.contains("hello from the box")
-        })
-    });
+    eventually("the port is served", || page(port));
 }
 
 #[test]
@@ -98,4 +97,409 @@ fn separate_networks_are_separate() {
     assert_eq!(lab.ok("exec both ls /sys/class/net"), "eth0\nlo");
     lab.ok("network connect two both");
     assert_eq!(lab.ok("exec both ls /sys/class/net").lines().count(), 3);
+}
+
+/// What a program in a container hears from a server: the first line, or nothing.
+fn heard(lab: &Lab, flags: &str, address: &str, port: u16) -> String {
+    lab.creel(&format!("run --rm {flags} box sh -c 'nc -w 5 {address} {port} < /dev/null | head -1'")).run().out()
+}
+
+/// A service of the host on all its addresses, which greets whoever comes.
+fn greeter() -> u16 {
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"hello from the host\n");
+            let _ = stream.read(&mut [0; 1]);
+        }
+    });
+    port
+}
+
+fn page(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok_and(|mut stream| {
+        let mut text = String::new();
+        let _ = stream.write_all(b"GET / HTTP/1.0\r\n\r\n");
+        let _ = stream.read_to_string(&mut text);
+        text.contains("hello from the box")
+    })
+}
+
+/// Kills every process whose command line has the word.
+fn kill_all(lab: &Lab, word: &str) -> usize {
+    let victims: Vec<_> = lab.processes().into_iter().filter(|process| process.command.contains(word)).collect();
+    for victim in &victims {
+        let _ = kill(Pid::from_raw(victim.pid), Signal::SIGKILL);
+    }
+    victims.len()
+}
+
+fn resolves(lab: &Lab, from: &str, name: &str) -> bool {
+    lab.creel(&format!("exec {from} nslookup {name}")).run().exit_code() == 0
+}
+
+#[test]
+fn the_host_is_reached_from_a_network_unless_it_is_internal() {
+    let lab = Lab::new();
+    let port = greeter();
+    lab.ok("network create net");
+    lab.ok("network create --internal closed");
+    assert_eq!(heard(&lab, "--network net", "host.containers.internal", port), "hello from the host");
+    // The very first packet of a container gets through.
+    for _ in 0..3 {
+        assert_eq!(heard(&lab, "--network bridge", "host.containers.internal", port), "hello from the host");
+    }
+    assert_eq!(heard(&lab, "--network closed", "host.containers.internal", port), "");
+    assert_eq!(lab.ok("run --rm --network closed box ip route").lines().count(), 1);
+    lab.ok("run -d --name web --network closed box httpd -f -p 80 -h /www");
+    eventually("members of an internal network reach each other", || {
+        lab.creel("run --rm --network closed box wget -qO- http://web/").run().out() == "hello from the box"
+    });
+    if is_podman() {
+        return;
+    }
+    assert!(!lab.processes().iter().any(|process| process.command.contains("--cidr")), "{:?}", lab.processes());
+}
+
+#[test]
+fn the_network_files_of_a_container_follow_its_networks() {
+    let lab = Lab::new();
+    lab.ok("network create --subnet 10.121.1.0/24 one");
+    lab.ok("network create --subnet 10.121.2.0/24 two");
+    lab.ok("run -d --name web --network one --add-host db:10.1.2.3 box idle");
+    let hosts = || lab.ok("exec web cat /etc/hosts");
+    let resolv = || lab.ok("exec web cat /etc/resolv.conf");
+    assert!(hosts().contains("10.121.1.2\t") && hosts().contains("10.1.2.3\tdb"), "{}", hosts());
+    assert!(resolv().contains("nameserver 10.121.1.1") && resolv().contains("dns.podman"), "{}", resolv());
+    assert_eq!(resolv().matches("nameserver").count(), 1, "{}", resolv());
+    lab.ok("network connect --ip 10.121.2.50 --alias other two web");
+    assert!(hosts().contains("10.121.1.2\t") && hosts().contains("10.121.2.50\t"), "{}", hosts());
+    assert_eq!(resolv().matches("nameserver").count(), 2, "{}", resolv());
+    assert_eq!(lab.inspect("web", "{{.NetworkSettings.Networks.two.IPAddress}}"), "10.121.2.50");
+    assert!(lab.inspect("web", "{{.NetworkSettings.Networks.two.Aliases}}").contains("other"));
+    assert_eq!(lab.ok("ps --format {{.Networks}}"), "one,two");
+    lab.ok("run -d --name near --network two box idle");
+    assert!(resolves(&lab, "near", "other") && resolves(&lab, "near", "web"));
+    let error = lab.creel("network connect two web").run().fails(125);
+    assert!(error.contains("already connected"), "{error}");
+    lab.ok("network disconnect two web");
+    assert!(!resolves(&lab, "near", "other"));
+    assert!(!hosts().contains("10.121.2.50") && hosts().contains("10.1.2.3\tdb"), "{}", hosts());
+    lab.creel("network disconnect two web").run().fails(125);
+    lab.ok("network disconnect one web");
+    assert_eq!(lab.ok("exec web ls /sys/class/net"), "lo");
+    assert_eq!(lab.inspect("web", "{{len .NetworkSettings.Networks}}"), "0");
+    // What was changed stays so for the next run.
+    lab.ok("network connect --ip 10.121.1.77 one web");
+    lab.ok("restart -t 0 web");
+    assert!(lab.ok("exec web ip addr").contains("10.121.1.77/24"));
+    lab.ok("run -d --name plain --network none box idle");
+    let error = lab.creel("network connect one plain").run().fails(125);
+    assert!(error.contains("invalid network mode"), "{error}");
+}
+
+#[test]
+fn a_container_that_does_not_run_is_connected_for_its_next_run() {
+    let lab = Lab::new();
+    lab.ok("network create one");
+    lab.ok("network create two");
+    lab.ok("create --name web --network one box idle");
+    lab.ok("network connect two web");
+    lab.ok("network disconnect one web");
+    lab.ok("start web");
+    assert_eq!(lab.ok("exec web ls /sys/class/net"), "eth0\nlo");
+    assert_eq!(lab.ok("ps --format {{.Networks}}"), "two");
+}
+
+#[test]
+fn a_name_is_there_before_the_first_instruction_and_gone_with_the_container() {
+    let lab = Lab::new();
+    lab.ok("network create net");
+    lab.ok("run -d --name asker --network net box idle");
+    for round in 0..5 {
+        // Its own name, asked by its first process.
+        lab.ok(&format!("run --rm --name n{round} --network net box nslookup n{round}"));
+        lab.ok(&format!("run -d --name m{round} --network net box idle"));
+        assert!(resolves(&lab, "asker", &format!("m{round}")));
+        lab.ok(&format!("rm -f -t 0 m{round}"));
+        assert!(!resolves(&lab, "asker", &format!("m{round}")));
+    }
+    lab.ok("run -d --name old --network net box idle");
+    lab.ok("rename old new");
+    assert!(resolves(&lab, "asker", "new") && !resolves(&lab, "asker", "old") || is_podman());
+    let id = lab.ok("inspect --format {{.Id}} new");
+    assert!(resolves(&lab, "asker", &id[..12]));
+    let address = lab.inspect("new", "{{.NetworkSettings.Networks.net.IPAddress}}");
+    assert!(lab.ok(&format!("exec asker nslookup {address}")).contains("new"));
+}
+
+#[test]
+fn a_member_of_two_networks_finds_names_of_both_by_either_server() {
+    let lab = Lab::new();
+    lab.ok("network create one");
+    lab.ok("network create two");
+    lab.ok("run -d --name first --network one box idle");
+    lab.ok("run -d --name second --network two box idle");
+    lab.ok("run -d --name both --network one --network two box idle");
+    for server in lab.ok("exec both cat /etc/resolv.conf").lines().filter_map(|line| line.strip_prefix("nameserver ")) {
+        for name in ["first", "second"] {
+            lab.ok(&format!("exec both nslookup {name} {server}"));
+        }
+    }
+    assert!(!resolves(&lab, "first", "second"));
+}
+
+/// A name server on an address of the host's loopback that knows one answer, 192.0.2.99.
+fn name_server(address: &str) -> bool {
+    let Ok(socket) = UdpSocket::bind((address, 53)) else {
+        crate::lab::skip("port 53 cannot be had");
+        return false;
+    };
+    std::thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((length, client)) = socket.recv_from(&mut buffer) {
+            let mut answer = buffer[..length].to_vec();
+            let asks_for_a = answer[length - 3] == 1;
+            (answer[2], answer[3], answer[7]) = (0x81, 0x80, u8::from(asks_for_a));
+            (answer[9], answer[11]) = (0, 0);
+            if asks_for_a {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 99]);
+            }
+            let _ = socket.send_to(&answer, client);
+        }
+    });
+    true
+}
+
+#[test]
+fn what_is_not_on_the_network_is_asked_of_the_world() {
+    let lab = Lab::new();
+    if is_podman() || !name_server("127.53.0.1") || !name_server("127.53.0.2") {
+        return;
+    }
+    lab.ok("network create --dns 127.53.0.1 net");
+    lab.ok("network create --dns 127.53.0.1 --internal closed");
+    let text = lab.ok("run --rm --network net box nslookup world.example");
+    assert!(text.contains("192.0.2.99"), "{text}");
+    assert_ne!(lab.creel("run --rm --network closed box nslookup world.example").run().exit_code(), 0);
+    // A server that does not answer is passed over, also one named for this container alone.
+    lab.ok("network update --dns-drop 127.53.0.1 --dns-add 127.53.0.77,127.53.0.2 net");
+    let text = lab.ok("run --rm --network net box nslookup world.example");
+    assert!(text.contains("192.0.2.99"), "{text}");
+    lab.ok("network update --dns-drop 127.53.0.2 net");
+    let text = lab.ok("run --rm --network net --dns 127.53.0.2 box nslookup world.example");
+    assert!(text.contains("192.0.2.99"), "{text}");
+    assert!(lab.json("network inspect net")[0]["network_dns_servers"].to_string().contains("127.53.0.77"));
+    // Nobody is there to be asked: an answer comes at once all the same.
+    let begun = Instant::now();
+    assert_ne!(lab.creel("run --rm --network net box nslookup nobody.dns.podman").run().exit_code(), 0);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn version_6_works_within_a_network() {
+    let lab = Lab::new();
+    lab.ok("network create --ipv6 --subnet fd12:3456::/64 --subnet 10.122.6.0/24 net");
+    lab.ok("run -d --name web --network net box httpd -f -p '[::]:80' -h /www");
+    assert_eq!(lab.inspect("web", "{{.NetworkSettings.Networks.net.GlobalIPv6Address}}"), "fd12:3456::2");
+    eventually("the page is served over version 6", || {
+        lab.creel("run --rm --network net box wget -qO- 'http://[fd12:3456::2]/'").run().out() == "hello from the box"
+    });
+    assert!(lab.ok("run --rm --network net box nslookup web").contains("fd12:3456::2"));
+    let text = lab.ok("run --rm --network net:ip6=fd12:3456::99,ip=10.122.6.99 box ip addr");
+    assert!(text.contains("fd12:3456::99/64") && text.contains("10.122.6.99/24"), "{text}");
+}
+
+#[test]
+fn what_a_member_asks_for_it_gets_or_is_told_why_not() {
+    let lab = Lab::new();
+    lab.ok("network create --subnet 10.123.7.0/24 --ip-range 10.123.7.64/29 net");
+    assert!(lab.ok("run --rm --network net box ip addr").contains("10.123.7.65/24"));
+    let text =
+        lab.ok("run --rm --network net:ip=10.123.7.9,mac=02:aa:bb:cc:dd:ee,interface_name=lan0 box ip addr show lan0");
+    assert!(text.contains("10.123.7.9/24") && text.contains("02:aa:bb:cc:dd:ee"), "{text}");
+    let text = lab.ok("run --rm --network net --ip 10.123.7.10 --mac-address 02-aa-bb-cc-dd-01 box ip addr");
+    assert!(text.contains("10.123.7.10/24") && text.contains("02:aa:bb:cc:dd:01"), "{text}");
+    lab.ok("run -d --name here --network net --ip 10.123.7.11 box idle");
+    for (flags, reason) in [
+        ("--network net --ip 10.123.7.11", "already allocated"),
+        ("--network net --ip 10.99.0.1", "not in any subnet"),
+        ("--network nowhere", "network not found"),
+        ("--network net,podman --ip 10.123.7.12", "single network"),
+        ("--network net:interface_name=a/b", "interface"),
+    ] {
+        let error = lab.creel(&format!("run --rm {flags} box true")).run().fails(125);
+        assert!(error.contains(reason), "{flags}: {error}");
+    }
+    // Given back at once: the same address again and again.
+    for _ in 0..4 {
+        lab.ok("run --rm --network net --ip 10.123.7.12 box true");
+    }
+    assert_eq!(lab.ok("ps -aq").lines().count(), 1);
+    lab.ok("network create -o mtu=1400 -o no_default_route=true --route 10.9.0.0/24,10.124.9.1,7 --subnet 10.124.9.0/24 odd");
+    let text = lab.ok("run --rm --network odd box sh -c 'ip route; ip link show eth0'");
+    assert!(text.contains("10.9.0.0/24 via 10.124.9.1 dev eth0  metric 7") && text.contains("mtu 1400"), "{text}");
+    assert!(!text.contains("default"), "{text}");
+}
+
+#[test]
+fn nothing_is_left_of_a_network_whose_last_member_has_gone() {
+    let lab = Lab::new();
+    let holders = || lab.processes().iter().filter(|process| process.command.contains("network-holder")).count();
+    lab.ok("network create one");
+    lab.ok("network create two");
+    lab.ok("run -d --name a --network one --network two box idle");
+    lab.ok("run -d --name b --network one box idle");
+    if !is_podman() {
+        assert_eq!(holders(), 2, "{:?}", lab.processes());
+    }
+    lab.ok("rm -f -t 0 a");
+    assert!(resolves(&lab, "b", "b"));
+    lab.ok("rm -f -t 0 b");
+    eventually("no holder and no uplink is left", || lab.processes().is_empty() || is_podman());
+    // A start that fails leaves none either.
+    lab.creel("run --rm --network one box no-such-program").run().fails(127);
+    lab.creel("run --rm --network one -p 999999:80 box true").run().fails(125);
+    eventually("no holder is left of a start that failed", || lab.processes().is_empty() || is_podman());
+}
+
+#[test]
+fn whatever_connects_a_container_is_made_again_when_it_is_killed() {
+    let lab = Lab::new();
+    if crate::lab::differs_on_purpose("podman's helpers stay dead") {
+        return;
+    }
+    let (host, port) = (greeter(), crate::lab::free_port());
+    lab.ok("network create net");
+    lab.ok(&format!("run -d --name web --network net -p 127.0.0.1:{port}:80 box httpd -f -p 80 -h /www"));
+    lab.ok("run -d --name near --network net box idle");
+    let address = lab.inspect("web", "{{.NetworkSettings.Networks.net.IPAddress}}");
+    let all_is_well = || {
+        page(port)
+            && resolves(&lab, "near", "web")
+            && lab.creel("exec near wget -qO- http://web/").run().out() == "hello from the box"
+            && lab
+                .creel(&format!("exec near sh -c 'nc -w 2 host.containers.internal {host} < /dev/null | head -1'"))
+                .run()
+                .out()
+                == "hello from the host"
+    };
+    eventually("the network works", all_is_well);
+    let words = ["network-holder", "--cidr", "creel forwarder"];
+    for victims in [&words[..1], &words[1..2], &words[2..], &words[..], &words[..2]] {
+        for word in victims {
+            assert_eq!(kill_all(&lab, word), 1, "{word}: {:?}", lab.processes());
+        }
+        // Where an uplink was killed, a first packet may be lost and comes again after a second.
+        assert!(crate::lab::comes_true(Duration::from_secs(5), all_is_well), "{victims:?}: {:?}", lab.processes());
+        assert_eq!(lab.inspect("web", "{{.NetworkSettings.Networks.net.IPAddress}}"), address);
+    }
+    // Its monitor too: the container ends with it, and so does its name.
+    let monitor = lab.inspect("web", "{{.State.ConmonPid}}");
+    kill(Pid::from_raw(monitor.parse().unwrap()), Signal::SIGKILL).unwrap();
+    eventually("the name is gone", || !resolves(&lab, "near", "web"));
+    // The last one who is left heals it alone.
+    kill_all(&lab, "network-holder");
+    eventually("the network is back", || resolves(&lab, "near", "near"));
+}
+
+#[test]
+fn many_containers_come_to_a_network_at_once() {
+    let lab = Lab::new();
+    lab.ok("network create one");
+    lab.ok("network create two");
+    let running: Vec<_> = (0..20)
+        .map(|n| {
+            let network = if n % 2 == 0 { "one" } else { "two" };
+            lab.creel(&format!("run -d --name m{n} --network {network} box idle")).within(120).spawn()
+        })
+        .collect();
+    for one in running {
+        one.end().ok();
+    }
+    let mut addresses: Vec<String> = (0..20)
+        .map(|n| lab.inspect(&format!("m{n}"), "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"))
+        .collect();
+    for n in (0..20).step_by(2) {
+        assert!(resolves(&lab, "m0", &format!("m{n}")), "m{n}");
+        assert!(!resolves(&lab, "m1", &format!("m{n}")), "m{n}");
+    }
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 20);
+    assert_eq!(lab.json("network inspect one")[0]["containers"].as_object().unwrap().len(), 10);
+}
+
+#[test]
+fn a_port_on_a_network_shows_the_client_s_address() {
+    let lab = Lab::new();
+    if crate::lab::differs_on_purpose("podman's port handler hides it on bridge networks") {
+        return;
+    }
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = socket.connect("192.0.2.1:9").ok().and_then(|()| socket.local_addr().ok()).map(|own| own.ip());
+    let Some(own) = own.filter(|own| !own.is_loopback()) else {
+        return crate::lab::skip("this machine has no address but the loopback");
+    };
+    let port = crate::lab::free_port();
+    lab.ok("network create net");
+    lab.ok(&format!("run -d --name web --network net -p {port}:80 box sh -c 'httpd -f -vv -p 80 -h /www 2>&1'"));
+    eventually("the page is served", || {
+        TcpStream::connect((own, port)).is_ok_and(|mut stream| {
+            let mut text = String::new();
+            let _ = stream.write_all(b"GET / HTTP/1.0\r\n\r\n");
+            let _ = stream.read_to_string(&mut text);
+            text.contains("hello from the box")
+        })
+    });
+    lab.log_holds("web", &own.to_string());
+}
+
+#[test]
+fn containers_with_ids_of_their_own_are_on_networks_too() {
+    let lab = Lab::new();
+    lab.ok("network create net");
+    lab.ok("run -d --name web --network net box httpd -f -p 80 -h /www");
+    for userns in ["keep-id", "auto", "nomap"] {
+        eventually("the page is served", || {
+            lab.creel(&format!("run --rm --userns {userns} --network net box wget -qO- http://web/")).run().out()
+                == "hello from the box"
+        });
+    }
+    lab.ok("run -d --name other --userns auto --network net box idle");
+    if !is_podman() {
+        kill_all(&lab, "network-holder");
+        eventually("it is plugged in again", || resolves(&lab, "other", "web"));
+    }
+}
+
+#[test]
+fn lists_of_networks_are_chosen_and_shown_as_asked() {
+    let lab = Lab::new();
+    lab.ok("network create --label tier=front front");
+    lab.ok("network create --disable-dns back");
+    lab.ok("create --name web --network front box true");
+    assert_eq!(lab.ok("network ls -q --filter dangling=true"), "back");
+    assert_eq!(lab.ok("network ls -q --filter name=^fr"), "front");
+    assert_eq!(lab.ok("network ls -q --filter driver=macvlan"), "");
+    assert_eq!(
+        lab.ok("network ls --noheading --format 'table {{.Name}} {{.DNSEnabled}}'").lines().next(),
+        Some("back        false")
+    );
+    assert_eq!(lab.ok("network ls").lines().next(), Some("NETWORK ID    NAME        DRIVER"));
+    let json: serde_json::Value = serde_json::from_str(&lab.ok("network ls --format json")).unwrap();
+    assert_eq!(json[1]["labels"]["tier"], "front");
+    assert_eq!(lab.ok("inspect --type network --format {{.Name}} front"), "front");
+    assert_eq!(lab.ok("ps -a --filter network=front --format {{.Names}}"), "web");
+    lab.creel("network ls --filter nope=1").run().fails(125);
+    lab.creel("network rm front").run().fails(2);
+    assert_eq!(lab.ok("network prune -f"), "back");
+    assert_eq!(lab.ok("network ls -q"), "front\npodman");
+    for bad in
+        ["-d macvlan x", "-d nope x", "-o foo=bar x", "--ipam-driver nope x", "--route 1.2.3.4 x", "'a b'", "a b"]
+    {
+        lab.creel(&format!("network create {bad}")).run().fails(125);
+    }
+    assert_eq!(lab.ok("network ls -q"), "front\npodman");
 }

@@ -126,10 +126,9 @@ impl Connected {
         let free = |name: &String| !self.endpoints.iter().any(|endpoint| endpoint.interface == *name);
         let interface = wanted
             .interface
+            .clone()
             .unwrap_or_else(|| (0..).map(|n| format!("eth{n}")).find(free).unwrap_or_else(|| "eth0".into()));
-        let mut names = vec![container.name().to_owned()];
-        names.extend(wanted.aliases);
-        names.push(container.id().short().to_owned());
+        let names = names(container, &wanted);
         Member {
             id: container.id().to_string(),
             name: container.name().to_owned(),
@@ -183,6 +182,25 @@ impl Connected {
         self.endpoints.retain(|endpoint| is_wanted(&endpoint.network));
         Ok(())
     }
+}
+
+/// Has a container that runs found under its new name.
+pub(crate) fn renamed(engine: &Engine, container: &Container) -> Result<()> {
+    let known = networks(engine);
+    for wanted in wanted(&container.spec().network).into_iter().filter(|_| crate::list::running(container)) {
+        if let Some(mut link) = known.connect(&wanted.name)? {
+            link.rename(container.id().as_str(), container.name(), &names(container, &wanted))?;
+        }
+    }
+    Ok(())
+}
+
+/// All names of a container on one network.
+fn names(container: &Container, wanted: &Wanted) -> Vec<String> {
+    let mut names = vec![container.name().to_owned()];
+    names.extend(wanted.aliases.iter().cloned());
+    names.push(container.id().short().to_owned());
+    names
 }
 
 /// What the rest of the container has to know of its networks: the addresses of the first one, the name servers of all.

@@ -33,6 +33,7 @@ pub fn rename(engine: &Engine, container: &Container, name: &ContainerName) -> R
     if old != record.name {
         storage::names::release(&names, &old, record.id.as_str())?;
     }
-    events::record(engine, &Container { record, status: container.status.clone() }, "rename");
-    Ok(())
+    let renamed = Container { record, status: container.status.clone() };
+    events::record(engine, &renamed, "rename");
+    crate::networks::renamed(engine, &renamed)
 }

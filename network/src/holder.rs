@@ -1,6 +1,6 @@
 //! The holder of a named network: the one process that keeps a network in use alive.
 //!
-//! `creel network-holder FD` owns the network namespace with the bridge, the user-mode uplink, the name server, and the
+//! `creel network-holder FD NAME` owns the network namespace with the bridge, the user-mode uplink, the name server, and the
 //! leases of addresses. It is made by whoever needs it first ([`crate::Networks::open`]), outlives its maker, and ends
 //! when no member and no connection is left. It stays in the host's network namespace itself and works in the other one
 //! through sockets that a short-lived child opened there: so it can start the uplink again, and ask the host's name

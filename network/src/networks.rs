@@ -221,7 +221,11 @@ impl Networks {
         }
         let _lock = self.lock()?;
         match fs::remove_file(self.path(&network.name)) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                // Lock files are all that is left in it.
+                let _ = fs::remove_dir_all(self.run_dir(&network.name));
+                Ok(())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoSuchNetwork(network.name.clone())),
             Err(error) => Err(Error::kernel(format!("remove {}", self.path(&network.name).display()))(error)),
         }

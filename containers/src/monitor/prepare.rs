@@ -295,9 +295,10 @@ pub(super) fn prepare(
         Plan::Networks => {
             let netns = own_namespace(&mut prepared)?;
             let init = prepared.made.init().clone();
-            let connected = Connectivity::over_networks(engine, container, &init, listeners, links, &netns)?;
+            let connected = Connectivity::over_networks(engine, container, &init, listeners, links, &netns);
+            // Where the container itself has failed, that is the reason.
             prepared.made.prepared()?;
-            connected
+            connected?
         }
         Plan::None | Plan::Host | Plan::Join { .. } => {
             prepared.made.prepared()?;

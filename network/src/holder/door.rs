@@ -52,7 +52,7 @@ impl Networks {
         if let Some(link) = self.connect(name)? {
             return Ok(link);
         }
-        let channel = spawn().map_err(Error::kernel("start the holder of a network"))?;
+        let channel = spawn(name).map_err(Error::kernel("start the holder of a network"))?;
         let request = Request::Start {
             network: name.clone(),
             dirs: self.store.dirs().clone(),
@@ -290,11 +290,11 @@ pub(super) fn listen_in(dir: &std::path::Path) -> io::Result<OwnedFd> {
 }
 
 /// Starts a holder that is nobody's child: it outlives us, and nobody has to wait for it.
-fn spawn() -> io::Result<Channel> {
+fn spawn(network: &str) -> io::Result<Channel> {
     let (ours, theirs) = Channel::pair()?;
     let null: OwnedFd = std::fs::File::options().read(true).write(true).open("/dev/null")?.into();
     let program = c"/proc/self/exe";
-    let words = StringList::new(["creel", "network-holder", "3"])?;
+    let words = StringList::new(["creel", "network-holder", "3", network])?;
     let environment = StringList::new(Vec::<&str>::new())?;
     let descriptors = [null.as_fd(), null.as_fd(), null.as_fd(), theirs.as_fd()];
     let become_holder = || -> io::Result<Infallible> {

@@ -76,7 +76,9 @@ impl Ground {
         let mut fds = in_namespace(None, || {
             doing("set lo up", sys::net::loopback_up())?;
             let netlink = Netlink::open()?;
-            doing("make the bridge", netlink.add_bridge(&network.interface, BRIDGE, network.mtu(), network.vlan()))?;
+            let mac = bridge_mac(&network.id);
+            let made = netlink.add_bridge(&network.interface, BRIDGE, mac, network.mtu(), network.vlan());
+            doing("make the bridge", made)?;
             for (gateway, prefix) in network.gateways() {
                 doing(&format!("give {gateway} to the bridge"), netlink.add_address(gateway, prefix, BRIDGE))?;
             }
@@ -205,6 +207,12 @@ pub(super) fn plug(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> i
     configured.map(drop)
 }
 
+/// The same whenever the network is made again: its members remember it.
+fn bridge_mac(id: &str) -> [u8; 6] {
+    let byte = |n: usize| id.get(2 * n..2 * n + 2).and_then(|text| u8::from_str_radix(text, 16).ok()).unwrap_or(0);
+    [0x02, byte(0), byte(1), byte(2), byte(3), byte(4)]
+}
+
 /// `02:11:22:33:44:55`.
 pub(super) fn parse_mac(text: &str) -> Option<[u8; 6]> {
     let bytes: Vec<u8> = text.split([':', '-']).map(|byte| u8::from_str_radix(byte, 16).ok()).collect::<Option<_>>()?;
@@ -218,6 +226,11 @@ pub(super) fn write_mac(mac: [u8; 6]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bridge_has_an_address_of_its_own() {
+        assert_eq!(write_mac(bridge_mac("2f259bab93aa")), "02:2f:25:9b:ab:93");
+    }
 
     #[test]
     fn mac_addresses_are_read_and_written() {

@@ -96,7 +96,9 @@ impl WayOut {
         uplink.wait_up()?;
         let setup = |error: std::io::Error| Error::kernel("set up the way out of the network")(error);
         let interface = ground.netlink.index_of(slirp::INTERFACE).map_err(setup)?;
+        ground.netlink.answer_for_others_at_once(false, interface).map_err(setup)?;
         if self.ipv6 {
+            ground.netlink.answer_for_others_at_once(true, interface).map_err(setup)?;
             ground.netlink.add_address(OWN_IPV6.into(), 64, interface).map_err(setup)?;
             ground
                 .netlink

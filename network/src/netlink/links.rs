@@ -11,12 +11,17 @@ use super::{Message, Netlink, family};
 use crate::Cidr;
 use crate::record::RouteKind;
 
-// linux/if_link.h, linux/veth.h, linux/rtnetlink.h; libc has no names for them.
+// linux/if_link.h, linux/veth.h, linux/rtnetlink.h, linux/neighbour.h; libc has no names for them.
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_BR_VLAN_FILTERING: u16 = 7;
 const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
+const RTM_SETNEIGHTBL: u16 = 67;
+const NDTA_NAME: u16 = 1;
+const NDTA_PARMS: u16 = 6;
+const NDTPA_IFINDEX: u16 = 1;
+const NDTPA_PROXY_DELAY: u16 = 13;
 const NLA_F_NESTED: u16 = 1 << 15;
 const RTN_UNICAST: u8 = 1;
 const RTN_BLACKHOLE: u8 = 6;
@@ -38,11 +43,20 @@ pub(crate) struct Veth<'a> {
 }
 
 impl Netlink {
-    /// `ip link add NAME index INDEX mtu MTU type bridge`.
-    pub(crate) fn add_bridge(&self, name: &str, index: u32, mtu: u32, vlan: Option<u16>) -> io::Result<()> {
+    /// `ip link add NAME index INDEX address MAC mtu MTU type bridge`. Without an address that was given to it a bridge
+    /// takes that of one of its ports, and another one when that port goes.
+    pub(crate) fn add_bridge(
+        &self,
+        name: &str,
+        index: u32,
+        mac: [u8; 6],
+        mtu: u32,
+        vlan: Option<u16>,
+    ) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
         message.link(index, 0, 0);
         message.text(libc::IFLA_IFNAME, name);
+        message.attribute(libc::IFLA_ADDRESS, &mac);
         message.attribute(libc::IFLA_MTU, &mtu.to_ne_bytes());
         let info = message.open(libc::IFLA_LINKINFO);
         message.text(IFLA_INFO_KIND, "bridge");
@@ -168,6 +182,20 @@ impl Netlink {
             address,
             interface,
         ))
+    }
+
+    /// `ip ntable change name TABLE dev INDEX proxy_delay 0`: the kernel answers for others up to 0.8 s late, so that
+    /// the owner of an address may come first. Nobody else is on the uplink's little network.
+    pub(crate) fn answer_for_others_at_once(&self, v6: bool, interface: u32) -> io::Result<()> {
+        let mut message = Message::new(RTM_SETNEIGHTBL, libc::NLM_F_REPLACE);
+        // struct ndtmsg: family, pad (3).
+        message.bytes(&[family(v6), 0, 0, 0]);
+        message.text(NDTA_NAME, if v6 { "ndisc_cache" } else { "arp_cache" });
+        let parameters = message.open(NDTA_PARMS);
+        message.attribute(NDTPA_IFINDEX, &interface.to_ne_bytes());
+        message.attribute(NDTPA_PROXY_DELAY, &0_u64.to_ne_bytes());
+        message.close(parameters);
+        self.request(message)
     }
 
     pub(crate) fn remove_proxy(&self, address: IpAddr, interface: u32) -> io::Result<()> {
