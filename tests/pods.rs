@@ -254,7 +254,7 @@ fn pods_are_filtered_and_tell_what_happens() {
     eventually("both lines are there", || lab.ok("pod logs -n a").lines().count() == 2);
     assert_eq!(lab.ok("pod logs -c am a"), "out\nagain");
     let top = lab.ok("pod top a pid comm");
-    assert!(top.lines().any(|line| line.starts_with("1 ") && line.ends_with("sh")), "{top}");
+    assert!(top.lines().any(|line| line.starts_with("1 ") && line.ends_with("sleep")), "{top}");
     lab.ok("pod pause a");
     assert_eq!(lab.ok("pod ps --filter name=a --format {{.Status}}"), "Paused");
     lab.ok("pod unpause a");
