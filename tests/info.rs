@@ -47,3 +47,25 @@ fn info_says_how_root_file_systems_are_mounted_and_why() {
         }
     }
 }
+
+#[test]
+fn info_has_the_keys_that_programs_look_for() {
+    let lab = Lab::empty();
+    lab.write(".config/containers/registries.conf", "unqualified-search-registries = [\"reg.test\"]\n");
+    let json = lab.json("info --format json");
+    assert_eq!(json["registries"]["search"][0], "reg.test");
+    for pointer in [
+        "/host/networkBackendInfo/dns/path",
+        "/host/security/seccompEnabled",
+        "/host/remoteSocket/path",
+        "/host/idMappings/uidmap/0/container_id",
+        "/store/graphStatus",
+        "/store/volumePath",
+        "/plugins/volume/0",
+        "/version/OsArch",
+    ] {
+        assert!(json.pointer(pointer).is_some(), "{pointer} in {json}");
+    }
+    lab.creel("info --format {{.Nope}}").run().fails(125);
+    assert_eq!(lab.ok("version --format {{.Client.Os}}"), "linux");
+}

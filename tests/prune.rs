@@ -86,3 +86,25 @@ fn system_prune_takes_it_all_and_says_how_much() {
     assert_eq!(lab.ok("images -q"), "");
     assert_eq!(lab.ok("volume ls -q"), "");
 }
+
+#[test]
+fn system_prune_takes_networks_too_and_what_is_not_there_is_no_error() {
+    let lab = Lab::new();
+    lab.ok("network create unused");
+    lab.ok("create --name stopped --network none -v kept:/v box true");
+    let said = lab.ok("system prune --force");
+    assert!(said.contains("Deleted Containers\n") && said.contains("Deleted Networks\nunused"), "{said}");
+    assert!(said.contains("Total reclaimed space: "), "{said}");
+    assert_eq!(lab.ok("volume ls -q"), "kept");
+    assert_eq!(lab.ok("network ls -q"), "podman");
+    assert_eq!(lab.ok("system prune --external"), "");
+    lab.ok("system prune --force --build");
+    lab.ok("image prune --force --build-cache");
+    lab.creel("system prune --external --volumes").run().fails(125);
+    lab.creel("system prune --force --filter colour=red").run().fails(125);
+    let asked = lab.creel("system prune --all --volumes").input("n\n").run();
+    for line in ["all networks", "all volumes", "all images without at least one container"] {
+        assert!(asked.ok().contains(line), "{asked}");
+    }
+    lab.ok("image exists box");
+}

@@ -44,7 +44,7 @@ fn df_counts_what_du_counts() {
     assert!(told <= counted && counted - told < 2_000_000, "df says {told}, du {counted}");
     lab.ok("rm fat");
     lab.ok("rmi -a -f");
-    lab.ok("volume prune -f");
+    lab.ok("volume rm vol");
     assert_eq!(told_usage(&lab), 0);
     crate::lab::eventually("what is thrown away is gone", || disk_usage(&lab.store()) < 200_000);
 }

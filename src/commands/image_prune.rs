@@ -12,6 +12,9 @@ pub struct Args {
     /// Remove all that no container uses, not only untagged ones
     #[arg(short, long)]
     all: bool,
+    /// Remove the caches of builds, too (there is nothing of the kind here)
+    #[arg(long)]
+    build_cache: bool,
     /// Remove what other tools left (there is nothing of the kind here)
     #[arg(long)]
     external: bool,

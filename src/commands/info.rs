@@ -39,10 +39,10 @@ fn value(context: &Context) -> Result<Value, Failure> {
     Ok(object! {
         "host" as "Host": host(context)?,
         "store" as "Store": store(context)?,
-        "registries" as "Registries": registries(),
+        "registries" as "Registries": registries()?,
         "plugins" as "Plugins": object! {
             "volume" as "Volume": vec!["local".to_owned()],
-            "network" as "Network": vec!["pasta".to_owned(), "slirp4netns".into()],
+            "network" as "Network": vec!["bridge".to_owned()],
             "log" as "Log": ["k8s-file", "none", "passthrough", "journald"].map(str::to_owned).to_vec(),
             "authorization" as "Authorization": Value::Nil(Nil::List),
         },
@@ -107,7 +107,18 @@ fn host(context: &Context) -> Result<Value, Failure> {
         "memFree" as "MemFree": bytes("MemFree"),
         "memTotal" as "MemTotal": bytes("MemTotal"),
         "networkBackend" as "NetworkBackend": "creel",
-        "networkBackendInfo" as "NetworkBackendInfo": object! { "backend" as "Backend": "creel", "defaultNetwork" as "DefaultNetwork": "podman" },
+        "networkBackendInfo" as "NetworkBackendInfo": object! {
+            "backend" as "Backend": "creel",
+            "version" as "Version": format!("creel {}", env!("CARGO_PKG_VERSION")),
+            "package" as "Package": "creel",
+            "path" as "Path": "/proc/self/exe",
+            "dns" as "DNS": object! {
+                "version" as "Version": format!("creel {}", env!("CARGO_PKG_VERSION")),
+                "package" as "Package": "creel",
+                "path" as "Path": "/proc/self/exe",
+            },
+            "defaultNetwork" as "DefaultNetwork": "podman",
+        },
         "ociRuntime" as "OCIRuntime": object! {
             "name" as "Name": "creel",
             "package" as "Package": "creel",
@@ -292,6 +303,8 @@ fn graph_status(store: &Store) -> BTreeMap<String, Value> {
     status
 }
 
-fn registries() -> Value {
-    Value::Map(BTreeMap::new())
+fn registries() -> Result<Value, Failure> {
+    let configured = images::registries::Registries::load(&images::Places::from_environment())?;
+    let search = configured.search.filter(|search| !search.is_empty());
+    Ok(Value::Map(search.map(|search| ("search".to_owned(), Value::from(search))).into_iter().collect()))
 }

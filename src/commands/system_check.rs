@@ -14,7 +14,7 @@ pub struct Args {
     #[arg(short, long)]
     force: bool,
     /// Accepted for scripts: what is being written is recognised without an age
-    #[arg(short, long, value_name = "DURATION", hide = true)]
+    #[arg(short, long, value_name = "DURATION", hide = true, value_parser = duration)]
     max: Option<String>,
     /// Names and records only, not the content of blobs
     #[arg(short, long)]
@@ -23,6 +23,10 @@ pub struct Args {
     #[arg(short, long)]
     repair: bool,
     words: Vec<String>,
+}
+
+fn duration(text: &str) -> Result<String, String> {
+    crate::format::human::parse_duration(text).map(|_| text.to_owned())
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {

@@ -158,16 +158,21 @@ fn verbose(store: &Store, survey: &Survey) -> Result<ExitCode, Failure> {
         let all: u64 = layers.iter().map(disk).sum::<u64>() + blob_bytes;
         let shared: u64 =
             layers.iter().filter(|layer| holders.get(layer).is_some_and(|count| *count > 1)).map(disk).sum();
-        let (repository, tag) = image.names.first().map_or(("<none>", "<none>"), |name| repository_and_tag(name));
-        text.push_str(&format!(
-            "{repository}\t{tag}\t{}\t{}\t{}\t{}\t{}\t{}\n",
-            image.short_id(),
-            human::since(image.created, now),
-            human::size3(all),
-            human::size3(shared),
-            human::size3(all - shared),
-            survey.users.get(&image.id).copied().unwrap_or(0)
-        ));
+        let names: Vec<(&str, &str)> = match image.names.is_empty() {
+            true => vec![("<none>", "<none>")],
+            false => image.names.iter().map(|name| repository_and_tag(name)).collect(),
+        };
+        for (repository, tag) in names {
+            text.push_str(&format!(
+                "{repository}\t{tag}\t{}\t{}\t{}\t{}\t{}\t{}\n",
+                image.short_id(),
+                human::since(image.created, now),
+                human::size4(all),
+                human::size4(shared),
+                human::size4(all - shared),
+                survey.users.get(&image.id).copied().unwrap_or(0)
+            ));
+        }
     }
     output::print(&format!("Images space usage:\n\n{}\n", table::align(&text)))?;
 
