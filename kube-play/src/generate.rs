@@ -5,7 +5,7 @@
 mod container;
 mod pod;
 mod volumes;
-mod yaml;
+pub(crate) mod yaml;
 
 use containers::Container;
 use jiff::Timestamp;

@@ -4,9 +4,11 @@
 //! be compared and printed; then act. Here is all that needs no kernel: nothing is created before every document has been
 //! read, checked and planned, and all that is wrong is said at once.
 
+mod changes;
 mod decode;
 mod document;
 mod generate;
+mod history;
 mod lower;
 mod manifest;
 mod model;
@@ -15,12 +17,15 @@ mod plan;
 mod problem;
 mod quantity;
 mod schedule;
+pub mod show;
 pub mod steps;
 mod yaml;
 
+pub use changes::{Change, ObjectChange, changes};
 pub use decode::Validate;
 pub use document::support_page;
 pub use generate::{Error as GenerateError, Generate, Kind as GeneratedKind, Manifest, generate};
+pub use history::{History, Revision};
 pub use lower::{Options, Stored, plan};
 pub use manifest::{Manifests, Source, Unknown, read};
 pub use plan::*;

@@ -29,6 +29,7 @@ use crate::plan::{HostPort, Kind, Meta, NamespacePlan, ObjectId, Objects, Plan, 
 use crate::problem::{Problem, Severity};
 
 use at::At;
+pub(crate) use hash::unmarked as short_hash;
 use references::Reference;
 
 /// What the command line says beside the manifests.

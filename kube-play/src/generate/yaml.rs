@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-pub(super) fn text(document: &Value) -> String {
+pub(crate) fn text(document: &Value) -> String {
     let mut out = String::new();
     write(&mut out, document, 0, Place::Start);
     if !out.ends_with('\n') {

@@ -52,6 +52,11 @@ pub(super) fn short(values: &[&Value], options: &str) -> String {
     digest(values, options)[..10].iter().map(|byte| char::from(LETTERS[usize::from(*byte) % 27])).collect()
 }
 
+/// As [`short`], with no options to it.
+pub(crate) fn unmarked(values: &[&Value]) -> String {
+    short(values, "")
+}
+
 fn digest(values: &[&Value], options: &str) -> Vec<u8> {
     let mut hasher = Sha256::new();
     for value in values {

@@ -1,0 +1,18 @@
+//! What `kube get`, `kube describe` and `kube rollout` print: kubectl's columns and words, made from values.
+//!
+//! Each row is filled in by whoever observed the object; nothing here asks anybody anything.
+
+mod age;
+mod describe;
+mod rollout;
+mod rows;
+mod table;
+
+pub use age::age;
+pub use describe::{Event, describe_object, describe_pod, describe_service, describe_workload};
+pub use rollout::{Status as RolloutState, rollout_history, rollout_revision, rollout_status};
+pub use rows::*;
+pub use table::Table;
+
+#[cfg(test)]
+mod tests;
