@@ -166,6 +166,16 @@ pub static VERBS: &[Verb] = &[
     verb!(network::rm, ["network rm"]),
     verb!(network::update, ["network update"]),
     verb!(pause, ["pause", "container pause"]),
+    verb!(pod::clone, ["pod clone"], tolerance: Tolerance {
+        not_yet: &[
+            "blkio-weight", "blkio-weight-device", "cgroup-parent", "cpu-shares", "cpus", "cpuset-cpus", "cpuset-mems",
+            "device", "device-read-bps", "device-write-bps", "gidmap", "gpus", "hostname", "infra-command",
+            "infra-conmon-pidfile", "infra-name", "label", "label-file", "memory", "memory-swap", "pid", "restart",
+            "security-opt", "shm-size", "shm-size-systemd", "subgidname", "subuidname", "sysctl", "uidmap", "userns",
+            "uts", "volume", "volumes-from",
+        ],
+        ..PLAIN.tolerance
+    }),
     verb!(pod::create, ["pod create"], tolerance: POD_TOLERANCE),
     verb!(pod::exists, ["pod exists"]),
     verb!(pod::inspect, ["pod inspect"]),
@@ -177,6 +187,7 @@ pub static VERBS: &[Verb] = &[
     verb!(pod::restart, ["pod restart"]),
     verb!(pod::rm, ["pod rm"]),
     verb!(pod::start, ["pod start"]),
+    verb!(pod::stats, ["pod stats"]),
     verb!(pod::stop, ["pod stop"]),
     verb!(pod::top, ["pod top"], order: Order::FlagsFirst),
     verb!(pod::unpause, ["pod unpause"]),
@@ -270,8 +281,6 @@ const NOT_YET: &[&str] = &[
     "machine",
     "mount",
     "play kube",
-    "pod clone",
-    "pod stats",
     "quadlet install",
     "quadlet list",
     "quadlet print",

@@ -119,6 +119,20 @@ fn pause_and_update_work_with_the_session_s_own_cgroup() {
 }
 
 #[test]
+fn the_containers_of_a_pod_have_a_limit_together() {
+    in_machine(
+        "the_containers_of_a_pod_have_a_limit_together",
+        "
+        $creel pod create --name a --memory 64m --cpus 0.5
+        for i in one two; do $creel run -d --pod a --name $i $image sleep 1000; done
+        around=/sys/fs/cgroup$($creel pod inspect --format '{{.CgroupPath}}' a)
+        [ \"$(cat $around/memory.max)\" = 67108864 ]; [ \"$(cat $around/cpu.max)\" = '50000 100000' ]
+        [ \"$(ls -d $around/libpod-* | wc -l)\" = 3 ]
+        $creel pod rm -f -t 0 a; [ ! -e $around ]",
+    );
+}
+
+#[test]
 fn nothing_is_left_in_the_session_s_cgroups() {
     in_machine(
         "nothing_is_left_in_the_session_s_cgroups",

@@ -255,9 +255,6 @@ fn pods_are_filtered_and_tell_what_happens() {
     assert_eq!(lab.ok("pod logs -c am a"), "out\nagain");
     let top = lab.ok("pod top a pid comm");
     assert!(top.lines().any(|line| line.starts_with("1 ") && line.ends_with("sleep")), "{top}");
-    lab.ok("pod pause a");
-    assert_eq!(lab.ok("pod ps --filter name=a --format {{.Status}}"), "Paused");
-    lab.ok("pod unpause a");
     let error = lab.creel("pod rm a").run().fails(125);
     assert!(error.contains("not all containers could be removed from pod"), "{error}");
     lab.ok("pod stop -t 0 a");
@@ -266,7 +263,7 @@ fn pods_are_filtered_and_tell_what_happens() {
     lab.ok("rm -a -f -t 0");
     assert_eq!(lab.ok("pod ps -q"), "");
     let told = lab.ok("events --stream=false --filter type=pod --format '{{.Status}} {{.Name}}'");
-    for event in ["create a", "pause a", "unpause a", "stop a", "remove a", "remove b"] {
+    for event in ["create a", "stop a", "remove a", "remove b"] {
         assert!(told.lines().any(|line| line == event), "{event}: {told}");
     }
 }
@@ -283,4 +280,41 @@ fn a_pod_may_have_a_user_namespace_of_its_own() {
         lab.ok("run --rm --pod own box readlink /proc/self/ns/user")
     );
     assert!(lab.ok("run --rm --pod own box ps -o comm").contains("idle"));
+}
+
+#[test]
+fn a_pod_is_paused_as_a_whole() {
+    let Some(lab) = Lab::with_cgroup() else { return };
+    lab.ok("pod create --name a");
+    lab.ok("run -d --pod a --name one box idle");
+    lab.ok("run -d --pod a --name two box idle");
+    lab.ok("pod pause a");
+    assert_eq!(lab.ok("pod ps --format {{.Status}}"), "Paused");
+    lab.ok("pod unpause a");
+    assert_eq!(lab.ok("pod ps --format {{.Status}}"), "Running");
+    let of_one = lab.ok("inspect --format {{.State.CgroupPath}} one");
+    let of_pod = lab.ok("pod inspect a --format {{.CgroupPath}}");
+    assert!(!of_pod.is_empty() && of_one.starts_with(&format!("{of_pod}/")), "{of_pod}: {of_one}");
+    lab.ok("pod rm -f -t 0 a");
+    assert!(!std::path::Path::new(&format!("/sys/fs/cgroup{of_pod}")).exists());
+}
+
+#[test]
+fn a_pod_is_cloned_and_counted() {
+    let lab = Lab::new();
+    lab.ok("pod create --name a --share +pid -l k=v");
+    lab.ok("run -d --pod a --name one box idle");
+    lab.ok("pod clone --start a");
+    assert_eq!(
+        lab.ok("pod ps --filter label=k=v --format '{{.Name}} {{.Status}}' --sort name"),
+        "a Running\na-clone Running"
+    );
+    assert_ne!(lab.ok("exec one readlink /proc/self/ns/net"), lab.ok("exec one-clone readlink /proc/self/ns/net"));
+    lab.ok("pod clone --destroy a b");
+    assert_eq!(lab.ok("pod ps --format {{.Name}} --sort name"), "a-clone\nb");
+    let rows = lab.json("pod stats --no-stream --format json a-clone");
+    assert_eq!(rows.as_array().unwrap().len(), 2, "{rows:#}");
+    assert!(rows.as_array().unwrap().iter().any(|row| row["Name"] == "one-clone" && row["PIDS"] != "--"), "{rows:#}");
+    let error = lab.creel("pod stats --no-stream nosuch").run().fails(125);
+    assert!(error.contains("unable to get list of pods"), "{error}");
 }

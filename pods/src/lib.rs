@@ -4,6 +4,7 @@
 //! container: a container like any other, with a monitor, ports and a network, whose program is creel itself and whose
 //! root file system is an empty directory. The others join it as any container joins another.
 
+mod clone;
 mod create;
 mod error;
 mod events;
@@ -15,6 +16,7 @@ mod remove;
 mod spec;
 mod start;
 
+pub use clone::clone;
 pub use create::{CreateRequest, create};
 pub use error::{Error, Result};
 pub use id::PodId;

@@ -1,5 +1,6 @@
 //! `creel pod ...`: what its commands share.
 
+pub mod clone;
 pub mod create;
 pub mod exists;
 mod filters;
@@ -13,6 +14,7 @@ pub mod ps;
 pub mod restart;
 pub mod rm;
 pub mod start;
+pub mod stats;
 pub mod stop;
 pub mod top;
 pub mod unpause;
