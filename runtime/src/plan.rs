@@ -4,7 +4,9 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use oci_spec::runtime::{Capabilities, Hook, IOPriorityClass, LinuxSeccomp, PosixRlimitType, Process, Spec};
+use oci_spec::runtime::{
+    Capabilities, Hook, IOPriorityClass, Linux, LinuxSchedulerPolicy, LinuxSeccomp, PosixRlimitType, Process, Spec,
+};
 use sys::capabilities::Set;
 use sys::task::StringList;
 
@@ -74,6 +76,7 @@ impl Plan {
         let process = spec.process().as_ref().ok_or_else(|| Error::configuration("the bundle has no `process`"))?;
         let linux = spec.linux().as_ref().ok_or_else(|| Error::configuration("the bundle has no `linux` section"))?;
         let root = spec.root().as_ref().ok_or_else(|| Error::configuration("the bundle has no `root`"))?;
+        refuse_unsupported(process, linux)?;
         let paths = |list: &Option<Vec<String>>| list.iter().flatten().map(PathBuf::from).collect();
         let mut program = Program::of(process, linux.seccomp().as_ref())?;
         if let Some(personality) = linux.personality() {
@@ -105,6 +108,29 @@ impl Plan {
             start_container_hooks: list(hooks.map(|hooks| hooks.start_container())),
             program,
         })
+    }
+}
+
+/// What a configuration may ask for and we do not do: an error, never silence.
+fn refuse_unsupported(process: &Process, linux: &Linux) -> Result<()> {
+    let scheduler = process.scheduler().as_ref();
+    let other_policy = scheduler.is_some_and(|scheduler| {
+        *scheduler.policy() != LinuxSchedulerPolicy::SchedOther
+            || scheduler.priority().is_some_and(|priority| priority != 0)
+            || scheduler.flags().as_ref().is_some_and(|flags| !flags.is_empty())
+    });
+    let refused = [
+        ("process.scheduler with another policy than SCHED_OTHER", other_policy),
+        ("process.execCPUAffinity", process.exec_cpu_affinity().is_some()),
+        ("linux.intelRdt", linux.intel_rdt().is_some()),
+        ("linux.memoryPolicy", linux.memory_policy().is_some()),
+        ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty())),
+        ("linux.timeOffsets", linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty())),
+        ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
+    ];
+    match refused.iter().find(|(_, asked)| *asked) {
+        Some((what, _)) => Err(Error::configuration(format!("{what} is not supported by creel's own runtime"))),
+        None => Ok(()),
     }
 }
 
@@ -253,6 +279,21 @@ mod tests {
         assert_eq!(sysctl_path("net.ipv4.ip_forward"), Path::new("net/ipv4/ip_forward"));
         assert_eq!(sysctl_path("net/ipv4/conf/eth0.1/forwarding"), Path::new("net/ipv4/conf/eth0.1/forwarding"));
         assert_eq!(sysctl_path("net.ipv4.conf.eth0/1.forwarding"), Path::new("net/ipv4/conf/eth0.1/forwarding"));
+    }
+
+    #[test]
+    fn what_is_asked_for_and_not_done_is_refused() {
+        let refusal = |process: &str, linux: &str| {
+            let process: Process = serde_json::from_str(process).unwrap();
+            let linux: Linux = serde_json::from_str(linux).unwrap();
+            refuse_unsupported(&process, &linux).err().map(|error| error.to_string())
+        };
+        let plain = r#"{"user": {"uid": 0, "gid": 0}, "cwd": "/", "scheduler": {"policy": "SCHED_OTHER", "nice": 5}}"#;
+        assert_eq!(refusal(plain, "{}"), None);
+        let realtime = plain.replace("OTHER", "FIFO");
+        assert!(refusal(&realtime, "{}").unwrap().starts_with("process.scheduler"));
+        let offsets = r#"{"timeOffsets": {"monotonic": {"secs": 5}}}"#;
+        assert!(refusal(plain, offsets).unwrap().starts_with("linux.timeOffsets"));
     }
 
     #[test]
