@@ -42,6 +42,11 @@ pub fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
+/// Whether one of the standard streams is a terminal.
+pub fn has_a_terminal() -> bool {
+    stdin_is_terminal() || stdout_is_terminal() || io::stderr().is_terminal()
+}
+
 pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }

@@ -124,8 +124,6 @@ fn what_nobody_carries_out_yet_is_refused_and_not_ignored() {
         "--cgroups split",
         "--personality LINUX32",
         "--device-cgroup-rule 'c 1:3 r'",
-        "--sdnotify conmon",
-        "--sdnotify healthy",
         "--systemd always",
         "--network somewhere",
         "--pod some",

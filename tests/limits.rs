@@ -143,7 +143,7 @@ fn nothing_is_left_in_the_session_s_cgroups() {
 }
 
 /// Runs a script in the machine, with the program and the box at hand.
-fn in_machine(name: &str, script: &str) {
+pub(crate) fn in_machine(name: &str, script: &str) {
     let Ok(machine) = std::env::var("CREEL_TEST_VM") else {
         return skip("CREEL_TEST_VM names no machine with cgroup v2");
     };

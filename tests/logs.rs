@@ -147,3 +147,92 @@ fn the_file_does_not_grow_beyond_its_limit() {
         lab.ok("logs --tail 3 one");
     }
 }
+
+#[test]
+fn rotated_files_are_kept_and_read() {
+    if differs_on_purpose("podman keeps no rotated file") {
+        return;
+    }
+    let lab = Lab::new();
+    let path = lab.path("my.log");
+    let options = format!("--log-opt path={} --log-opt max-size=10kb --log-opt max-file=3", path.display());
+    lab.ok(&format!("run --name one --network none --log-driver json-file {options} box seq 1 800"));
+    let sizes: Vec<u64> = ["", ".1", ".2", ".3"]
+        .iter()
+        .map(|end| std::fs::metadata(format!("{}{end}", path.display())).map_or(0, |file| file.len()))
+        .collect();
+    assert!(sizes.iter().all(|size| (1..=10_240).contains(size)), "{sizes:?}");
+    assert!(!lab.path("my.log.4").exists());
+    assert_eq!(lab.ok("logs one").lines().count(), 800);
+    assert_eq!(lab.inspect("one", "{{.HostConfig.LogConfig.Type}}"), "json-file");
+}
+
+#[test]
+fn a_log_that_nobody_keeps_says_so() {
+    let lab = Lab::new();
+    for driver in ["none", "passthrough"] {
+        lab.ok(&format!("run --name {driver} --log-driver {driver} --network none box echo hi"));
+        let told = lab.creel(&format!("logs {driver}")).run().fails(125);
+        assert_eq!(
+            told,
+            format!(
+                "Error: this container is using the '{driver}' log driver, cannot read logs: this container is not logging output"
+            )
+        );
+    }
+    assert_eq!(lab.ok("run --rm --log-driver passthrough --network none box echo through"), "through");
+}
+
+#[test]
+fn a_terminal_is_passed_through_only_when_it_is_meant() {
+    let lab = Lab::new();
+    let line = "run --rm --network none --log-driver passthrough";
+    let mut refused = lab.terminal(&format!("{line} box true"));
+    refused.expect("cannot be used on a TTY");
+    assert_eq!(refused.end(), 125);
+    let mut passed = lab.terminal(&format!("{line}-tty box sh -c 'test -t 1 && echo a terminal'"));
+    passed.expect("a terminal");
+    assert_eq!(passed.end(), 0);
+}
+
+#[test]
+fn options_that_a_driver_does_not_have_are_refused() {
+    if differs_on_purpose("podman passes over most of them, and fails at the start for others") {
+        return;
+    }
+    let lab = Lab::new();
+    for (options, told) in [
+        ("--log-opt tag=x", "Error: the log option tag is for the log driver journald"),
+        ("--log-opt label=A=b", "Error: the log option label is for the log driver journald"),
+        ("--log-opt label=b", "Error: invalid log label \"b\""),
+        ("--log-opt env=x", "Error: unknown log option \"env\""),
+    ] {
+        let error = lab.creel(&format!("create --network none {options} box true")).run().fails(125);
+        assert_eq!(error.lines().next().unwrap(), told);
+    }
+    if !std::path::Path::new("/run/systemd/journal/socket").exists() {
+        let error = lab.creel("create --network none --log-driver journald box true").run().fails(125);
+        assert!(error.starts_with("Error: the log driver journald needs systemd-journald"), "{error}");
+    }
+    assert_eq!(lab.ok("ps -aq"), "");
+}
+
+#[test]
+fn the_journal_keeps_and_gives_back_what_a_container_says() {
+    crate::limits::in_machine(
+        "the_journal_keeps_and_gives_back_what_a_container_says",
+        "
+        run=\"$creel run --network none --log-driver journald\"
+        $run --name one $image sh -c 'echo out; echo err >&2; printf part' >/dev/null
+        for i in 1 2 3 4 5 6 7 8 9; do $creel logs one >out 2>err; grep -q part out && break; sleep 0.2; done
+        [ \"$(cat out)\" = \"$(printf 'out\\npart')\" ]; [ \"$(cat err)\" = err ]
+        [ \"$($creel logs --tail 1 one)\" = part ]
+        $run -d --name two --log-opt 'tag={{.Name}}-{{.ID}}' --log-opt label=color=green $image sh -c 'for i in 1 2 3 4 5; do echo $i; sleep 0.2; done'
+        [ \"$(timeout 20 $creel logs -f two | tr -d '\\n')\" = 12345 ]
+        journalctl -o export CONTAINER_NAME=two >entry
+        grep -q \"^CONTAINER_TAG=two-$($creel inspect --format '{{.ID}}' two | cut -c1-12)$\" entry
+        grep -q ^COLOR=green entry; grep -q ^PRIORITY=6 entry
+        [ \"$($creel inspect --format '{{.HostConfig.LogConfig.Type}}' two)\" = journald ]
+        $creel rm one two",
+    );
+}

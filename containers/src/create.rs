@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::id::{ContainerId, ContainerName};
 use crate::remove::{RemoveRequest, remove};
 use crate::spec::{
-    CgroupsMode, ContainerSpec, HealthAction, HealthSpec, ImageVolumes, MountKind, MountSpec, Remove, SdNotify, Source,
-    SystemdMode, UserNamespace,
+    CgroupsMode, ContainerSpec, HealthAction, HealthSpec, ImageVolumes, LogConfig, LogDriver, MountKind, MountSpec,
+    Remove, SdNotify, Source, SystemdMode, UserNamespace,
 };
 use crate::state::State;
 use crate::{events, list, names, secrets, userns};
@@ -45,6 +45,7 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     find_images(engine, &mut spec)?;
     check(&spec)?;
     check_notification(&spec, image.as_ref())?;
+    check_log(&spec.log)?;
     crate::networks::check(engine, &mut spec)?;
 
     let id = ContainerId::random().map_err(Error::io("/dev/urandom"))?;
@@ -186,6 +187,15 @@ fn check(spec: &ContainerSpec) -> Result<()> {
         network::choose(&spec.network.mode, None)?;
     }
     refuse_unsupported(spec)
+}
+
+fn check_log(log: &LogConfig) -> Result<()> {
+    if log.driver == LogDriver::Journald {
+        crate::journal::available()?;
+    } else if let Some(option) = log.tag.as_ref().map(|_| "tag").or(log.labels.first().map(|_| "label")) {
+        return Err(Error::Invalid(format!("the log option {option} is for the log driver journald")));
+    }
+    log.tag.as_deref().map_or(Ok(()), crate::journal::check_tag)
 }
 
 fn check_notification(spec: &ContainerSpec, image: Option<&ImageDefaults>) -> Result<()> {

@@ -17,6 +17,7 @@ mod health;
 mod hooks;
 mod id;
 mod inspect;
+mod journal;
 mod list;
 mod log;
 mod logs;

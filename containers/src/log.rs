@@ -8,11 +8,29 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::journal::Journal;
+
 /// Which of the container's outputs a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     Stdout,
     Stderr,
+}
+
+/// Where a container's output goes to be kept.
+pub(crate) enum Log {
+    File(LogFile),
+    Journal(Journal),
+}
+
+impl Log {
+    /// Appends what came from one output, at one time.
+    pub(crate) fn append(&mut self, output: Output, bytes: &[u8], now: Timestamp) -> io::Result<()> {
+        match self {
+            Log::File(file) => file.append(output, bytes, now),
+            Log::Journal(journal) => journal.append(output, bytes),
+        }
+    }
 }
 
 /// An open log, rotated by size.

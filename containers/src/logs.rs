@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use sys::process::Process;
+use sys::process::{Pidfd, Process};
 
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::id::ContainerId;
+use crate::journal::JournalReader;
 use crate::list;
 use crate::notice::poll_until;
 use crate::spec::LogDriver;
@@ -70,7 +72,7 @@ pub fn follow_logs(
 ) -> Result<()> {
     let mut give = |index: usize, line: LogLine| sink(index, line).map_err(Error::io("the output"));
     let mut followers =
-        containers.iter().map(|container| Follower::open(engine, container, query)).collect::<Result<Vec<_>>>()?;
+        containers.iter().map(|container| Reader::open(engine, container, query)).collect::<Result<Vec<_>>>()?;
     match followers.as_mut_slice() {
         [] => return Ok(()),
         [one] => one.read(query, &mut |line| give(0, line))?,
@@ -102,19 +104,99 @@ pub fn follow_logs(
         Instant::now() + left
     });
     loop {
-        for (index, follower) in followers.iter_mut().enumerate().filter(|(_, follower)| !follower.done) {
+        for (index, follower) in followers.iter_mut().enumerate().filter(|(_, follower)| !follower.is_done()) {
             follower.advance(engine, query, &mut |line| give(index, line))?;
         }
-        let waiting: Vec<&Follower> = followers.iter().filter(|follower| !follower.done).collect();
+        let waiting: Vec<&Reader> = followers.iter().filter(|follower| !follower.is_done()).collect();
         if waiting.is_empty() || until.is_some_and(|until| Instant::now() >= until) {
             return Ok(());
         }
-        let mut entries = Vec::new();
+        let mut notices = Vec::new();
         for follower in &waiting {
-            entries.push(PollFd::new(&follower.notice, PollFlags::IN));
-            entries.extend(follower.process.as_ref().map(|process| PollFd::new(process, PollFlags::IN)));
+            notices.extend(follower.notice());
+            notices.extend(follower.process().map(AsFd::as_fd));
         }
-        poll_until(&mut entries, until).map_err(Error::io("poll"))?;
+        let mut entries: Vec<PollFd<'_>> =
+            notices.iter().map(|notice| PollFd::from_borrowed_fd(*notice, PollFlags::IN)).collect();
+        let next = waiting.iter().filter_map(|follower| follower.patience()).chain(until).min();
+        poll_until(&mut entries, next).map_err(Error::io("poll"))?;
+    }
+}
+
+/// Of one container's log, wherever that is.
+enum Reader {
+    File(Follower),
+    Journal(JournalReader),
+}
+
+impl Reader {
+    fn open(engine: &Engine, container: &Container, query: &LogQuery) -> Result<Reader> {
+        match container.spec().log.driver {
+            LogDriver::Journald => Ok(Reader::Journal(JournalReader::new(container, query.follow))),
+            _ => Follower::open(engine, container, query).map(Reader::File),
+        }
+    }
+
+    fn read(&mut self, query: &LogQuery, sink: &mut dyn FnMut(LogLine) -> Result<()>) -> Result<()> {
+        match self {
+            Reader::File(reader) => reader.read(query, sink),
+            Reader::Journal(reader) => reader.read(query, sink),
+        }
+    }
+
+    fn advance(
+        &mut self,
+        engine: &Engine,
+        query: &LogQuery,
+        sink: &mut dyn FnMut(LogLine) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Reader::File(reader) => reader.advance(engine, query, sink),
+            Reader::Journal(reader) => reader.advance(engine, query, sink),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        match self {
+            Reader::File(reader) => reader.done,
+            Reader::Journal(reader) => reader.done,
+        }
+    }
+
+    fn notice(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Reader::File(reader) => Some(reader.notice.as_fd()),
+            Reader::Journal(reader) => reader.notice(),
+        }
+    }
+
+    fn process(&self) -> Option<&Pidfd> {
+        match self {
+            Reader::File(reader) => reader.process.as_ref(),
+            Reader::Journal(reader) => reader.process.as_ref(),
+        }
+    }
+
+    fn patience(&self) -> Option<Instant> {
+        match self {
+            Reader::File(_) => None,
+            Reader::Journal(reader) => reader.patience(),
+        }
+    }
+}
+
+/// The process whose end is no change in a directory: the monitor, or the container's own without one. `None` when the
+/// container is over.
+pub(crate) fn still_running(engine: &Engine, id: &ContainerId) -> Result<Option<Pidfd>> {
+    Ok(list::read(engine, id)?.and_then(|now| process_of(&now)))
+}
+
+fn process_of(now: &Container) -> Option<Pidfd> {
+    match now.state() {
+        State::Running { init, monitor, .. } => monitor.open().or_else(|| init.open()),
+        State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => {
+            now.status.restarting.as_ref().and_then(Process::open)
+        }
     }
 }
 
@@ -123,7 +205,11 @@ pub(crate) fn path(engine: &Engine, container: &Container) -> Option<PathBuf> {
     let log = &container.spec().log;
     match log.driver {
         LogDriver::K8sFile | LogDriver::JsonFile => {
-            Some(log.path.clone().unwrap_or_else(|| engine.container_dir(container.id()).join("ctr.log")))
+            let own = || match &log.directory {
+                Some(directory) => directory.join(container.id()),
+                None => engine.container_dir(container.id()),
+            };
+            Some(log.path.clone().unwrap_or_else(|| own().join("ctr.log")))
         }
         LogDriver::Journald | LogDriver::None | LogDriver::Passthrough | LogDriver::PassthroughTty => None,
     }
@@ -140,7 +226,7 @@ struct Follower {
     /// Watches the directories of the log and of the container.
     notice: OwnedFd,
     /// The monitor, or the container's process without one: its end is no change in a directory.
-    process: Option<sys::process::Pidfd>,
+    process: Option<Pidfd>,
     done: bool,
 }
 
@@ -192,16 +278,7 @@ impl Follower {
             self.file = Some(newer);
             self.drain(query, sink)?;
         }
-        self.process = None;
-        if let Some(now) = now {
-            let process = match now.state() {
-                State::Running { init, monitor, .. } => monitor.open().or_else(|| init.open()),
-                State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => {
-                    now.status.restarting.as_ref().and_then(Process::open)
-                }
-            };
-            self.process = process;
-        }
+        self.process = now.as_ref().and_then(process_of);
         self.done = self.process.is_none();
         Ok(())
     }

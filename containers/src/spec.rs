@@ -141,7 +141,12 @@ pub struct LogConfig {
     pub max_size: Option<u64>,
     /// Rotated files kept beside the current one.
     pub max_files: Option<u32>,
+    /// journald only: `{{.Name}}` and its like are filled in at the start.
     pub tag: Option<String>,
+    /// journald only: further fields.
+    pub labels: Vec<(String, String)>,
+    /// Where the logs of all containers are, each in a directory of its own; `path` goes before it.
+    pub directory: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

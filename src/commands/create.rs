@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use containers::{
-    Container, ContainerSpec, CreateRequest, Engine, IdMap, IpcMode, NamespaceMode, Source, UserNamespace,
+    Container, ContainerSpec, CreateRequest, Engine, IdMap, IpcMode, LogDriver, NamespaceMode, Source, UserNamespace,
 };
 use images::{Platform, Progress, PullOptions};
 use network::Mode;
@@ -46,6 +46,11 @@ pub fn make(
     // Only who looks at the ids of the user namespace must be in it this early.
     let early = create_args::looks_at_own_ids(args).then(|| context.engine()).transpose()?;
     let mut spec = create_args::spec(args, &around)?;
+    if spec.log.driver == LogDriver::Passthrough && output::has_a_terminal() {
+        return Err(Failure::plain(
+            "the '--log-driver passthrough' option cannot be used on a TTY.  If you really want it, use '--log-driver passthrough-tty'",
+        ));
+    }
     let wanted_pod = super::pod::join::wanted(args)?;
     if let Some(role) = super::pod::join::role(args, wanted_pod.is_some())? {
         spec.pod_role = Some(role);

@@ -13,7 +13,8 @@ use crate::format::human;
 pub fn log(args: &CreateArgs, config: &Config) -> Result<LogConfig, Failure> {
     let from_config = config.text("containers", "log_driver");
     let driver = match args.log_driver.as_deref().or(from_config).unwrap_or_default() {
-        "" | "k8s-file" | "json-file" => LogDriver::K8sFile,
+        "" | "k8s-file" => LogDriver::K8sFile,
+        "json-file" => LogDriver::JsonFile,
         "journald" => LogDriver::Journald,
         "none" => LogDriver::None,
         "passthrough" => LogDriver::Passthrough,
@@ -27,13 +28,18 @@ pub fn log(args: &CreateArgs, config: &Config) -> Result<LogConfig, Failure> {
     };
     let mut log = LogConfig {
         driver,
-        path: config.text("containers", "log_path").map(PathBuf::from),
+        path: None,
+        directory: config.text("containers", "log_path").filter(|path| !path.is_empty()).map(PathBuf::from),
         max_size: config
             .integer("containers", "log_size_max")
             .and_then(|size| u64::try_from(size).ok())
             .filter(|size| *size > 0),
         max_files: None,
-        tag: config.text("containers", "log_tag").map(str::to_owned),
+        tag: config
+            .text("containers", "log_tag")
+            .filter(|tag| !tag.is_empty() && driver == LogDriver::Journald)
+            .map(str::to_owned),
+        labels: Vec::new(),
     };
     for option in &args.log_opt {
         let Some((key, value)) = option.split_once('=') else {
@@ -42,6 +48,7 @@ pub fn log(args: &CreateArgs, config: &Config) -> Result<LogConfig, Failure> {
         match key.to_ascii_lowercase().as_str() {
             "path" => log.path = Some(value.into()),
             "tag" => log.tag = Some(value.to_owned()),
+            "label" => log.labels.push(label(value)?),
             "max-size" => {
                 let size = human::parse_size(value).map_err(Failure::plain)?;
                 log.max_size = Some(size.unsigned_abs()).filter(|size| *size > 0);
@@ -53,11 +60,22 @@ pub fn log(args: &CreateArgs, config: &Config) -> Result<LogConfig, Failure> {
             }
             _ => {
                 let failure = Failure::plain(format!("unknown log option {}", go_quote(key)));
-                return Err(failure.hint("the options are path, max-size, max-file and tag"));
+                return Err(failure.hint("the options are path, max-size, max-file, tag and label"));
             }
         }
     }
     Ok(log)
+}
+
+/// `NAME=VALUE`, a field of the journal: its names are upper case, and those that begin with a line are the journal's own.
+fn label(text: &str) -> Result<(String, String), Failure> {
+    let invalid = || Failure::plain(format!("invalid log label {}", go_quote(text)));
+    let (name, value) = text.split_once('=').ok_or_else(invalid)?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || name.starts_with(|first: char| !first.is_ascii_alphabetic()) || !name.bytes().all(fits) {
+        return Err(invalid().hint("a label is NAME=VALUE, its name letters, digits and underscores"));
+    }
+    Ok((name.to_ascii_uppercase(), value.to_owned()))
 }
 
 #[cfg(test)]
@@ -82,8 +100,10 @@ mod tests {
         assert_eq!(
             spec.log,
             LogConfig {
-                driver: LogDriver::K8sFile,
+                driver: LogDriver::JsonFile,
                 path: None,
+                directory: None,
+                labels: Vec::new(),
                 max_size: Some(10 << 20),
                 max_files: Some(3),
                 tag: Some("t".into())

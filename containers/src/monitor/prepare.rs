@@ -20,7 +20,8 @@ use super::made::{self, Kept, Made};
 use crate::container::{Container, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::log::LogFile;
+use crate::journal::Journal;
+use crate::log::{Log, LogFile};
 use crate::networks;
 use crate::notify::{self, Proxy};
 use crate::oci::{self, Given, NetworkNamespace};
@@ -51,7 +52,7 @@ pub(super) struct Inherited {
 pub(super) struct Prepared {
     pub(super) made: Made,
     pub(super) terminals: Terminals,
-    pub(super) log: Option<LogFile>,
+    pub(super) log: Option<Log>,
     pub(super) notify: Option<Proxy>,
     pub(super) released: Released,
     /// What the record will say while it runs.
@@ -499,15 +500,19 @@ fn hard_limit(resource: rustix::process::Resource) -> u64 {
 }
 
 /// Where the container's output is kept.
-fn log(engine: &Engine, container: &Container) -> Result<Option<LogFile>> {
+fn log(engine: &Engine, container: &Container) -> Result<Option<Log>> {
     let wanted = &container.spec().log;
     match wanted.driver {
         LogDriver::K8sFile | LogDriver::JsonFile => {
-            let path = wanted.path.clone().unwrap_or_else(|| engine.container_dir(container.id()).join("ctr.log"));
+            let Some(path) = crate::logs::path(engine, container) else { return Ok(None) };
             let files = wanted.max_files.unwrap_or(1);
-            LogFile::open(&path, wanted.max_size, files).map(Some).map_err(Error::io(&path))
+            if let Some(directory) = path.parent().filter(|_| wanted.directory.is_some()) {
+                std::fs::create_dir_all(directory).map_err(Error::io(directory))?;
+            }
+            let file = LogFile::open(&path, wanted.max_size, files).map_err(Error::io(&path))?;
+            Ok(Some(Log::File(file)))
         }
         LogDriver::None | LogDriver::Passthrough | LogDriver::PassthroughTty => Ok(None),
-        LogDriver::Journald => Err(Error::Invalid("the log driver journald is not supported yet".into())),
+        LogDriver::Journald => Journal::open(container).map(Log::Journal).map(Some),
     }
 }

@@ -22,7 +22,7 @@ use crate::container::{Container, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::events;
-use crate::log::{LogFile, Output};
+use crate::log::{Log, Output};
 use crate::notify::Proxy;
 use crate::spec::NamespaceMode;
 use crate::state::{Exit, State};
@@ -176,7 +176,7 @@ struct Run {
     /// Instead of the three, with `--tty`.
     terminal: Option<File>,
     clients: Clients,
-    log: Option<LogFile>,
+    log: Option<Log>,
     log_failed: bool,
     /// The container's socket to the service manager.
     notify: Option<Proxy>,

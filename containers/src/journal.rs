@@ -1,0 +1,391 @@
+//! The log driver `journald`: written by the journal's own protocol (systemd's "Native Journal Protocol"), read back through
+//! journalctl(1) in its export format ("Journal Export Formats").
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::container::Container;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::log::Output;
+use crate::logs::{LogLine, LogQuery, LogStream, still_running};
+
+const SOCKET: &str = "/run/systemd/journal/socket";
+/// syslog(3): informational, error.
+const PRIORITIES: [&str; 2] = ["6", "3"];
+/// How long the journal may be silent before we take it that nothing more of a container that has ended will come.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// The writing side.
+pub(crate) struct Journal {
+    socket: OwnedFd,
+    /// What is the same in every entry.
+    fixed: Vec<u8>,
+}
+
+/// Whether there is a journal to write to; the error says what to do.
+pub(crate) fn available() -> Result<()> {
+    if Path::new(SOCKET).exists() {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "the log driver journald needs systemd-journald, which does not run here ({SOCKET} is missing): use --log-driver \
+         k8s-file"
+    )))
+}
+
+impl Journal {
+    pub(crate) fn open(container: &Container) -> Result<Journal> {
+        available()?;
+        let spec = container.spec();
+        let failed = |error: rustix::io::Errno| Error::Io { path: SOCKET.into(), source: error.into() };
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+            .map_err(failed)?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(SOCKET).map_err(failed)?).map_err(failed)?;
+        let mut fixed = Vec::new();
+        let mut put = |name: &str, value: &str| field(&mut fixed, name, value.as_bytes());
+        put("CONTAINER_ID", container.id().short());
+        put("CONTAINER_ID_FULL", container.id().as_str());
+        put("CONTAINER_NAME", container.name());
+        let tag = spec.log.tag.as_deref().map(|tag| filled_in(tag, container));
+        if let Some(tag) = &tag {
+            put("CONTAINER_TAG", tag);
+        }
+        put("SYSLOG_IDENTIFIER", tag.as_deref().unwrap_or(container.name()));
+        for (name, value) in &spec.log.labels {
+            put(name, value);
+        }
+        Ok(Journal { socket, fixed })
+    }
+
+    /// One entry for each line, and for a part of one that has not come to its end.
+    pub(crate) fn append(&mut self, output: Output, bytes: &[u8]) -> io::Result<()> {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, partial) = match part.strip_suffix(b"\n") {
+                Some(text) => (text, false),
+                None => (part, true),
+            };
+            let message = entry(&self.fixed, output, text, partial);
+            rustix::net::send(&self.socket, &message, SendFlags::NOSIGNAL)?;
+        }
+        Ok(())
+    }
+}
+
+fn entry(fixed: &[u8], output: Output, text: &[u8], partial: bool) -> Vec<u8> {
+    let mut message = fixed.to_vec();
+    field(&mut message, "PRIORITY", PRIORITIES[output as usize].as_bytes());
+    if partial {
+        field(&mut message, "CONTAINER_PARTIAL_MESSAGE", b"true");
+    }
+    field(&mut message, "MESSAGE", text);
+    message
+}
+
+/// `NAME=VALUE`, or where the value has a newline `NAME`, its length as 64 bits little-endian, the value.
+fn field(message: &mut Vec<u8>, name: &str, value: &[u8]) {
+    message.extend_from_slice(name.as_bytes());
+    if value.contains(&b'\n') {
+        message.push(b'\n');
+        message.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    } else {
+        message.push(b'=');
+    }
+    message.extend_from_slice(value);
+    message.push(b'\n');
+}
+
+/// What a tag may name of its container.
+const TAG_WORDS: [&str; 6] = ["ID", "FullID", "Name", "Image", "ImageName", "ImageID"];
+
+/// Refuses a tag with a word that [`filled_in`] does not know.
+pub(crate) fn check_tag(tag: &str) -> Result<()> {
+    for (word, _) in words(tag) {
+        if !TAG_WORDS.contains(&word) {
+            let known = TAG_WORDS.map(|word| format!("{{{{.{word}}}}}")).join(", ");
+            return Err(Error::Invalid(format!("log tag {tag:?}: {{{{.{word}}}}} is not one of {known}")));
+        }
+    }
+    Ok(())
+}
+
+/// The words in double braces, and the whole of each.
+fn words(tag: &str) -> impl Iterator<Item = (&str, &str)> {
+    tag.match_indices("{{").filter_map(|(at, _)| {
+        let whole = &tag[at..=tag[at..].find("}}").map(|end| at + end + 1)?];
+        Some((whole.trim_start_matches('{').trim_end_matches('}').trim().trim_start_matches('.'), whole))
+    })
+}
+
+fn filled_in(tag: &str, container: &Container) -> String {
+    let image = container.record.image.as_ref();
+    let mut text = tag.to_owned();
+    for (word, whole) in words(tag) {
+        let value = match word {
+            "ID" => container.id().short(),
+            "FullID" => container.id().as_str(),
+            "Name" => container.name(),
+            "Image" | "ImageID" => image.map_or("", |image| &image.id),
+            "ImageName" => image.map_or("", |image| &image.name),
+            _ => whole,
+        };
+        text = text.replace(whole, value);
+    }
+    text
+}
+
+/// A reader of what the journal has of one container.
+pub(crate) struct JournalReader {
+    id: String,
+    container: Container,
+    /// The last entry that was read.
+    cursor: Option<String>,
+    /// journalctl(1), following.
+    follower: Option<Following>,
+    pub(crate) process: Option<sys::process::Pidfd>,
+    /// The container is over since then, or since its last words.
+    ended: Option<Instant>,
+    pub(crate) done: bool,
+}
+
+struct Following {
+    child: Child,
+    rest: Vec<u8>,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl JournalReader {
+    pub(crate) fn new(container: &Container, follow: bool) -> JournalReader {
+        JournalReader {
+            id: container.id().to_string(),
+            container: container.clone(),
+            cursor: None,
+            follower: None,
+            process: None,
+            ended: None,
+            done: !follow,
+        }
+    }
+
+    fn command(&self, query: &LogQuery) -> Command {
+        let mut command = Command::new("journalctl");
+        command.args(["--quiet", "--output=export", "--all", "--no-pager"]);
+        command.arg("--output-fields=MESSAGE,PRIORITY,CONTAINER_PARTIAL_MESSAGE");
+        let time = |time: Timestamp| format!("@{}.{:06}", time.as_second(), time.subsec_nanosecond() / 1000);
+        if let Some(cursor) = &self.cursor {
+            command.arg(format!("--after-cursor={cursor}"));
+        } else if let Some(since) = query.since {
+            command.arg(format!("--since={}", time(since)));
+        }
+        if let Some(until) = query.until.filter(|_| !query.follow) {
+            command.arg(format!("--until={}", time(until)));
+        }
+        command.arg(format!("CONTAINER_ID_FULL={}", self.id)).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+    }
+
+    /// What is there now.
+    pub(crate) fn read(&mut self, query: &LogQuery, sink: &mut dyn FnMut(LogLine) -> Result<()>) -> Result<()> {
+        let failed = |error| Error::Io { path: "journalctl".into(), source: error };
+        let output = self.command(query).output().map_err(failed)?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(Error::Invalid(format!("cannot read the journal: journalctl: {said}")));
+        }
+        let (lines, _) = self.entries(&output.stdout);
+        let skipped = match query.tail {
+            Some(tail) => lines.len() - last_lines(&lines, tail),
+            None => 0,
+        };
+        for line in lines.into_iter().skip(skipped) {
+            sink(line)?;
+        }
+        if !self.done {
+            let mut command = self.command(query);
+            command.args(["--follow", "--no-tail"]).stderr(Stdio::null());
+            let child = command.spawn().map_err(failed)?;
+            if let Some(stdout) = &child.stdout {
+                rustix::io::ioctl_fionbio(stdout, true).map_err(|error| failed(error.into()))?;
+            }
+            self.follower = Some(Following { child, rest: Vec::new() });
+        }
+        Ok(())
+    }
+
+    /// What tells that there may be more.
+    pub(crate) fn notice(&self) -> Option<BorrowedFd<'_>> {
+        self.follower.as_ref()?.child.stdout.as_ref().map(AsFd::as_fd)
+    }
+
+    /// When to look again although nothing has told.
+    pub(crate) fn patience(&self) -> Option<Instant> {
+        self.ended.map(|ended| ended + SILENCE)
+    }
+
+    /// What has come since, and whether it is over.
+    pub(crate) fn advance(
+        &mut self,
+        engine: &Engine,
+        query: &LogQuery,
+        sink: &mut dyn FnMut(LogLine) -> Result<()>,
+    ) -> Result<()> {
+        self.process = still_running(engine, self.container.id())?;
+        let Some(mut follower) = self.follower.take() else {
+            self.done = true;
+            return Ok(());
+        };
+        let mut buffer = vec![0; 64 * 1024];
+        let (mut came, mut over) = (false, false);
+        while let Some(stdout) = &mut follower.child.stdout {
+            match stdout.read(&mut buffer) {
+                Ok(0) => {
+                    over = true;
+                    break;
+                }
+                Ok(length) => {
+                    came = true;
+                    follower.rest.extend_from_slice(&buffer[..length]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(Error::Io { path: "journalctl".into(), source: error }),
+            }
+        }
+        let (lines, used) = self.entries(&follower.rest);
+        follower.rest.drain(..used);
+        self.follower = Some(follower);
+        for line in lines {
+            if query.until.is_none_or(|until| line.time <= until) {
+                sink(line)?;
+            }
+        }
+        match &self.process {
+            Some(_) => self.ended = None,
+            None if came || self.ended.is_none() => self.ended = Some(Instant::now()),
+            None => over |= self.patience().is_some_and(|until| Instant::now() >= until),
+        }
+        self.done = over;
+        Ok(())
+    }
+
+    /// The whole entries at the beginning of `bytes`, and how long they are.
+    fn entries(&mut self, bytes: &[u8]) -> (Vec<LogLine>, usize) {
+        let (mut lines, mut used) = (Vec::new(), 0);
+        while let Some((fields, length)) = parse(&bytes[used..]) {
+            used += length;
+            if let Some(cursor) = fields.get("__CURSOR") {
+                self.cursor = Some(String::from_utf8_lossy(cursor).into_owned());
+            }
+            lines.extend(line(fields));
+        }
+        (lines, used)
+    }
+}
+
+/// How many entries the last `tail` lines have.
+fn last_lines(lines: &[LogLine], tail: u64) -> usize {
+    let mut left = tail;
+    for (count, line) in lines.iter().rev().enumerate() {
+        // A line is counted by its end; one whose end is still to come counts too.
+        if !line.partial || count == 0 {
+            if left == 0 {
+                return count;
+            }
+            left -= 1;
+        }
+    }
+    lines.len()
+}
+
+fn line(mut fields: BTreeMap<String, Vec<u8>>) -> Option<LogLine> {
+    let microseconds = std::str::from_utf8(fields.get("__REALTIME_TIMESTAMP")?).ok()?.parse().ok()?;
+    Some(LogLine {
+        time: Timestamp::from_microsecond(microseconds).ok()?,
+        stream: match fields.get("PRIORITY").map(Vec::as_slice) {
+            Some(b"3") => LogStream::Stderr,
+            _ => LogStream::Stdout,
+        },
+        partial: fields.contains_key("CONTAINER_PARTIAL_MESSAGE"),
+        bytes: fields.remove("MESSAGE")?,
+    })
+}
+
+/// One entry, up to its empty line; `None` where it is not all there.
+fn parse(bytes: &[u8]) -> Option<(BTreeMap<String, Vec<u8>>, usize)> {
+    let mut fields = BTreeMap::new();
+    let mut at = 0;
+    loop {
+        let length = bytes.get(at..)?.iter().position(|byte| *byte == b'\n')?;
+        let line = &bytes[at..at + length];
+        at += length + 1;
+        if line.is_empty() {
+            if fields.is_empty() {
+                continue;
+            }
+            return Some((fields, at));
+        }
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        match line.iter().position(|byte| *byte == b'=') {
+            Some(equals) => {
+                fields.insert(text(&line[..equals]), line[equals + 1..].to_vec());
+            }
+            None => {
+                let size = bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)?;
+                let size = usize::try_from(size).ok()?;
+                let value = bytes.get(at + 8..)?.get(..size)?;
+                fields.insert(text(line), value.to_vec());
+                at += 8 + size + 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_fields_and_binary_where_it_must_be() {
+        let mut fixed = Vec::new();
+        field(&mut fixed, "CONTAINER_NAME", b"one");
+        assert_eq!(entry(&fixed, Output::Stdout, b"hi", false), b"CONTAINER_NAME=one\nPRIORITY=6\nMESSAGE=hi\n");
+        assert_eq!(entry(&[], Output::Stderr, b"a", true), b"PRIORITY=3\nCONTAINER_PARTIAL_MESSAGE=true\nMESSAGE=a\n");
+        let mut binary = Vec::new();
+        field(&mut binary, "X", b"a\nb");
+        assert_eq!(binary, b"X\n\x03\0\0\0\0\0\0\0a\nb\n");
+    }
+
+    #[test]
+    fn exported_entries_are_read_as_they_come() {
+        let text = b"__CURSOR=c1\n__REALTIME_TIMESTAMP=1000001\nPRIORITY=3\nMESSAGE=one=two\n\n\
+            __CURSOR=c2\n__REALTIME_TIMESTAMP=2000000\nPRIORITY=6\nMESSAGE\n\x03\0\0\0\0\0\0\0a\nb\n\n__CURSOR=c3\n";
+        let (first, length) = parse(text).unwrap();
+        let first = line(first).unwrap();
+        assert_eq!((first.stream, first.bytes.as_slice()), (LogStream::Stderr, b"one=two".as_slice()));
+        let (second, more) = parse(&text[length..]).unwrap();
+        assert_eq!(line(second).unwrap().bytes, b"a\nb");
+        assert!(parse(&text[length + more..]).is_none());
+        assert!(parse(&text[length..text.len() - 20]).is_none());
+    }
+
+    #[test]
+    fn tags_name_what_they_may() {
+        assert!(check_tag("{{.Name}}/{{.ImageName}} plain").is_ok());
+        assert!(check_tag("{{.Config}}").unwrap_err().to_string().contains("{{.Config}} is not one of"));
+        assert_eq!(words("a{{ .ID }}b").collect::<Vec<_>>(), [("ID", "{{ .ID }}")]);
+    }
+}
