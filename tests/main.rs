@@ -71,6 +71,7 @@ mod push;
 mod rmi;
 mod save;
 mod search;
+mod signatures;
 mod tag;
 
 // The program and its store.

@@ -1,0 +1,83 @@
+//! policy.json and signatures: what must be signed is taken when it is, and refused when it is not.
+
+use crate::lab::image::{Compression, box_draft};
+use crate::lab::registry::{Guarded, Registry};
+use crate::lab::{Lab, has_program};
+
+const PLAIN: &str = "--tls-verify=false";
+const KEY: &str = "signer@reg.test";
+
+/// A registry whose images must be signed by a key made for it.
+fn guarded(lab: &Lab) -> Option<Registry> {
+    if !has_program("gpg") || !has_program("gpgconf") {
+        return None;
+    }
+    let registry = Registry::start(lab, Guarded::Plain)?;
+    let server = format!("127.0.0.1:{}", registry.port);
+    let made = lab.shell(&format!(
+        "mkdir -m 700 .gnupg && gpg --batch --quiet --passphrase '' --quick-generate-key {KEY} default default never && \
+         gpg --batch --armor --export {KEY} > key.asc && mkdir -p signatures .config/containers/registries.d"
+    ));
+    made.within(120).run().ok();
+    let (signatures, key) = (lab.path("signatures"), lab.path("key.asc"));
+    lab.write(
+        ".config/containers/registries.d/here.yaml",
+        format!(
+            "docker:\n  {server}:\n    lookaside: file://{0}\n    lookaside-staging: file://{0}\n",
+            signatures.display()
+        ),
+    );
+    let signed = serde_json::json!([{ "type": "signedBy", "keyType": "GPGKeys", "keyPath": key }]);
+    let policy = serde_json::json!({
+        "default": [{ "type": "reject" }],
+        "transports": { "docker": { server: signed }, "dir": { "": [{ "type": "insecureAcceptAnything" }] } },
+    });
+    lab.write(".config/containers/policy.json", policy.to_string());
+    Some(registry)
+}
+
+/// The key's agent outlives who started it.
+fn end_agent(lab: &Lab) {
+    lab.shell("gpgconf --kill all").run().ok();
+    lab.kill_what_is_left();
+}
+
+#[test]
+fn a_signed_image_is_taken_and_an_unsigned_one_refused() {
+    let lab = Lab::empty();
+    let Some(registry) = guarded(&lab) else { return };
+    registry.put(box_draft(), "unsigned:latest", Compression::Gzip);
+    let error = lab.creel(&format!("pull -q {PLAIN} {}", registry.name("unsigned"))).run().fails(125);
+    assert!(error.contains("signature"), "{error}");
+    assert_eq!(lab.ok("images -aq"), "");
+
+    lab.ok(&format!("load -q -i {}", lab.box_archive().display()));
+    let name = registry.name("signed:v1");
+    lab.ok(&format!("push -q {PLAIN} --sign-by {KEY} box {name}"));
+    end_agent(&lab);
+    lab.ok("rmi box");
+    lab.ok(&format!("pull -q {PLAIN} {name}"));
+    end_agent(&lab);
+    assert_eq!(lab.ok(&format!("run --rm --network none {name} cat /content/one")), "one");
+
+    // The same content under a name that nobody signed.
+    let stolen = registry.name("stolen:v1");
+    lab.program(&format!("skopeo --insecure-policy copy -q --src-tls-verify=false --dest-tls-verify=false --remove-signatures docker://{name} docker://{stolen}"))
+        .run()
+        .ok();
+    lab.ok("rmi -a -f");
+    lab.creel(&format!("pull -q {PLAIN} {stolen}")).run().fails(125);
+    assert_eq!(lab.ok("images -aq"), "");
+    end_agent(&lab);
+}
+
+#[test]
+fn a_source_that_is_rejected_is_never_asked() {
+    let lab = Lab::empty();
+    lab.write(".config/containers/policy.json", r#"{"default":[{"type":"reject"}]}"#);
+    let error = lab.creel("pull -q --retry 0 127.0.0.1:1/box").run().fails(125);
+    assert!(error.contains("policy") && !error.contains("connection refused"), "{error}");
+    lab.write(".config/containers/policy.json", "{");
+    let error = lab.creel("pull -q --retry 0 127.0.0.1:1/box").run().fails(125);
+    assert!(error.contains("policy.json") || error.contains("invalid policy"), "{error}");
+}
