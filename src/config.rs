@@ -151,6 +151,16 @@ impl Config {
         Ok(events::Options { backend, path, max_bytes })
     }
 
+    /// `[network] default_subnet_pools`: where subnets of networks are taken from, and how large they are.
+    pub fn subnet_pools(&self) -> Vec<(network::Cidr, u8)> {
+        let pools = self.get("network", "default_subnet_pools").and_then(Value::as_array);
+        let pool = |value: &Value| {
+            let base = value.get("base")?.as_str()?.parse().ok()?;
+            Some((base, u8::try_from(value.get("size")?.as_integer()?).ok().filter(|size| *size <= 32)?))
+        };
+        pools.into_iter().flatten().filter_map(pool).collect()
+    }
+
     /// `[engine.runtimes] NAME = [paths]`.
     pub fn runtime_paths(&self, name: &str) -> Vec<PathBuf> {
         let runtimes = self.get("engine", "runtimes").and_then(Value::as_table);

@@ -40,8 +40,9 @@ impl Networks {
         }
     }
 
-    /// default_subnet_pools of containers.conf.
-    pub fn with_pools(mut self, pools: Vec<(Cidr, u8)>) -> Networks {
+    /// default_subnet_pools of containers.conf; those of IPv6 have no meaning.
+    pub fn with_pools(mut self, mut pools: Vec<(Cidr, u8)>) -> Networks {
+        pools.retain(|(base, size)| base.is_ipv4() && base.prefix <= *size);
         if !pools.is_empty() {
             self.pools = pools;
         }
@@ -179,10 +180,9 @@ impl Networks {
             used.push(subnet.subnet);
             check_subnet(subnet)?;
         }
-        let has = |v4: bool| network.subnets.iter().any(|subnet| subnet.subnet.is_ipv4() == v4);
-        // --ipv6 with an IPv6 subnet of one's own means that one alone.
-        let v4 = !has(true) && !(network.ipv6 && has(false)) && network.subnets.is_empty();
-        let v6 = network.ipv6 && !has(false);
+        // A subnet of one's own, of either family, means that one alone.
+        let v4 = network.subnets.is_empty();
+        let v6 = network.ipv6 && network.subnets.iter().all(|subnet| subnet.subnet.is_ipv4());
         if v4 {
             let subnet = self.free_subnet(&used)?;
             network.subnets.push(Subnet { subnet, gateway: subnet.nth(1), range: None });

@@ -106,7 +106,7 @@ pub fn expected_addresses(kind: UplinkKind, options: &[String]) -> Addresses {
     }
 }
 
-fn pasta_features() -> Option<pasta::Features> {
+pub(crate) fn pasta_features() -> Option<pasta::Features> {
     Some(pasta::Features::of(&std::fs::read(UplinkKind::Pasta.path()?).ok()?))
 }
 

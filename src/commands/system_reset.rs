@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::{ExitCode, Failure, on_path};
 use crate::output;
 
-/// Remove all containers, images and volumes, and the store itself
+/// Remove all containers, images, networks and volumes, and the store itself
 #[derive(clap::Args)]
 pub struct Args {
     /// Do not ask
@@ -21,7 +21,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let dirs = context.dirs()?;
     if !args.force {
         let warning = format!(
-            "WARNING! This will remove:\n        - all containers\n        - all images\n        - all volumes\n        \
+            "WARNING! This will remove:\n        - all containers\n        - all images\n        - all networks\n        - all volumes\n        \
              - the directory {}\n        - the directory {}",
             dirs.root.display(),
             dirs.runroot.display()

@@ -152,7 +152,7 @@ pub static KEYS: &[Key] = &[
     no("network", "default_network", LATER),
     yes("network", "default_rootless_network_cmd"),
     no("network", "default_subnet", LATER),
-    no("network", "default_subnet_pools", LATER),
+    yes("network", "default_subnet_pools"),
     no("network", "dns_bind_port", LATER),
     no("network", "firewall_driver", NO_BACKEND),
     no("network", "netavark_plugin_dirs", NO_BACKEND),

@@ -350,8 +350,7 @@ impl NameServer {
         if let Some(stream) = self.streams.get_mut(number) {
             stream.read_client();
         }
-        loop {
-            let Some(stream) = self.streams.get(number).filter(|stream| stream.server.is_none()) else { break };
+        while let Some(stream) = self.streams.get(number).filter(|stream| stream.server.is_none()) {
             // RFC 1035, 4.2.2: two bytes of length before each message.
             let Some(length) = stream.from_client.first_chunk().map(|bytes| usize::from(u16::from_be_bytes(*bytes)))
             else {

@@ -2,7 +2,8 @@
 //!
 //! The stack knows one small network, of which it is .2; the namespace is .100 there and passes on what members send.
 //! slirp takes packets with any source and asks for the addresses of those it answers, so no address has to be
-//! translated: the namespace answers for its members (proxy ARP, proxied neighbour discovery).
+//! translated: the namespace answers for its members (proxy ARP, proxied neighbour discovery). pasta remembers with each
+//! connection whose it is; the old one knows one address only and is not used.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsFd;
@@ -12,14 +13,17 @@ use sys::process::Pidfd;
 
 use super::plug::Ground;
 use crate::record::{Network, RouteKind};
-use crate::uplink::{Uplink, UplinkKind, choose, start_uplink};
-use crate::{Addresses, Cidr, Error, Mode, Result, slirp};
+use crate::uplink::{Uplink, UplinkKind, choose, pasta_features, start_uplink};
+use crate::{Addresses, Cidr, Error, Mode, Result};
 
-/// Our address in slirp's own IPv6 network, and slirp there.
+/// Our address in slirp's own IPv6 network, and the stack there.
 const OWN_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
-const SLIRP_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
-const SLIRP_IPV6_NET: Cidr = Cidr { address: IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0)), prefix: 64 };
+const UPLINK_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+const UPLINK_IPV6_NET: Cidr = Cidr { address: IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0)), prefix: 64 };
 const EVERYTHING6: Cidr = Cidr { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), prefix: 0 };
+
+/// The stack's interface in the network's namespace.
+const INTERFACE: &str = crate::slirp::INTERFACE;
 
 /// Networks for between the stack and the bridge; the first one that no subnet overlaps is taken.
 const BETWEEN: [[u8; 4]; 4] = [[10, 0, 2, 0], [10, 0, 3, 0], [172, 31, 255, 0], [192, 168, 255, 0]];
@@ -48,22 +52,25 @@ pub(super) struct WayOut {
 impl WayOut {
     /// Starts the stack; [`WayOut::ready`] waits for it.
     pub(super) fn start(network: &Network, conf: Option<&str>, ground: &Ground) -> Result<WayOut> {
-        let kind = choose(&Mode::Default, conf)?;
-        if kind == UplinkKind::Pasta {
-            // It answers to one address only, so it needs address translation in front of it.
-            choose(&Mode::Slirp4netns(Vec::new()), None)
-                .map_err(|_| Error::NoUplink("slirp4netns, the way out of named networks,".into()))?;
-        }
-        let kind = UplinkKind::Slirp;
+        let kind = stack(conf)?;
         let between = between(network).ok_or_else(|| {
             Error::Refused(format!("the subnets of network {} leave no room for its way out", network.name))
         })?;
-        let ipv6 = network.ipv6 && !network.subnets.iter().any(|subnet| subnet.subnet.overlaps(&SLIRP_IPV6_NET));
-        let options = vec![
-            format!("cidr={between}"),
-            format!("mtu={}", network.mtu().clamp(576, 65521)),
-            format!("enable_ipv6={ipv6}"),
-        ];
+        // pasta brings IPv6 along where the host has it, and needs nobody to answer for others.
+        let ipv6 = kind == UplinkKind::Slirp
+            && network.ipv6
+            && !network.subnets.iter().any(|subnet| subnet.subnet.overlaps(&UPLINK_IPV6_NET));
+        let mtu = network.mtu().clamp(576, 65520);
+        let options = match kind {
+            UplinkKind::Slirp => {
+                vec![format!("cidr={between}"), format!("mtu={mtu}"), format!("enable_ipv6={ipv6}")]
+            }
+            UplinkKind::Pasta => {
+                let nth = |n| between.nth(n).map(|address| address.to_string()).unwrap_or_default();
+                let words = ["-a", &nth(100), "-n", "24", "-g", &nth(2), "-I", INTERFACE, "--mtu", &mtu.to_string()];
+                words.map(str::to_owned).to_vec()
+            }
+        };
         let addresses = crate::expected_addresses(kind, &options);
         let mut way = WayOut {
             kind,
@@ -95,15 +102,13 @@ impl WayOut {
         let Some(uplink) = &mut self.uplink else { return Ok(()) };
         uplink.wait_up()?;
         let setup = |error: std::io::Error| Error::kernel("set up the way out of the network")(error);
-        let interface = ground.netlink.index_of(slirp::INTERFACE).map_err(setup)?;
+        let interface = ground.netlink.index_of(INTERFACE).map_err(setup)?;
         ground.netlink.answer_for_others_at_once(false, interface).map_err(setup)?;
         if self.ipv6 {
             ground.netlink.answer_for_others_at_once(true, interface).map_err(setup)?;
             ground.netlink.add_address(OWN_IPV6.into(), 64, interface).map_err(setup)?;
-            ground
-                .netlink
-                .add_route(EVERYTHING6, Some(SLIRP_IPV6.into()), Some(interface), None, RouteKind::Unicast)
-                .map_err(setup)?;
+            let gateway = Some(UPLINK_IPV6.into());
+            ground.netlink.add_route(EVERYTHING6, gateway, Some(interface), None, RouteKind::Unicast).map_err(setup)?;
         }
         self.interface = Some(interface);
         for address in members {
@@ -159,6 +164,16 @@ impl WayOut {
 
     pub(super) fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+}
+
+/// The stack of containers.conf, or the one that is installed; it has to know several addresses.
+fn stack(conf: Option<&str>) -> Result<UplinkKind> {
+    match choose(&Mode::Default, conf)? {
+        UplinkKind::Slirp => Ok(UplinkKind::Slirp),
+        UplinkKind::Pasta if pasta_features().is_some_and(|features| features.map_guest_addr) => Ok(UplinkKind::Pasta),
+        UplinkKind::Pasta => choose(&Mode::Slirp4netns(Vec::new()), None)
+            .map_err(|_| Error::NoUplink("for a named network: slirp4netns, or a pasta of 2024 or newer,".into())),
     }
 }
 

@@ -30,7 +30,7 @@ pub fn networks(context: &Context, engine: &Engine) -> Result<Networks, Failure>
     if let Some(dir) = &context.globals.network_config_dir {
         return Err(Failure::plain(format!("--network-config-dir {} is not supported by creel yet", dir.display())));
     }
-    Ok(containers::networks(engine))
+    Ok(containers::networks(engine).with_pools(context.config()?.subnet_pools()))
 }
 
 /// The network of that name or id.
