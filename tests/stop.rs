@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::Lab;
+use crate::lab::{Lab, is_podman};
 
 #[test]
 fn stop_prints_what_was_typed_and_the_container_ends_by_its_own_word() {
@@ -97,4 +97,16 @@ fn everything_in_the_container_ends_with_its_first_process() {
     lab.log_holds("many", "up");
     lab.ok("stop -t 0 many");
     assert!(!lab.processes().iter().any(|process| process.command.contains("sleep 1000")), "{:?}", lab.processes());
+}
+
+#[test]
+fn another_signal_may_be_sent_first() {
+    let lab = Lab::new();
+    if is_podman() {
+        return;
+    }
+    lab.ok("run -d --name one --network none box sh -c 'trap \"exit 7\" USR1; while :; do sleep 0.1; done'");
+    lab.ok("stop -s USR1 one");
+    assert_eq!(lab.inspect("one", "{{.State.ExitCode}}"), "7");
+    lab.creel("stop --signal NONSENSE one").run().fails(125);
 }

@@ -35,3 +35,21 @@ fn wait_sees_the_end_of_a_container_that_is_removed() {
     let waiting = lab.creel("wait brief").spawn();
     assert_eq!(waiting.end().ok(), "7");
 }
+
+#[test]
+fn the_first_of_several_may_be_enough() {
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none box sleep 1000");
+    lab.ok("run -d --name two --network none box sh -c 'exit 4'");
+    assert_eq!(lab.ok("wait --exit-first-match one two"), "4");
+    assert_eq!(lab.ok("wait --exit-first-match --condition running two one"), "-1");
+    lab.creel("wait --exit-first-match one nosuch").run().fails(125);
+}
+
+#[test]
+fn what_can_never_be_is_not_waited_for() {
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none box sleep 1000");
+    let error = lab.creel("wait --condition healthy one").run().fails(125);
+    assert!(error.contains("has no healthcheck"), "{error}");
+}

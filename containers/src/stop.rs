@@ -32,7 +32,12 @@ const KILL_TAKES: Duration = Duration::from_secs(10);
 /// Stops a container: its stop signal, and SIGKILL after `timeout` seconds (its own where `None`). One that does not run
 /// is left alone.
 pub fn stop(engine: &Engine, container: &Container, timeout: Option<u32>) -> Result<()> {
-    stop_with(engine, container, timeout, Afterwards::AsSpecified)
+    stop_with(engine, container, None, timeout, Afterwards::AsSpecified)
+}
+
+/// The same with another signal than the container's own.
+pub fn stop_by(engine: &Engine, container: &Container, signal: i32, timeout: Option<u32>) -> Result<()> {
+    stop_with(engine, container, Some(signal), timeout, Afterwards::AsSpecified)
 }
 
 /// What becomes of a container with `--rm` that is stopped.
@@ -43,7 +48,13 @@ enum Afterwards {
     Kept,
 }
 
-fn stop_with(engine: &Engine, container: &Container, timeout: Option<u32>, afterwards: Afterwards) -> Result<()> {
+fn stop_with(
+    engine: &Engine,
+    container: &Container,
+    signal: Option<i32>,
+    timeout: Option<u32>,
+    afterwards: Afterwards,
+) -> Result<()> {
     let container = list::again(engine, container)?;
     give_up_restart(&container)?;
     match container.state() {
@@ -58,7 +69,8 @@ fn stop_with(engine: &Engine, container: &Container, timeout: Option<u32>, after
         },
         State::Running { init, monitor, .. } => {
             let seconds = timeout.or(container.spec().stop_timeout).unwrap_or(DEFAULT_TIMEOUT);
-            let signals = if seconds == 0 { Vec::new() } else { vec![stop_signal(&container)] };
+            let signals =
+                if seconds == 0 { Vec::new() } else { vec![signal.unwrap_or_else(|| stop_signal(&container))] };
             let mut patience = Duration::from_secs(seconds.into());
             if seconds > 0 && container.spec().probes.pre_stop.is_some() {
                 // An end during the hook is wanted, too.
@@ -114,7 +126,7 @@ pub fn restart(engine: &Engine, container: &Container, timeout: Option<u32>) -> 
         let mark = engine.run_dir(container.id()).join("keep");
         std::fs::write(&mark, "").map_err(Error::io(&mark))?;
     }
-    stop_with(engine, &container, timeout, Afterwards::Kept)?;
+    stop_with(engine, &container, None, timeout, Afterwards::Kept)?;
     start(engine, &list::again(engine, &container)?, StartRequest::default()).map(drop)
 }
 

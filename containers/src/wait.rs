@@ -56,6 +56,31 @@ impl std::str::FromStr for Condition {
 /// What `wait` prints where there is no exit code.
 const NO_CODE: i32 = -1;
 
+/// Refuses what can never come true.
+pub fn check_conditions(container: &Container, conditions: &[Condition]) -> Result<()> {
+    let word = match conditions.iter().find(|condition| matches!(condition, Condition::Healthy | Condition::Unhealthy))
+    {
+        Some(Condition::Healthy) => "healthy",
+        Some(_) => "unhealthy",
+        None => return Ok(()),
+    };
+    if health::spec_of(container).is_some() {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("cannot use condition \"{word}\": container {} has no healthcheck", container.id())))
+}
+
+/// Whether one of the conditions holds now, without waiting; the code as [`wait`] returns it.
+pub fn holds_now(engine: &Engine, container: &Container, conditions: &[Condition]) -> Result<Option<i32>> {
+    let conditions = if conditions.is_empty() { &[Condition::Stopped] } else { conditions };
+    let Some(now) = list::read(engine, container.id())? else { return Ok(Some(NO_CODE)) };
+    let met = conditions.iter().find(|condition| holds(engine, &now, **condition));
+    Ok(met.map(|met| match (met, now.state()) {
+        (Condition::Stopped | Condition::Exited, State::Exited(exit)) => exit.code,
+        _ => NO_CODE,
+    }))
+}
+
 /// Waits until one of the conditions holds (none given: until it has ended). Returns the exit code for an end, else -1.
 /// `interval` is how often to look for the one thing that tells nobody: whether it is paused.
 pub fn wait(engine: &Engine, container: &Container, conditions: &[Condition], interval: Duration) -> Result<i32> {

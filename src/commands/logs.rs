@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         true => vec![select::latest(&engine)?],
         false => args.containers.iter().map(|name| containers::find(&engine, name)).collect::<Result<Vec<_>, _>>()?,
     };
-    let prefix = args.names || containers.len() > 1;
+    let prefix = containers.len() > 1;
     show(&engine, &containers, &args, prefix, stamp)
 }
 

@@ -19,6 +19,9 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    if args.all && !args.words.is_empty() {
+        return Err(Failure::plain("no arguments are needed with --all"));
+    }
     let most = if args.latest || args.all { 1 } else { 2 };
     arguments::at_most(&args.words, most)?;
     if args.words.is_empty() && !args.latest && !args.all {

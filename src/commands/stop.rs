@@ -15,6 +15,9 @@ pub struct Args {
     /// A container that does not exist is no error
     #[arg(short, long)]
     ignore: bool,
+    /// Another signal than the container's stop signal, as Docker has it
+    #[arg(short, long, value_name = "SIGNAL")]
+    signal: Option<String>,
     /// Seconds to wait before killing, -1 for ever; the container's own time where not given
     #[arg(short, long, alias = "timeout", value_name = "SECONDS", value_parser = number::i64)]
     time: Option<i64>,
@@ -23,13 +26,20 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     args.selected.check()?;
     let time = args.time.map(patience);
+    let signal = args.signal.as_deref().map(super::kill::signal).transpose()?;
     let engine = context.engine()?;
     let missing = if args.ignore { Missing::Ignored } else { Missing::Fails };
     let may_be_gone = args.ignore || args.selected.all;
-    each(args.selected.choose(&engine, missing)?, |container| match containers::stop(&engine, container, time) {
-        // Gone in between, as with `--rm`.
-        Err(containers::Error::NotFound { .. }) if may_be_gone => Ok(()),
-        other => other,
+    each(args.selected.choose(&engine, missing)?, |container| {
+        let stopped = match signal {
+            Some(signal) => containers::stop_by(&engine, container, signal, time),
+            None => containers::stop(&engine, container, time),
+        };
+        match stopped {
+            // Gone in between, as with `--rm`.
+            Err(containers::Error::NotFound { .. }) if may_be_gone => Ok(()),
+            other => other,
+        }
     })
 }
 

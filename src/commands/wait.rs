@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use containers::Condition;
+use containers::{Condition, Engine};
 
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -40,9 +40,6 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.containers.is_empty() && !args.latest {
         return Err(Failure::plain("\"creel wait\" requires a name, id, or the \"--latest\" flag"));
     }
-    if args.exit_first_match && args.containers.len() > 1 {
-        return Err(Failure::plain("--exit-first-match with several containers is not supported by creel yet"));
-    }
     let interval = interval(&args.interval)?;
     let conditions: Vec<Condition> = args.condition.iter().map(|word| word.parse()).collect::<Result<_, _>>()?;
     let engine = context.reader()?;
@@ -51,10 +48,15 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         output::line(code)?;
         return Ok(ExitCode::Success);
     }
+    if args.exit_first_match && args.containers.len() > 1 {
+        return first_of(&engine, &args, &conditions, interval);
+    }
     let mut end = ExitCode::Success;
     for name in &args.containers {
-        let waited = containers::find(&engine, name)
-            .and_then(|container| containers::wait(&engine, &container, &conditions, interval));
+        let waited = containers::find(&engine, name).and_then(|container| {
+            containers::check_conditions(&container, &conditions)?;
+            containers::wait(&engine, &container, &conditions, interval)
+        });
         match waited {
             Ok(code) => output::line(code)?,
             Err(containers::Error::NotFound { .. }) if args.ignore => output::line(-1)?,
@@ -66,6 +68,33 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     }
     Ok(end)
+}
+
+/// Prints the code of whichever container gets there first.
+fn first_of(engine: &Engine, args: &Args, conditions: &[Condition], interval: Duration) -> Result<ExitCode, Failure> {
+    let mut waited = Vec::new();
+    for name in &args.containers {
+        match containers::find(engine, name) {
+            Ok(container) => {
+                containers::check_conditions(&container, conditions)?;
+                waited.push(container);
+            }
+            Err(containers::Error::NotFound { .. }) if args.ignore => {
+                output::line(-1)?;
+                return Ok(ExitCode::Success);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    loop {
+        for container in &waited {
+            if let Some(code) = containers::holds_now(engine, container, conditions)? {
+                output::line(code)?;
+                return Ok(ExitCode::Success);
+            }
+        }
+        std::thread::sleep(interval);
+    }
 }
 
 /// A duration; a bare number is milliseconds.
