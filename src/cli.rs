@@ -67,11 +67,8 @@ macro_rules! verb {
 
 const CREATE_TOLERANCE: Tolerance = Tolerance {
     not_yet: &[
-        "conmon-pidfile",
-        "gpus",
         "preserve-fd",
         "rdt-class",
-        "shm-size-systemd",
         "signature-policy",
         "cpu-count",
         "cpu-percent",

@@ -18,7 +18,7 @@ pub struct Globals {
     /// Cgroup manager: "systemd" or "cgroupfs"
     #[arg(long, value_name = "NAME")]
     pub cgroup_manager: Option<String>,
-    /// Directories with CDI specifications (accepted for later)
+    /// Directories with CDI specifications
     #[arg(long, value_name = "DIR")]
     pub cdi_spec_dir: Vec<String>,
     /// Ignored
@@ -368,6 +368,10 @@ impl Context {
             hooks_dirs: match self.globals.hooks_dir.as_slice() {
                 [] => config.list("engine", "hooks_dir").into_iter().map(PathBuf::from).collect(),
                 typed => typed.to_vec(),
+            },
+            cdi_spec_dirs: match self.globals.cdi_spec_dir.as_slice() {
+                [] => config.list("engine", "cdi_spec_dirs").into_iter().map(PathBuf::from).collect(),
+                typed => typed.iter().map(PathBuf::from).collect(),
             },
             seccomp_profile: config.text("containers", "seccomp_profile").map(PathBuf::from),
             log_level: self.globals.log_level.clone(),

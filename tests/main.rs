@@ -24,6 +24,7 @@ mod wait;
 
 // What a container is given.
 mod environment;
+mod modes;
 mod mounts;
 mod namespaces;
 mod network;
@@ -37,6 +38,7 @@ mod volumes;
 // Looking at containers and reaching into them.
 mod attach;
 mod cp;
+mod devices;
 mod diff;
 mod events;
 mod exec;

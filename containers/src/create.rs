@@ -13,7 +13,7 @@ use crate::id::{ContainerId, ContainerName};
 use crate::remove::{RemoveRequest, remove};
 use crate::spec::{
     CgroupsMode, ContainerSpec, HealthAction, HealthSpec, ImageVolumes, LogConfig, LogDriver, MountKind, MountSpec,
-    Remove, SdNotify, Source, SystemdMode, UserNamespace,
+    Remove, SdNotify, Source, UserNamespace,
 };
 use crate::state::State;
 use crate::{events, list, names, secrets, userns};
@@ -43,6 +43,7 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     add_image_volumes(&mut spec, image.as_ref());
     secrets::find(engine, &mut spec)?;
     find_images(engine, &mut spec)?;
+    check_devices(engine, &spec)?;
     check(&spec)?;
     check_notification(&spec, image.as_ref())?;
     check_log(&spec.log)?;
@@ -214,19 +215,42 @@ fn refuse_unsupported(spec: &ContainerSpec) -> Result<()> {
             "a static MAC address needs a network: --network NAME:mac=ADDRESS, or --network bridge".into(),
         ));
     }
-    let refused = [
-        ("--blkio-weight-device", !spec.resources.blkio_weight_device.is_empty()),
-        ("--cgroups=no-conmon", spec.resources.cgroups == CgroupsMode::NoConmon),
-        ("--cgroups=split", spec.resources.cgroups == CgroupsMode::Split),
-        ("--chrootdirs", !spec.chroot_dirs.is_empty()),
-        ("--device-cgroup-rule", !spec.device_cgroup_rules.is_empty()),
-        ("--personality", spec.personality.is_some()),
-        ("--systemd=always", spec.systemd == SystemdMode::Always),
-    ];
-    match refused.iter().find(|(_, asked)| *asked) {
-        Some((flag, _)) => Err(Error::Invalid(format!("{flag} is not supported by creel yet"))),
-        None => Ok(()),
+    if !spec.device_cgroup_rules.is_empty() {
+        return Err(Error::Invalid(
+            "device cgroup rules are not supported in rootless mode or in a user namespace".into(),
+        ));
     }
+    if spec.resources.cgroups == CgroupsMode::Disabled && spec.resources.cgroup_parent.is_some() {
+        return Err(Error::Invalid("cannot set cgroup parent if not creating cgroups: invalid argument".into()));
+    }
+    Ok(())
+}
+
+/// Devices must be there, and be devices.
+fn check_devices(engine: &Engine, spec: &ContainerSpec) -> Result<()> {
+    for device in &spec.devices {
+        crate::devices::nodes(&device.host, &device.container)?;
+    }
+    let resources = &spec.resources;
+    let weighted = resources.blkio_weight_device.iter().map(|(path, _)| path);
+    for path in weighted {
+        if !path.exists() {
+            return Err(Error::Invalid(format!(
+                "failed to inspect '{}' in --blkio-weight-device: no such file or directory",
+                path.display()
+            )));
+        }
+    }
+    let lists = [&resources.read_bps, &resources.write_bps, &resources.read_iops, &resources.write_iops];
+    for (path, _) in lists.into_iter().flatten() {
+        if !path.exists() {
+            return Err(Error::Invalid(format!(
+                "could not parse device {}: no such file or directory",
+                path.display()
+            )));
+        }
+    }
+    crate::cdi::find(&engine.settings.cdi_spec_dirs, &spec.cdi_devices).map(drop)
 }
 
 fn check_exists(path: &Path) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Device nodes of the host for a container: `--device`, and all of them with `--privileged`.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 
@@ -17,19 +17,12 @@ pub(crate) fn resolve(spec: &ContainerSpec) -> Result<(Vec<LinuxDevice>, Vec<Vol
     let mut all = Vec::new();
     let mut mounts = Vec::new();
     for device in &spec.devices {
-        let metadata = std::fs::metadata(&device.host).map_err(Error::io(&device.host))?;
-        let node = node(&device.container, &metadata);
-        if node.is_none() && !metadata.is_dir() {
-            return Err(Error::Invalid(format!("{} is not a device node", device.host.display())));
-        }
-        match node {
-            Some(node) if device.host == device.container => all.push(node),
-            Some(_) | None => mounts.push(VolumeMount::Bind {
-                source: device.host.clone(),
-                destination: device.container.clone(),
-                read_only: false,
-                options: vec!["rbind".into(), "dev".into()],
-            }),
+        for (host, container) in nodes(&device.host, &device.container)? {
+            let metadata = std::fs::metadata(&host).map_err(Error::io(&host))?;
+            match node(&container, &metadata) {
+                Some(node) if host == container => all.push(node),
+                Some(_) | None => mounts.push(node_mount(&host, &container)?),
+            }
         }
     }
     if spec.security.privileged {
@@ -37,6 +30,41 @@ pub(crate) fn resolve(spec: &ContainerSpec) -> Result<(Vec<LinuxDevice>, Vec<Vol
         walk(dev, dev, &mut all)?;
     }
     Ok((all, mounts))
+}
+
+/// What a path of the host stands for: the node itself, or all nodes below a directory, with their names in the container.
+pub(crate) fn nodes(host: &Path, container: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let metadata = std::fs::metadata(host).map_err(Error::io(host))?;
+    if !metadata.is_dir() {
+        return match node(container, &metadata) {
+            Some(_) => Ok(vec![(host.to_owned(), container.to_owned())]),
+            None => Err(Error::Invalid(format!("{} is not a valid device: not a device node", host.display()))),
+        };
+    }
+    let mut found = Vec::new();
+    walk(host, container, &mut found)?;
+    if found.is_empty() {
+        return Err(Error::Invalid(format!("no devices found in {}: invalid argument", host.display())));
+    }
+    let on_host = |node: &LinuxDevice| match node.path().strip_prefix(container) {
+        Ok(below) => (host.join(below), node.path().clone()),
+        Err(_) => (node.path().clone(), node.path().clone()),
+    };
+    Ok(found.iter().map(on_host).collect())
+}
+
+/// A node under another name: mknod(2) is not for us, so it is the host's, bound.
+pub(crate) fn node_mount(host: &Path, container: &Path) -> Result<VolumeMount> {
+    let metadata = std::fs::metadata(host).map_err(Error::io(host))?;
+    if node(container, &metadata).is_none() {
+        return Err(Error::Invalid(format!("{} is not a valid device: not a device node", host.display())));
+    }
+    Ok(VolumeMount::Bind {
+        source: host.to_owned(),
+        destination: container.to_owned(),
+        read_only: false,
+        options: vec!["rbind".into(), "dev".into()],
+    })
 }
 
 /// Every node below a directory of the host; what cannot be read is left out.

@@ -33,6 +33,8 @@ pub struct Settings {
     /// `default_rootless_network_cmd` of containers.conf, or `--network-cmd-path`.
     pub uplink: Option<String>,
     pub hooks_dirs: Vec<PathBuf>,
+    /// Where device vendors' files are; empty for the usual places.
+    pub cdi_spec_dirs: Vec<PathBuf>,
     /// `seccomp_profile` of containers.conf.
     pub seccomp_profile: Option<PathBuf>,
     pub log_level: Option<String>,

@@ -43,6 +43,8 @@ pub struct Facts {
     pub bounding_capabilities: Vec<String>,
     /// `user[:group]` as it will be looked up.
     pub user: String,
+    /// Process 1 is systemd, or is said to be.
+    pub runs_systemd: bool,
     pub workdir: String,
     pub stop_signal: i32,
     pub stop_timeout: u32,
@@ -126,6 +128,7 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
         effective_capabilities: names(sets.effective()),
         bounding_capabilities: names(sets.bounding()),
         user: users::wanted_user(engine, container),
+        runs_systemd: oci::runs_systemd(&container.record),
         workdir: users::workdir(container),
         stop_signal: crate::stop::stop_signal(container),
         stop_timeout: spec.stop_timeout.unwrap_or(crate::stop::DEFAULT_TIMEOUT),

@@ -5,6 +5,7 @@
 
 mod archive;
 mod attach;
+mod cdi;
 mod container;
 mod create;
 mod devices;
@@ -54,6 +55,7 @@ mod wait;
 mod wire;
 
 pub use attach::{AttachEnd, AttachRequest, Attached, Streams, attach, parse_detach_keys};
+pub use cdi::is_device_name;
 pub use container::{Container, ImageDefaults, NetworkStatus, Record, Status};
 pub use create::{CreateRequest, create};
 pub use engine::{Engine, Settings};

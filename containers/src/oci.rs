@@ -7,8 +7,8 @@ mod resources;
 use std::path::PathBuf;
 
 use oci_spec::runtime::{
-    Linux, LinuxDevice, LinuxIdMapping, LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceType, LinuxSeccomp, Root,
-    Spec,
+    Linux, LinuxDevice, LinuxIdMapping, LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceType, LinuxPersonality,
+    LinuxPersonalityDomain, LinuxSeccomp, Root, Spec,
 };
 
 use crate::container::Record;
@@ -17,7 +17,7 @@ use crate::spec::{IdMap, IpcMode, NamespaceMode, Source};
 
 pub(crate) use mounts::{SHM, VolumeMount};
 pub use process::HOLDER_PATH;
-pub(crate) use process::{capabilities, default_environment, exec_process};
+pub(crate) use process::{capabilities, default_environment, exec_process, runs_systemd};
 pub(crate) use resources::resources;
 
 /// What the specification leaves open and the caller found out.
@@ -90,6 +90,14 @@ pub(crate) fn configuration(record: &Record, given: Given) -> Result<Spec> {
     linux.set_readonly_paths(Some(readonly));
     linux.set_sysctl(Some(sysctls(record, &given)));
     linux.set_rootfs_propagation(None);
+    if let Some(name) = &spec.personality {
+        let mut personality = LinuxPersonality::default();
+        personality.set_domain(match name.as_str() {
+            "LINUX32" => LinuxPersonalityDomain::PerLinux32,
+            _ => LinuxPersonalityDomain::PerLinux,
+        });
+        linux.set_personality(Some(personality));
+    }
 
     let mut configuration = Spec::default();
     configuration.set_process(Some(process::process(record, &given)?));

@@ -52,11 +52,15 @@ pub struct ContainerSpec {
     pub volumes_from: Vec<(String, String)>,
     pub image_volumes: ImageVolumes,
     pub devices: Vec<DeviceSpec>,
+    /// `vendor.com/class=name`, see [`crate::cdi`].
+    pub cdi_devices: Vec<String>,
     pub device_cgroup_rules: Vec<String>,
     pub ulimits: Vec<Ulimit>,
     pub sysctls: BTreeMap<String, String>,
     /// Bytes of `/dev/shm`.
     pub shm_size: Option<u64>,
+    /// Bytes of each tmpfs that systemd as process 1 gets.
+    pub shm_size_systemd: Option<u64>,
     pub umask: Option<u32>,
     pub timezone: Option<String>,
     pub oom_score_adj: Option<i32>,
@@ -84,6 +88,8 @@ pub struct ContainerSpec {
     pub requires: Vec<String>,
     pub cidfile: Option<PathBuf>,
     pub pidfile: Option<PathBuf>,
+    /// Where the pid of the container's monitor is written.
+    pub monitor_pidfile: Option<PathBuf>,
     /// Extra descriptors (3..3+n) that the caller hands to the container.
     pub preserve_fds: u32,
     /// The whole command line, for inspect.

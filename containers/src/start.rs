@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use runtime::cgroup::Manager;
 use serde::{Deserialize, Serialize};
 use storage::{Dirs, StoreOptions};
 use sys::channel::Channel;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::id::ContainerId;
 use crate::needed::{Kept, start_needed};
 use crate::spec::SdNotify;
+use crate::spec::{CgroupsMode, ContainerSpec};
 use crate::state::State;
 use crate::wait::Condition;
 use crate::wire::{FromClient, FromMonitor};
@@ -185,8 +187,8 @@ fn begin(
         });
     }
     until_torn_down(engine, &container)?;
-    let manager = runtime::cgroup::Manager::choose(engine.settings.cgroup_manager.as_deref(), engine.settings.uid);
-    if let Err(error) = manager.and_then(|manager| manager.step_aside()) {
+    let manager = cgroup_manager(engine, container.spec());
+    if let Err(error) = manager.and_then(|manager| Ok(manager.step_aside()?)) {
         // The monitor meets it again, and says so where a limit was asked for.
         tracing::debug!(%error, "cannot move within the delegated cgroup");
     }
@@ -219,6 +221,16 @@ fn until_torn_down(engine: &Engine, container: &Container) -> Result<()> {
         opened => opened.and_then(|lock| lock.lock_shared()),
     };
     held.map_err(Error::io(&path))
+}
+
+/// Who makes the container's cgroup.
+pub(crate) fn cgroup_manager(engine: &Engine, spec: &ContainerSpec) -> Result<Manager> {
+    match spec.resources.cgroups {
+        CgroupsMode::Split => Ok(Manager::own()?),
+        CgroupsMode::Enabled | CgroupsMode::NoConmon | CgroupsMode::Disabled => {
+            Ok(Manager::choose(engine.settings.cgroup_manager.as_deref(), engine.settings.uid)?)
+        }
+    }
 }
 
 /// `None` when the monitor closed the channel without a word.

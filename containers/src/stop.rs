@@ -149,7 +149,9 @@ pub(crate) fn mark_stopped(engine: &Engine, container: &Container) -> Result<()>
 /// The signal that asks this container to end.
 pub(crate) fn stop_signal(container: &Container) -> i32 {
     let image = || container.record.image.as_ref()?.stop_signal.as_deref().and_then(sys::signals::parse);
-    container.spec().stop_signal.or_else(image).unwrap_or(SIGTERM)
+    // To systemd SIGTERM means to start over; SIGRTMIN+3 is to end.
+    let usual = || if crate::oci::runs_systemd(&container.record) { 37 } else { SIGTERM };
+    container.spec().stop_signal.or_else(image).unwrap_or_else(usual)
 }
 
 /// A monitor that waits to start the container again, by policy, is told not to.

@@ -67,6 +67,23 @@ impl Manager {
         }
     }
 
+    /// The cgroup that the caller is in, as a service of systemd with `Delegate=yes` is: the container's becomes a part of it.
+    pub fn own() -> Result<Manager> {
+        let refused = |why: &str| {
+            Error::configuration(format!("--cgroups=split {why}: the unit needs Delegate=yes, or leave the flag out"))
+        };
+        let own = own_path().ok_or_else(|| refused("needs the unified cgroup hierarchy (version 2)"))?;
+        // We may have stepped aside before.
+        let base = match own.file_name() {
+            Some(name) if name == MONITORS.trim_start_matches('/') => own.parent().unwrap_or(&own).to_owned(),
+            _ => own,
+        };
+        match is_ours(&base) {
+            true => Ok(Manager::Cgroupfs { base }),
+            false => Err(refused(&format!("cannot divide the cgroup {}", base.display()))),
+        }
+    }
+
     /// Moves the caller, and whom it starts from now on, out of the way of controllers: into a part of the delegated
     /// cgroup. For commands that stay while a container of theirs runs.
     pub fn step_aside(&self) -> Result<()> {
@@ -341,6 +358,11 @@ impl Cgroup {
         // libcgroups passes over a swap of 0, and its conversion of the weight overflows.
         let swap = take_swap(&mut limits);
         let weight = take_weight(&mut limits);
+        let weights = limits.block_io_mut().as_mut().and_then(|io| {
+            let weights = io.weight_device().clone();
+            io.set_weight_device(None);
+            weights
+        });
         let failed = |error: &dyn std::fmt::Display| Error::Cgroup {
             path: on_disk(&self.path),
             source: io::Error::other(error.to_string()),
@@ -358,6 +380,9 @@ impl Cgroup {
         }
         if let Some(weight) = weight {
             self.set_io_weight(weight)?;
+        }
+        for device in weights.iter().flatten() {
+            self.set_io_weight_of(device.major(), device.minor(), device.weight().unwrap_or(0))?;
         }
         self.read_back(&limits)
     }
@@ -382,6 +407,15 @@ impl Cgroup {
     }
 
     /// `weight` is cgroup v1's, 10 to 1000: one of the schedulers takes it as it is, the other one 1 to 10000.
+    fn set_io_weight_of(&self, major: i64, minor: i64, weight: u16) -> Result<()> {
+        let (file, value) = if on_disk(&self.path).join("io.bfq.weight").exists() {
+            ("io.bfq.weight", u64::from(weight))
+        } else {
+            ("io.weight", 1 + u64::from(weight.saturating_sub(10)) * 9999 / 990)
+        };
+        self.write(file, &format!("{major}:{minor} {value}")).map_err(|source| self.error(file, source))
+    }
+
     fn set_io_weight(&self, weight: u16) -> Result<()> {
         let (file, value) = if on_disk(&self.path).join("io.bfq.weight").exists() {
             ("io.bfq.weight", u64::from(weight))

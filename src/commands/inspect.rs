@@ -5,7 +5,7 @@ use std::path::Path;
 
 use containers::{
     CgroupsMode, Container, Engine, Facts, HealthAction, HealthSpec, IpcMode, LogDriver, MountFact, MountKind,
-    NamespaceMode, PodRole, Remove, SdNotify, SeccompProfile, SystemdMode, Ulimit, UserNamespace,
+    NamespaceMode, PodRole, Remove, SdNotify, SeccompProfile, Ulimit, UserNamespace,
 };
 use network::{Mode, PortMapping};
 
@@ -540,7 +540,7 @@ fn config_value(container: &Container, facts: &Facts) -> Value {
         "HealthcheckMaxLogSize"?: health.map_or(500, |health| health.max_log_size),
         "CreateCommand"?: Value::list(&spec.create_command),
         "Timezone"?: spec.timezone.clone().unwrap_or_default(),
-        "SystemdMode"?: spec.systemd == SystemdMode::Always,
+        "SystemdMode"?: facts.runs_systemd,
         "Umask": format!("{:04o}", spec.umask.unwrap_or(0o022)),
         "Secrets"?: Value::List(secrets),
         "Timeout": spec.timeout.unwrap_or(0),

@@ -1,4 +1,4 @@
-//! `--device`.
+//! `--device`, `--gpus`, `--device-cgroup-rule`.
 
 use std::path::Path;
 
@@ -10,14 +10,47 @@ use crate::error::Failure;
 
 pub fn devices(args: &CreateArgs, around: &Surroundings<'_>) -> Result<Vec<DeviceSpec>, Failure> {
     let listed = around.config.list("containers", "devices");
-    args.device.iter().chain(&listed).map(|text| device(text, around)).collect()
+    let paths = args.device.iter().chain(&listed).filter(|text| !containers::is_device_name(text));
+    paths.map(|text| device(text, around)).collect()
+}
+
+/// Those that are named as their vendors have them, `vendor.com/class=name`; `--gpus` is a short way to say it.
+pub fn by_name(args: &CreateArgs, around: &Surroundings<'_>) -> Vec<String> {
+    let listed = around.config.list("containers", "devices");
+    let named = args.device.iter().chain(&listed).filter(|text| containers::is_device_name(text)).cloned();
+    // Docker's spelling has the word in front.
+    let gpus = args.gpus.iter().map(|gpu| gpu.trim_matches('"').trim_start_matches("device=").to_owned());
+    named.chain(gpus.map(|gpu| format!("nvidia.com/gpu={gpu}"))).collect()
+}
+
+/// `TYPE MAJOR:MINOR ACCESS`, as the device cgroup of version 1 had it.
+pub fn rules(texts: &[String]) -> Result<Vec<String>, Failure> {
+    for text in texts {
+        let invalid = || {
+            let text = go_quote(text);
+            Failure::plain(format!("invalid device cgroup rule requires type, major:Minor, and access rules: {text}"))
+        };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [kind, numbers, access] = words.as_slice() else { return Err(invalid()) };
+        if !matches!(*kind, "a" | "b" | "c") {
+            return Err(Failure::plain(format!("invalid device type in device-access-add: {kind}")));
+        }
+        let (major, minor) = numbers.split_once(':').ok_or_else(invalid)?;
+        for number in [major, minor] {
+            if number != "*" && number.parse::<u64>().is_err() {
+                let number = go_quote(number);
+                return Err(Failure::plain(format!("strconv.ParseUint: parsing {number}: invalid syntax")));
+            }
+        }
+        if !access.chars().all(|letter| matches!(letter, 'r' | 'w' | 'm')) {
+            return Err(Failure::plain(format!("invalid device access in device-access-add: {access}")));
+        }
+    }
+    Ok(texts.to_vec())
 }
 
 /// `HOST[:CONTAINER[:rwm]]`.
 fn device(text: &str, around: &Surroundings<'_>) -> Result<DeviceSpec, Failure> {
-    if !text.starts_with(['/', '.']) && text.contains('=') && text.contains('/') {
-        return Err(Failure::plain(format!("the CDI device {text} is not supported by creel yet")));
-    }
     let is_mode = |text: &str| !text.is_empty() && text.chars().all(|c| matches!(c, 'r' | 'w' | 'm'));
     let parts: Vec<&str> = text.split(':').collect();
     let (host, container, permissions) = match parts.as_slice() {

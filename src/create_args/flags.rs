@@ -49,6 +49,9 @@ pub struct CreateArgs {
     /// Write the container's id to a file
     #[arg(long, value_name = "FILE")]
     pub cidfile: Option<PathBuf>,
+    /// Write the pid of the container's monitor to a file
+    #[arg(long, value_name = "FILE")]
+    pub conmon_pidfile: Option<PathBuf>,
     /// Credentials for the registry (USERNAME:PASSWORD)
     #[arg(long, value_name = "USER:PASSWORD")]
     pub creds: Option<String>,
@@ -94,6 +97,9 @@ pub struct CreateArgs {
     /// Map group ids ([+ug]CONTAINER:[@]HOST[:SIZE])
     #[arg(long, value_name = "MAP", value_delimiter = ',')]
     pub gidmap: Vec<String>,
+    /// GPUs by their CDI names: all, or indices (of nvidia.com/gpu)
+    #[arg(long, value_name = "GPU", value_delimiter = ',')]
+    pub gpus: Vec<String>,
     /// Further groups of the process; keep-groups keeps the caller's
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     pub group_add: Vec<String>,
@@ -253,6 +259,9 @@ pub struct CreateArgs {
     /// Size of /dev/shm
     #[arg(long, value_name = "SIZE")]
     pub shm_size: Option<String>,
+    /// Size of each tmpfs that systemd gets as process 1
+    #[arg(long, value_name = "SIZE")]
+    pub shm_size_systemd: Option<String>,
     /// Signal that asks the container to stop
     #[arg(long, value_name = "SIGNAL")]
     pub stop_signal: Option<String>,

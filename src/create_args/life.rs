@@ -60,6 +60,15 @@ pub fn umask(text: Option<&str>) -> Result<Option<u32>, Failure> {
     }
 }
 
+/// The execution domains of personality(2) that a container may have.
+pub fn personality(text: &str) -> Result<String, Failure> {
+    match text {
+        "LINUX" | "LINUX32" => Ok(text.to_owned()),
+        _ => Err(Failure::plain(format!("unknown persona specified {}", go_quote(text)))
+            .hint("the personalities are LINUX and LINUX32")),
+    }
+}
+
 pub fn systemd(text: Option<&str>) -> Result<SystemdMode, Failure> {
     match text {
         None | Some("") => Ok(SystemdMode::Auto),

@@ -85,7 +85,8 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
             args.image_volume.as_deref().or(config.text("engine", "image_volume_mode")),
         )?,
         devices: devices::devices(args, around)?,
-        device_cgroup_rules: args.device_cgroup_rule.clone(),
+        cdi_devices: devices::by_name(args, around),
+        device_cgroup_rules: devices::rules(&args.device_cgroup_rule)?,
         ulimits: resources::ulimits(&args.limits.ulimit, config)?,
         sysctls: security::sysctls(args, config)?,
         oom_score_adj: args
@@ -110,13 +111,19 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         host_users: args.hostuser.clone(),
         requires: args.requires.clone(),
         cidfile: args.cidfile.clone(),
-        pidfile: args.pidfile.clone(),
-        personality: args.personality.clone(),
+        pidfile: args.pidfile.as_ref().map(|path| around.cwd.join(path)),
+        monitor_pidfile: args.conmon_pidfile.as_ref().map(|path| around.cwd.join(path)),
+        personality: args.personality.as_deref().map(life::personality).transpose()?,
         chroot_dirs: args.chrootdirs.clone(),
         ..ContainerSpec::default()
     };
     if let Some(text) = &args.stop_signal {
         spec.stop_signal = Some(signal::parse(text).ok_or_else(|| Failure::plain(format!("invalid signal: {text}")))?);
+    }
+    if let Some(text) = &args.shm_size_systemd {
+        let bytes = human::parse_size(text)
+            .map_err(|problem| Failure::plain(format!("unable to translate --shm-size-systemd: {problem}")))?;
+        spec.shm_size_systemd = Some(bytes.unsigned_abs()).filter(|bytes| *bytes > 0);
     }
     let shm = args.shm_size.as_deref().or(config.text("containers", "shm_size"));
     if let Some(text) = shm {

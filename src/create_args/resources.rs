@@ -102,8 +102,12 @@ fn weight(text: &str) -> Result<u16, Failure> {
     match text.parse::<u16>() {
         Ok(0) => Ok(0),
         Ok(weight) if (10..=1000).contains(&weight) => Ok(weight),
-        _ => Err(Failure::plain(format!(
+        Ok(_) => Err(Failure::plain(format!(
             "invalid value for blkio-weight: {} is not between 10 and 1000",
+            go_quote(text)
+        ))),
+        Err(_) => Err(Failure::plain(format!(
+            "invalid value for blkio-weight: strconv.ParseUint: parsing {}: invalid syntax",
             go_quote(text)
         ))),
     }
@@ -111,7 +115,10 @@ fn weight(text: &str) -> Result<u16, Failure> {
 
 fn device_weight(text: &str) -> Result<(PathBuf, u16), Failure> {
     match text.rsplit_once(':') {
-        Some((path, value)) if path.starts_with("/dev/") => Ok((path.into(), weight(value)?)),
+        Some((path, value)) if path.starts_with("/dev/") => match weight(value) {
+            Ok(weight) => Ok((path.into(), weight)),
+            Err(_) => Err(Failure::plain(format!("invalid weight for device: {text}"))),
+        },
         Some(_) => Err(Failure::plain(format!("bad format for device path: {text}"))),
         None => Err(Failure::plain(format!("bad format: {text}"))),
     }

@@ -173,9 +173,9 @@ pub fn sysctls(args: &CreateArgs, config: &Config) -> Result<BTreeMap<String, St
         if net && host_net || ipc && args.ipc.as_deref() == Some("host") {
             // A default of the file is for namespaces of one's own; what was typed must not be lost silently.
             if typed {
-                let namespace = if net { "network" } else { "ipc" };
+                let namespace = if net { "Network" } else { "IPC" };
                 return Err(Failure::plain(format!(
-                    "sysctl '{key}' is not allowed with the host's {namespace} namespace"
+                    "sysctl {key}={value} can't be set since {namespace} Namespace set to host: invalid argument"
                 )));
             }
             continue;
@@ -186,7 +186,7 @@ pub fn sysctls(args: &CreateArgs, config: &Config) -> Result<BTreeMap<String, St
 }
 
 fn is_ipc(key: &str) -> bool {
-    const IPC: [&str; 10] = [
+    const IPC: [&str; 8] = [
         "kernel.msgmax",
         "kernel.msgmnb",
         "kernel.msgmni",
@@ -195,8 +195,6 @@ fn is_ipc(key: &str) -> bool {
         "kernel.shmmax",
         "kernel.shmmni",
         "kernel.shm_rmid_forced",
-        "kernel.domainname",
-        "kernel.hostname",
     ];
     IPC.contains(&key) || key.starts_with("fs.mqueue.")
 }

@@ -11,7 +11,8 @@ use network::{Addresses, Endpoint};
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::oci::ManagedFile;
+use crate::oci::{ManagedFile, VolumeMount};
+use crate::spec::ContainerSpec;
 
 /// What is written before the container is made. /etc/hosts and /etc/resolv.conf are only put in place: [`fill`] writes
 /// them through the same inodes when the addresses are known.
@@ -199,6 +200,19 @@ fn containerenv(container: &Container) -> String {
         text(image.map(|image| image.name.as_str())),
         text(image.map(|image| image.id.as_str())),
     )
+}
+
+/// `--chrootdirs`: the names that are looked up are found in these directories, too.
+pub(super) fn in_chroot_dirs(spec: &ContainerSpec, managed: &[ManagedFile]) -> Vec<VolumeMount> {
+    let names: Vec<&ManagedFile> =
+        managed.iter().filter(|file| ["/etc/hosts", "/etc/resolv.conf"].contains(&file.destination)).collect();
+    let bind = |dir: &PathBuf, file: &ManagedFile| VolumeMount::Bind {
+        source: file.source.clone(),
+        destination: crate::volumes::clean(&dir.join(file.destination.trim_start_matches('/'))),
+        read_only: false,
+        options: vec!["bind".into()],
+    };
+    spec.chroot_dirs.iter().flat_map(|dir| names.iter().map(move |file| bind(dir, file))).collect()
 }
 
 /// `--tz`: the host's file for that zone, or the host's own zone for `local`.

@@ -29,7 +29,7 @@ use crate::spec::{
     CgroupsMode, IdMap, IpcMode, LogDriver, MountKind, NamespaceMode, Remove, SdNotify, Source, UserNamespace,
 };
 use crate::state::State;
-use crate::{devices, hooks, list, seccomp, secrets, trees, userns, users, volumes};
+use crate::{cdi, devices, hooks, list, seccomp, secrets, trees, userns, users, volumes};
 
 /// Processes of a container when the user says nothing, where the controller is there.
 const DEFAULT_PIDS: u64 = 2048;
@@ -123,6 +123,11 @@ impl Released {
 
     /// `--pidfile` and `--conmon-pidfile`.
     pub(super) fn write_pid_files(&self, container: &Container, init: &Process) {
+        if let Some(path) = &container.spec().monitor_pidfile
+            && let Err(error) = std::fs::write(path, std::process::id().to_string())
+        {
+            tracing::warn!(path = %path.display(), %error, "cannot write the pid file");
+        }
         if let Some(path) = &container.spec().pidfile
             && let Err(error) = std::fs::write(path, init.pid.to_string())
         {
@@ -204,6 +209,9 @@ pub(super) fn prepare(
     let mut user_mounts = volumes::resolve(engine, container)?;
     let (devices, device_mounts) = devices::resolve(spec)?;
     user_mounts.extend(device_mounts);
+    let cdi = cdi::find(&engine.settings.cdi_spec_dirs, &spec.cdi_devices)?;
+    user_mounts.extend(cdi.nodes()?);
+    user_mounts.extend(files::in_chroot_dirs(spec, &managed));
     crate::files::copy_up(engine, container)?;
     let (uid_maps, gid_maps) = userns::maps(engine, &spec.namespaces.user)?;
     user_mounts.extend(secrets::mounts(engine, container, &uid_maps, &gid_maps)?);
@@ -251,6 +259,7 @@ pub(super) fn prepare(
         user: account,
     };
     let mut configuration = oci::configuration(&container.record, given)?;
+    cdi.apply(&mut configuration)?;
     let has_bind_mounts = spec.mounts.iter().any(|mount| !matches!(mount.kind, MountKind::Tmpfs { .. }));
     let hooks = hooks::choose(&engine.settings.hooks_dirs, &configuration, has_bind_mounts)?;
     if !hooks.is_empty() {
@@ -260,6 +269,10 @@ pub(super) fn prepare(
             let state = HookState::new(container.id().as_str(), &run_dir, &configuration);
             released.poststop = Some((hooks.poststop, state));
         }
+    }
+
+    if cdi.has_hooks() {
+        hooks::write_configuration(&run_dir, &configuration)?;
     }
 
     // 4. The processes: the container's first one and the uplink make themselves ready side by side.
@@ -414,9 +427,14 @@ fn cgroup(engine: &Engine, container: &Container) -> Result<Option<Cgroup>> {
     if wanted.cgroups == CgroupsMode::Disabled {
         return Ok(None);
     }
-    let manager = runtime::cgroup::Manager::choose(engine.settings.cgroup_manager.as_deref(), engine.settings.uid)?;
-    let name = format!("libpod-{}", container.id());
-    let parent = wanted.cgroup_parent.as_deref();
+    let manager = crate::start::cgroup_manager(engine, container.spec())?;
+    let (name, parent) = match wanted.cgroups {
+        // Beside us, in the cgroup that the caller was given.
+        CgroupsMode::Split => (format!("libpod-payload-{}", container.id()), Some("")),
+        CgroupsMode::Enabled | CgroupsMode::NoConmon | CgroupsMode::Disabled => {
+            (format!("libpod-{}", container.id()), wanted.cgroup_parent.as_deref())
+        }
+    };
     let cgroup = match &container.spec().pod_cgroup {
         None => Cgroup::create(&manager, &name, parent, &limits)?,
         Some(group) => {

@@ -15,6 +15,9 @@ pub(crate) const SHM: &str = "/dev/shm";
 /// Bytes of /dev/shm unless the user says otherwise.
 const SHM_SIZE: u64 = 65_536_000;
 
+/// Where systemd as process 1 wants a tmpfs; parents first.
+const SYSTEMD: [&str; 4] = ["/run", "/run/lock", "/tmp", "/var/log/journal"];
+
 /// One of the user's mounts, ready to be written down.
 #[derive(Clone, Debug)]
 pub(crate) enum VolumeMount {
@@ -43,6 +46,12 @@ impl VolumeMount {
 
 pub(super) fn mounts(record: &Record, given: &Given) -> Result<Vec<Mount>> {
     let mut all = kernel_mounts(record, given);
+    let size = record.spec.shm_size_systemd.map(|bytes| format!("size={bytes}"));
+    for path in SYSTEMD.iter().filter(|_| super::process::runs_systemd(record)) {
+        let mut options = vec!["rw", "rprivate", "nosuid", "nodev", "tmpcopyup"];
+        options.extend(size.as_deref());
+        all.push(mount(path, "tmpfs", "tmpfs", &options));
+    }
     if record.spec.source == Source::Holder {
         // Nobody looks at it from inside: the shared memory that others join, and the program that waits.
         all.retain(|mount| mount.destination() == Path::new(SHM));
@@ -52,6 +61,9 @@ pub(super) fn mounts(record: &Record, given: &Given) -> Result<Vec<Mount>> {
     }
     if record.spec.security.read_only && record.spec.security.read_only_tmpfs {
         for path in ["/tmp", "/run", "/var/tmp"] {
+            if all.iter().any(|mount| mount.destination() == Path::new(path)) {
+                continue;
+            }
             all.push(mount(path, "tmpfs", "tmpfs", &["rw", "rprivate", "nosuid", "nodev", "tmpcopyup"]));
         }
     }
@@ -98,6 +110,8 @@ fn kernel_mounts(record: &Record, given: &Given) -> Vec<Mount> {
         }
     }
     if !matches!(spec.namespaces.cgroup, NamespaceMode::Host) {
+        // systemd divides its cgroup.
+        let read_only = if super::process::runs_systemd(record) { "rw" } else { read_only };
         let options = ["rprivate", "nosuid", "noexec", "nodev", "relatime", read_only];
         all.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &options));
     }

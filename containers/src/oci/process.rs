@@ -7,7 +7,7 @@ use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, PosixRlimit
 use super::Given;
 use crate::container::Record;
 use crate::error::{Error, Result};
-use crate::spec::{ContainerSpec, Security, Ulimit};
+use crate::spec::{ContainerSpec, Security, SystemdMode, Ulimit};
 use crate::users::Account;
 
 /// Where the built-in init is bound; Podman's name for it.
@@ -67,6 +67,20 @@ fn identity(security: &Security, account: &Account, tty: bool) -> Result<Process
     Ok(process)
 }
 
+/// Whether process 1 is systemd, or said to be, and gets what that needs; see `podman run --systemd`.
+pub(crate) fn runs_systemd(record: &Record) -> bool {
+    match record.spec.systemd {
+        SystemdMode::Always => true,
+        SystemdMode::Off => false,
+        SystemdMode::Auto => {
+            let Ok(arguments) = arguments(record) else { return false };
+            let first = arguments.first().map(String::as_str).unwrap_or_default();
+            matches!(first, "/sbin/init" | "/usr/sbin/init" | "/usr/local/sbin/init")
+                || first.rsplit('/').next() == Some("systemd")
+        }
+    }
+}
+
 /// Entrypoint and command: an entrypoint of the user's own drops the image's command.
 fn arguments(record: &Record) -> Result<Vec<String>> {
     let spec = &record.spec;
@@ -115,6 +129,9 @@ fn environment(record: &Record, given: &Given) -> Vec<String> {
 pub(crate) fn default_environment(record: &Record) -> BTreeMap<String, String> {
     let spec = &record.spec;
     let mut all = BTreeMap::from([("PATH".to_owned(), PATH.to_owned()), ("container".to_owned(), "podman".to_owned())]);
+    if runs_systemd(record) {
+        all.insert("container_uuid".into(), record.id.as_str().get(..32).unwrap_or_default().to_owned());
+    }
     all.extend(spec.proxy_env.iter().cloned());
     if let Some(image) = &record.image {
         all.extend(image.env.iter().filter_map(|entry| {

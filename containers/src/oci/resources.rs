@@ -4,6 +4,7 @@ use std::path::Path;
 
 use oci_spec::runtime::{
     LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources, LinuxThrottleDevice, LinuxThrottleDeviceBuilder,
+    LinuxWeightDevice, LinuxWeightDeviceBuilder,
 };
 
 use crate::error::{Error, Result};
@@ -42,9 +43,13 @@ pub(crate) fn resources(wanted: &Resources) -> Result<LinuxResources> {
         all.set_pids(Some(pids));
     }
     let throttled = [&wanted.read_bps, &wanted.write_bps, &wanted.read_iops, &wanted.write_iops];
-    if wanted.blkio_weight.is_some() || throttled.iter().any(|list| !list.is_empty()) {
+    if wanted.blkio_weight.is_some()
+        || !wanted.blkio_weight_device.is_empty()
+        || throttled.iter().any(|list| !list.is_empty())
+    {
         let mut block = LinuxBlockIo::default();
         block.set_weight(wanted.blkio_weight);
+        block.set_weight_device(Some(weights(&wanted.blkio_weight_device)?));
         block.set_throttle_read_bps_device(Some(throttle(&wanted.read_bps)?));
         block.set_throttle_write_bps_device(Some(throttle(&wanted.write_bps)?));
         block.set_throttle_read_iops_device(Some(throttle(&wanted.read_iops)?));
@@ -75,6 +80,21 @@ fn throttle(rates: &[(std::path::PathBuf, u64)]) -> Result<Vec<LinuxThrottleDevi
                 .major(major)
                 .minor(minor)
                 .rate(*rate)
+                .build()
+                .map_err(|error| Error::Invalid(error.to_string()))
+        })
+        .collect()
+}
+
+fn weights(weights: &[(std::path::PathBuf, u16)]) -> Result<Vec<LinuxWeightDevice>> {
+    weights
+        .iter()
+        .map(|(path, weight)| {
+            let (major, minor) = device_number(path)?;
+            LinuxWeightDeviceBuilder::default()
+                .major(major)
+                .minor(minor)
+                .weight(*weight)
                 .build()
                 .map_err(|error| Error::Invalid(error.to_string()))
         })
