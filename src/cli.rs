@@ -138,6 +138,8 @@ pub static VERBS: &[Verb] = &[
     verb!(inspect, ["inspect"]),
     verb!(inspect::container, ["container inspect"]),
     verb!(kill, ["kill", "container kill"]),
+    verb!(kube::down, ["kube down"]),
+    verb!(kube::play, ["kube play", "play kube"]),
     verb!(kube_generate, ["kube generate", "generate kube"]),
     verb!(load, ["load", "image load"]),
     verb!(login, ["login"]),
@@ -273,11 +275,8 @@ const NOT_YET: &[&str] = &[
     "image umount",
     "image unmount",
     "kube apply",
-    "kube down",
-    "kube play",
     "machine",
     "mount",
-    "play kube",
     "quadlet install",
     "quadlet list",
     "quadlet print",
@@ -651,7 +650,7 @@ mod tests {
     fn unknown_commands_get_a_suggestion() {
         let text = unknown("creel", "runn").to_string();
         assert!(text.starts_with("unrecognized command `creel runn`\n\nDid you mean this?\n\trun\n"), "{text}");
-        assert_eq!(unknown("creel", "kube play").to_string(), "creel has no \"kube play\" yet");
+        assert_eq!(unknown("creel", "kube apply").to_string(), "creel has no \"kube apply\" yet");
         assert!(
             unknown("creel", "container zzzz")
                 .to_string()

@@ -53,6 +53,8 @@ fn main() -> ExitCode {
         Some(b"__probe") => containers::probe_main(args),
         Some(b"__pull") => images::pull_worker(),
         Some(b"__init") => containers::init_main(args),
+        Some(b"__kube-pod") => commands::kube::pod_main(),
+        Some(b"__kube-supervisor") => commands::kube::supervisor_main(),
         Some(b"__hello") => hello::serve(args),
         Some(b"__hold") => containers::hold_main(),
         _ => cli::main(),

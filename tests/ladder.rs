@@ -13,7 +13,7 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("images", &["storage", "sys"]),
     ("containers", &["images", "network", "runtime", "storage", "sys"]),
     ("pods", &["containers", "network", "storage", "sys"]),
-    ("kube-play", &["containers", "network", "pods"]),
+    ("kube-play", &["containers", "network", "pods", "storage", "sys"]),
     ("build", &["containers", "images"]),
     ("units", &[]),
     (".", &["containers", "images", "kube-play", "network", "pods", "storage", "sys"]),

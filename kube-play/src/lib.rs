@@ -4,6 +4,7 @@
 //! be compared and printed; then act. Here is all that needs no kernel: nothing is created before every document has been
 //! read, checked and planned, and all that is wrong is said at once.
 
+pub mod act;
 mod changes;
 mod decode;
 mod document;

@@ -14,7 +14,7 @@ mod dns;
 pub(crate) mod door;
 mod message;
 mod names;
-mod plug;
+pub(crate) mod plug;
 pub(crate) mod serve;
 mod way_out;
 

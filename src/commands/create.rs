@@ -146,7 +146,7 @@ fn displayed(image: &images::Image, typed: &str) -> String {
 }
 
 /// The image, pulled if the policy says so; our own one is made on the spot.
-fn find_image(engine: &Engine, name: &str, options: &PullOptions) -> Result<images::Image, Failure> {
+pub fn find_image(engine: &Engine, name: &str, options: &PullOptions) -> Result<images::Image, Failure> {
     let own = [
         images::embedded::NAME,
         images::embedded::NAME.trim_end_matches(":latest"),

@@ -24,6 +24,7 @@ pub mod info;
 pub mod init;
 pub mod inspect;
 pub mod kill;
+pub mod kube;
 pub mod kube_generate;
 pub mod load;
 pub mod login;

@@ -29,7 +29,7 @@ pub(super) struct Ground {
 }
 
 /// Runs `work` in a child process, in the namespace given or in a new one. Descriptors that it makes come back.
-fn in_namespace(
+pub(crate) fn in_namespace(
     netns: Option<BorrowedFd<'_>>,
     work: impl FnOnce() -> io::Result<Vec<OwnedFd>>,
 ) -> io::Result<Vec<OwnedFd>> {

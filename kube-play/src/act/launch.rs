@@ -1,0 +1,412 @@
+//! A pod as planned becomes one that runs: its network, its volumes, its containers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use containers::{
+    Action, Container, Engine, NamespaceMode, NetworkSpec, PodRole, Probe, Probes, RestartPolicy, Source, UserNamespace,
+};
+use network::{HostAddress, HostEntry, Mode, NetworkRef, PortMapping};
+use pods::{ExitPolicy, Own, Pod, PodSpec, Share};
+use serde::{Deserialize, Serialize};
+
+use super::error::{Error, Result};
+use super::objects::Shelf;
+use super::volumes::{self, PodVolumes};
+use crate::plan::{
+    ContainerPlan, DnsPolicy, EnvEntry, FieldRef, Handler, ObjectId, Objects, PodFacts, PodNetwork, PodRestartPolicy,
+    PodTemplate, ProbePlan, PullPolicy, Scheme, VolumePlan, service_variables, volume_name,
+};
+
+/// How an image is had: by the surface, which knows the user's registries and shows progress.
+pub type FindImage<'a> = dyn Fn(&Engine, &str, PullPolicy) -> std::result::Result<containers::Image, String> + 'a;
+
+/// One pod to be made. It can be written down: pods of one play start side by side, each in a process of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PodRequest {
+    pub namespace: String,
+    /// In Kubernetes; in the store it has the namespace before it, outside of `default`.
+    pub name: String,
+    /// What keeps it; `None`: a manifest of its own.
+    pub owner: Option<ObjectId>,
+    /// The number of a StatefulSet's pod, the completion index of a Job's.
+    pub index: Option<u32>,
+    pub template: PodTemplate,
+    /// Variables for all containers beside the template's.
+    pub environment: Vec<(String, String)>,
+    /// Claims that are made with it and stay.
+    pub claims: Vec<VolumePlan>,
+    /// Whether it is only made.
+    pub start: Start,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    Now,
+    /// `--start=false`.
+    Later,
+}
+
+/// A pod that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launched {
+    pub pod: String,
+    /// Ids, without the infra container.
+    pub containers: Vec<String>,
+}
+
+/// Annotations by which a pod is known again.
+pub(super) mod mark {
+    pub(in crate::act) const NAMESPACE: &str = "io.creel.kube/namespace";
+    pub(in crate::act) const NAME: &str = "io.creel.kube/name";
+    /// `Deployment/web`.
+    pub(in crate::act) const OWNER: &str = "io.creel.kube/owner";
+    /// The template's hash.
+    pub(in crate::act) const HASH: &str = "io.creel.kube/hash";
+    pub(in crate::act) const INDEX: &str = "io.creel.kube/index";
+}
+
+/// The network of a Kubernetes namespace.
+pub(super) fn network_of(namespace: &str) -> String {
+    match namespace {
+        "default" => "podman-default-kube-network".to_owned(),
+        namespace => format!("podman-kube-{namespace}-network"),
+    }
+}
+
+/// The network of a namespace, made where it is not there yet.
+pub(super) fn ensure_network(engine: &Engine, namespace: &str) -> Result<network::Network> {
+    let networks = containers::networks(engine);
+    let name = network_of(namespace);
+    match networks.named(&name) {
+        Err(network::Error::NoSuchNetwork(_)) => {}
+        other => return Ok(other?),
+    }
+    let wanted = network::Network { name: name.clone(), driver: "bridge".into(), dns: true, ..Default::default() };
+    match networks.create(wanted) {
+        Err(network::Error::NetworkExists(_)) => Ok(networks.named(&name)?),
+        other => Ok(other?),
+    }
+}
+
+/// Makes the pod and, unless it is for later, starts it. Nothing of it is left when that fails.
+pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodRequest) -> Result<Launched> {
+    let template = &request.template;
+    let mut images = BTreeMap::new();
+    for container in template.all_containers() {
+        if !images.contains_key(&container.image) {
+            let image = find_image(engine, &container.image, container.pull)
+                .map_err(|error| Error::Image(error).of(format!("container {}", container.name)))?;
+            images.insert(container.image.clone(), image);
+        }
+    }
+    if template.network == PodNetwork::Namespace {
+        ensure_network(engine, &request.namespace)?;
+    }
+    for claim in &request.claims {
+        volumes::make_claim(engine, claim, &claim.volume)?;
+    }
+    let name = volume_name(&request.namespace, &request.name);
+    let spec = pod_spec(request)?;
+    let made = pods::CreateRequest { spec, name: Some(&name), replace: false, infra_image: None };
+    let pod = pods::create(engine, made)?;
+    let result = furnish(engine, &pod, &images, request);
+    result.inspect_err(|_| {
+        // The error that matters is the first.
+        let _ = pods::remove(engine, &pod, true, Some(0));
+    })
+}
+
+fn furnish(
+    engine: &Engine,
+    pod: &Pod,
+    images: &BTreeMap<String, containers::Image>,
+    request: &PodRequest,
+) -> Result<Launched> {
+    let template = &request.template;
+    let objects = Shelf::new(engine).objects(engine)?;
+    let mut facts = facts(pod, request);
+    if asks_for_address(template) {
+        let infra = pod.infra().ok_or_else(|| Error::NotFound("the pod's infra container".into()))?;
+        containers::start(engine, infra, containers::StartRequest::default())?;
+        facts.addresses = addresses(engine, pod)?;
+    }
+    let volumes = volumes::prepare(engine, pod.id().as_str(), template, &objects, &facts)?;
+    let services = match template.service_links {
+        true => services_of(&objects, &request.namespace),
+        false => Vec::new(),
+    };
+    let mut launched = Launched { pod: pod.id().to_string(), containers: Vec::new() };
+    for container in template.all_containers() {
+        let image = &images[&container.image];
+        let is_init = template.init.iter().any(|init| init.name == container.name);
+        let role = match (is_init, container.sidecar) {
+            (true, true) => PodRole::Sidecar,
+            // Once per start of the pod, as in Kubernetes.
+            (true, false) => PodRole::InitAlways,
+            (false, _) => PodRole::Member,
+        };
+        let made = member(engine, pod, container, image, role, request, (&volumes, &services, &objects, &facts))
+            .map_err(|error| error.of(format!("container {}", container.name)))?;
+        launched.containers.push(made.id().to_string());
+    }
+    if request.start == Start::Now {
+        start(engine, pod)?;
+    }
+    Ok(launched)
+}
+
+/// Starts a pod and answers for all its containers.
+pub(super) fn start(engine: &Engine, pod: &Pod) -> Result<()> {
+    let outcome = pods::start(engine, pod)?;
+    match outcome.failed.into_iter().next() {
+        None => Ok(()),
+        Some((id, error)) => {
+            let name =
+                pod.members().find(|member| *member.id() == id).map_or(id.to_string(), |it| it.name().to_owned());
+            Err(Error::from(error).of(format!("container {name}")))
+        }
+    }
+}
+
+type Around<'a> = (&'a PodVolumes, &'a [(String, String)], &'a Objects, &'a PodFacts);
+
+fn member(
+    engine: &Engine,
+    pod: &Pod,
+    plan: &ContainerPlan,
+    image: &containers::Image,
+    role: PodRole,
+    request: &PodRequest,
+    (volumes, services, objects, facts): Around<'_>,
+) -> Result<Container> {
+    let template = &request.template;
+    let resolved = plan.resolve(services, objects, facts).map_err(Error::Invalid)?;
+    let mut spec = resolved.spec;
+    let known = image.names.iter().find(|name| **name == plan.image || name.ends_with(&format!("/{}", plan.image)));
+    let shown = known.or(image.names.first()).cloned().unwrap_or_else(|| plan.image.clone());
+    spec.source = Source::Image { id: image.id.clone(), name: shown };
+    for (key, value) in &image.settings.labels {
+        spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    for (key, value) in &template.labels {
+        spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    spec.env.extend(request.environment.iter().cloned());
+    spec.mounts = volumes.mounts(engine, &resolved.mounts)?;
+    spec.pod_role = Some(role);
+    spec.probes = probes(plan);
+    spec.backoff = Some(containers::Backoff::kubernetes());
+    if role == PodRole::InitAlways {
+        spec.restart = RestartPolicy::No;
+    }
+    if plan.run_as_non_root && is_root(spec.user.as_deref().unwrap_or(&image.settings.user)) {
+        return Err(Error::Invalid("runAsNonRoot is set and the user would be root".into()));
+    }
+    if let Some(group) = plan.group {
+        let user = spec.user.as_deref().or(Some(image.settings.user.as_str()).filter(|user| !user.is_empty()));
+        let user = user.unwrap_or("0").split(':').next().unwrap_or("0").to_owned();
+        spec.user = Some(format!("{user}:{group}"));
+    }
+    if let Some(group) = template.fs_group {
+        spec.group_add.push(group.to_string());
+    }
+    let name = template.container_name(&volume_name(&request.namespace, &request.name), &plan.name);
+    let made = containers::CreateRequest { spec, name: Some(&name), image: Some(image), replace: false };
+    let own = Own { restart: true, ..Own::default() };
+    Ok(pods::create_member(engine, pod, made, own)?)
+}
+
+fn probes(plan: &ContainerPlan) -> Probes {
+    let probe = |probe: &Option<ProbePlan>| {
+        probe.as_ref().map(|probe| Probe {
+            action: action(&probe.handler),
+            initial_delay: Duration::from_secs(probe.initial_delay.into()),
+            period: Duration::from_secs(probe.period.into()),
+            timeout: Duration::from_secs(probe.timeout.into()),
+            success_threshold: probe.success_threshold,
+            failure_threshold: probe.failure_threshold,
+            grace: probe.grace,
+        })
+    };
+    Probes {
+        startup: probe(&plan.startup),
+        liveness: probe(&plan.liveness),
+        readiness: probe(&plan.readiness),
+        post_start: plan.post_start.as_ref().map(action),
+        pre_stop: plan.pre_stop.as_ref().map(action),
+    }
+}
+
+fn action(handler: &Handler) -> Action {
+    match handler.clone() {
+        Handler::Exec { command } => Action::Exec { command },
+        Handler::Http { scheme, host, port, path, headers } => {
+            Action::Http { tls: scheme == Scheme::Https, host, port, path, headers }
+        }
+        Handler::Tcp { host, port } => Action::Tcp { host, port },
+        Handler::Grpc { port, service } => Action::Grpc { port, service },
+        Handler::Sleep { seconds } => Action::Sleep { seconds },
+    }
+}
+
+fn is_root(user: &str) -> bool {
+    matches!(user.split(':').next(), None | Some("" | "0" | "root"))
+}
+
+fn pod_spec(request: &PodRequest) -> Result<PodSpec> {
+    let template = &request.template;
+    let hostname = template.hostname.clone().unwrap_or_else(|| request.name.clone());
+    let mut annotations = template.annotations.clone();
+    for (key, value) in [
+        (mark::NAMESPACE, Some(request.namespace.clone())),
+        (mark::NAME, Some(request.name.clone())),
+        (mark::HASH, Some(template.hash.clone())),
+        (mark::OWNER, request.owner.as_ref().map(|owner| format!("{}/{}", owner.kind, owner.name))),
+        (mark::INDEX, request.index.map(|index| index.to_string())),
+    ] {
+        annotations.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    let full = |hostname: &str| match (&template.subdomain, template.hostname_is_fqdn) {
+        (Some(subdomain), true) => format!("{hostname}.{subdomain}.{}.svc.cluster.local", request.namespace),
+        _ => hostname.to_owned(),
+    };
+    let restart = match template.restart {
+        PodRestartPolicy::Always => RestartPolicy::Always,
+        PodRestartPolicy::OnFailure => RestartPolicy::OnFailure { max_retries: 0 },
+        PodRestartPolicy::Never => RestartPolicy::No,
+    };
+    Ok(PodSpec {
+        hostname: Some(full(&hostname)),
+        no_hostname: template.no_hostname,
+        labels: template.labels.clone(),
+        annotations,
+        share: Share { pid: template.share_processes || template.host_pid, ..Share::usual() },
+        share_parent: true,
+        network: network(request, &hostname)?,
+        pid: if template.host_pid { NamespaceMode::Host } else { NamespaceMode::Private },
+        host_ipc: template.host_ipc,
+        user: template.user_namespace.clone().unwrap_or(UserNamespace::Host),
+        sysctls: template.sysctls.clone(),
+        // Podman's: a played pod whose containers have all ended is over.
+        exit_policy: ExitPolicy::Stop,
+        restart,
+        infra: pods::Infra { name: template.infra_name.clone(), ..pods::Infra::default() },
+        stop_timeout: Some(template.grace),
+        ..PodSpec::usual()
+    })
+}
+
+fn network(request: &PodRequest, hostname: &str) -> Result<NetworkSpec> {
+    let template = &request.template;
+    let mode = match &template.network {
+        PodNetwork::Host => Mode::Host,
+        PodNetwork::Given(words) => Mode::parse_all(words)?,
+        PodNetwork::Namespace => {
+            let mut names = BTreeSet::from([request.name.clone(), hostname.to_owned()]);
+            if let Some(subdomain) = &template.subdomain {
+                let namespace = &request.namespace;
+                for tail in [
+                    "",
+                    &format!(".{namespace}"),
+                    &format!(".{namespace}.svc"),
+                    &format!(".{namespace}.svc.cluster.local"),
+                ] {
+                    names.insert(format!("{hostname}.{subdomain}{tail}"));
+                }
+            }
+            let options = names.into_iter().map(|name| format!("alias={name}")).collect();
+            Mode::Networks(vec![NetworkRef { name: network_of(&request.namespace), options }])
+        }
+    };
+    let ports = template.ports.iter().map(|port| PortMapping {
+        host_ip: port.host_ip,
+        host_port: port.host_port,
+        container_port: port.container_port,
+        protocol: protocol(port.protocol),
+        ..PortMapping::default()
+    });
+    let dns = &template.dns;
+    Ok(NetworkSpec {
+        ports: if mode == Mode::Host { Vec::new() } else { ports.collect() },
+        dns: dns.servers.clone(),
+        dns_none: dns.policy == DnsPolicy::None && dns.servers.is_empty(),
+        dns_search: dns.searches.clone(),
+        dns_options: dns.options.clone(),
+        add_hosts: template
+            .host_aliases
+            .iter()
+            .map(|(address, names)| HostEntry { names: names.clone(), address: HostAddress::Ip(*address) })
+            .collect(),
+        no_hosts: template.no_hosts,
+        mode,
+        ..NetworkSpec::default()
+    })
+}
+
+pub(super) fn protocol(protocol: crate::plan::Protocol) -> network::Protocol {
+    match protocol {
+        crate::plan::Protocol::Tcp => network::Protocol::Tcp,
+        crate::plan::Protocol::Udp => network::Protocol::Udp,
+        crate::plan::Protocol::Sctp => network::Protocol::Sctp,
+    }
+}
+
+/// The variables of all Services of a namespace that have an address.
+fn services_of(objects: &Objects, namespace: &str) -> Vec<(String, String)> {
+    let of_namespace = objects.services.iter().filter(|((space, _), _)| space == namespace);
+    let with_address = of_namespace.filter_map(|(key, plan)| Some((plan, *objects.service_addresses.get(key)?)));
+    service_variables(with_address)
+}
+
+fn asks_for_address(template: &PodTemplate) -> bool {
+    let asks = |entry: &EnvEntry| matches!(entry, EnvEntry::Field { field: FieldRef::PodIp | FieldRef::PodIps, .. });
+    template.all_containers().any(|container| container.env.iter().any(asks))
+}
+
+pub(super) fn addresses(engine: &Engine, pod: &Pod) -> Result<Vec<IpAddr>> {
+    let Some(infra) = pod.infra() else { return Ok(Vec::new()) };
+    let now = containers::find(engine, infra.id().as_str())?;
+    Ok(super::observe::addresses_of(&now))
+}
+
+/// A pod's uid: its id in the form of a UUID.
+pub(super) fn uid(id: &str) -> String {
+    let hex: String = id.chars().chain(std::iter::repeat('0')).take(32).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+fn facts(pod: &Pod, request: &PodRequest) -> PodFacts {
+    facts_of(pod.id().as_str(), &request.name, &request.namespace, &request.template)
+}
+
+pub(super) fn facts_of(id: &str, name: &str, namespace: &str, template: &PodTemplate) -> PodFacts {
+    PodFacts {
+        name: name.to_owned(),
+        namespace: namespace.to_owned(),
+        uid: uid(id),
+        labels: template.labels.clone(),
+        annotations: template.annotations.clone(),
+        service_account: template.service_account.clone(),
+        node: node_name(),
+        addresses: Vec::new(),
+        host_addresses: network::host_addresses().unwrap_or_default(),
+        cpus: std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1)),
+        memory: memory(),
+    }
+}
+
+/// The host's name.
+pub(super) fn node_name() -> String {
+    let uname = rustix::system::uname();
+    uname.nodename().to_string_lossy().into_owned()
+}
+
+/// Bytes of the machine's memory, see proc_meminfo(5).
+fn memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+}

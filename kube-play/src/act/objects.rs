@@ -1,0 +1,294 @@
+//! What was played, as it is on disk: `ROOT/kube/NAMESPACE/KIND/NAME.json`, one record for each object.
+//!
+//! A record holds the object as planned, so that it can be acted on again without its manifest. Secrets are not here: they
+//! are secrets of the store, and their manifest is the content.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use containers::Engine;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use storage::record::{self, Durability};
+use sys::lock::FileLock;
+
+use super::error::{Error, Result};
+use super::supervise::Kept;
+use crate::plan::{
+    AutoscalerPlan, ConfigObject, CronJobPlan, IngressPlan, JobPlan, Kind, Meta, NamespacePlan, ObjectId, Objects,
+    PodPlan, PodTemplate, ServicePlan, VolumePlan, WorkloadPlan,
+};
+
+/// A played object and when that was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    pub created: Timestamp,
+    /// When its manifest last changed.
+    pub applied: Timestamp,
+    /// Counts the changes, from 1.
+    pub generation: u64,
+    pub body: Body,
+}
+
+/// The object itself, with what creel adds to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Body {
+    Namespace(NamespacePlan),
+    ConfigMap(ConfigObject),
+    Volume(VolumePlan),
+    /// `address`: what the Service was given.
+    Service {
+        plan: ServicePlan,
+        address: Option<IpAddr>,
+    },
+    Pod(PodPlan),
+    Workload {
+        plan: WorkloadPlan,
+        revisions: Vec<Revision>,
+    },
+    /// `owner`: the CronJob that began it.
+    Job {
+        plan: JobPlan,
+        owner: Option<ObjectId>,
+    },
+    CronJob(CronJobPlan),
+    Ingress(IngressPlan),
+    Autoscaler(AutoscalerPlan),
+}
+
+/// A template that a workload had, the current one last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    pub number: u64,
+    pub since: Timestamp,
+    /// The annotation `kubernetes.io/change-cause`.
+    pub cause: Option<String>,
+    pub template: PodTemplate,
+}
+
+impl record::Record for Object {
+    const VERSION: u32 = 1;
+}
+
+impl Body {
+    /// `None`: a Namespace that no manifest made.
+    pub fn meta(&self) -> Option<&Meta> {
+        Some(match self {
+            Body::Namespace(plan) => return plan.meta.as_ref(),
+            Body::ConfigMap(plan) => &plan.meta,
+            Body::Volume(plan) => &plan.meta,
+            Body::Service { plan, .. } => &plan.meta,
+            Body::Pod(plan) => &plan.meta,
+            Body::Workload { plan, .. } => &plan.meta,
+            Body::Job { plan, .. } => &plan.meta,
+            Body::CronJob(plan) => &plan.meta,
+            Body::Ingress(plan) => &plan.meta,
+            Body::Autoscaler(plan) => &plan.meta,
+        })
+    }
+
+    /// Whether somebody has to look after it.
+    pub(super) fn needs_supervisor(&self, kept: &Kept) -> bool {
+        match self {
+            Body::Namespace(_) | Body::ConfigMap(_) | Body::Volume(_) | Body::Pod(_) => false,
+            Body::Job { plan, .. } => kept.job.ended.is_none() || plan.run.ttl.is_some(),
+            Body::Service { .. }
+            | Body::Workload { .. }
+            | Body::CronJob(_)
+            | Body::Ingress(_)
+            | Body::Autoscaler(_) => true,
+        }
+    }
+}
+
+impl Object {
+    pub fn new(body: Body) -> Object {
+        let now = Timestamp::now();
+        Object { created: now, applied: now, generation: 1, body }
+    }
+
+    /// The same object with another meaning.
+    pub fn changed(&self, body: Body) -> Object {
+        Object { created: self.created, applied: Timestamp::now(), generation: self.generation + 1, body }
+    }
+}
+
+/// The objects of one store.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    root: PathBuf,
+}
+
+impl Shelf {
+    pub fn new(engine: &Engine) -> Shelf {
+        Shelf { root: engine.store.path("kube") }
+    }
+
+    /// Empty: what lies outside of namespaces. No namespace can be called like that directory.
+    pub fn dir(&self, namespace: &str) -> PathBuf {
+        self.root.join(if namespace.is_empty() { "@" } else { namespace })
+    }
+
+    fn path(&self, id: &ObjectId) -> PathBuf {
+        self.dir(&id.namespace).join(id.kind.word()).join(format!("{}.json", id.name))
+    }
+
+    pub fn get(&self, id: &ObjectId) -> Result<Option<Object>> {
+        Ok(record::read_optional(&self.path(id))?)
+    }
+
+    pub fn put(&self, id: &ObjectId, object: &Object) -> Result<()> {
+        let path = self.path(id);
+        let dir = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(dir).map_err(Error::io(dir))?;
+        Ok(record::write(&path, object, Durability::Durable)?)
+    }
+
+    /// `false`: it was not there.
+    pub fn remove(&self, id: &ObjectId) -> Result<bool> {
+        let path = self.path(id);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(Error::Io { path, source }),
+        }
+    }
+
+    pub fn namespaces(&self) -> Result<Vec<String>> {
+        let mut names = names_in(&self.root)?;
+        names.retain(|name| name != "@" && self.dir(name).is_dir());
+        Ok(names)
+    }
+
+    /// All objects of a kind, by name.
+    pub fn list(&self, namespace: &str, kind: Kind) -> Result<Vec<Object>> {
+        let dir = self.dir(namespace).join(kind.word());
+        let mut objects = Vec::new();
+        for name in names_in(&dir)? {
+            if name.ends_with(".json")
+                && let Some(object) = record::read_optional(&dir.join(&name))?
+            {
+                objects.push(object);
+            }
+        }
+        Ok(objects)
+    }
+
+    /// All objects of a namespace, in the order in which they are made.
+    pub fn all(&self, namespace: &str) -> Result<Vec<Object>> {
+        let mut objects = Vec::new();
+        for kind in Kind::ALL {
+            objects.extend(self.list(namespace, kind)?);
+        }
+        Ok(objects)
+    }
+
+    /// The one who acts in a namespace: a command, or its supervisor. Taken for a whole play; who only reads does not need
+    /// it.
+    pub fn act_in(&self, namespace: &str) -> Result<FileLock> {
+        let dir = self.dir(namespace);
+        fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
+        let path = dir.join("acting.lock");
+        FileLock::exclusive(&path).map_err(Error::io(&path))
+    }
+
+    /// As [`Shelf::act_in`], where nobody acts now.
+    pub fn try_act_in(&self, namespace: &str) -> Result<Option<FileLock>> {
+        let path = self.dir(namespace).join("acting.lock");
+        match FileLock::try_exclusive(&path) {
+            Ok(lock) => Ok(lock),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Io { path, source }),
+        }
+    }
+
+    /// What the plan of further manifests, and a pod's start, may refer to.
+    pub fn objects(&self, engine: &Engine) -> Result<Objects> {
+        let mut objects = Objects::default();
+        for namespace in self.namespaces()? {
+            for object in self.list(&namespace, Kind::ConfigMap)? {
+                if let Body::ConfigMap(map) = object.body {
+                    objects.config_maps.insert((namespace.clone(), map.meta.id.name.clone()), map);
+                }
+            }
+            for object in self.list(&namespace, Kind::Service)? {
+                if let Body::Service { plan, address } = object.body {
+                    let key = (namespace.clone(), plan.meta.id.name.clone());
+                    if let Some(address) = address {
+                        objects.service_addresses.insert(key.clone(), address);
+                    }
+                    objects.services.insert(key, plan);
+                }
+            }
+        }
+        objects.secrets = super::secrets::all(engine)?;
+        Ok(objects)
+    }
+}
+
+fn names_in(dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    match fs::read_dir(dir) {
+        Ok(entries) => {
+            for entry in entries {
+                let entry = entry.map_err(Error::io(dir))?;
+                names.extend(entry.file_name().to_str().map(str::to_owned));
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(Error::Io { path: dir.to_owned(), source }),
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A stored Service's address: what it asks for, what it had, or one of the range that no other has.
+pub(super) fn service_address(
+    wanted: Option<IpAddr>,
+    had: Option<IpAddr>,
+    key: &str,
+    taken: &BTreeMap<IpAddr, String>,
+) -> Result<IpAddr> {
+    if let Some(address) = wanted {
+        return match taken.get(&address) {
+            Some(owner) if owner != key => {
+                Err(Error::Invalid(format!("Service {key}: clusterIP {address} is already that of {owner}")))
+            }
+            _ => Ok(address),
+        };
+    }
+    if let Some(address) = had {
+        return Ok(address);
+    }
+    // By its name, so that the same Service has the same address on every machine, where it is free.
+    let start = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hosts = (1_u32 << (32 - SERVICE_RANGE.1)) - 2;
+    (0..hosts)
+        .map(|step| IpAddr::from((u32::from(SERVICE_RANGE.0) + 1 + start.wrapping_add(step) % hosts).to_be_bytes()))
+        .find(|address| !taken.contains_key(address))
+        .ok_or_else(|| Error::Invalid("no address is left for Services".into()))
+}
+
+/// Where Services have their addresses, the upper part of what Kubernetes uses by default (10.96.0.0/12).
+const SERVICE_RANGE: (std::net::Ipv4Addr, u32) = (std::net::Ipv4Addr::new(10, 111, 0, 0), 16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_keeps_its_address_and_two_have_two() {
+        let none = BTreeMap::new();
+        let first = service_address(None, None, "default/web", &none).unwrap();
+        assert_eq!(service_address(None, None, "default/web", &none).unwrap(), first);
+        let taken = BTreeMap::from([(first, "default/web".to_owned())]);
+        let other = service_address(None, None, "default/web", &taken).unwrap();
+        assert_ne!(other, first);
+        assert_eq!(service_address(None, Some(first), "default/web", &taken).unwrap(), first);
+        assert!(service_address(Some(first), None, "default/db", &taken).is_err());
+    }
+}

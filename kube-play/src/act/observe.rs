@@ -1,0 +1,195 @@
+//! What runs of what was played: the store's pods, read as Kubernetes' pods.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use containers::{Container, Engine, PodRole, RestartPolicy, State};
+use jiff::Timestamp;
+use network::{Mode, Place};
+use pods::Pod;
+use sys::process::Process;
+
+use super::error::Result;
+use super::launch::mark;
+use super::services::Server;
+use crate::steps::{ObservedPod, PodPhase};
+
+/// A played pod as it is now.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub pod: Pod,
+    pub namespace: String,
+    /// In Kubernetes.
+    pub name: String,
+    /// `Deployment/web`.
+    pub owner: Option<String>,
+    /// Its template's hash.
+    pub hash: String,
+    /// The number of a StatefulSet's pod, the completion index of a Job's.
+    pub index: Option<u32>,
+    pub phase: PodPhase,
+    /// All its containers serve.
+    pub ready: bool,
+    /// When that began, as far as it is known.
+    pub ready_since: Option<Timestamp>,
+    pub restarts: u32,
+    pub addresses: Vec<IpAddr>,
+}
+
+/// All played pods, oldest first.
+pub fn pods(engine: &Engine) -> Result<Vec<Seen>> {
+    Ok(pods::list(engine)?.into_iter().filter_map(seen).collect())
+}
+
+/// `None`: no manifest made it.
+pub(super) fn seen(pod: Pod) -> Option<Seen> {
+    let marks = &pod.spec().annotations;
+    let mark = |name: &str| marks.get(name).cloned();
+    let (namespace, name) = (mark(mark::NAMESPACE)?, mark(mark::NAME)?);
+    let (owner, hash) = (mark(mark::OWNER), mark(mark::HASH).unwrap_or_default());
+    let index = mark(mark::INDEX).and_then(|index| index.parse().ok());
+    let phase = phase(&pod);
+    let ready = phase == PodPhase::Running && working(&pod).all(containers::ready);
+    let started = working(&pod).filter_map(|container| match container.state() {
+        State::Running { since, .. } => Some(*since),
+        State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => None,
+    });
+    let ready_since = started.max().filter(|_| ready);
+    let restarts = working(&pod).map(|container| container.status.restarts).sum();
+    let addresses = pod.infra().map(addresses_of).unwrap_or_default();
+    Some(Seen { namespace, name, owner, hash, index, phase, ready, ready_since, restarts, addresses, pod })
+}
+
+/// Containers that are there for as long as the pod is.
+fn working(pod: &Pod) -> impl Iterator<Item = &Container> {
+    let lasting =
+        |container: &&Container| matches!(container.spec().pod_role, Some(PodRole::Member | PodRole::Sidecar) | None);
+    pod.members().filter(lasting)
+}
+
+fn phase(pod: &Pod) -> PodPhase {
+    let members: Vec<&Container> =
+        working(pod).filter(|container| container.spec().pod_role != Some(PodRole::Sidecar)).collect();
+    let failed_init = pod.members().any(|container| {
+        matches!(container.spec().pod_role, Some(PodRole::InitAlways | PodRole::InitOnce))
+            && matches!(container.state(), State::Exited(exit) if exit.code != 0)
+            && container.spec().restart == RestartPolicy::No
+    });
+    let ended = |container: &&&Container| {
+        matches!(container.state(), State::Exited(exit)
+            if container.status.restarting.is_none() && !restarts_after(container.spec().restart, exit.code))
+    };
+    let codes: Vec<i32> = members
+        .iter()
+        .filter(ended)
+        .filter_map(|container| match container.state() {
+            State::Exited(exit) => Some(exit.code),
+            State::Created | State::Initialized { .. } | State::Running { .. } | State::Removing => None,
+        })
+        .collect();
+    let begun =
+        members.iter().any(|container| !matches!(container.state(), State::Created | State::Initialized { .. }));
+    match () {
+        () if !members.is_empty() && codes.len() == members.len() => match codes.iter().all(|code| *code == 0) {
+            true => PodPhase::Succeeded,
+            false => PodPhase::Failed,
+        },
+        () if begun => PodPhase::Running,
+        () if failed_init => PodPhase::Failed,
+        () => PodPhase::Pending,
+    }
+}
+
+fn restarts_after(policy: RestartPolicy, code: i32) -> bool {
+    match policy {
+        RestartPolicy::No => false,
+        RestartPolicy::OnFailure { .. } => code != 0,
+        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+    }
+}
+
+/// The addresses of a container that runs, the first network's first.
+pub(super) fn addresses_of(container: &Container) -> Vec<IpAddr> {
+    let Some(network) = &container.status.network else { return Vec::new() };
+    let on_networks = network.endpoints.iter().flat_map(|endpoint| &endpoint.addresses).map(|at| at.address);
+    let of_uplink =
+        network.addresses.iter().flat_map(|at| at.ipv4.map(IpAddr::from).into_iter().chain(at.ipv6.map(IpAddr::from)));
+    let mut all: Vec<IpAddr> = on_networks.collect();
+    match all.is_empty() {
+        true => of_uplink.collect(),
+        false => {
+            all.dedup();
+            all
+        }
+    }
+}
+
+impl Seen {
+    /// How clients get into the pod. `None`: it has no network namespace of its own that runs.
+    pub(super) fn server(&self) -> Option<Server> {
+        let infra = self.pod.infra()?;
+        let init: Process = infra.state().init()?.clone();
+        if infra.spec().network.mode == Mode::Host {
+            return None;
+        }
+        let network = infra.status.network.as_ref()?;
+        let place = match network.endpoints.first() {
+            Some(endpoint) => {
+                let v4 = endpoint.address(true).map(|at| at.address);
+                let v6 = endpoint.address(false);
+                Place {
+                    interface: endpoint.interface.clone(),
+                    ipv4: v4.and_then(|address| match address {
+                        IpAddr::V4(address) => Some(address),
+                        IpAddr::V6(_) => None,
+                    }),
+                    ipv6: v6.and_then(|at| match at.address {
+                        IpAddr::V6(address) => Some(address),
+                        IpAddr::V4(_) => None,
+                    }),
+                    ipv6_prefix: v6.map_or(0, |at| at.prefix),
+                    host_alias: endpoint.address(true).and_then(|at| at.gateway).and_then(|gateway| match gateway {
+                        IpAddr::V4(address) => Some(address),
+                        IpAddr::V6(_) => None,
+                    }),
+                    host_alias6: None,
+                }
+            }
+            None => Place::from(network.addresses.as_ref()?),
+        };
+        Some(Server { init, place })
+    }
+
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed)
+    }
+
+    /// As the steps see it. `stopping`: somebody takes it down now.
+    pub(super) fn observed(&self, stopping: bool) -> ObservedPod {
+        let exits = self.pod.members().filter_map(|container| match container.state() {
+            State::Exited(exit) => Some((container.name(), exit)),
+            State::Created | State::Initialized { .. } | State::Running { .. } | State::Removing => None,
+        });
+        let prefix = format!("{}-", self.pod.name());
+        let exits: Vec<(String, &containers::Exit)> =
+            exits.map(|(name, exit)| (name.strip_prefix(&prefix).unwrap_or(name).to_owned(), exit)).collect();
+        ObservedPod {
+            name: self.name.clone(),
+            hash: self.hash.clone(),
+            phase: self.phase,
+            ready: self.ready,
+            ready_since: self.ready_since,
+            created: self.pod.record.created,
+            finished: exits.iter().map(|(_, exit)| exit.at).max().filter(|_| self.has_ended()),
+            stopping,
+            index: self.index,
+            restarts: self.restarts,
+            exit_codes: exits.iter().map(|(name, exit)| (name.clone(), exit.code)).collect(),
+        }
+    }
+
+    /// The labels that Services and workloads select by.
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.pod.spec().labels
+    }
+}

@@ -1,0 +1,570 @@
+//! The story of `kube play`: compare with what was played before, store what is wanted, make what is missing, wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use containers::Engine;
+use jiff::Timestamp;
+use sys::lock::FileLock;
+
+use super::child::{self, Deed, Working};
+use super::error::{Error, Result};
+use super::launch::{self, FindImage, Launched, PodRequest, Start, launch};
+use super::objects::{Body, Object, Revision, Shelf, service_address};
+use super::observe::{self, Seen};
+use super::{secrets, supervise, volumes};
+use crate::plan::{Kind, Meta, ObjectId, Plan, PodPlan, PodTemplate, PullPolicy, WorkloadPlan, volume_name};
+use crate::steps::{PodPhase, Progress};
+
+/// What acts: the engine, and how processes of creel itself are begun.
+pub struct Actor<'a> {
+    pub engine: &'a Engine,
+    pub find_image: &'a FindImage<'a>,
+    /// `creel __kube-pod`.
+    pub pod_program: fn() -> Command,
+    /// `creel __kube-supervisor`.
+    pub supervisor_program: fn() -> Command,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct PlayOptions {
+    /// Pods that are there are made anew, also those that no manifest made.
+    pub replace: bool,
+    pub start: Start,
+    /// How long to wait for workloads.
+    pub patience: Duration,
+}
+
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Created,
+    Configured,
+    Unchanged,
+}
+
+impl Change {
+    /// kubectl's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Change::Created => "created",
+            Change::Configured => "configured",
+            Change::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// What a play has done.
+#[derive(Debug, Default)]
+pub struct Played {
+    pub changes: Vec<(ObjectId, Change)>,
+    /// Names of volumes and ids of secrets that were made.
+    pub volumes: Vec<String>,
+    pub secrets: Vec<String>,
+    /// Pods that were made, each with the object it belongs to.
+    pub pods: Vec<(ObjectId, Launched)>,
+    /// What is still on its way when the patience was over.
+    pub underway: Vec<(ObjectId, String)>,
+}
+
+/// How often whoever waits looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Carries out a plan. What it has made is taken away again when it fails.
+pub fn play(actor: &Actor<'_>, plan: &Plan, options: PlayOptions) -> Result<Played> {
+    let shelf = Shelf::new(actor.engine);
+    let namespaces: BTreeSet<&str> = plan.namespaces.iter().map(|namespace| namespace.name.as_str()).collect();
+    let acting = namespaces.iter().map(|namespace| shelf.act_in(namespace)).collect::<Result<Vec<FileLock>>>()?;
+    let mut work = Work { actor, shelf, plan, options, played: Played::default(), made: Vec::new() };
+    let result = work.all(acting);
+    if result.is_err() {
+        work.undo();
+    }
+    result.map(|()| work.played)
+}
+
+struct Work<'a> {
+    actor: &'a Actor<'a>,
+    shelf: Shelf,
+    plan: &'a Plan,
+    options: PlayOptions,
+    played: Played,
+    /// Objects that were not there before.
+    made: Vec<ObjectId>,
+}
+
+impl Work<'_> {
+    fn engine(&self) -> &Engine {
+        self.actor.engine
+    }
+
+    fn all(&mut self, acting: Vec<FileLock>) -> Result<()> {
+        let seen = observe::pods(self.engine())?;
+        let pods = self.changed_pods(&seen)?;
+        self.images(&pods)?;
+        self.store()?;
+        self.refresh(&seen)?;
+        self.pods(&pods, &seen)?;
+        drop(acting);
+        if supervise::is_needed(self.engine())? {
+            supervise::start_supervisor(self.engine(), (self.actor.supervisor_program)())?;
+        }
+        self.wait()
+    }
+
+    /// The pods of the plan that have to be made: those that are not there, or not like that.
+    fn changed_pods(&mut self, seen: &[Seen]) -> Result<Vec<(PodPlan, Change)>> {
+        let mut changed = Vec::new();
+        for pod in &self.plan.pods {
+            let id = &pod.meta.id;
+            let known = seen.iter().find(|seen| seen.namespace == id.namespace && seen.name == id.name);
+            let name = volume_name(&id.namespace, &id.name);
+            match known {
+                Some(seen) if seen.owner.is_none() => {
+                    let same = seen.hash == pod.template.hash && !self.options.replace;
+                    let change = if same { Change::Unchanged } else { Change::Configured };
+                    self.played.changes.push((id.clone(), change));
+                    if !same {
+                        changed.push((pod.clone(), Change::Configured));
+                    } else if seen.phase == PodPhase::Pending || !seen.has_ended() && !runs(seen) {
+                        // After a reboot, or a stop by hand.
+                        if self.options.start == Start::Now {
+                            launch::start(self.engine(), &seen.pod).map_err(|error| error.of(id))?;
+                        }
+                    }
+                    continue;
+                }
+                Some(_) => return Err(Error::NotOurs { what: "pod", name }),
+                None => {}
+            }
+            match pods::find(self.engine(), &name) {
+                Err(pods::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(other) if other.name() != name => {}
+                Ok(_) if !self.options.replace => return Err(Error::NotOurs { what: "pod", name }),
+                Ok(other) => child::remove(self.engine(), other.id().as_str(), None)?,
+            }
+            self.played.changes.push((id.clone(), Change::Created));
+            changed.push((pod.clone(), Change::Created));
+        }
+        Ok(changed)
+    }
+
+    /// Has every image before anything is made. What comes later takes them from the store.
+    fn images(&self, pods: &[(PodPlan, Change)]) -> Result<()> {
+        let of_pods = pods.iter().map(|(pod, _)| (&pod.meta.id, &pod.template));
+        let of_workloads = self.plan.workloads.iter().map(|workload| (&workload.meta, &workload.template));
+        let of_jobs = self.plan.jobs.iter().map(|job| (&job.meta, &job.run.template));
+        let of_cron_jobs = self.plan.cron_jobs.iter().map(|job| (&job.meta, &job.run.template));
+        let changed = of_workloads.chain(of_jobs).chain(of_cron_jobs).filter(|(meta, _)| !self.is_stored(meta));
+        let mut had = BTreeSet::new();
+        for (id, template) in of_pods.chain(changed.map(|(meta, template)| (&meta.id, template))) {
+            for container in template.all_containers() {
+                if had.insert(&container.image) {
+                    (self.actor.find_image)(self.engine(), &container.image, container.pull)
+                        .map_err(|error| Error::Image(error).of(format!("{id}: container {}", container.name)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_stored(&self, meta: &Meta) -> bool {
+        let stored = self.shelf.get(&meta.id).ok().flatten();
+        stored.is_some_and(|object| object.body.meta().is_some_and(|known| known.hash == meta.hash))
+    }
+
+    /// Writes down what is wanted.
+    fn store(&mut self) -> Result<()> {
+        let plan = self.plan;
+        for namespace in &plan.namespaces {
+            if let Some(meta) = &namespace.meta {
+                self.put(meta, |_| Ok(Body::Namespace(namespace.clone())))?;
+            }
+        }
+        for map in &plan.config_maps {
+            self.put(&map.meta, |_| Ok(Body::ConfigMap(map.clone())))?;
+        }
+        for secret in &plan.secrets {
+            let id = &secret.meta.id;
+            let change = match secrets::manifest(self.engine(), id)? {
+                Some(manifest) if manifest == secret.meta.manifest => Change::Unchanged,
+                Some(_) => Change::Configured,
+                None => Change::Created,
+            };
+            if change != Change::Unchanged {
+                let made = secrets::store(self.engine(), secret)?;
+                if change == Change::Created {
+                    self.made.push(id.clone());
+                }
+                self.played.secrets.push(made);
+            }
+            self.played.changes.push((id.clone(), change));
+        }
+        for volume in &plan.volumes {
+            let change = self.put(&volume.meta, |_| Ok(Body::Volume(volume.clone())))?;
+            let made = volumes::make_claim(self.engine(), volume, &volume.volume)?;
+            if made || change == Change::Created {
+                self.played.volumes.push(volume.volume.clone());
+            }
+        }
+        let mut taken = self.service_addresses()?;
+        for service in &plan.services {
+            let key = format!("{}/{}", service.meta.id.namespace, service.meta.id.name);
+            self.put(&service.meta, |old| {
+                let had = match old {
+                    Some(Body::Service { address, .. }) => *address,
+                    _ => None,
+                };
+                let address = match service.headless || service.external_name.is_some() {
+                    true => None,
+                    false => Some(service_address(service.address, had, &key, &taken)?),
+                };
+                taken.extend(address.map(|address| (address, key.clone())));
+                Ok(Body::Service { plan: service.clone(), address })
+            })?;
+        }
+        for workload in &plan.workloads {
+            self.put(&workload.meta, |old| Ok(workload_body(workload, old)))?;
+        }
+        for job in &plan.jobs {
+            self.put(&job.meta, |_| Ok(Body::Job { plan: job.clone(), owner: None }))?;
+        }
+        for job in &plan.cron_jobs {
+            self.put(&job.meta, |_| Ok(Body::CronJob(job.clone())))?;
+        }
+        for ingress in &plan.ingresses {
+            self.put(&ingress.meta, |_| Ok(Body::Ingress(ingress.clone())))?;
+        }
+        for autoscaler in &plan.autoscalers {
+            self.put(&autoscaler.meta, |_| Ok(Body::Autoscaler(autoscaler.clone())))?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, meta: &Meta, body: impl FnOnce(Option<&Body>) -> Result<Body>) -> Result<Change> {
+        let old = self.shelf.get(&meta.id)?;
+        let same = old.as_ref().is_some_and(|old| old.body.meta().is_some_and(|old| old.hash == meta.hash));
+        let change = match (&old, same) {
+            (Some(_), true) => Change::Unchanged,
+            (Some(old), false) => {
+                let body = body(Some(&old.body)).map_err(|error| error.of(&meta.id))?;
+                self.shelf.put(&meta.id, &old.changed(body))?;
+                Change::Configured
+            }
+            (None, _) => {
+                let body = body(None).map_err(|error| error.of(&meta.id))?;
+                self.shelf.put(&meta.id, &Object::new(body))?;
+                self.made.push(meta.id.clone());
+                Change::Created
+            }
+        };
+        self.played.changes.push((meta.id.clone(), change));
+        Ok(change)
+    }
+
+    fn service_addresses(&self) -> Result<BTreeMap<std::net::IpAddr, String>> {
+        let mut taken = BTreeMap::new();
+        for namespace in self.shelf.namespaces()? {
+            for object in self.shelf.list(&namespace, Kind::Service)? {
+                if let Body::Service { plan, address: Some(address) } = object.body {
+                    taken.insert(address, format!("{namespace}/{}", plan.meta.id.name));
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Brings changed ConfigMaps and Secrets to the pods that have them mounted.
+    fn refresh(&self, seen: &[Seen]) -> Result<()> {
+        let changed = |(id, change): &(ObjectId, Change)| {
+            matches!(id.kind, Kind::ConfigMap | Kind::Secret) && *change == Change::Configured
+        };
+        if !self.played.changes.iter().any(changed) {
+            return Ok(());
+        }
+        let objects = self.shelf.objects(self.engine())?;
+        for pod in seen.iter().filter(|pod| !pod.has_ended()) {
+            let Some(template) = template_of(&self.shelf, pod)? else { continue };
+            // Its files are another template's: they change with the pod.
+            if template.hash != pod.hash {
+                continue;
+            }
+            let id = pod.pod.id().as_str();
+            let facts = launch::facts_of(id, &pod.name, &pod.namespace, &template);
+            volumes::refresh(self.engine(), id, &template, &objects, &facts)
+                .map_err(|error| error.of(format!("pod {}", pod.name)))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the pods that manifests write as such, side by side.
+    fn pods(&mut self, pods: &[(PodPlan, Change)], seen: &[Seen]) -> Result<()> {
+        for (pod, _) in pods {
+            let id = &pod.meta.id;
+            let old = seen.iter().find(|seen| seen.namespace == id.namespace && seen.name == id.name);
+            if let Some(old) = old {
+                child::remove(self.engine(), old.pod.id().as_str(), None).map_err(|error| error.of(id))?;
+            }
+            let known = self.shelf.get(id)?;
+            if known.is_none() {
+                self.made.push(id.clone());
+            }
+            let body = Body::Pod(pod.clone());
+            self.shelf
+                .put(id, &known.map_or_else(|| Object::new(body.clone()), |known| known.changed(body.clone())))?;
+        }
+        let requests = pods.iter().map(|(pod, _)| (pod.meta.id.clone(), self.request(pod)));
+        let requests: Vec<(ObjectId, PodRequest)> = requests.collect();
+        if let [(id, request)] = &requests[..] {
+            let launched = launch(self.engine(), self.actor.find_image, request).map_err(|error| error.of(id))?;
+            self.played.pods.push((id.clone(), launched));
+            return Ok(());
+        }
+        let begun: Vec<(ObjectId, Result<Working>)> = requests
+            .into_iter()
+            .map(|(id, request)| {
+                let deed = Deed::Make(Box::new(request));
+                (id, child::start(self.engine(), (self.actor.pod_program)(), deed))
+            })
+            .collect();
+        // All are waited for, whatever became of the first: none is left behind.
+        let ended: Vec<_> = begun.into_iter().map(|(id, begun)| (id, begun.and_then(Working::finish))).collect();
+        for (id, ended) in ended {
+            if let Some(launched) = ended.map_err(|error| error.of(&id))? {
+                self.played.pods.push((id, launched));
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&self, pod: &PodPlan) -> PodRequest {
+        PodRequest {
+            namespace: pod.meta.id.namespace.clone(),
+            name: pod.meta.id.name.clone(),
+            owner: None,
+            index: None,
+            template: without_pull(&pod.template),
+            environment: Vec::new(),
+            claims: Vec::new(),
+            start: self.options.start,
+        }
+    }
+
+    /// Until the supervisor has made of the plan's workloads and Jobs what they say, or says why it cannot.
+    fn wait(&mut self) -> Result<()> {
+        if self.options.start == Start::Later {
+            return Ok(());
+        }
+        let changed =
+            |id: &ObjectId| self.played.changes.iter().find(|(known, _)| known == id).map(|(_, change)| *change);
+        let of_plan = self.plan.workloads.iter().map(|workload| &workload.meta.id);
+        let mut waiting: Vec<(ObjectId, Change)> = of_plan
+            .chain(self.plan.jobs.iter().map(|job| &job.meta.id))
+            .filter_map(|id| Some((id.clone(), changed(id).filter(|change| *change != Change::Unchanged)?)))
+            .collect();
+        let services = self.plan.services.iter().any(|service| changed(&service.meta.id) != Some(Change::Unchanged));
+        let until = Instant::now() + self.options.patience;
+        let mut first = true;
+        while !waiting.is_empty() || first && services {
+            let seen = observe::pods(self.engine())?;
+            let mut left = Vec::new();
+            for (id, change) in waiting {
+                match self.standing(&id, change, &seen)? {
+                    Standing::There => self.there(&id, &seen),
+                    Standing::Failed(why) => {
+                        return Err(Error::NotReady { what: id.to_string(), why });
+                    }
+                    Standing::Underway(why) if Instant::now() >= until => self.played.underway.push((id, why)),
+                    Standing::Underway(_) => left.push((id, change)),
+                }
+            }
+            waiting = left;
+            if waiting.is_empty() {
+                break;
+            }
+            first = false;
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Ok(())
+    }
+
+    fn standing(&self, id: &ObjectId, change: Change, seen: &[Seen]) -> Result<Standing> {
+        let Some(object) = self.shelf.get(id)? else { return Ok(Standing::There) };
+        let kept = supervise::kept(self.engine(), id)?;
+        if kept.generation != object.generation {
+            return Ok(Standing::Underway("waiting for the supervisor".into()));
+        }
+        let owner = format!("{}/{}", id.kind, id.name);
+        let own: Vec<&Seen> = seen
+            .iter()
+            .filter(|pod| pod.namespace == id.namespace && pod.owner.as_deref() == Some(owner.as_str()))
+            .collect();
+        match &object.body {
+            Body::Workload { plan, .. } => {
+                let current = || own.iter().filter(|pod| pod.hash == plan.template.hash);
+                let begun = current().filter(|pod| pod.phase == PodPhase::Running).count() as u64;
+                let progress = kept.workload.as_ref().map(|status| status.progress);
+                Ok(match (progress, kept.error) {
+                    (Some(Progress::Complete | Progress::Paused), _) => Standing::There,
+                    // A new one has begun when its pods run; one that changes goes on until the last old pod is gone.
+                    _ if change == Change::Created && begun >= u64::from(plan.replicas) => Standing::There,
+                    (_, Some(error)) if change == Change::Created => Standing::Failed(error),
+                    (Some(Progress::DeadlineExceeded), error) => {
+                        Standing::Failed(error.unwrap_or_else(|| "no progress within progressDeadlineSeconds".into()))
+                    }
+                    (Some(Progress::Progressing) | None, error) => {
+                        let ready = current().filter(|pod| pod.ready).count();
+                        let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
+                        Standing::Underway(format!("{ready} of {} new pods are ready{why}", plan.replicas))
+                    }
+                })
+            }
+            Body::Job { plan, .. } => Ok(match kept.error {
+                Some(error) => Standing::Failed(error),
+                None if own.iter().any(|pod| pod.phase != PodPhase::Pending) => Standing::There,
+                None if plan.run.suspend || kept.job.ended.is_some() => Standing::There,
+                None => Standing::Underway("its first pod has not begun".into()),
+            }),
+            _ => Ok(Standing::There),
+        }
+    }
+
+    fn there(&mut self, id: &ObjectId, seen: &[Seen]) {
+        let owner = format!("{}/{}", id.kind, id.name);
+        for pod in seen.iter().filter(|pod| pod.namespace == id.namespace && pod.owner.as_deref() == Some(&owner)) {
+            let members = pod.pod.members().map(|member| member.id().to_string());
+            let launched = Launched { pod: pod.pod.id().to_string(), containers: members.collect() };
+            self.played.pods.push((id.clone(), launched));
+        }
+    }
+
+    /// Takes away what this play has made. What fails here is less than what failed before.
+    fn undo(&mut self) {
+        for id in self.made.iter().rev() {
+            let _ = self.shelf.remove(id);
+            match id.kind {
+                Kind::Secret => drop(secrets::remove(self.engine(), id)),
+                Kind::PersistentVolumeClaim => {
+                    let name = volume_name(&id.namespace, &id.name);
+                    if self.played.volumes.contains(&name) {
+                        let _ = self.engine().store.remove_volume(&name);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let Ok(seen) = observe::pods(self.engine()) else { return };
+        for pod in &seen {
+            let owned_by = |id: &ObjectId| {
+                id.namespace == pod.namespace
+                    && match &pod.owner {
+                        Some(owner) => *owner == format!("{}/{}", id.kind, id.name),
+                        None => id.kind == Kind::Pod && id.name == pod.name,
+                    }
+            };
+            if self.made.iter().any(owned_by) {
+                let _ = child::remove(self.engine(), pod.pod.id().as_str(), Some(0));
+            }
+        }
+    }
+}
+
+enum Standing {
+    There,
+    Underway(String),
+    Failed(String),
+}
+
+fn runs(seen: &Seen) -> bool {
+    seen.pod.members().any(|member| member.state().init().is_some() || member.status.restarting.is_some())
+}
+
+/// The images are in the store already: whoever makes a pod takes them from there.
+pub(super) fn without_pull(template: &PodTemplate) -> PodTemplate {
+    let mut template = template.clone();
+    for container in template.init.iter_mut().chain(&mut template.containers) {
+        if container.pull != PullPolicy::Never {
+            container.pull = PullPolicy::IfNotPresent;
+        }
+    }
+    template
+}
+
+fn workload_body(plan: &WorkloadPlan, old: Option<&Body>) -> Body {
+    let (mut plan, mut revisions) = match old {
+        Some(Body::Workload { plan: old, revisions }) => {
+            let replicas = if plan.replicas_written { plan.replicas } else { old.replicas };
+            (WorkloadPlan { replicas, ..plan.clone() }, revisions.clone())
+        }
+        _ => (plan.clone(), Vec::new()),
+    };
+    plan.template = without_pull(&plan.template);
+    note_revision(&plan, &mut revisions);
+    Body::Workload { plan, revisions }
+}
+
+/// The plan's template becomes the last revision. One that was there before gets a new number, as in Kubernetes.
+pub(super) fn note_revision(plan: &WorkloadPlan, revisions: &mut Vec<Revision>) {
+    if revisions.last().is_some_and(|last| last.template.hash == plan.template.hash) {
+        return;
+    }
+    let number = revisions.iter().map(|revision| revision.number).max().unwrap_or(0) + 1;
+    revisions.retain(|revision| revision.template.hash != plan.template.hash);
+    let cause = plan.meta.annotations.get("kubernetes.io/change-cause").cloned();
+    revisions.push(Revision { number, since: Timestamp::now(), cause, template: plan.template.clone() });
+    let surplus = revisions.len().saturating_sub(plan.history_limit as usize + 1);
+    revisions.drain(..surplus);
+}
+
+/// The template that a pod was made from, as far as it is still known.
+pub(super) fn template_of(shelf: &Shelf, pod: &Seen) -> Result<Option<PodTemplate>> {
+    let id = match &pod.owner {
+        None => ObjectId::new(Kind::Pod, &pod.namespace, &pod.name),
+        Some(owner) => {
+            let Some((kind, name)) = owner.split_once('/') else { return Ok(None) };
+            let Some(kind) = Kind::typed(kind) else { return Ok(None) };
+            ObjectId::new(kind, &pod.namespace, name)
+        }
+    };
+    Ok(shelf.get(&id)?.and_then(|object| match object.body {
+        Body::Pod(plan) => Some(plan.template),
+        Body::Workload { plan, revisions } => {
+            let known = revisions.into_iter().rev().find(|revision| revision.template.hash == pod.hash);
+            Some(known.map_or(plan.template, |revision| revision.template))
+        }
+        Body::Job { plan, .. } => Some(plan.run.template),
+        _ => None,
+    }))
+}
+
+/// What a play of this plan would do to each object.
+pub fn changes(engine: &Engine, plan: &Plan) -> Result<Vec<(ObjectId, Change)>> {
+    let shelf = Shelf::new(engine);
+    plan.metas()
+        .map(|meta| {
+            let known = match meta.id.kind {
+                Kind::Secret => secrets::manifest(engine, &meta.id)?.map(|manifest| manifest == meta.manifest),
+                _ => shelf.get(&meta.id)?.and_then(|object| object.body.meta().map(|known| known.hash == meta.hash)),
+            };
+            let change = match known {
+                None => Change::Created,
+                Some(true) => Change::Unchanged,
+                Some(false) => Change::Configured,
+            };
+            Ok((meta.id.clone(), change))
+        })
+        .collect()
+}
+
+/// Whether every pod of these objects has ended.
+pub fn have_ended(engine: &Engine, ids: &[ObjectId]) -> Result<bool> {
+    let of_these = |pod: &&Seen| {
+        ids.iter().filter(|id| id.namespace == pod.namespace).any(|id| match &pod.owner {
+            Some(owner) => *owner == format!("{}/{}", id.kind, id.name),
+            None => id.kind == Kind::Pod && id.name == pod.name,
+        })
+    };
+    Ok(observe::pods(engine)?.iter().filter(of_these).all(|pod| pod.has_ended()))
+}

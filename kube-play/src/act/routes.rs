@@ -1,0 +1,233 @@
+//! Which Services lead where: from the stored objects and the pods that are seen to sockets, back ends and names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use network::{PathMatch, PortMapping, Rule};
+
+use super::error::Result;
+use super::launch::{network_of, protocol};
+use super::objects::{Body, Object, Shelf};
+use super::observe::Seen;
+use super::services::{Behind, Front, Wanted};
+use crate::plan::{
+    IngressPlan, IngressTarget, Kind, PathType, PodTemplate, PortRef, ServicePlan, ServicePortPlan, ServiceType,
+};
+
+/// The ports on which Ingresses are served, the first one that can be had.
+const INGRESS_PORTS: (u16, u16) = (80, 8080);
+
+/// A Service and the pods behind it.
+struct Known<'a> {
+    plan: &'a ServicePlan,
+    address: Option<IpAddr>,
+    pods: Vec<&'a Seen>,
+}
+
+/// What the sockets and names of all Services have to be now.
+pub(super) fn wanted(shelf: &Shelf, seen: &[Seen]) -> Result<Wanted> {
+    let mut services = Vec::new();
+    let mut ingresses = Vec::new();
+    let mut templates = BTreeMap::new();
+    for namespace in shelf.namespaces()? {
+        services.extend(shelf.list(&namespace, Kind::Service)?);
+        ingresses.extend(shelf.list(&namespace, Kind::Ingress)?);
+        for object in shelf.all(&namespace)? {
+            templates.extend(template(&object));
+        }
+    }
+    if services.is_empty() {
+        return Ok(Wanted::default());
+    }
+    let known: Vec<Known<'_>> = services
+        .iter()
+        .filter_map(|object| match &object.body {
+            Body::Service { plan, address } => Some(Known { plan, address: *address, pods: behind(plan, seen) }),
+            _ => None,
+        })
+        .collect();
+    let mut wanted = Wanted::default();
+    for service in &known {
+        for port in &service.plan.ports {
+            let pods = service.pods.iter().filter_map(|pod| {
+                let id = pod.pod.id().to_string();
+                Some((id, target(port, templates.get(&key_of(pod)))?))
+            });
+            let front = Front {
+                protocol: protocol(port.protocol),
+                inside: service.address.map(|address| SocketAddr::new(address, port.port)),
+                outside: outside(service.plan, port),
+                behind: Behind::Pods(pods.collect()),
+            };
+            wanted.fronts.insert(front_key(service.plan, port), front);
+        }
+        for pod in &service.pods {
+            if let Some(server) = pod.server() {
+                wanted.servers.insert(pod.pod.id().to_string(), server);
+            }
+        }
+    }
+    let rules: Vec<(Rule, String)> = ingresses
+        .iter()
+        .filter_map(|object| match &object.body {
+            Body::Ingress(plan) => Some(rules(plan, &known)),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    if !rules.is_empty() {
+        let mapping =
+            PortMapping { host_port: ingress_port(), container_port: INGRESS_PORTS.0, ..PortMapping::default() };
+        let front = Front {
+            protocol: network::Protocol::Tcp,
+            inside: None,
+            outside: vec![mapping],
+            behind: Behind::Fronts(rules),
+        };
+        wanted.fronts.insert("Ingress".into(), front);
+    }
+    for (network, namespace) in networks(seen) {
+        wanted.names.insert(network, names(&known, &namespace));
+    }
+    Ok(wanted)
+}
+
+/// Port 80 where the kernel lets an ordinary user have it.
+pub(super) fn ingress_port() -> u16 {
+    let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
+    let first = first.trim().parse().unwrap_or(1024);
+    if INGRESS_PORTS.0 >= first { INGRESS_PORTS.0 } else { INGRESS_PORTS.1 }
+}
+
+/// The networks that have played pods on them, each with the Kubernetes namespace whose bare names hold there.
+fn networks(seen: &[Seen]) -> BTreeSet<(String, String)> {
+    let on = |pod: &Seen| {
+        let endpoints = pod.pod.infra().and_then(|infra| infra.status.network.as_ref()).map(|it| &it.endpoints);
+        let names = endpoints.into_iter().flatten().map(|endpoint| endpoint.network.clone());
+        let namespace = pod.namespace.clone();
+        names.map(|name| (name, namespace.clone())).collect::<Vec<_>>()
+    };
+    let mut networks = BTreeMap::new();
+    for (network, namespace) in seen.iter().filter(|pod| !pod.has_ended()).flat_map(on) {
+        let own = network == network_of(&namespace);
+        if own || !networks.contains_key(&network) {
+            networks.insert(network, namespace);
+        }
+    }
+    networks.into_iter().collect()
+}
+
+/// The pods whose template an object has, by owner.
+fn template(object: &Object) -> Option<((String, String), PodTemplate)> {
+    let meta = object.body.meta()?;
+    let template = match &object.body {
+        Body::Pod(plan) => &plan.template,
+        Body::Workload { plan, .. } => &plan.template,
+        Body::Job { plan, .. } => &plan.run.template,
+        _ => return None,
+    };
+    let owner = match object.body {
+        Body::Pod(_) => meta.id.name.clone(),
+        _ => format!("{}/{}", meta.id.kind, meta.id.name),
+    };
+    Some(((meta.id.namespace.clone(), owner), template.clone()))
+}
+
+fn key_of(pod: &Seen) -> (String, String) {
+    (pod.namespace.clone(), pod.owner.clone().unwrap_or_else(|| pod.name.clone()))
+}
+
+fn front_key(service: &ServicePlan, port: &ServicePortPlan) -> String {
+    let id = &service.meta.id;
+    format!("Service/{}/{}/{}/{}", id.namespace, id.name, port.port, port.protocol)
+}
+
+/// Pods that are selected and take clients.
+fn behind<'a>(service: &ServicePlan, seen: &'a [Seen]) -> Vec<&'a Seen> {
+    if service.selector.is_empty() {
+        return Vec::new();
+    }
+    let selected = |pod: &&Seen| {
+        pod.namespace == service.meta.id.namespace
+            && service.selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value))
+            && !pod.has_ended()
+            && (pod.ready || service.publish_not_ready)
+    };
+    seen.iter().filter(selected).collect()
+}
+
+fn target(port: &ServicePortPlan, template: Option<&PodTemplate>) -> Option<u16> {
+    match &port.target {
+        PortRef::Number(number) => Some(*number),
+        PortRef::Name(_) => template?.port(&port.target),
+    }
+}
+
+fn outside(service: &ServicePlan, port: &ServicePortPlan) -> Vec<PortMapping> {
+    let mapping = |host_ip: Option<IpAddr>, host_port: u16| PortMapping {
+        host_ip,
+        host_port,
+        container_port: port.port,
+        protocol: protocol(port.protocol),
+        ..PortMapping::default()
+    };
+    let node = port.node_port.map(|number| mapping(None, number));
+    let balanced =
+        (service.kind == ServiceType::LoadBalancer).then(|| mapping(service.load_balancer_address, port.port));
+    let external = service.external_addresses.iter().map(|address| mapping(Some(*address), port.port));
+    node.into_iter().chain(balanced).chain(external).collect()
+}
+
+fn rules(plan: &IngressPlan, known: &[Known<'_>]) -> Vec<(Rule, String)> {
+    let key = |target: &IngressTarget| {
+        let of_namespace = |service: &&Known<'_>| {
+            service.plan.meta.id.namespace == plan.meta.id.namespace && service.plan.meta.id.name == target.service
+        };
+        let service = known.iter().find(of_namespace)?;
+        let port = service.plan.ports.iter().find(|port| match &target.port {
+            PortRef::Number(number) => port.port == *number,
+            PortRef::Name(name) => port.name.as_ref() == Some(name),
+        })?;
+        Some(front_key(service.plan, port))
+    };
+    let rule = |host: Option<String>, path: &str, path_match: PathMatch| Rule {
+        host: host.map(|host| host.to_ascii_lowercase()),
+        path: path.to_owned(),
+        path_match,
+        group: 0,
+    };
+    let mut rules = Vec::new();
+    for written in &plan.rules {
+        let path_match = match written.kind {
+            PathType::Exact => PathMatch::Exact,
+            PathType::Prefix | PathType::ImplementationSpecific => PathMatch::Prefix,
+        };
+        rules.extend(key(&written.target).map(|key| (rule(written.host.clone(), &written.path, path_match), key)));
+    }
+    if let Some(target) = &plan.default {
+        rules.extend(key(target).map(|key| (rule(None, "/", PathMatch::Prefix), key)));
+    }
+    rules
+}
+
+/// The names of all Services as pods of one namespace ask for them.
+fn names(known: &[Known<'_>], namespace: &str) -> Vec<(String, Vec<IpAddr>)> {
+    let mut names = Vec::new();
+    for service in known {
+        let addresses: Vec<IpAddr> = match service.address {
+            Some(address) => vec![address],
+            None => service.pods.iter().flat_map(|pod| pod.addresses.clone()).collect(),
+        };
+        let own = service.plan.meta.id.namespace == namespace;
+        let all = service.plan.names();
+        names.extend(all.into_iter().skip(usize::from(!own)).map(|name| (name, addresses.clone())));
+    }
+    names
+}
+
+/// Where a published Service is reached: for lists.
+pub fn published(service: &ServicePlan) -> Vec<SocketAddr> {
+    let any = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+    let mappings = service.ports.iter().flat_map(|port| outside(service, port));
+    mappings.map(|mapping| SocketAddr::new(mapping.host_ip.unwrap_or(any), mapping.host_port)).collect()
+}

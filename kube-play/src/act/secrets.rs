@@ -1,0 +1,88 @@
+//! Kubernetes' Secrets are secrets of the store: their content is the manifest, so that those which somebody made by hand
+//! from a manifest are found as well.
+
+use std::collections::BTreeMap;
+
+use containers::Engine;
+use storage::OnTaken;
+
+use super::error::Result;
+use crate::plan::{Bytes, ConfigObject, Kind, Meta, ObjectId, volume_name};
+
+/// On secrets that a manifest made: `NAMESPACE/NAME`.
+const LABEL: &str = "io.creel.kube";
+
+/// Stores a Secret, or changes the one that is there in place.
+pub(super) fn store(engine: &Engine, secret: &ConfigObject) -> Result<String> {
+    let id = &secret.meta.id;
+    let mut labels = secret.meta.labels.clone();
+    labels.insert(LABEL.into(), format!("{}/{}", id.namespace, id.name));
+    let name = volume_name(&id.namespace, &id.name);
+    let made = storage::Secret { name, labels, ..storage::Secret::default() };
+    let content =
+        serde_json::to_vec(&secret.meta.manifest).map_err(|error| super::Error::Invalid(error.to_string()))?;
+    Ok(engine.store.create_secret(made, &content, OnTaken::Replace)?.id)
+}
+
+/// `None`: it was not there.
+pub(super) fn remove(engine: &Engine, id: &ObjectId) -> Result<Option<String>> {
+    match engine.store.remove_secret(&volume_name(&id.namespace, &id.name)) {
+        Ok(secret) => Ok(Some(secret.id)),
+        Err(storage::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The manifest that a stored Secret was made from.
+pub(super) fn manifest(engine: &Engine, id: &ObjectId) -> Result<Option<serde_json::Value>> {
+    let secret = match engine.store.secret(&volume_name(&id.namespace, &id.name)) {
+        Ok(secret) => secret,
+        Err(storage::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let content = engine.store.secret_data(&secret.id)?.unwrap_or_default();
+    Ok(serde_json::from_slice(&content).ok())
+}
+
+/// Every secret of the store that holds a manifest, by namespace and name.
+pub(super) fn all(engine: &Engine) -> Result<BTreeMap<(String, String), ConfigObject>> {
+    let mut found = BTreeMap::new();
+    for (_, secret) in engine.store.secrets()? {
+        // A damaged one is told by whoever uses it.
+        let Ok(secret) = secret else { continue };
+        let (namespace, name) = match secret.labels.get(LABEL).and_then(|label| label.split_once('/')) {
+            Some((namespace, name)) => (namespace.to_owned(), name.to_owned()),
+            None => ("default".to_owned(), secret.name.clone()),
+        };
+        let Ok(Some(content)) = engine.store.secret_data(&secret.id) else { continue };
+        let Some(object) = read(&namespace, &name, &content) else { continue };
+        found.insert((namespace, name), object);
+    }
+    Ok(found)
+}
+
+fn read(namespace: &str, name: &str, content: &[u8]) -> Option<ConfigObject> {
+    let manifest: serde_json::Value = serde_json::from_slice(content).ok()?;
+    if manifest.get("kind")?.as_str()? != "Secret" {
+        return None;
+    }
+    let mut data = BTreeMap::new();
+    let texts = |field: &str| manifest.get(field).and_then(serde_json::Value::as_object).into_iter().flatten();
+    for (key, value) in texts("data") {
+        let bytes = crate::model::decoded(value.as_str()?)?;
+        data.insert(key.clone(), Bytes { bytes, binary: false });
+    }
+    for (key, value) in texts("stringData") {
+        data.insert(key.clone(), Bytes { bytes: value.as_str()?.as_bytes().to_vec(), binary: false });
+    }
+    let kind = manifest.get("type").and_then(serde_json::Value::as_str).unwrap_or("Opaque").to_owned();
+    let meta = Meta {
+        id: ObjectId::new(Kind::Secret, namespace, name),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        origin: crate::Origin::default(),
+        hash: String::new(),
+        manifest,
+    };
+    Some(ConfigObject { meta, data, kind, immutable: false })
+}

@@ -1,0 +1,266 @@
+//! Services as the kernel has them: sockets that listen on their addresses, ready pods behind, and their names.
+//!
+//! Everything lives in one forwarder, a child of the supervisor. A Service listens inside of every network that has played
+//! pods on it, so pods of all namespaces reach it, and on the host where it is published. The forwarder goes into the
+//! network namespace of the pod that it connects to: it does not matter on which network that is, and the pod sees the
+//! client's own address.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::Command;
+
+use containers::Engine;
+use network::{Backend, Forwarder, Group, Link, Place, PortMapping, Protocol, Rule, Zone, ZoneName};
+use rustix::event::{PollFd, PollFlags};
+use sys::process::Process;
+
+use super::error::{Error, Result};
+
+/// One place to listen for clients of a Service or an Ingress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Front {
+    pub(super) protocol: Protocol,
+    /// Its address inside of the networks.
+    pub(super) inside: Option<SocketAddr>,
+    /// Sockets on the host.
+    pub(super) outside: Vec<PortMapping>,
+    pub(super) behind: Behind,
+}
+
+/// Who answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// Pods by id, and their ports.
+    Pods(Vec<(String, u16)>),
+    /// Fronts by key, chosen by the request's host and path.
+    Fronts(Vec<(Rule, String)>),
+}
+
+/// A pod that can be behind something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    pub(super) init: Process,
+    pub(super) place: Place,
+}
+
+/// What there is to be: fronts by a key of their own (`Service/default/web/80`), pods by id, names by network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) fronts: BTreeMap<String, Front>,
+    pub(super) servers: BTreeMap<String, Server>,
+    /// For each network that has played pods on it.
+    pub(super) names: BTreeMap<String, Vec<(String, Vec<IpAddr>)>>,
+}
+
+/// What there is.
+pub(super) struct Plane {
+    program: fn() -> Command,
+    forwarder: Option<Forwarder>,
+    now: Wanted,
+    groups: BTreeMap<String, u32>,
+    places: BTreeMap<String, u32>,
+    networks: BTreeMap<String, (Link, OwnedFd)>,
+    next: u32,
+    /// Ports of the host that could not be had, by front: said once, tried again.
+    pub(super) refused: BTreeMap<String, String>,
+}
+
+const OWNER: &str = "kube";
+
+impl Plane {
+    /// `program` starts `creel forwarder`.
+    pub(super) fn new(program: fn() -> Command) -> Plane {
+        Plane {
+            program,
+            forwarder: None,
+            now: Wanted::default(),
+            groups: BTreeMap::new(),
+            places: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            next: 1,
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// Descriptors that become readable when a network's holder has ended.
+    pub(super) fn watched(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.networks.values().map(|(link, _)| link.as_fd())
+    }
+
+    /// Makes it so. After an error the next call starts from nothing.
+    pub(super) fn apply(&mut self, engine: &Engine, wanted: Wanted) -> Result<()> {
+        let applied = self.try_apply(engine, wanted);
+        if applied.is_err() {
+            *self = Plane { refused: std::mem::take(&mut self.refused), ..Plane::new(self.program) };
+        }
+        applied
+    }
+
+    fn try_apply(&mut self, engine: &Engine, wanted: Wanted) -> Result<()> {
+        let fresh = self.follow_networks(engine, &wanted)?;
+        if wanted == self.now && fresh.is_empty() && self.refused.is_empty() {
+            return Ok(());
+        }
+        self.follow_servers(&wanted)?;
+        let gone: Vec<String> = self.groups.keys().filter(|key| !wanted.fronts.contains_key(*key)).cloned().collect();
+        for key in gone {
+            self.drop_front(&key)?;
+        }
+        // Groups before the routers that name them.
+        let routers_last = |front: &Front| matches!(front.behind, Behind::Fronts(_));
+        let mut fronts: Vec<(&String, &Front)> = wanted.fronts.iter().collect();
+        fronts.sort_by_key(|(_, front)| routers_last(front));
+        for (key, front) in fronts {
+            self.follow_front(key, front, &fresh)?;
+        }
+        let left: Vec<String> = self.places.keys().filter(|pod| !wanted.servers.contains_key(*pod)).cloned().collect();
+        for pod in left {
+            self.forget(&pod)?;
+        }
+        for (network, names) in &wanted.names {
+            if fresh.contains(network) || self.now.names.get(network) != Some(names) {
+                self.publish(network, names)?;
+            }
+        }
+        self.now = wanted;
+        Ok(())
+    }
+
+    fn number(&mut self) -> u32 {
+        self.next += 1;
+        self.next
+    }
+
+    fn forwarder(&mut self) -> Result<&Forwarder> {
+        if self.forwarder.is_none() {
+            self.forwarder = Some(Forwarder::start((self.program)())?);
+        }
+        self.forwarder.as_ref().ok_or_else(|| Error::NotFound("the forwarder".into()))
+    }
+
+    /// Links to the holders of all wanted networks. Those that are new, or new again, come back.
+    fn follow_networks(&mut self, engine: &Engine, wanted: &Wanted) -> Result<BTreeSet<String>> {
+        self.networks.retain(|name, (link, _)| wanted.names.contains_key(name) && !has_ended(link));
+        let known = containers::networks(engine);
+        let mut fresh = BTreeSet::new();
+        for name in wanted.names.keys() {
+            if self.networks.contains_key(name) {
+                continue;
+            }
+            // A network without a holder has no members that could ask.
+            let Some(mut link) = known.connect(name)? else { continue };
+            let namespace = link.namespace()?;
+            self.networks.insert(name.clone(), (link, namespace));
+            fresh.insert(name.clone());
+        }
+        Ok(fresh)
+    }
+
+    fn follow_servers(&mut self, wanted: &Wanted) -> Result<()> {
+        for (pod, server) in &wanted.servers {
+            if self.now.servers.get(pod) == Some(server) && self.places.contains_key(pod) {
+                continue;
+            }
+            if self.places.contains_key(pod) {
+                self.forget(pod)?;
+            }
+            let id = self.number();
+            let path = format!("/proc/{}/ns/net", server.init.pid);
+            let Ok(namespace) = std::fs::File::open(&path) else { continue };
+            // Another process may have the number by now.
+            if !server.init.alive() {
+                continue;
+            }
+            self.forwarder()?.place(id, server.place.clone(), namespace.as_fd())?;
+            self.places.insert(pod.clone(), id);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, pod: &str) -> Result<()> {
+        match (self.places.remove(pod), &self.forwarder) {
+            (Some(id), Some(forwarder)) => Ok(forwarder.forget(id)?),
+            _ => Ok(()),
+        }
+    }
+
+    fn drop_front(&mut self, key: &str) -> Result<()> {
+        self.refused.remove(key);
+        match (self.groups.remove(key), &self.forwarder) {
+            (Some(group), Some(forwarder)) => Ok(forwarder.close(group)?),
+            _ => Ok(()),
+        }
+    }
+
+    fn follow_front(&mut self, key: &str, front: &Front, fresh: &BTreeSet<String>) -> Result<()> {
+        let was = self.now.fronts.get(key).cloned();
+        let same_sockets = was.as_ref().is_some_and(|was| {
+            (was.protocol, was.inside, &was.outside) == (front.protocol, front.inside, &front.outside)
+        });
+        let known = self.groups.contains_key(key) && same_sockets && !self.refused.contains_key(key);
+        if !known {
+            self.drop_front(key)?;
+        }
+        let group = match self.groups.get(key) {
+            Some(group) => *group,
+            None => self.number(),
+        };
+        self.set_behind(group, front)?;
+        self.groups.insert(key.to_owned(), group);
+        let networks: Vec<&String> = self.networks.keys().filter(|name| !known || fresh.contains(*name)).collect();
+        let mut sockets = Vec::new();
+        if let Some(address) = front.inside {
+            for name in networks {
+                if let Some((_, namespace)) = self.networks.get(name) {
+                    sockets.push(network::listen_inside(namespace.as_fd(), front.protocol, address)?);
+                }
+            }
+        }
+        if !known {
+            for mapping in &front.outside {
+                match network::bind(std::slice::from_ref(mapping)) {
+                    Ok(bound) => sockets.extend(bound.into_iter().map(|listener| listener.fd)),
+                    Err(error) => {
+                        self.refused.insert(key.to_owned(), error.to_string());
+                    }
+                }
+            }
+        }
+        if !sockets.is_empty() {
+            let sockets: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
+            self.forwarder()?.listen(group, &sockets)?;
+        }
+        Ok(())
+    }
+
+    fn set_behind(&mut self, id: u32, front: &Front) -> Result<()> {
+        match &front.behind {
+            Behind::Pods(pods) => {
+                let backends = pods.iter().filter_map(|(pod, port)| {
+                    Some(Backend { place: *self.places.get(pod)?, port: *port, address: None })
+                });
+                let group = Group { protocol: front.protocol, backends: backends.collect() };
+                Ok(self.forwarder()?.group(id, group)?)
+            }
+            Behind::Fronts(rules) => {
+                let rules =
+                    rules.iter().filter_map(|(rule, key)| Some(Rule { group: *self.groups.get(key)?, ..rule.clone() }));
+                let rules = rules.collect();
+                Ok(self.forwarder()?.router(id, rules)?)
+            }
+        }
+    }
+
+    fn publish(&mut self, network: &str, names: &[(String, Vec<IpAddr>)]) -> Result<()> {
+        let Some((link, _)) = self.networks.get_mut(network) else { return Ok(()) };
+        let names = names.iter().map(|(name, addresses)| ZoneName { name: name.clone(), addresses: addresses.clone() });
+        Ok(link.publish(&Zone { owner: OWNER.into(), process: Process::me().ok(), names: names.collect() })?)
+    }
+}
+
+fn has_ended(link: &Link) -> bool {
+    let mut fds = [PollFd::new(link, PollFlags::IN)];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..))
+}

@@ -1,0 +1,345 @@
+//! The volumes of one pod: its own directories in `ROOT/pods/ID/volumes/NAME`, which go with the pod's record, and
+//! everything else that its manifest mounts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use containers::{Engine, MountKind, MountSpec};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+use super::error::{Error, Result};
+use crate::plan::{
+    HostPathType, MountPropagation, Objects, PodFacts, PodTemplate, PodVolume, ProjectedFile, VolumeMountPlan,
+    VolumePlan, VolumeSource, volume_name,
+};
+
+/// The link that a change of a volume's files replaces: all of them change at once.
+const DATA: &str = "..data";
+
+/// Where each volume of a pod is.
+#[derive(Debug, Default)]
+pub(super) struct PodVolumes {
+    places: BTreeMap<String, Place>,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// `files`: made by us, and never written by a container.
+    Directory {
+        path: PathBuf,
+        files: bool,
+    },
+    /// Of one container alone.
+    Tmpfs {
+        size: Option<u64>,
+    },
+    Named {
+        volume: String,
+        read_only: bool,
+    },
+    Image {
+        reference: String,
+    },
+}
+
+/// The directory of a pod's own volumes.
+pub(super) fn directory(engine: &Engine, pod: &str) -> PathBuf {
+    engine.store.path("pods").join(pod).join("volumes")
+}
+
+/// Makes and fills the volumes of a pod that is about to start.
+pub(super) fn prepare(
+    engine: &Engine,
+    pod: &str,
+    template: &PodTemplate,
+    objects: &Objects,
+    facts: &PodFacts,
+) -> Result<PodVolumes> {
+    let root = directory(engine, pod);
+    make_dir(&root, 0o755)?;
+    let mut places = BTreeMap::new();
+    for volume in &template.volumes {
+        let place = place(engine, &root, volume, template, objects, facts)
+            .map_err(|error| error.of(format!("volume {:?}", volume.name)))?;
+        places.insert(volume.name.clone(), place);
+    }
+    Ok(PodVolumes { places })
+}
+
+fn place(
+    engine: &Engine,
+    root: &Path,
+    volume: &PodVolume,
+    template: &PodTemplate,
+    objects: &Objects,
+    facts: &PodFacts,
+) -> Result<Place> {
+    let own = root.join(&volume.name);
+    Ok(match &volume.source {
+        VolumeSource::EmptyDir { memory: true, limit } if users(template, &volume.name) == 1 => {
+            Place::Tmpfs { size: *limit }
+        }
+        VolumeSource::EmptyDir { memory, .. } => {
+            // In memory as far as the runtime directory is.
+            let path = match memory {
+                true => engine.store.dirs().runroot.join("kube").join(&facts.uid).join(&volume.name),
+                false => own,
+            };
+            make_dir(&path, 0o777)?;
+            give_to_group(&path, template.fs_group)?;
+            Place::Directory { path, files: false }
+        }
+        VolumeSource::HostPath { path, kind } => {
+            host_path(Path::new(path), *kind)?;
+            Place::Directory { path: path.into(), files: false }
+        }
+        VolumeSource::Claim { claim, read_only } => {
+            let volume = volume_name(&facts.namespace, claim);
+            if engine.store.volume(&volume)?.is_none() {
+                return Err(Error::NotFound(format!("PersistentVolumeClaim {claim:?}")));
+            }
+            give_to_group(&engine.store.volume_mountpoint(&volume), template.fs_group)?;
+            Place::Named { volume, read_only: *read_only }
+        }
+        // The pod's own claim takes its place before a pod is made.
+        VolumeSource::OwnClaim { template } => {
+            return Err(Error::Invalid(format!("only a StatefulSet's pod has a claim from the template {template:?}")));
+        }
+        VolumeSource::Files(projection) => {
+            let files = projection.files(objects, facts).map_err(Error::Invalid)?;
+            make_dir(&own, 0o755)?;
+            write_files(&own, &files, template.fs_group)?;
+            Place::Directory { path: own, files: true }
+        }
+        VolumeSource::Image { reference, .. } => Place::Image { reference: reference.clone() },
+        VolumeSource::Ephemeral(plan) => {
+            make_claim(engine, plan, &plan.volume)?;
+            Place::Named { volume: plan.volume.clone(), read_only: false }
+        }
+    })
+}
+
+fn users(template: &PodTemplate, volume: &str) -> usize {
+    template.all_containers().filter(|one| one.mounts.iter().any(|mount| mount.volume == volume)).count()
+}
+
+/// Writes what a ConfigMap, a Secret or the pod itself says now into the volumes of a pod that has them mounted. `true`:
+/// something has changed.
+pub(super) fn refresh(
+    engine: &Engine,
+    pod: &str,
+    template: &PodTemplate,
+    objects: &Objects,
+    facts: &PodFacts,
+) -> Result<bool> {
+    let root = directory(engine, pod);
+    let mut changed = false;
+    for volume in &template.volumes {
+        let VolumeSource::Files(projection) = &volume.source else { continue };
+        let files = projection.files(objects, facts).map_err(Error::Invalid)?;
+        changed |= write_files(&root.join(&volume.name), &files, template.fs_group)?;
+    }
+    Ok(changed)
+}
+
+impl PodVolumes {
+    /// The mounts of one container.
+    pub(super) fn mounts(&self, engine: &Engine, wanted: &[VolumeMountPlan]) -> Result<Vec<MountSpec>> {
+        wanted.iter().map(|mount| self.mount(engine, mount)).collect()
+    }
+
+    fn mount(&self, engine: &Engine, wanted: &VolumeMountPlan) -> Result<MountSpec> {
+        let missing = || Error::NotFound(format!("volume {:?}", wanted.volume));
+        let mut mount = MountSpec {
+            kind: MountKind::DevPts,
+            destination: wanted.path.clone().into(),
+            read_only: wanted.read_only,
+            options: Vec::new(),
+            chown: false,
+            subpath: wanted.sub_path.as_ref().map(PathBuf::from),
+        };
+        match wanted.propagation {
+            MountPropagation::None => {}
+            MountPropagation::HostToContainer => mount.options.push("rslave".into()),
+            MountPropagation::Bidirectional => mount.options.push("rshared".into()),
+        }
+        mount.kind = match self.places.get(&wanted.volume).ok_or_else(missing)? {
+            Place::Directory { path, files } => {
+                mount.read_only |= files;
+                if let (Some(below), false) = (&mount.subpath, files) {
+                    make_below(path, below)?;
+                }
+                MountKind::Bind { source: path.clone(), overlay: false }
+            }
+            Place::Tmpfs { size } => MountKind::Tmpfs { size: *size, mode: Some(0o1777), copy_up: false },
+            Place::Named { volume, read_only } => {
+                mount.read_only |= read_only;
+                if let Some(below) = &mount.subpath {
+                    make_below(&engine.store.volume_mountpoint(volume), below)?;
+                }
+                MountKind::Volume { name: Some(volume.clone()), anonymous: false, copy_up: true, overlay: false }
+            }
+            Place::Image { reference } => {
+                MountKind::Image { reference: reference.clone(), id: String::new(), read_write: false }
+            }
+        };
+        Ok(mount)
+    }
+}
+
+/// Makes the named volume of a claim, where it is not there yet. `true`: it was made.
+pub(super) fn make_claim(engine: &Engine, plan: &VolumePlan, name: &str) -> Result<bool> {
+    if engine.store.volume(name)?.is_some() {
+        return Ok(false);
+    }
+    let mut volume = storage::Volume {
+        name: name.to_owned(),
+        driver: plan.driver.clone().unwrap_or_default(),
+        labels: plan.meta.labels.clone(),
+        options: plan.options.clone(),
+        needs_copy_up: true,
+        ..storage::Volume::default()
+    };
+    if let Some(bound) = &plan.bound {
+        host_path(Path::new(&bound.path), bound.kind)?;
+        volume.options.insert("device".into(), bound.path.clone());
+        volume.options.insert("type".into(), "none".into());
+        volume.options.insert("o".into(), "bind".into());
+    }
+    match engine.store.create_volume(volume) {
+        Ok(_) => Ok(true),
+        Err(storage::Error::NameTaken { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn make_dir(path: &Path, mode: u32) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(Error::io(path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::io(path))
+}
+
+/// What fsGroup says: the group owns the directory, and what is made in it.
+fn give_to_group(path: &Path, group: Option<u32>) -> Result<()> {
+    let Some(group) = group else { return Ok(()) };
+    std::os::unix::fs::chown(path, None, Some(group)).map_err(Error::io(path))?;
+    let mode = fs::metadata(path).map_err(Error::io(path))?.permissions().mode();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o2070)).map_err(Error::io(path))
+}
+
+/// What a hostPath promises, made where its type says so.
+fn host_path(path: &Path, kind: HostPathType) -> Result<()> {
+    let found = match fs::metadata(path) {
+        Ok(found) => Some(found),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Error::io(path)(error)),
+    };
+    let is = |what: &str, fits: bool| match fits {
+        true => Ok(()),
+        false => Err(Error::Invalid(format!("hostPath {} is not {what}", path.display()))),
+    };
+    match (kind, found) {
+        (HostPathType::DirectoryOrCreate, None) => make_dir(path, 0o755),
+        (HostPathType::FileOrCreate, None) => {
+            let file = fs::File::options().write(true).create_new(true).mode(0o644).open(path);
+            file.map(drop).map_err(Error::io(path))
+        }
+        (_, None) => Err(Error::Invalid(format!("hostPath {} does not exist", path.display()))),
+        (HostPathType::Anything, Some(_)) => Ok(()),
+        (HostPathType::Directory | HostPathType::DirectoryOrCreate, Some(found)) => is("a directory", found.is_dir()),
+        (HostPathType::File | HostPathType::FileOrCreate, Some(found)) => is("a file", found.is_file()),
+        (HostPathType::Socket, Some(found)) => is("a socket", found.file_type().is_socket()),
+        (HostPathType::CharDevice, Some(found)) => is("a character device", found.file_type().is_char_device()),
+        (HostPathType::BlockDevice, Some(found)) => is("a block device", found.file_type().is_block_device()),
+    }
+}
+
+/// Makes the directories of a subPath. A container may have put links in their place: those are never followed out of
+/// the volume.
+fn make_below(root: &Path, below: &Path) -> Result<()> {
+    let whole = root.join(below);
+    let fail = |error: rustix::io::Errno| Error::io(&whole)(error.into());
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let mut dir = rustix::fs::open(root, flags | OFlags::DIRECTORY, Mode::empty()).map_err(fail)?;
+    for part in below.components() {
+        let Component::Normal(part) = part else { continue };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
+        dir = match rustix::fs::openat2(&dir, part, flags, Mode::empty(), resolve) {
+            Ok(there) => there,
+            Err(rustix::io::Errno::NOENT) => {
+                rustix::fs::mkdirat(&dir, part, Mode::from_raw_mode(0o755)).map_err(fail)?;
+                rustix::fs::openat2(&dir, part, flags, Mode::empty(), resolve).map_err(fail)?
+            }
+            // The last part may be a file.
+            Err(rustix::io::Errno::NOTDIR) => return Ok(()),
+            Err(error) => return Err(fail(error)),
+        };
+    }
+    Ok(())
+}
+
+/// Puts files in place of those that are there, all at once: a directory of their own beside the old ones, and a link
+/// that is replaced by a rename. `true`: something has changed.
+fn write_files(dir: &Path, files: &BTreeMap<String, ProjectedFile>, group: Option<u32>) -> Result<bool> {
+    let link = dir.join(DATA);
+    let old = fs::read_link(&link).ok().map(|name| dir.join(name));
+    if old.as_deref().is_some_and(|old| holds(old, files)) {
+        return Ok(false);
+    }
+    let name = format!("..{}", jiff::Timestamp::now().as_nanosecond());
+    let new = dir.join(&name);
+    make_dir(&new, 0o755)?;
+    for (path, file) in files {
+        let path = new.join(path);
+        if let Some(parent) = path.parent() {
+            make_dir(parent, 0o755)?;
+        }
+        let written = fs::write(&path, &file.bytes);
+        written.map_err(Error::io(&path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(file.mode)).map_err(Error::io(&path))?;
+        if group.is_some() {
+            std::os::unix::fs::chown(&path, None, group).map_err(Error::io(&path))?;
+            let readable = file.mode | (file.mode & 0o400) >> 3;
+            fs::set_permissions(&path, fs::Permissions::from_mode(readable)).map_err(Error::io(&path))?;
+        }
+    }
+    let next = dir.join("..data_tmp");
+    let _ = fs::remove_file(&next);
+    symlink(&name, &next).map_err(Error::io(&next))?;
+    fs::rename(&next, &link).map_err(Error::io(&link))?;
+    tops(dir, files)?;
+    if let Some(old) = old {
+        fs::remove_dir_all(&old).map_err(Error::io(&old))?;
+    }
+    Ok(true)
+}
+
+fn holds(dir: &Path, files: &BTreeMap<String, ProjectedFile>) -> bool {
+    fn count(dir: &Path) -> usize {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 }).sum()
+    }
+    count(dir) == files.len()
+        && files.iter().all(|(path, file)| fs::read(dir.join(path)).is_ok_and(|bytes| bytes == file.bytes))
+}
+
+/// The names that a container sees: links into whatever is current.
+fn tops(dir: &Path, files: &BTreeMap<String, ProjectedFile>) -> Result<()> {
+    let wanted: Vec<&str> = files.keys().filter_map(|path| path.split('/').next()).collect();
+    for entry in fs::read_dir(dir).map_err(Error::io(dir))?.flatten() {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if !name.starts_with("..") && !wanted.contains(&name) {
+            fs::remove_file(entry.path()).map_err(Error::io(entry.path()))?;
+        }
+    }
+    for name in wanted {
+        match symlink(Path::new(DATA).join(name), dir.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Error::io(dir.join(name))(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! `creel kube ...`: manifests are read, played, looked at and taken down.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, ExitCode as ProcessExit};
+
+use images::{PullOptions, PullPolicy as ImagePolicy};
+use kube_play::{Manifests, Problem, PullPolicy, Severity, Source, Unknown, Validate, act};
+
+use crate::error::Failure;
+use crate::output;
+
+pub mod down;
+pub mod play;
+
+/// Where objects lie that name no namespace.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// The whole of `creel __kube-pod`: one pod is made or removed.
+pub fn pod_main() -> ProcessExit {
+    // Images were had before; what a registry would need of the caller's configuration was used then.
+    match act::pod_main(&|engine, name, policy| image(engine, name, policy, &PullOptions::default())) {
+        Ok(()) => ProcessExit::SUCCESS,
+        Err(_) => ProcessExit::FAILURE,
+    }
+}
+
+/// The whole of `creel __kube-supervisor`.
+pub fn supervisor_main() -> ProcessExit {
+    match act::supervisor_main(pod_program, forwarder_program) {
+        Ok(()) => ProcessExit::SUCCESS,
+        Err(_) => ProcessExit::FAILURE,
+    }
+}
+
+fn ourselves(mode: &str) -> Command {
+    let mut program = Command::new("/proc/self/exe");
+    program.arg(mode);
+    program
+}
+
+fn pod_program() -> Command {
+    ourselves("__kube-pod")
+}
+
+fn supervisor_program() -> Command {
+    ourselves("__kube-supervisor")
+}
+
+fn forwarder_program() -> Command {
+    ourselves("forwarder")
+}
+
+/// An image by a manifest's policy.
+fn image(
+    engine: &containers::Engine,
+    name: &str,
+    policy: PullPolicy,
+    options: &PullOptions,
+) -> Result<images::Image, String> {
+    let policy = match policy {
+        PullPolicy::Always => ImagePolicy::Always,
+        PullPolicy::Newer => ImagePolicy::Newer,
+        PullPolicy::IfNotPresent => ImagePolicy::Missing,
+        PullPolicy::Never => ImagePolicy::Never,
+    };
+    let options = PullOptions { policy, ..options.clone() };
+    super::create::find_image(engine, name, &options).map_err(|error| error.to_string())
+}
+
+/// One file of the command line and what is in it.
+struct File {
+    name: String,
+    text: String,
+}
+
+/// A path, `-` for standard input, or the address of a file on a web server.
+fn read(name: &str) -> Result<File, Failure> {
+    let text = match name {
+        "-" => {
+            let mut text = Vec::new();
+            std::io::stdin().read_to_end(&mut text)?;
+            text
+        }
+        url if url.starts_with("http://") || url.starts_with("https://") => fetch(url)?,
+        path => std::fs::read(path).map_err(crate::error::on_path("open", Path::new(path)))?,
+    };
+    let text = String::from_utf8(text).map_err(|_| Failure::plain(format!("{name} is not UTF-8 text")))?;
+    Ok(File { name: name.to_owned(), text })
+}
+
+/// curl knows the user's proxies and certificates.
+fn fetch(url: &str) -> Result<Vec<u8>, Failure> {
+    let fetched = Command::new("curl").args(["--silent", "--show-error", "--fail", "--location", "--", url]).output();
+    match fetched {
+        Ok(output) if output.status.success() => Ok(output.stdout),
+        Ok(output) => {
+            let why = String::from_utf8_lossy(&output.stderr);
+            Err(Failure::plain(format!("cannot fetch {url}: {}", why.trim())))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Failure::plain(format!("cannot fetch {url}: there is no curl"))
+                .hint("install curl, or fetch the file first"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn parse(files: &[File], config_maps: &[File], validate: Validate, unknown: Unknown) -> Manifests {
+    fn source(file: &File, config_maps_only: bool) -> Source<'_> {
+        Source { name: &file.name, text: &file.text, config_maps_only }
+    }
+    let sources: Vec<Source<'_>> =
+        files.iter().map(|file| source(file, false)).chain(config_maps.iter().map(|file| source(file, true))).collect();
+    kube_play::read(&sources, DEFAULT_NAMESPACE, validate, unknown)
+}
+
+/// All that is wrong, one line each; nothing was made.
+fn refuse(problems: &[Problem]) -> Failure {
+    let (errors, warnings): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.severity == Severity::Error);
+    warn(warnings.into_iter());
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Failure::plain(lines.join("\n       "))
+}
+
+fn warn<'a>(problems: impl Iterator<Item = &'a Problem>) {
+    for problem in problems {
+        output::warn(&problem.to_string());
+    }
+}
+
+impl From<act::Error> for Failure {
+    fn from(error: act::Error) -> Failure {
+        match error {
+            act::Error::Pod(error) => error.into(),
+            act::Error::Container(error) => error.into(),
+            act::Error::Storage(error) => error.into(),
+            act::Error::Network(error) => error.into(),
+            act::Error::NotOurs { .. } => {
+                Failure::plain(error.to_string()).hint("remove it, rename yours, or let --replace take its place")
+            }
+            act::Error::Object { object, source } => Failure::from(*source).context(object),
+            other => Failure::plain(other.to_string()),
+        }
+    }
+}

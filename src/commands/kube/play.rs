@@ -1,0 +1,302 @@
+//! `creel kube play`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use containers::{LogConfig, UserNamespace};
+use images::{Progress, PullOptions};
+use kube_play::act::{self, Actor, Change, Claims, PlayOptions, Played, Start};
+use kube_play::{Kind, ObjectId, Options, Plan, PublishedPort, Stored, Unknown, Validate};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use sys::signals::SignalFd;
+
+use super::{parse, read, refuse, warn};
+use crate::arguments;
+use crate::context::Context;
+use crate::create_args::{self, CreateArgs, Surroundings};
+use crate::error::{ExitCode, Failure};
+use crate::output;
+
+/// Make pods, volumes, Services and whatever else Kubernetes manifests ask for
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Add an annotation to all pods (KEY=VALUE)
+    #[arg(long, value_name = "KEY=VALUE")]
+    annotation: Vec<String>,
+    /// File with the registries' credentials
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+    /// Directory with certificates for the registry
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<PathBuf>,
+    /// Files with ConfigMaps
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    configmap: Vec<String>,
+    /// Credentials for the registry (USERNAME:PASSWORD)
+    #[arg(long, value_name = "USER:PASSWORD")]
+    creds: Option<String>,
+    /// Take down what the files name
+    #[arg(long)]
+    down: bool,
+    /// Say what would change, and change nothing
+    #[arg(long, alias = "diff")]
+    dry_run: bool,
+    /// With --down: remove volumes, too
+    #[arg(long)]
+    force: bool,
+    /// Pass over documents of kinds that creel cannot play
+    #[arg(long)]
+    ignore_unknown: bool,
+    /// Log driver of all containers
+    #[arg(long, value_name = "DRIVER")]
+    log_driver: Option<String>,
+    /// Options of the log driver (KEY=VALUE)
+    #[arg(long, value_name = "KEY=VALUE")]
+    log_opt: Vec<String>,
+    /// Networks of all pods
+    #[arg(long, alias = "net", value_name = "NETWORK")]
+    network: Vec<String>,
+    /// Leave the images' /etc/hostname alone
+    #[arg(long)]
+    no_hostname: bool,
+    /// Leave the images' /etc/hosts alone
+    #[arg(long)]
+    no_hosts: bool,
+    /// Call containers by their own names, without the pod's before them
+    #[arg(long)]
+    no_pod_prefix: bool,
+    /// Publish ports of containers on the host ([[IP:]HOST:]CONTAINER[/PROTOCOL])
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    publish: Vec<String>,
+    /// Publish every containerPort
+    #[arg(long)]
+    publish_all: bool,
+    /// Say nothing while images are fetched
+    #[arg(short, long)]
+    quiet: bool,
+    /// Make pods anew that are there
+    #[arg(long)]
+    replace: bool,
+    /// Number of pods of every workload, whatever the files say
+    #[arg(long, value_name = "NUMBER", value_parser = arguments::number::u32)]
+    replicas: Option<u32>,
+    /// Directory with the seccomp profiles that annotations name
+    #[arg(long, value_name = "DIR")]
+    seccomp_profile_root: Option<PathBuf>,
+    /// Start the pods
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
+    start: bool,
+    /// Require TLS and check certificates
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    tls_verify: Option<bool>,
+    /// User namespace of all pods
+    #[arg(long, value_name = "MODE")]
+    userns: Option<String>,
+    /// What becomes of fields that are not carried out: strict, warn, ignore
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "strict", default_value = "strict")]
+    validate: String,
+    /// Stay until all pods have ended, or a signal comes, and take everything down again
+    #[arg(short, long)]
+    wait: bool,
+    /// Files, "-", or URLs
+    #[arg(value_name = "FILE")]
+    files: Vec<String>,
+}
+
+/// How long a play waits for workloads.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
+/// How often `--wait` looks whether all has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    arguments::at_least(&args.files, 1)?;
+    if args.down {
+        return super::down::take_down(context, &args.files, if args.force { Claims::Remove } else { Claims::Keep });
+    }
+    if args.force {
+        return Err(Failure::plain("--force may be specified only with --down"));
+    }
+    let read_all = |names: &[String]| names.iter().map(|name| read(name)).collect::<Result<Vec<_>, _>>();
+    let (files, config_maps) = (read_all(&args.files)?, read_all(&args.configmap)?);
+    let unknown = if args.ignore_unknown { Unknown::Skip } else { Unknown::Refuse };
+    let manifests = parse(&files, &config_maps, level(&args.validate)?, unknown);
+    let options = options(context, &args)?;
+    let engine = if args.dry_run { context.reader()? } else { context.engine()? };
+    let stored = stored(&engine)?;
+    let plan = kube_play::plan(&manifests, &stored, &options).map_err(|problems| refuse(&problems))?;
+    warn(plan.warnings.iter());
+    if plan.metas().next().is_none() {
+        return Err(Failure::plain("there is nothing to play in these files"));
+    }
+    if args.dry_run {
+        return say_changes(&engine, &plan);
+    }
+    let pull = pull_options(&args)?;
+    let find_image = |engine: &containers::Engine, name: &str, policy| super::image(engine, name, policy, &pull);
+    let actor = Actor {
+        engine: &engine,
+        find_image: &find_image,
+        pod_program: super::pod_program,
+        supervisor_program: super::supervisor_program,
+    };
+    let start = if args.start { Start::Now } else { Start::Later };
+    let options = PlayOptions { replace: args.replace, start, patience: PATIENCE };
+    let played = act::play(&actor, &plan, options)?;
+    report(&played)?;
+    match args.wait {
+        true => until_the_end(&engine, &plan),
+        false => Ok(ExitCode::Success),
+    }
+}
+
+fn level(text: &str) -> Result<Validate, Failure> {
+    match text {
+        "strict" | "true" => Ok(Validate::Strict),
+        "warn" => Ok(Validate::Warn),
+        "ignore" | "false" => Ok(Validate::Ignore),
+        other => Err(Failure::plain(format!("invalid value {other:?} for --validate: it is strict, warn or ignore"))),
+    }
+}
+
+fn options(context: &Context, args: &Args) -> Result<Options, Failure> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err(Failure::plain(format!("annotation {text:?} must include an '=' sign"))),
+    };
+    let mut publish = Vec::new();
+    for ports in &args.publish {
+        for mapping in network::parse_publish(ports)? {
+            publish.extend((0..mapping.range.max(1)).map(|offset| PublishedPort {
+                host_ip: mapping.host_ip,
+                host_port: if mapping.host_port == 0 { 0 } else { mapping.host_port + offset },
+                container_port: mapping.container_port + offset,
+                protocol: match mapping.protocol {
+                    network::Protocol::Tcp => kube_play::Protocol::Tcp,
+                    network::Protocol::Udp => kube_play::Protocol::Udp,
+                    network::Protocol::Sctp => kube_play::Protocol::Sctp,
+                },
+            }));
+        }
+    }
+    let log: Option<LogConfig> = match args.log_driver.is_some() || !args.log_opt.is_empty() {
+        true => {
+            let flags = CreateArgs {
+                log_driver: args.log_driver.clone(),
+                log_opt: args.log_opt.clone(),
+                ..CreateArgs::default()
+            };
+            Some(create_args::log(&flags, context.config()?)?)
+        }
+        false => None,
+    };
+    Ok(Options {
+        networks: args.network.clone(),
+        publish,
+        publish_all: args.publish_all,
+        user_namespace: args.userns.as_deref().map(|mode| user_namespace(context, mode)).transpose()?,
+        log,
+        annotations: args.annotation.iter().map(pair).collect::<Result<_, _>>()?,
+        no_hosts: args.no_hosts,
+        no_hostname: args.no_hostname,
+        no_pod_prefix: args.no_pod_prefix,
+        seccomp_root: args.seccomp_profile_root.clone(),
+        replicas: args.replicas,
+    })
+}
+
+fn user_namespace(context: &Context, mode: &str) -> Result<UserNamespace, Failure> {
+    let around = Surroundings {
+        config: context.config()?,
+        env: std::env::vars().collect(),
+        read: &|path| std::fs::read_to_string(path),
+        exists: &|path| std::fs::metadata(path).map(drop),
+        list: &crate::glob::names,
+        cwd: std::env::current_dir()?,
+        own_ids: &crate::commands::create::own_ids,
+    };
+    create_args::user_namespace(mode, &around)
+}
+
+fn pull_options(args: &Args) -> Result<PullOptions, Failure> {
+    let mut options = PullOptions {
+        authfile: args.authfile.clone(),
+        creds: args.creds.as_deref().map(str::parse).transpose()?,
+        cert_dir: args.cert_dir.clone(),
+        tls_verify: args.tls_verify,
+        ..PullOptions::default()
+    };
+    if args.quiet {
+        options.progress = Progress::Quiet;
+    }
+    Ok(options)
+}
+
+/// The world that the plan is made for.
+fn stored(engine: &containers::Engine) -> Result<Stored, Failure> {
+    let shelf = act::Shelf::new(engine);
+    let mut stored = Stored { objects: shelf.objects(engine)?, ..Stored::default() };
+    stored.volumes = engine.store.volumes()?.into_iter().map(|(name, _)| name).collect();
+    for namespace in shelf.namespaces()? {
+        for object in shelf.all(&namespace)? {
+            if let act::Body::Workload { plan, .. } = object.body {
+                stored.workloads.insert(plan.meta.id);
+            }
+        }
+    }
+    Ok(stored)
+}
+
+fn say_changes(engine: &containers::Engine, plan: &Plan) -> Result<ExitCode, Failure> {
+    for (id, change) in act::changes(engine, plan)? {
+        output::line(format_args!("{} {} (dry run)", id.resource(), change.word()))?;
+    }
+    Ok(ExitCode::Success)
+}
+
+/// Podman's blocks for what it knows, kubectl's lines for the rest.
+fn report(played: &Played) -> Result<(), Failure> {
+    let block = |title: &str, lines: &[String]| -> Result<(), Failure> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        output::line(title)?;
+        lines.iter().try_for_each(output::line)
+    };
+    block("Volumes:", &played.volumes)?;
+    block("Secrets:", &played.secrets)?;
+    let made: Vec<&ObjectId> = played.pods.iter().map(|(id, _)| id).collect();
+    for (id, change) in &played.changes {
+        let is_block = matches!(id.kind, Kind::Pod | Kind::Secret | Kind::PersistentVolumeClaim);
+        if *change != Change::Created || !is_block || id.kind == Kind::Pod && !made.contains(&id) {
+            output::line(format_args!("{} {}", id.resource(), change.word()))?;
+        }
+    }
+    for (_, pod) in &played.pods {
+        block("Pod:", std::slice::from_ref(&pod.pod))?;
+        block(if pod.containers.len() == 1 { "Container:" } else { "Containers:" }, &pod.containers)?;
+        output::line("")?;
+    }
+    for (id, why) in &played.underway {
+        output::note(&format!("{id} is still on its way: {why}"));
+    }
+    Ok(())
+}
+
+/// `--wait`: stays until all pods of the plan have ended or a signal comes, then takes all down.
+fn until_the_end(engine: &containers::Engine, plan: &Plan) -> Result<ExitCode, Failure> {
+    let ids: Vec<ObjectId> = plan.metas().map(|meta| meta.id.clone()).collect();
+    let signals = SignalFd::new(&[SIGINT, SIGTERM])?;
+    while !act::have_ended(engine, &ids)? {
+        let mut fds = [PollFd::new(&signals, PollFlags::IN)];
+        let pause = Timespec { tv_sec: 0, tv_nsec: LOOK_AGAIN.as_nanos() as i64 };
+        if rustix::event::poll(&mut fds, Some(&pause)).is_ok_and(|ready| ready > 0) {
+            break;
+        }
+    }
+    let done = act::down(engine, super::pod_program, &ids, Claims::Keep)?;
+    super::down::report(&done)?;
+    Ok(ExitCode::Success)
+}
