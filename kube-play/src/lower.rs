@@ -90,7 +90,8 @@ pub fn plan(manifests: &Manifests, stored: &Stored, options: &Options) -> Result
     lowering.check_backends();
     lowering.node_ports();
     lowering.share_ports(manifests);
-    let Lowering { mut plan, problems, .. } = lowering;
+    let Lowering { mut plan, mut problems, .. } = lowering;
+    manifests.sort(&mut problems);
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(problems);
     }

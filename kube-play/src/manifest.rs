@@ -34,6 +34,8 @@ pub struct Manifests {
     pub(crate) documents: Vec<Document>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) validate: Validate,
+    /// In the order of reading.
+    files: Vec<String>,
 }
 
 /// An object and where it was written.
@@ -47,10 +49,22 @@ pub(crate) struct Document {
     pub(crate) object: Object,
 }
 
+/// As one reads them: file by file, from top to bottom.
+fn sort(problems: &mut [Problem], files: &[String]) {
+    problems.sort_by_key(|problem| {
+        let file = files.iter().position(|file| *file == problem.origin.file);
+        (file, problem.origin.line, problem.origin.column)
+    });
+}
+
 impl Manifests {
     /// What is wrong or remarkable so far; errors keep [`crate::plan`] from going on.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    pub(crate) fn sort(&self, problems: &mut [Problem]) {
+        sort(problems, &self.files);
     }
 
     /// The ids of all objects that could be read, in their order.
@@ -61,7 +75,8 @@ impl Manifests {
 
 /// Reads all files. `namespace` is where objects lie that name none.
 pub fn read(sources: &[Source<'_>], namespace: &str, validate: Validate, unknown: Unknown) -> Manifests {
-    let mut manifests = Manifests { documents: Vec::new(), problems: Vec::new(), validate };
+    let mut manifests = Manifests { documents: Vec::new(), problems: Vec::new(), validate, files: Vec::new() };
+    manifests.files.extend(sources.iter().map(|source| source.name.to_owned()));
     for source in sources {
         let mut reading = Reading {
             reader: Reader::new(source.name, validate),
@@ -88,6 +103,7 @@ pub fn read(sources: &[Source<'_>], namespace: &str, validate: Validate, unknown
         manifests.problems.append(&mut reading.reader.problems);
     }
     twice(&manifests.documents, &mut manifests.problems);
+    sort(&mut manifests.problems, &manifests.files);
     manifests
 }
 

@@ -380,3 +380,6 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

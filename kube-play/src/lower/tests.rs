@@ -1,5 +1,8 @@
 //! Manifests in, plans or problems out.
 
+mod examples;
+mod mistakes;
+
 use super::*;
 use crate::manifest::{Source, Unknown, read};
 use crate::plan::{EnvEntry, Handler, PodFacts, PodNetwork, VolumeSource};

@@ -100,6 +100,10 @@ fn integer(text: &str) -> Option<i64> {
         return None;
     }
     let digits: String = digits.chars().filter(|char| *char != '_').collect();
+    // from_str_radix takes signs: `0-1` is a range of processors, no number.
+    if digits.contains(['+', '-']) {
+        return None;
+    }
     let number = if let Some(digits) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         i128::from_str_radix(digits, 16)
     } else if let Some(digits) = digits.strip_prefix("0o").or_else(|| digits.strip_prefix("0O")) {
@@ -155,6 +159,8 @@ mod tests {
             ("--", Word::Text),
             ("+-1", Word::Text),
             ("10:30", Word::Text),
+            ("0-1", Word::Text),
+            ("0x-1", Word::Text),
             ("2001-01-01", Word::Text),
             ("0x", Word::Text),
             ("99999999999999999999", Word::Float(1e20)),
