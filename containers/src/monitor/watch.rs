@@ -116,7 +116,7 @@ pub(super) fn watch(
         notify,
         connectivity: std::mem::take(&mut released.connectivity),
         reread: false,
-        buffer: vec![0; CHUNK - 1],
+        buffer: sys::memory::Buffer::new(CHUNK - 1).map_err(Error::io("memory"))?,
     };
     run.take_streams(terminals, running.terminal)?;
     let deadline = container.spec().timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
@@ -183,7 +183,7 @@ struct Run {
     connectivity: Connectivity,
     /// The container's record was changed.
     reread: bool,
-    buffer: Vec<u8>,
+    buffer: sys::memory::Buffer,
 }
 
 struct Stdin {
