@@ -259,6 +259,7 @@ impl StorageConfig {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<StorageConfig, Failure> {
         let table = parse(text, path)?;
+        tell_of_storage(&table);
         let storage = table.get("storage").and_then(Value::as_table);
         let options = storage.and_then(|table| table.get("options")).and_then(Value::as_table);
         let overlay = options.and_then(|table| table.get("overlay")).and_then(Value::as_table);
@@ -285,6 +286,32 @@ impl StorageConfig {
                 .map(PathBuf::from),
             ignore_chown_errors: ignore(overlay) || ignore(options),
         })
+    }
+}
+
+/// One debug message for each key of storage.conf that has no effect here.
+fn tell_of_storage(table: &Table) {
+    let honoured = [
+        "driver",
+        "graphroot",
+        "rootless_storage_path",
+        "runroot",
+        "options",
+        "overlay",
+        "mount_program",
+        "ignore_chown_errors",
+    ];
+    let mut tables = vec![("storage".to_owned(), table.get("storage").and_then(Value::as_table))];
+    while let Some((name, table)) = tables.pop() {
+        for (key, value) in table.into_iter().flatten() {
+            match value {
+                Value::Table(inner) if honoured.contains(&key.as_str()) => {
+                    tables.push((format!("{name}.{key}"), Some(inner)));
+                }
+                _ if honoured.contains(&key.as_str()) => {}
+                _ => tracing::debug!("storage.conf: {key} of [{name}] has no effect: creel's store is its own"),
+            }
+        }
     }
 }
 

@@ -49,3 +49,21 @@ fn a_folder_that_was_replaced_shows_what_went() {
     let text = lab.ok("diff one");
     assert!(text.lines().any(|line| line.starts_with("D /content")), "{text}");
 }
+
+#[test]
+fn an_image_is_compared_with_what_is_below_its_last_layer() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box sh -c 'echo x > /content/new; rm /content/one'");
+    lab.ok("commit -q one derived");
+    let expected = lab.ok("image diff derived");
+    let mut lines: Vec<&str> = expected.lines().collect();
+    // Where something was mounted, a directory is newer.
+    lines.retain(|line| *line != "C /etc");
+    assert_eq!(lines, ["C /content", "A /content/new", "D /content/one"]);
+    assert_eq!(lab.ok("diff derived"), expected);
+    assert_eq!(lab.ok("image diff derived box"), expected);
+    assert_eq!(lab.json("image diff --format json derived")["added"], serde_json::json!(["/content/new"]));
+    assert!(lab.ok("image diff box").lines().all(|line| line.starts_with("A /")));
+    lab.creel("image diff nosuch").run().fails(125);
+    lab.creel("image diff --format table derived").run().fails(125);
+}

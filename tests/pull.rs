@@ -217,3 +217,32 @@ fn a_machine_without_a_policy_may_pull() {
     std::fs::remove_file(lab.path(".config/containers/policy.json")).unwrap();
     assert_eq!(lab.ok(&format!("pull -q {PLAIN} {}", registry.name("box"))), box_draft().id());
 }
+
+#[test]
+fn registries_conf_blocks_mirrors_and_renames() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };
+    registry.put(box_draft(), "team/box:latest", Compression::Gzip);
+    let server = format!("127.0.0.1:{}", registry.port);
+    let conf = |text: &str| lab.write(".config/containers/registries.conf", text.replace("SERVER", &server));
+    conf("[[registry]]\nlocation = \"SERVER\"\nblocked = true\n");
+    let error = lab.creel(&format!("pull -q {}", registry.name("team/box"))).run().fails(125);
+    assert!(error.contains("is blocked in"), "{error}");
+    conf("[[registry]]\nlocation = \"gone.invalid\"\n[[registry.mirror]]\nlocation = \"SERVER\"\ninsecure = true\n");
+    lab.ok("pull -q gone.invalid/team/box");
+    assert_eq!(lab.ok("images --format {{.Repository}}"), "gone.invalid/team/box");
+    lab.ok("rmi -a");
+    conf("[[registry]]\nprefix = \"other.invalid/x\"\nlocation = \"SERVER/team\"\ninsecure = true\n");
+    lab.ok("pull -q other.invalid/x/box");
+    lab.ok("rmi -a");
+    // Several registries: in permissive mode one after the other, else one has to say which.
+    let two = "unqualified-search-registries = [\"a.invalid\", \"SERVER\"]\n[[registry]]\nlocation = \"SERVER\"\ninsecure = true\n";
+    conf(two);
+    let error = lab.creel("pull -q team/box").run().fails(125);
+    assert!(error.contains("short"), "{error}");
+    conf(&format!("short-name-mode = \"permissive\"\n{two}"));
+    lab.ok("pull -q team/box");
+    conf("nonsense");
+    lab.creel("pull -q team/box").run().fails(125);
+    lab.creel("pull -q team/box").env("CONTAINERS_REGISTRIES_CONF", "nosuch.conf").run().fails(125);
+}

@@ -208,6 +208,11 @@ const MADE_BY_US: [&str; 12] = [
     "/sys",
 ];
 
+/// Whether a path is a mount point that creel makes in every container, and thereby in what is committed of it.
+pub fn is_made_by_creel(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| MADE_BY_US.contains(&path))
+}
+
 /// What the container changed in its image, sorted by path.
 pub fn changes(engine: &Engine, container: &Container) -> Result<Vec<Change>> {
     let layers = match (&container.spec().source, &container.record.image) {

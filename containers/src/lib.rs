@@ -61,7 +61,10 @@ pub use create::{CreateRequest, create};
 pub use engine::{Engine, Settings};
 pub use error::{Error, Result};
 pub use exec::{ExecEnd, ExecRequest, exec};
-pub use files::{CommitOptions, CopyOptions, Endpoint, FileFact, FileKind, changes, commit, copy_in, copy_out, export};
+pub use files::{
+    CommitOptions, CopyOptions, Endpoint, FileFact, FileKind, changes, commit, copy_in, copy_out, export,
+    is_made_by_creel,
+};
 pub use health::{HealthEntry, HealthLog, HealthStatus, check_health, health_main, read_log as health_log};
 pub use id::{ContainerId, ContainerName};
 pub use images::Image;

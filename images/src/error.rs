@@ -68,6 +68,10 @@ pub enum Error {
     #[error("{reference}: access denied: {message}")]
     Denied { reference: String, message: String },
 
+    /// registries.conf says no.
+    #[error("{message}")]
+    Blocked { message: String },
+
     /// The registry answered that it has no such thing.
     #[error("{reference}: not in the registry: {message}")]
     NotInRegistry { reference: String, message: String },

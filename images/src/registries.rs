@@ -94,7 +94,8 @@ impl Registries {
         for path in files(places)? {
             match fs::read_to_string(&path) {
                 Ok(text) => registries.merge(&text, &path)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // One that was named must be there.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && places.registries_conf.is_none() => {}
                 Err(error) => return Err(Error::file(path)(error)),
             }
         }

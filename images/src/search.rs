@@ -92,8 +92,7 @@ pub fn search(term: &str, options: &SearchOptions) -> Result<Vec<Found>> {
     for registry in &registries {
         let is = configured.of_host(registry);
         if is.blocked {
-            let message = "registries.conf blocks it".to_owned();
-            failed = Some(Error::Denied { reference: registry.clone(), message });
+            failed = Some(Error::Blocked { message: format!("registry {registry} is blocked in registries.conf") });
             continue;
         }
         let mut options = options.clone();

@@ -100,7 +100,9 @@ pub(crate) fn translate(reference: &str, message: &str) -> Error {
     let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
     let reference = reference.to_owned();
     let message = message.to_owned();
-    if has(&["creating signature", "signing the image", "error signing", "creating signer"]) {
+    if has(&["is blocked in"]) {
+        Error::Blocked { message }
+    } else if has(&["creating signature", "signing the image", "error signing", "creating signer"]) {
         Error::Signing { message }
     } else if has(&["not logged into"]) {
         Error::NotLoggedIn { registry: reference }
@@ -124,7 +126,6 @@ pub(crate) fn translate(reference: &str, message: &str) -> Error {
         "status code 403",
         "403 (forbidden)",
         "401 (unauthorized)",
-        "is blocked",
     ]) {
         Error::Denied { reference, message }
     } else if has(&[

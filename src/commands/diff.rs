@@ -38,13 +38,20 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         Some(_) => return Err(Failure::plain("only supported value for '--format' is 'json'")),
     };
     let engine = context.engine()?;
-    let container = select::one(&engine, args.containers.first().map(String::as_str), args.latest)?;
-    let changes = containers::changes(&engine, &container)?;
+    let name = args.containers.first().map(String::as_str);
+    let changes = match select::one(&engine, name, args.latest) {
+        Ok(container) => containers::changes(&engine, &container)?,
+        // What is no container may be an image.
+        Err(failure) => match name.map(|name| images::find(&engine.store, name)).transpose()?.flatten() {
+            Some(image) => super::image_diff::changes(&engine.store, &image)?,
+            None => return Err(failure),
+        },
+    };
     output::print(&if json { as_json(&changes) } else { as_lines(&changes) })?;
     Ok(ExitCode::Success)
 }
 
-fn as_lines(changes: &[Change]) -> String {
+pub fn as_lines(changes: &[Change]) -> String {
     let line = |change: &Change| {
         let letter = match change.kind {
             ChangeKind::Added => 'A',
@@ -56,7 +63,7 @@ fn as_lines(changes: &[Change]) -> String {
     changes.iter().map(line).collect()
 }
 
-fn as_json(changes: &[Change]) -> String {
+pub fn as_json(changes: &[Change]) -> String {
     let of = |kind: ChangeKind| -> Value {
         Value::List(
             changes.iter().filter(|change| change.kind == kind).map(|change| change.path.as_path().into()).collect(),

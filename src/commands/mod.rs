@@ -14,6 +14,7 @@ pub mod exec;
 pub mod export;
 pub mod healthcheck_run;
 pub mod history;
+pub mod image_diff;
 pub mod image_exists;
 pub mod image_inspect;
 pub mod image_prune;
