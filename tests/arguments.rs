@@ -121,10 +121,10 @@ fn what_nobody_carries_out_yet_is_refused_and_not_ignored() {
         "--network-alias other",
         "--ip 10.0.0.9",
         "--mac-address 02:00:00:00:00:09",
-        "--cgroups split",
-        "--personality LINUX32",
+        "--preserve-fd 5",
+        "--rdt-class x",
+        "--mount type=artifact,src=x,dst=/x",
         "--device-cgroup-rule 'c 1:3 r'",
-        "--systemd always",
         "--network somewhere",
         "--pod some",
     ] {

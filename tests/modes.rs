@@ -82,3 +82,52 @@ fn a_cgroup_that_is_not_made_has_no_parent() {
     let text = lab.creel("create --cgroups=foo box").run().fails(125);
     assert!(text.contains("invalid cgroup mode \"foo\""), "{text}");
 }
+
+#[test]
+fn what_a_start_could_not_do_is_refused_by_create() {
+    let lab = Lab::new();
+    let mut table = vec![
+        ("--security-opt systempaths=foo", "invalid systempaths option \"foo\", only `unconfined` is supported"),
+        (
+            "--init --init-path /nope",
+            "container-init binary not found on the host: faccessat /nope: no such file or directory",
+        ),
+        ("--memory 1x", "invalid value for memory: invalid suffix: 'x'"),
+        ("--name 'a b'", "running container create option: names must match"),
+    ];
+    if !is_podman() {
+        table.extend([
+            ("--oom-score-adj 2000", "it is between -1000 and 1000"),
+            ("--security-opt mask=etc", "Path \"etc\" is not an absolute path"),
+            ("--pidfile /nope/x", "open /nope/x: no such file or directory"),
+            ("--hosts-file /nope", "failed to create new hosts file: open /nope: no such file or directory"),
+            ("--hostuser no-such-user", "unknown user no-such-user"),
+        ]);
+    }
+    for (flags, expected) in table {
+        let text = lab.creel(&format!("create {flags} box true")).run().fails(125);
+        assert!(text.contains(expected), "{flags}: {text}");
+    }
+    assert_eq!(lab.ok("ps -aq"), "");
+}
+
+#[test]
+fn security_options_have_several_spellings() {
+    let lab = Lab::new();
+    for option in ["no-new-privileges", "no-new-privileges=true", "no-new-privileges:true"] {
+        let text =
+            lab.ok(&format!("run --rm --network none --security-opt {option} box grep NoNewPrivs /proc/self/status"));
+        assert!(text.ends_with('1'), "{option}: {text}");
+    }
+    lab.ok("run --rm --network none --security-opt apparmor=unconfined box true");
+    let proc = lab.ok("run --rm --network none --security-opt proc-opts=nosuid,exec box grep ' /proc ' /proc/mounts");
+    assert!(proc.contains("nosuid") && !proc.contains("noexec") && !proc.contains("nodev"), "{proc}");
+}
+
+#[test]
+fn a_user_of_the_host_can_be_known_inside() {
+    let lab = Lab::new();
+    let text =
+        lab.ok("run --rm --network none --hostuser daemon --user daemon box sh -c 'id -un; grep ^daemon: /etc/passwd'");
+    assert!(text.starts_with("daemon\ndaemon:*:"), "{text}");
+}

@@ -16,7 +16,7 @@ use crate::spec::{
     Remove, SdNotify, Source, UserNamespace,
 };
 use crate::state::State;
-use crate::{events, list, names, secrets, userns};
+use crate::{events, list, names, secrets, userns, users};
 
 pub struct CreateRequest<'a> {
     pub spec: ContainerSpec,
@@ -44,6 +44,8 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     secrets::find(engine, &mut spec)?;
     find_images(engine, &mut spec)?;
     check_devices(engine, &spec)?;
+    check_files(&spec)?;
+    users::check_host_users(&spec)?;
     check(&spec)?;
     check_notification(&spec, image.as_ref())?;
     check_log(&spec.log)?;
@@ -224,6 +226,22 @@ fn refuse_unsupported(spec: &ContainerSpec) -> Result<()> {
         return Err(Error::Invalid("cannot set cgroup parent if not creating cgroups: invalid argument".into()));
     }
     Ok(())
+}
+
+/// Files of the host that a start reads or writes.
+fn check_files(spec: &ContainerSpec) -> Result<()> {
+    for path in [&spec.pidfile, &spec.monitor_pidfile].into_iter().flatten() {
+        if !path.parent().is_some_and(Path::is_dir) {
+            return Err(Error::Invalid(format!("open {}: no such file or directory", path.display())));
+        }
+    }
+    match spec.network.hosts_file.as_deref() {
+        None | Some("" | "none" | "image") => Ok(()),
+        Some(path) if Path::new(path).is_file() => Ok(()),
+        Some(path) => {
+            Err(Error::Invalid(format!("failed to create new hosts file: open {path}: no such file or directory")))
+        }
+    }
 }
 
 /// Devices must be there, and be devices.

@@ -62,6 +62,9 @@ pub(crate) fn account_in(
     files: &AccountFiles,
     other: Option<&str>,
 ) -> Result<Account> {
+    let mut files = files.clone();
+    add_host_users(&mut files.passwd, container.spec())?;
+    let files = &files;
     let added = &container.spec().group_add;
     let mut account = match other {
         Some(user) => lookup(files, user, &[])?,
@@ -175,15 +178,7 @@ pub(crate) fn passwd_with(engine: &Engine, container: &Container, account: &Acco
     }
     let mut text = stored_files(engine, container)?.passwd;
     let length = text.len();
-    for name in &spec.host_users {
-        let host = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let user = passwd::parse_users(&host).find(|user| user.name == *name || user.uid.to_string() == *name);
-        let user = user.ok_or_else(|| Error::Invalid(format!("unable to find user {name}: unknown user {name}")))?;
-        if !passwd::parse_users(&text).any(|known| known.name == user.name) {
-            let line = format!("{}:*:{}:{}:{}:{}:{}", user.name, user.uid, user.gid, user.name, user.home, user.shell);
-            add_line(&mut text, &line);
-        }
-    }
+    add_host_users(&mut text, spec)?;
     if !passwd::parse_users(&text).any(|known| known.uid == account.uid) {
         let caller = matches!(spec.namespaces.user, UserNamespace::KeepId { .. });
         let host = if caller { passwd::user_of(engine.settings.uid) } else { None };
@@ -204,6 +199,30 @@ pub(crate) fn passwd_with(engine: &Engine, container: &Container, account: &Acco
         add_line(&mut text, &line);
     }
     Ok((text.len() > length).then_some(text))
+}
+
+/// `--hostuser`: lines for users of the host, by name or number.
+fn add_host_users(text: &mut String, spec: &ContainerSpec) -> Result<()> {
+    for name in &spec.host_users {
+        let user = host_user(name)?;
+        if !passwd::parse_users(text).any(|known| known.name == user.name) {
+            // The home of the host is none of the container's.
+            let home = spec.workdir.as_deref().unwrap_or("/");
+            add_line(text, &format!("{}:*:{}:{}::{home}:/bin/sh", user.name, user.uid, user.gid));
+        }
+    }
+    Ok(())
+}
+
+/// Each of them must be there.
+pub(crate) fn check_host_users(spec: &ContainerSpec) -> Result<()> {
+    spec.host_users.iter().try_for_each(|name| host_user(name).map(drop))
+}
+
+fn host_user(name: &str) -> Result<User> {
+    let host = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = passwd::parse_users(&host).find(|user| user.name == name || user.uid.to_string() == name);
+    user.ok_or_else(|| Error::Invalid(format!("user: unknown user {name}")))
 }
 
 /// /etc/group with a line for a group that the image does not know.

@@ -57,6 +57,7 @@ pub fn make(
     }
     let pull = pull_options(context, args)?;
     check_time_zone(spec.timezone.as_deref())?;
+    lift_oom_score(&mut spec);
     spec.create_command = context.command_line.clone();
 
     let engine = early.map_or_else(|| context.engine(), Ok)?;
@@ -88,7 +89,12 @@ pub fn make(
     let pod = wanted_pod.map(|wanted| super::pod::join::found(&engine, &wanted, &mut spec)).transpose()?;
     let request = CreateRequest { spec, name: args.name.as_deref(), image: image.as_ref(), replace: args.replace };
     let container = match &pod {
-        None => containers::create(&engine, request)?,
+        None => containers::create(&engine, request).map_err(|error| match error {
+            containers::Error::InvalidName { .. } => Failure::plain(
+                "running container create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument",
+            ),
+            error => error.into(),
+        })?,
         Some(found) => super::pod::join::create(&engine, found, request, args)?,
     };
     let cost = containers::copy_cost(&engine, &container)?;
@@ -128,8 +134,20 @@ fn check_time_zone(zone: Option<&str>) -> Result<(), Failure> {
     }
 }
 
+/// A process may not make itself safer from the kernel's choice than whoever starts it, unless it is root.
+fn lift_oom_score(spec: &mut ContainerSpec) {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|text| text.trim().parse::<i32>().ok());
+    if let (Some(wanted), Some(own)) = (spec.oom_score_adj, own)
+        && wanted < own
+    {
+        output::warn(&format!("Requested oom_score_adj={wanted} is lower than the current one, changing to {own}"));
+        spec.oom_score_adj = Some(own);
+    }
+}
+
 fn write_id(path: &Path, container: &Container) -> Result<(), Failure> {
-    std::fs::write(path, container.id().as_str()).map_err(crate::error::on_path("open", path))
+    std::fs::write(path, container.id().as_str())
+        .map_err(|error| crate::error::on_path("open", path)(error).context("creating idfile"))
 }
 
 /// What an image is called: the full one of its names that was meant, whatever was typed of it.
@@ -161,16 +179,20 @@ pub fn find_image(engine: &Engine, name: &str, options: &PullOptions) -> Result<
 
 /// `DIR` or `DIR:O`.
 fn root_directory(text: &str) -> Result<Source, Failure> {
+    let missing = |error| crate::error::on_path("faccessat", text)(error).context("running container create option");
     let (path, overlay) = match text.rsplit_once(':') {
         Some((path, "O")) => (path, true),
-        Some((_, options)) if !options.contains('/') => {
-            return Err(Failure::plain(format!("the option {options} of --rootfs is not supported by creel yet")));
+        Some((path, options)) if options == "idmap" || options.starts_with("idmap=") => {
+            std::fs::metadata(path).map_err(missing)?;
+            return Err(Failure::plain(format!(
+                "{text}: idmapped mounts of the host's file systems are for root only"
+            ))
+            .hint("use :O for a throw-away overlay, or creel import for an image of it"));
         }
         _ => (text, false),
     };
-    let path = std::path::absolute(path).map_err(crate::error::on_path("faccessat", path))?;
-    std::fs::metadata(&path)
-        .map_err(|error| crate::error::on_path("faccessat", &path)(error).context("running container create option"))?;
+    let path = std::path::absolute(path).map_err(missing)?;
+    std::fs::metadata(&path).map_err(missing)?;
     Ok(Source::Directory { path, overlay })
 }
 

@@ -75,7 +75,13 @@ pub fn merge(env: &mut Variables, texts: &[String], image: &[String]) -> Result<
             let given = env.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
             let of_image =
                 || image.iter().find_map(|entry| entry.strip_prefix(wanted)?.strip_prefix('=')).map(str::to_owned);
-            given.or_else(of_image).unwrap_or_default()
+            // What creel sets where nobody else does.
+            let usual = || match wanted {
+                "PATH" => Some("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+                "container" => Some("podman".to_owned()),
+                _ => None,
+            };
+            given.or_else(of_image).or_else(usual).unwrap_or_default()
         };
         let mut value = String::new();
         let mut rest = template;
@@ -144,5 +150,8 @@ mod tests {
         let mut env = pairs(&[("A", "1")]);
         merge(&mut env, &["PATH=$PATH:/x".into(), "B=${A}2".into()], &["PATH=/bin".into()]).unwrap();
         assert_eq!(env, pairs(&[("A", "1"), ("PATH", "/bin:/x"), ("B", "12")]));
+        let mut env = pairs(&[]);
+        merge(&mut env, &["PATH=$PATH:/x".into()], &[]).unwrap();
+        assert!(env[0].1.ends_with("/sbin:/bin:/x"), "{env:?}");
     }
 }

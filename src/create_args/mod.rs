@@ -118,6 +118,14 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         chroot_dirs: args.chrootdirs.clone(),
         ..ContainerSpec::default()
     };
+    if let Some(score) = spec.oom_score_adj.filter(|score| !(-1000..=1000).contains(score)) {
+        return Err(Failure::plain(format!("invalid value {score} for --oom-score-adj: it is between -1000 and 1000")));
+    }
+    if let Some(path) = spec.init_path.as_ref().filter(|_| spec.init) {
+        (around.exists)(path).map_err(|error| {
+            crate::error::on_path("faccessat", path)(error).context("container-init binary not found on the host")
+        })?;
+    }
     if let Some(text) = &args.stop_signal {
         spec.stop_signal = Some(signal::parse(text).ok_or_else(|| Failure::plain(format!("invalid signal: {text}")))?);
     }

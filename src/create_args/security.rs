@@ -94,8 +94,7 @@ fn security_option(security: &mut Security, option: &str) -> Result<(), Failure>
         Some((key, value)) => (key, Some(value)),
         None => match option.split_once(':') {
             // Docker's old spelling with a colon.
-            Some((key, value)) if key != "no-new-privileges" => (key, Some(value)),
-            Some(_) => return Err(Failure::plain(format!("invalid --security-opt 2: {}", go_quote(option)))),
+            Some((key, value)) => (key, Some(value)),
             None => (option, None),
         },
     };
@@ -114,6 +113,10 @@ fn security_option(security: &mut Security, option: &str) -> Result<(), Failure>
             })?;
             security.seccomp = SeccompProfile::File(path);
         }
+        ("label", Some("nested")) if !std::path::Path::new("/sys/fs/selinux").exists() => {
+            return Err(Failure::plain("statfs /sys/fs/selinux: no such file or directory")
+                .hint("label=nested is for machines with SELinux"));
+        }
         ("label", Some(value)) => security.labels.push(value.to_owned()),
         ("apparmor", Some("unconfined")) => security.apparmor = Some("unconfined".into()),
         ("apparmor", Some(profile)) => {
@@ -125,7 +128,13 @@ fn security_option(security: &mut Security, option: &str) -> Result<(), Failure>
             }
             security.apparmor = Some(profile.to_owned());
         }
-        ("mask", Some(value)) => security.mask.extend(list(value)),
+        ("mask", Some(value)) => {
+            let paths = list(value);
+            if let Some(path) = paths.iter().find(|path| !path.starts_with('/')) {
+                return Err(Failure::plain(format!("Path {} is not an absolute path", go_quote(path))));
+            }
+            security.mask.extend(paths);
+        }
         ("unmask", Some(value)) => {
             let paths = list(value);
             let paths =
@@ -133,6 +142,12 @@ fn security_option(security: &mut Security, option: &str) -> Result<(), Failure>
             security.unmask.extend(paths);
         }
         ("systempaths", Some("unconfined")) => security.unmask.push("ALL".into()),
+        ("systempaths", Some(other)) => {
+            return Err(Failure::plain(format!(
+                "invalid systempaths option {}, only `unconfined` is supported",
+                go_quote(other)
+            )));
+        }
         ("proc-opts", Some(value)) => security.proc_opts.extend(value.split(',').map(str::to_owned)),
         (_, Some(_)) => return Err(Failure::plain(format!("invalid --security-opt 2: {}", go_quote(option)))),
         (_, None) => return Err(Failure::plain(format!("invalid --security-opt 1: {}", go_quote(option)))),
@@ -238,6 +253,8 @@ mod tests {
     fn mistakes_are_named() {
         let table = [
             ("--security-opt", "foo", "invalid --security-opt 1: \"foo\""),
+            ("--security-opt", "mask=etc", "Path \"etc\" is not an absolute path"),
+            ("--security-opt", "systempaths=x", "invalid systempaths option \"x\", only `unconfined` is supported"),
             ("--security-opt", "no-new-privileges:x", "invalid --security-opt 2: \"no-new-privileges:x\""),
             (
                 "--security-opt",

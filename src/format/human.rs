@@ -75,7 +75,7 @@ pub fn parse_size(text: &str) -> Result<i64, String> {
         "g" | "gb" | "gi" | "gib" => 3,
         "t" | "tb" | "ti" | "tib" => 4,
         "p" | "pb" | "pi" | "pib" => 5,
-        _ => return Err(wrong()),
+        _ => return Err(format!("invalid suffix: '{unit}'")),
     };
     let bytes = number * 1024f64.powi(power);
     if !(0.0..=i64::MAX as f64).contains(&bytes) {

@@ -442,6 +442,13 @@ fn cgroup(engine: &Engine, container: &Container) -> Result<Option<Cgroup>> {
             Cgroup::create_in(&manager, &group.name, &of_all, &name, parent, &limits)?
         }
     };
+    if cgroup.is_none()
+        && let Some(parent) = &wanted.cgroup_parent
+    {
+        return Err(Error::Invalid(format!(
+            "--cgroup-parent {parent}: this machine has no cgroup that is delegated to this user"
+        )));
+    }
     if let Some(cgroup) = cgroup.as_ref().filter(|_| wanted.pids_limit.is_none()) {
         cgroup.limit_pids_by_default(DEFAULT_PIDS);
     }

@@ -90,8 +90,11 @@ fn kernel_mounts(record: &Record, given: &Given) -> Vec<Mount> {
         // A fresh proc belongs to the owner of the pid namespace, which is not us.
         all.push(mount("/proc", "bind", "/proc", &["rbind", "nosuid", "noexec", "nodev"]));
     } else {
-        let mut proc = vec!["nosuid", "noexec", "nodev"];
-        proc.extend(spec.security.proc_opts.iter().map(String::as_str));
+        // The user's options are instead of the usual ones.
+        let proc: Vec<&str> = match spec.security.proc_opts.as_slice() {
+            [] => vec!["nosuid", "noexec", "nodev"],
+            own => own.iter().map(String::as_str).collect(),
+        };
         all.push(mount("/proc", "proc", "proc", &proc));
     }
     all.push(mount("/dev", "tmpfs", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=65536k"]));

@@ -32,7 +32,8 @@ pub(super) fn process(record: &Record, given: &Given) -> Result<Process> {
     process.set_cwd(workdir(record).into());
     process.set_rlimits(Some(rlimits(&spec.ulimits, given.hard_nofile, given.hard_nproc)?));
     process.set_oom_score_adj(spec.oom_score_adj);
-    process.set_apparmor_profile(spec.security.apparmor.clone());
+    // What creel starts has the caller's profile, which is none as a rule; a machine without AppArmor has no `unconfined`.
+    process.set_apparmor_profile(spec.security.apparmor.clone().filter(|profile| profile != "unconfined"));
     Ok(process)
 }
 
