@@ -85,3 +85,120 @@ fn before_the_first_check_it_is_starting() {
     });
     lab.creel("run --rm --health-cmd true --health-interval nonsense box true").run().fails(125);
 }
+
+#[test]
+fn the_image_s_check_takes_the_flags_that_are_given() {
+    let lab = Lab::new();
+    let draft = crate::lab::image::box_with(serde_json::json!({
+        "Healthcheck": { "Test": ["CMD", "true"], "Interval": 7_000_000_000u64, "Timeout": 9_000_000_000u64 }
+    }));
+    let archive = lab.write("h.tar", draft.docker_archive(&["localhost/checked:latest"]));
+    lab.ok(&format!("load -q -i {}", archive.display()));
+    if differs_on_purpose("podman passes over the flags unless the command is given, too") {
+        return;
+    }
+    lab.ok("create --name one --health-interval 5s checked idle");
+    let check = lab.json("container inspect one")[0]["Config"]["Healthcheck"].clone();
+    assert_eq!(check["Test"], serde_json::json!(["CMD", "true"]));
+    assert_eq!((check["Interval"].as_u64(), check["Timeout"].as_u64()), (Some(5_000_000_000), Some(9_000_000_000)));
+    lab.ok("create --name two --health-interval 5s box idle");
+    assert!(lab.json("container inspect two")[0]["Config"]["Healthcheck"].is_null());
+}
+
+#[test]
+fn the_regular_checks_wait_for_the_startup_check() {
+    if without_timers() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none --health-cmd 'echo regular' --health-interval 200ms \
+         --health-startup-cmd 'echo startup; test -e /up' --health-startup-interval 100ms --health-startup-success 2 \
+         box idle");
+    let checks = || lab.inspect("one", "{{range .State.Health.Log}}{{.Output}}{{end}}");
+    eventually("it was checked", || checks().contains("startup"));
+    assert_eq!(lab.inspect("one", "{{.State.Health.Status}}"), "starting");
+    assert!(!checks().contains("regular"));
+    lab.ok("exec one touch /up");
+    eventually("healthy", || lab.inspect("one", "{{.State.Health.Status}}") == "healthy");
+    eventually("only regular checks run", || !checks().contains("startup"));
+}
+
+#[test]
+fn a_container_that_does_not_come_up_is_started_again() {
+    if without_timers() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none --stop-timeout 0 --health-cmd true --health-interval 200ms \
+         --health-startup-cmd 'test -e /up' --health-startup-interval 100ms --health-startup-retries 2 \
+         box sh -c 'echo begun; test -e /second && touch /up; touch /second; idle'");
+    eventually("it came up the second time", || lab.inspect("one", "{{.State.Health.Status}}") == "healthy");
+    assert_eq!(lab.ok("logs one").lines().filter(|line| *line == "begun").count(), 2);
+}
+
+#[test]
+fn an_unhealthy_container_is_stopped_or_started_again_when_asked() {
+    if without_timers() {
+        return;
+    }
+    let lab = Lab::new();
+    let run = "run -d --network none --health-interval 200ms --health-retries 2 --stop-timeout 0";
+    lab.ok(&format!("{run} --name stopped --restart always --health-cmd false --health-on-failure stop box idle"));
+    eventually("it was stopped", || lab.state("stopped") == "exited");
+    lab.ok(&format!(
+        "{run} --name again --health-cmd 'test -e /second' --health-on-failure restart \
+         box sh -c 'test -e /first && touch /second; touch /first; idle'"
+    ));
+    eventually("it is well the second time", || lab.inspect("again", "{{.State.Health.Status}}") == "healthy");
+    // A stop by its own check holds, whatever the restart policy.
+    assert_eq!(lab.state("stopped"), "exited");
+}
+
+#[test]
+fn results_go_where_they_are_wanted() {
+    let lab = Lab::new();
+    let dir = lab.folder("results");
+    let id = lab.ok(&format!(
+        "run -d --name one --network none --health-cmd 'echo 0123456789' --health-interval disable \
+         --health-log-destination {} --health-max-log-count 2 --health-max-log-size 4 box idle",
+        dir.display()
+    ));
+    for _ in 0..3 {
+        lab.ok("healthcheck run one");
+    }
+    let text = lab.read(&format!("results/{id}-healthcheck.log"));
+    let log: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(log["Status"], "healthy");
+    assert_eq!(log["Log"].as_array().unwrap().len(), 2);
+    assert_eq!(log["Log"][1]["Output"], "0123");
+    lab.ok("run -d --name two --network none --health-cmd 'echo seen' --health-interval disable \
+         --health-log-destination events_logger box idle");
+    lab.ok("healthcheck run two");
+    let line = "events --stream=false --filter event=health_status --filter container=two";
+    let told = lab.ok(line);
+    assert!(told.contains("health_status=healthy") && told.contains("\"Output\":\"seen"), "{told}");
+}
+
+#[test]
+fn what_means_nothing_without_a_check_is_refused() {
+    let lab = Lab::new();
+    for (flags, told) in [
+        (
+            "--health-log-destination /nowhere --health-cmd true",
+            "running container create option: HealthCheck Log '/nowhere' destination error: stat /nowhere: no such file or directory",
+        ),
+        (
+            "--health-log-destination /etc/passwd --health-cmd true",
+            "running container create option: HealthCheck Log '/etc/passwd' destination must be directory",
+        ),
+        (
+            "--health-startup-cmd true",
+            "cannot set a startup healthcheck when there is no regular healthcheck: invalid argument",
+        ),
+        ("--health-on-failure kill", "cannot set on-failure action to kill without a health check"),
+    ] {
+        let error = lab.creel(&format!("create --network none {flags} box true")).run().fails(125);
+        assert_eq!(error.lines().next().unwrap(), format!("Error: {told}"));
+    }
+    assert_eq!(lab.ok("ps -aq"), "");
+}

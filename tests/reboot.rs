@@ -96,3 +96,57 @@ fn a_process_that_got_the_number_of_the_old_one_is_left_alone() {
     drop(bystander.stdin.take());
     assert!(std::path::Path::new(&format!("/proc/{number}")).exists(), "the bystander was hit");
 }
+
+#[test]
+fn what_should_run_after_a_reboot_is_chosen_by_policy_and_by_who_stopped_it() {
+    if differs_on_purpose("podman keeps this in another way") {
+        return;
+    }
+    let lab = Lab::new();
+    for (name, policy) in [
+        ("always", "always"),
+        ("ours", "unless-stopped"),
+        ("stopped", "unless-stopped"),
+        ("ended", "unless-stopped"),
+        ("never", "no"),
+    ] {
+        lab.ok(&format!("run -d --name {name} --restart {policy} --network none box idle"));
+    }
+    lab.ok("run -d --name loop --restart unless-stopped --network none box false");
+    lab.ok("stop -t 0 always stopped loop");
+    // As at the end of a session: the service manager asks the monitor to end.
+    let monitor: i32 = lab.inspect("ended", "{{.State.ConmonPid}}").parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(monitor), nix::sys::signal::Signal::SIGTERM).unwrap();
+    crate::lab::eventually("it has ended", || lab.state("ended") == "exited");
+    assert_eq!(lab.inspect("ended", "{{.State.StoppedByUser}}"), "false");
+    reboot(&lab);
+    assert_eq!(lab.ok("ps -q"), "");
+    lab.ok("start --all --filter should-start-on-boot=true");
+    let mut running: Vec<String> = lab.ok("ps --format {{.Names}}").lines().map(str::to_owned).collect();
+    running.sort();
+    assert_eq!(running, ["always", "ended", "ours"]);
+    lab.ok("stop -t 0 --all");
+    lab.ok("start --all --filter restart-policy=always");
+    assert_eq!(lab.ok("ps --format {{.Names}}"), "always");
+}
+
+#[test]
+fn the_user_s_unit_brings_back_what_should_run() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/creel-restart.service");
+    crate::limits::in_machine(
+        "the_user_s_unit_brings_back_what_should_run",
+        &format!(
+            "
+        mkdir -p ~/.config/systemd/user
+        sed \"s|=creel|=$creel|\" {unit} > ~/.config/systemd/user/creel-restart.service
+        $creel run -d --name kept --restart unless-stopped --network none $image idle
+        $creel run -d --name stopped --restart unless-stopped --network none $image idle
+        $creel stop -t 0 stopped
+        kill -TERM $($creel inspect --format '{{{{.State.ConmonPid}}}}' kept)
+        $creel wait kept; [ -z \"$($creel ps -q)\" ]
+        systemctl --user daemon-reload; systemctl --user start creel-restart.service
+        [ \"$($creel ps --format '{{{{.Names}}}}')\" = kept ]
+        systemctl --user stop creel-restart.service; $creel rm -f -t 0 kept stopped"
+        ),
+    );
+}

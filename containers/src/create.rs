@@ -49,6 +49,9 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
     check(&spec)?;
     check_notification(&spec, image.as_ref())?;
     check_log(&spec.log)?;
+    if let Some(check) = &spec.health {
+        crate::health::check_destination(&check.log_destination)?;
+    }
     crate::networks::check(engine, &mut spec)?;
 
     let id = ContainerId::random().map_err(Error::io("/dev/urandom"))?;
@@ -371,13 +374,17 @@ fn defaults(image: &images::Image, spec: &ContainerSpec) -> ImageDefaults {
         exposed_ports: settings.exposed_ports.keys().cloned().collect(),
         stop_signal: text(&settings.stop_signal),
         labels: settings.labels.clone(),
-        health: settings.healthcheck.as_ref().and_then(health),
+        health: image_health(image),
         architecture: image.architecture().to_owned(),
         os: image.os().to_owned(),
     }
 }
 
-/// Docker's health check of an image, with the field's defaults for what it leaves open.
+/// The health check of an image, with the field's defaults for what it leaves open.
+pub fn image_health(image: &images::Image) -> Option<HealthSpec> {
+    image.settings.healthcheck.as_ref().and_then(health)
+}
+
 fn health(check: &images::Healthcheck) -> Option<HealthSpec> {
     if check.test.is_empty() || check.test[0] == "NONE" {
         return None;

@@ -134,15 +134,13 @@ pub fn check_health(engine: &Engine, container: &Container) -> Result<HealthStat
     let mut log = read_log(engine, &container).unwrap_or_default();
     let succeeded = entry.exit_code == 0;
     let before = log.status;
+    let told = Entry::of(&entry);
     let give_up = log.add(check, entry, in_start_period);
     record::write(&path, &log, Durability::Visible)?;
     drop(_lock);
-    let output = log.log.last().map(|entry| entry.output.clone()).unwrap_or_default();
-    let health = Health { status: log.status.word().to_owned(), failing_streak: log.failing_streak, output };
-    storage::events::record(
-        &engine.store,
-        Event { health: Some(health), ..events::event(&container, "health_status") },
-    );
+    if let Err(error) = tell(engine, &container, check, &log, &told) {
+        tracing::warn!(id = %container.id(), %error, "cannot tell the result of a health check");
+    }
     if give_up || (log.status == HealthStatus::Unhealthy && before != HealthStatus::Unhealthy) {
         act(engine, &container, if give_up { HealthAction::Restart } else { check.on_failure });
     }
@@ -152,6 +150,75 @@ pub fn check_health(engine: &Engine, container: &Container) -> Result<HealthStat
         _ if !succeeded => HealthStatus::Unhealthy,
         status => status,
     })
+}
+
+/// Where results go beside the container's record, when neither is the name of a directory.
+const LOCAL: &str = "local";
+const EVENTS: &str = "events_logger";
+
+/// Refuses a destination for results that is not there.
+pub(crate) fn check_destination(destination: &str) -> Result<()> {
+    if matches!(destination, "" | LOCAL | EVENTS) {
+        return Ok(());
+    }
+    let wrong = |why: String| {
+        Error::Invalid(format!("running container create option: HealthCheck Log '{destination}' destination {why}"))
+    };
+    match std::fs::metadata(destination) {
+        Ok(stat) if stat.is_dir() => Ok(()),
+        Ok(_) => Err(wrong("must be directory".into())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(wrong(format!("error: stat {destination}: no such file or directory")))
+        }
+        Err(error) => Err(wrong(format!("error: stat {destination}: {error}"))),
+    }
+}
+
+/// A result as Podman writes it.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    start: Timestamp,
+    end: Timestamp,
+    exit_code: i32,
+    output: String,
+}
+
+impl Entry {
+    fn of(entry: &HealthEntry) -> Entry {
+        let HealthEntry { start, end, exit_code, output } = entry.clone();
+        Entry { start, end, exit_code, output }
+    }
+}
+
+/// The whole log as Podman writes it.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Published {
+    status: &'static str,
+    failing_streak: u32,
+    log: Vec<Entry>,
+}
+
+/// An event for each result, and a file where the user wanted one.
+fn tell(engine: &Engine, container: &Container, check: &HealthSpec, log: &HealthLog, entry: &Entry) -> Result<()> {
+    let invalid = |error: serde_json::Error| Error::Invalid(error.to_string());
+    let mut output = String::new();
+    match check.log_destination.as_str() {
+        "" | LOCAL => {}
+        EVENTS => output = serde_json::to_string(entry).map_err(invalid)?,
+        directory => {
+            let entries = log.log.iter().map(Entry::of).collect();
+            let all = Published { status: log.status.word(), failing_streak: log.failing_streak, log: entries };
+            let path = std::path::Path::new(directory).join(format!("{}-healthcheck.log", container.id()));
+            let text = serde_json::to_vec(&all).map_err(invalid)?;
+            record::write_bytes(&path, &text, Durability::Visible)?;
+        }
+    }
+    let health = Health { status: log.status.word().to_owned(), failing_streak: log.failing_streak, output };
+    let event = Event { health: Some(health), ..events::event(container, "health_status") };
+    storage::events::record(&engine.store, event);
+    Ok(())
 }
 
 fn run_test(

@@ -57,7 +57,7 @@ mod wire;
 pub use attach::{AttachEnd, AttachRequest, Attached, Streams, attach, parse_detach_keys};
 pub use cdi::is_device_name;
 pub use container::{Container, ImageDefaults, NetworkStatus, Record, Status};
-pub use create::{CreateRequest, create};
+pub use create::{CreateRequest, create, image_health};
 pub use engine::{Engine, Settings};
 pub use error::{Error, Result};
 pub use exec::{ExecEnd, ExecRequest, exec};

@@ -108,8 +108,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
                 return Err(error);
             }
         };
-        let End { exit, released, clients } = end;
-        let by_user = exit.stopped_by_user;
+        let End { exit, is_wanted, released, clients } = end;
         let own = container.spec().backoff;
         if exit.started.is_some() && begun.elapsed() > own.map_or(SETTLED, |own| own.settled) {
             (in_a_row, backoff) = (0, FIRST_BACKOFF);
@@ -117,7 +116,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
             restarts = if own.is_some() { restarts } else { 0 };
         }
         watch::reread(&engine, &mut container);
-        let again = !by_user && restart_wanted(container.spec().restart, &exit, restarts);
+        let again = !is_wanted && restart_wanted(container.spec().restart, &exit, restarts);
         let code = exit.code;
         if !again {
             finish(&engine, &container, exit, clients, released);

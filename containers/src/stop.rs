@@ -56,7 +56,9 @@ fn stop_with(
     afterwards: Afterwards,
 ) -> Result<()> {
     let container = list::again(engine, container)?;
-    give_up_restart(&container)?;
+    if give_up_restart(&container)? {
+        return note_stop(engine, &container);
+    }
     match container.state() {
         State::Created | State::Exited(_) | State::Removing => Ok(()),
         State::Initialized { init, monitor } => match monitor.open() {
@@ -135,6 +137,39 @@ pub(crate) fn is_kept(engine: &Engine, container: &Container) -> bool {
     engine.run_dir(container.id()).join("keep").exists()
 }
 
+/// In the mark of a stop that nobody asked for: the machine, or the session, comes to its end.
+const BY_MANAGER: &str = "manager";
+
+/// A service manager ends the monitor: the container is to end and not to come back now, but its restart policy holds at
+/// the next boot.
+pub(crate) fn mark_ended_by_manager(engine: &Engine, container: &Container) -> Result<()> {
+    let path = engine.run_dir(container.id()).join("stopped");
+    let mark = std::fs::File::create_new(&path)
+        .and_then(|mut mark| std::io::Write::write_all(&mut mark, BY_MANAGER.as_bytes()));
+    match mark {
+        // The user was first.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.map_err(Error::io(&path)),
+    }
+}
+
+/// Whose wish the end of a run was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Nobodys,
+    Manager,
+    User,
+}
+
+/// Reads the mark.
+pub(crate) fn wish(engine: &Engine, container: &Container) -> Wish {
+    match std::fs::read_to_string(engine.run_dir(container.id()).join("stopped")) {
+        Ok(mark) if mark == BY_MANAGER => Wish::Manager,
+        Ok(_) => Wish::User,
+        Err(_) => Wish::Nobodys,
+    }
+}
+
 /// Tells the monitor that the coming end is wanted.
 pub(crate) fn mark_stopped(engine: &Engine, container: &Container) -> Result<()> {
     let dir = engine.run_dir(container.id());
@@ -154,11 +189,23 @@ pub(crate) fn stop_signal(container: &Container) -> i32 {
     container.spec().stop_signal.or_else(image).unwrap_or_else(usual)
 }
 
-/// A monitor that waits to start the container again, by policy, is told not to.
-fn give_up_restart(container: &Container) -> Result<()> {
-    let Some(waiting) = container.status.restarting.as_ref().and_then(Process::open) else { return Ok(()) };
+/// A monitor that waits to start the container again, by policy, is told not to. False where none waits.
+fn give_up_restart(container: &Container) -> Result<bool> {
+    let Some(waiting) = container.status.restarting.as_ref().and_then(Process::open) else { return Ok(false) };
     let told = waiting.signal(SIGTERM).and_then(|()| waiting.wait_end(None));
-    told.map(drop).map_err(Error::io("the waiting monitor"))
+    told.map(|_| true).map_err(Error::io("the waiting monitor"))
+}
+
+/// The last exit of a container that was about to run again counts as the user's, so that it stays away after a reboot.
+fn note_stop(engine: &Engine, container: &Container) -> Result<()> {
+    let dir = engine.container_dir(container.id());
+    let _lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+    let Some(mut now) = list::read(engine, container.id())? else { return Ok(()) };
+    if let State::Exited(exit) = &mut now.status.state {
+        exit.stopped_by_user = true;
+        record::write(&dir.join("state.json"), &now.status, Durability::Visible)?;
+    }
+    Ok(())
 }
 
 fn signalling(container: &Container, source: std::io::Error) -> Error {

@@ -81,6 +81,10 @@ pub fn make(
             Some(image)
         }
     };
+    if spec.health.as_ref().is_some_and(|check| check.test.is_empty()) {
+        let of_image = image.as_ref().and_then(containers::image_health);
+        spec.health = create_args::health::of_image(&args.health, of_image)?;
+    }
     if !args.env_merge.is_empty() {
         let image_env = image.as_ref().map(|image| image.settings.env.as_slice()).unwrap_or_default();
         create_args::merge_variables(&mut spec.env, &args.env_merge, image_env)?;

@@ -13,14 +13,32 @@ const DEFAULT: Duration = Duration::from_secs(30);
 
 /// `None` when no flag says anything: then it is the image's.
 pub fn health(flags: &HealthFlags) -> Result<Option<HealthSpec>, Failure> {
-    // Without a command here the image's is kept; `containers::create` fills it in.
     let mut check = defaults();
     change(flags, &mut check)?;
-    if flags.health_startup_cmd.is_some() && flags.health_cmd.is_none() {
-        return Err(Failure::plain("a healthcheck must be set when a startup healthcheck is: use --health-cmd, too"));
+    if flags.no_healthcheck || flags.health_cmd.as_deref() == Some("none") {
+        return without_check(flags);
     }
-    let says_nothing = flags.is_empty() || flags.no_healthcheck || flags.health_cmd.as_deref() == Some("none");
-    Ok(Some(check).filter(|_| !says_nothing))
+    Ok(Some(check).filter(|_| !flags.is_empty()))
+}
+
+/// What flags without a command make of the image's check.
+pub fn of_image(flags: &HealthFlags, image: Option<HealthSpec>) -> Result<Option<HealthSpec>, Failure> {
+    let Some(mut check) = image else { return without_check(flags) };
+    change(flags, &mut check)?;
+    Ok(Some(check))
+}
+
+/// Some flags mean nothing without a check.
+fn without_check(flags: &HealthFlags) -> Result<Option<HealthSpec>, Failure> {
+    if flags.health_startup_cmd.is_some() {
+        return Err(Failure::plain(
+            "cannot set a startup healthcheck when there is no regular healthcheck: invalid argument",
+        ));
+    }
+    match flags.health_on_failure.as_deref() {
+        None | Some("" | "none") => Ok(None),
+        Some(action) => Err(Failure::plain(format!("cannot set on-failure action to {action} without a health check"))),
+    }
 }
 
 /// A check of no command, as often and as long as Podman's.

@@ -26,6 +26,7 @@ use crate::log::{Log, Output};
 use crate::notify::Proxy;
 use crate::spec::NamespaceMode;
 use crate::state::{Exit, State};
+use crate::stop::Wish;
 use crate::wire::{CHUNK, FromClient, FromMonitor};
 
 /// Input that the container has not read yet; above it, clients are not read.
@@ -39,6 +40,8 @@ const SIGKILL: i32 = 9;
 /// A run that is over: its record is written, its clients wait for the last word, its resources are still held.
 pub(super) struct End {
     pub(super) exit: Exit,
+    /// Somebody asked for it: it does not run again by itself.
+    pub(super) is_wanted: bool,
     pub(super) released: Released,
     pub(super) clients: Clients,
 }
@@ -80,7 +83,7 @@ pub(super) fn watch(
                 error: None,
                 stopped_by_user: true,
             };
-            return Ok(End { exit, released, clients });
+            return Ok(End { exit, is_wanted: true, released, clients });
         }
     }
     let running = match made.start() {
@@ -135,24 +138,29 @@ pub(super) fn watch(
     }
     run.drain();
     let now = Timestamp::now();
-    let stopped = engine.run_dir(container.id()).join("stopped").exists();
+    let wish = crate::stop::wish(engine, container);
     let exit = Exit {
         code: ended,
         started: Some(since),
         at: now,
         oom_killed: released.oom_killed(),
         error: None,
-        stopped_by_user: stopped,
+        stopped_by_user: wish == Wish::User,
     };
     container.status = Status { restarts: status.restarts, ..Status::new(State::Exited(exit.clone())) };
-    if !stopped && super::restart_wanted(container.spec().restart, &exit, status.restarts) {
+    if wish == Wish::Nobodys && super::restart_wanted(container.spec().restart, &exit, status.restarts) {
         // Nobody is to take this end for the last one.
         container.status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?);
     }
     write_status(engine, container, &container.status)?;
     storage::events::record(&engine.store, events::ended(container, "died"));
     released.connectivity = run.connectivity;
-    Ok(End { exit, released: released.with_mounts(running.mount_ns), clients: run.clients })
+    Ok(End {
+        exit,
+        is_wanted: wish != Wish::Nobodys,
+        released: released.with_mounts(running.mount_ns),
+        clients: run.clients,
+    })
 }
 
 fn tell_of_start(engine: &Engine, container: &Container, was_held: bool, attached: bool) {
@@ -360,7 +368,7 @@ impl Run {
                 while let Some(arrived) = signals.read().map_err(Error::io("signalfd"))? {
                     // A service manager stops the monitor: the container is to stop, by its own signal.
                     if arrived.signal == SIGTERM {
-                        crate::stop::mark_stopped(engine, container)?;
+                        crate::stop::mark_ended_by_manager(engine, container)?;
                         let _ = init.signal(crate::stop::stop_signal(container));
                     }
                     self.reread |= arrived.signal == crate::update::REREAD;
