@@ -86,12 +86,6 @@ const CREATE_TOLERANCE: Tolerance = Tolerance {
     obsolete: &["cpu-rt-period", "cpu-rt-runtime", "kernel-memory", "memory-swappiness", "oom-kill-disable"],
 };
 
-const POD_TOLERANCE: Tolerance = Tolerance {
-    not_yet: &["gpus", "infra-conmon-pidfile", "shm-size-systemd", "subgidname", "subuidname"],
-    no_op: &[],
-    obsolete: &[],
-};
-
 const PULL_TOLERANCE: Tolerance =
     Tolerance { not_yet: &["signature-policy", "tls-details"], no_op: &["disable-content-trust"], obsolete: &[] };
 
@@ -176,7 +170,7 @@ pub static VERBS: &[Verb] = &[
         ],
         ..PLAIN.tolerance
     }),
-    verb!(pod::create, ["pod create"], tolerance: POD_TOLERANCE),
+    verb!(pod::create, ["pod create"]),
     verb!(pod::exists, ["pod exists"]),
     verb!(pod::inspect, ["pod inspect"]),
     verb!(pod::kill, ["pod kill"]),

@@ -20,6 +20,8 @@ fn a_pod_is_made_listed_looked_at_and_removed() {
     let json = lab.json("pod inspect one");
     let pod = if json.is_array() { &json[0] } else { &json };
     assert_eq!((&pod["Id"], &pod["Name"], &pod["State"]), (&id.as_str().into(), &"one".into(), &"Created".into()));
+    assert_eq!(lab.ok("inspect --type pod --format {{.Name}} one"), "one");
+    assert_eq!(lab.ok("inspect --format {{.ID}} one"), id);
     assert_eq!(lab.ok("pod rm one"), id);
     let error = lab.creel("pod rm one").run().fails(1);
     assert!(
@@ -55,12 +57,15 @@ fn members_share_network_ipc_and_host_name() {
 
 fn start_stop_and_restart_take_all_members() {
     let lab = Lab::new();
-    lab.ok("pod create --name duo");
+    lab.ok("pod create --name duo --infra-conmon-pidfile monitor.pid");
     lab.ok("create --pod duo --name a box idle");
     lab.ok("create --pod duo --name b box idle");
     assert_eq!(lab.ok("pod start duo"), "duo");
     assert_eq!(lab.ok("pod ps --format {{.Status}}"), "Running");
     assert_eq!((lab.state("a"), lab.state("b")), ("running".to_owned(), "running".to_owned()));
+    let monitor = lab.read("monitor.pid");
+    let infra = lab.ok("pod inspect duo --format {{.InfraContainerID}}");
+    assert_eq!(lab.ok(&format!("inspect --format {{{{.State.ConmonPid}}}} {infra}")), monitor.trim());
     lab.log_holds("a", "ready");
     lab.log_holds("b", "ready");
     lab.ok("stop -t 0 a");

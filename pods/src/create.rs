@@ -155,6 +155,7 @@ fn infra_spec(pod: &Pod, image: Option<&containers::Image>) -> ContainerSpec {
         sysctls: spec.sysctls.clone(),
         shm_size: spec.shm_size,
         resources: limits,
+        monitor_pidfile: spec.infra.conmon_pidfile.clone(),
         pod: Some(pod.id().to_string()),
         pod_role: Some(PodRole::Infra),
         pod_cgroup: pod.cgroup(),

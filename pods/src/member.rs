@@ -89,6 +89,8 @@ pub fn join(pod: &Pod, infra: Option<&Container>, spec: &mut ContainerSpec, own:
             spec.devices.push(device.clone());
         }
     }
+    spec.cdi_devices.extend(of_pod.cdi_devices.iter().cloned());
+    spec.shm_size_systemd = spec.shm_size_systemd.or(of_pod.shm_size_systemd);
     for (key, value) in &of_pod.annotations {
         spec.annotations.entry(key.clone()).or_insert_with(|| value.clone());
     }

@@ -44,6 +44,10 @@ pub struct PodSpec {
     /// Containers whose mounts the members get, with options.
     pub volumes_from: Vec<(String, String)>,
     pub devices: Vec<DeviceSpec>,
+    /// `vendor.com/class=name`.
+    pub cdi_devices: Vec<String>,
+    /// Bytes of the tmpfs mounts for systemd in a member.
+    pub shm_size_systemd: Option<u64>,
     pub infra: Infra,
     /// Seconds between a member's stop signal and SIGKILL, for members that say nothing themselves.
     pub stop_timeout: Option<u32>,

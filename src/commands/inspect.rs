@@ -67,6 +67,7 @@ enum Kind {
     Image,
     Volume,
     Network,
+    Pod,
     All,
 }
 
@@ -77,8 +78,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         "image" => Kind::Image,
         "volume" => Kind::Volume,
         "network" => Kind::Network,
-        kind @ ("pod" | "artifact") => {
-            return Err(Failure::plain(format!("--type {kind} is not supported by creel yet")));
+        "pod" => Kind::Pod,
+        "artifact" => {
+            return Err(Failure::plain("--type artifact is not supported by creel yet"));
         }
         other => {
             let other = crate::arguments::go_quote(other);
@@ -167,6 +169,14 @@ fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Fa
             Ok(network) => return super::network::full_value(&networks, &network),
             Err(failure) if failure.exit_code() == ExitCode::No && kind == Kind::All => {}
             Err(failure) => return Err(failure.context(format!("network {name}")).code(ExitCode::Failed)),
+        }
+    }
+    if may_be(Kind::Pod) {
+        match pods::find(engine, name) {
+            Ok(pod) => return Ok(super::pod::inspect::value(engine, &pod)),
+            Err(pods::Error::NotFound { .. }) if kind == Kind::All => {}
+            Err(pods::Error::NotFound { .. }) => return Err(Failure::plain(format!("no such pod {name}"))),
+            Err(error) => return Err(error.into()),
         }
     }
     Err(Failure::plain(format!("no such object: {name:?}")))

@@ -64,6 +64,9 @@ pub struct Args {
     /// Map group ids (CONTAINER:HOST:SIZE)
     #[arg(long, value_name = "MAP", value_delimiter = ',')]
     gidmap: Vec<String>,
+    /// Give all members graphics processors, by CDI ("all", or a device's name)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    gpus: Vec<String>,
     /// Host name of the members
     #[arg(short = 'h', long, value_name = "NAME")]
     hostname: Option<String>,
@@ -148,6 +151,15 @@ pub struct Args {
     /// Size of the shared /dev/shm
     #[arg(long, value_name = "SIZE")]
     shm_size: Option<String>,
+    /// Size of the tmpfs mounts that systemd in a member needs
+    #[arg(long, value_name = "SIZE")]
+    shm_size_systemd: Option<String>,
+    /// Name in /etc/subgid whose ids are mapped
+    #[arg(long, value_name = "NAME")]
+    subgidname: Option<String>,
+    /// Name in /etc/subuid whose ids are mapped
+    #[arg(long, value_name = "NAME")]
+    subuidname: Option<String>,
     /// Set a kernel parameter of the shared namespaces
     #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
     sysctl: Vec<String>,
@@ -253,6 +265,7 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         dns_option: args.dns_option.clone(),
         dns_search: args.dns_search.clone(),
         gidmap: args.gidmap.clone(),
+        gpus: args.gpus.clone(),
         hostname: args.hostname.clone(),
         hosts_file: args.hosts_file.clone(),
         ip: args.ip.clone(),
@@ -269,6 +282,9 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         restart: args.restart.clone(),
         security_opt: args.security_opt.clone(),
         shm_size: args.shm_size.clone(),
+        shm_size_systemd: args.shm_size_systemd.clone(),
+        subgidname: args.subgidname.clone(),
+        subuidname: args.subuidname.clone(),
         sysctl: args.sysctl.clone(),
         uidmap: args.uidmap.clone(),
         userns: args.userns.clone(),
@@ -290,7 +306,7 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
             none: !has_infra,
             name: args.infra_name.clone().filter(|name| !name.is_empty()),
             command: args.infra_command.as_deref().filter(|command| !command.is_empty()).map(words),
-            conmon_pidfile: args.infra_conmon_pidfile.clone(),
+            conmon_pidfile: args.infra_conmon_pidfile.as_ref().map(|path| around.cwd.join(path)),
         },
         ..of_all(of_container)
     };
@@ -298,7 +314,12 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         return Err(Failure::plain("pods presently do not support network mode container"));
     }
     // The defaults of a configuration file are for containers; here only what was typed counts.
-    spec.user = if args.userns.is_some() || !args.uidmap.is_empty() || !args.gidmap.is_empty() {
+    spec.user = if args.userns.is_some()
+        || !args.uidmap.is_empty()
+        || !args.gidmap.is_empty()
+        || args.subuidname.is_some()
+        || args.subgidname.is_some()
+    {
         spec.user
     } else {
         containers::UserNamespace::Host
@@ -326,6 +347,8 @@ pub(super) fn of_all(of_container: ContainerSpec) -> PodSpec {
         mounts: of_container.mounts,
         volumes_from: of_container.volumes_from,
         devices: of_container.devices,
+        cdi_devices: of_container.cdi_devices,
+        shm_size_systemd: of_container.shm_size_systemd,
         ..PodSpec::default()
     }
 }
