@@ -24,6 +24,12 @@ pub struct Globals {
     /// Ignored
     #[arg(long, hide = true)]
     pub config: Option<String>,
+    /// Ignored: for remote connections
+    #[arg(long, hide = true)]
+    pub identity: Option<String>,
+    /// Ignored: for remote connections
+    #[arg(long, hide = true)]
+    pub ssh: Option<String>,
     /// Ignored
     #[arg(long, hide = true)]
     pub context: Option<String>,
@@ -337,6 +343,11 @@ impl Context {
         }
         if self.globals.connection.is_some() || self.globals.url.is_some() {
             return Err(Failure::plain("creel has no remote connections").hint("run creel on that machine, over ssh"));
+        }
+        // What is wrong with a flag is wrong for every command.
+        self.cgroup_manager()?;
+        if let Some(name) = &self.globals.runtime {
+            find_runtime(name, self.config()?)?;
         }
         Ok(Store::open(self.dirs()?, self.store_options()?)?)
     }

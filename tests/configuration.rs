@@ -157,3 +157,17 @@ fn output_goes_where_it_is_sent() {
     lab.creel("--out /no/such/place images").run().fails(125);
     lab.creel("--log-level nonsense images").run().fails(1);
 }
+
+#[test]
+fn a_wrong_global_flag_stops_every_command() {
+    let lab = Lab::empty();
+    for flag in ["--cgroup-manager colour", "--runtime nosuch-runtime", "--events-backend colour"] {
+        let outcome = lab.creel(&format!("{flag} images -q")).run();
+        assert_eq!(outcome.exit_code(), 125, "{outcome}");
+    }
+    for flag in ["--syslog", "--transient-store", "--conmon /nosuch", "--identity x", "--ssh native", "--config /tmp"] {
+        let outcome = lab.creel(&format!("{flag} images -q")).run();
+        outcome.ok();
+        assert_eq!(outcome.err(), "", "{flag}");
+    }
+}

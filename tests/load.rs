@@ -109,3 +109,19 @@ fn what_is_no_image_is_refused() {
     terminal.expect("terminal");
     assert_eq!(terminal.end(), 125);
 }
+
+#[test]
+fn an_archive_comes_from_a_url() {
+    let lab = Lab::empty();
+    if !crate::lab::has_program("python3") {
+        return;
+    }
+    lab.write("box.tar", std::fs::read(lab.box_archive()).unwrap());
+    let port = crate::lab::free_port();
+    let server = lab.program(&format!("python3 -m http.server --bind 127.0.0.1 {port}")).spawn();
+    crate::lab::eventually("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    assert_eq!(lab.ok(&format!("load -q -i http://127.0.0.1:{port}/box.tar")), "Loaded image: localhost/box:latest");
+    let error = lab.creel(&format!("load -q -i http://127.0.0.1:{port}/nosuch.tar")).run().fails(125);
+    assert!(error.contains("downloading http://127.0.0.1"), "{error}");
+    drop(server);
+}

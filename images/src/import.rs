@@ -40,8 +40,8 @@ pub fn import(store: &Store, source: &str, reference: Option<&str>, options: &Im
     Ok(image)
 }
 
-/// curl knows proxies, certificates and redirects; it is on most machines.
-fn fetch(url: &str) -> Result<Box<dyn Read + Send>> {
+/// What a URL gives, as a stream. curl knows proxies, certificates and redirects; it is on most machines.
+pub fn fetch(url: &str) -> Result<Box<dyn Read + Send>> {
     let mut command = Command::new("curl");
     // Only these two after a redirect too: a server must not send us to file://.
     command.args(["-fsSL", "--proto", "=http,https", "--proto-redir", "=http,https", "--", url]);

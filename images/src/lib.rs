@@ -53,7 +53,7 @@ pub use filter::{Filter, FilterContext};
 pub use find::{everything, find, get, list};
 pub use history::{HistoryRow, history};
 pub use image::Image;
-pub use import::{ImportOptions, import};
+pub use import::{ImportOptions, fetch, import};
 pub use load::{LoadOptions, load};
 pub use login::{LoginOptions, get_login, login, logout, logout_all};
 pub use places::Places;

@@ -29,6 +29,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     let names = match &args.input {
         Some(path) if path == Path::new("-") => load_stdin(&engine, &options)?,
+        Some(path) if is_url(path) => load_url(&engine, path, &options)?,
         Some(path) => {
             std::fs::metadata(path).map_err(crate::error::on_path("faccessat", path))?;
             images::load(&engine.store, path, &options)?
@@ -48,16 +49,33 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Success)
 }
 
-/// An archive is read twice, so a stream is kept in a file meanwhile.
+fn is_url(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.starts_with("http://") || text.starts_with("https://"))
+}
+
+fn load_url(engine: &containers::Engine, url: &Path, options: &LoadOptions) -> Result<Vec<String>, Failure> {
+    let mut body = images::fetch(&url.to_string_lossy())?;
+    load_stream(engine, &mut body, options).map_err(|failure| failure.context(format!("downloading {}", url.display())))
+}
+
 fn load_stdin(engine: &containers::Engine, options: &LoadOptions) -> Result<Vec<String>, Failure> {
+    load_stream(engine, &mut io::stdin().lock(), options)
+}
+
+/// An archive is read twice, so a stream is kept in a file meanwhile.
+fn load_stream(
+    engine: &containers::Engine,
+    stream: &mut dyn io::Read,
+    options: &LoadOptions,
+) -> Result<Vec<String>, Failure> {
     let staging = engine.store.staging()?;
     let path = staging.path().join("archive");
     let mut file = std::fs::File::create(&path).map_err(crate::error::on_path("open", &path))?;
-    io::copy(&mut io::stdin().lock(), &mut file)?;
+    io::copy(stream, &mut file)?;
     images::load(&engine.store, &path, options).map_err(|error| match error {
         // Where the copy was says nothing to the user.
         images::Error::BadArchive { reason, .. } => {
-            images::Error::BadArchive { path: "standard input".into(), reason }.into()
+            images::Error::BadArchive { path: "the stream".into(), reason }.into()
         }
         error => error.into(),
     })
