@@ -25,6 +25,19 @@ pub enum Validate {
     Strict,
 }
 
+impl std::str::FromStr for Validate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Validate, String> {
+        match text {
+            "ignore" | "false" => Ok(Validate::Ignore),
+            "warn" => Ok(Validate::Warn),
+            "strict" | "true" => Ok(Validate::Strict),
+            _ => Err(format!("{text:?} is none of strict, warn, ignore")),
+        }
+    }
+}
+
 /// What a field is made of, for the table of fields.
 #[derive(Clone, Copy)]
 pub(crate) enum Shape {

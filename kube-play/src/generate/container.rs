@@ -116,7 +116,7 @@ pub(super) fn ports(mappings: &[PortMapping]) -> Value {
 /// A quantity with the largest unit that fits without a rest.
 pub(super) fn bytes(count: u64) -> String {
     let units = [(1u64 << 40, "Ti"), (1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
-    let fitting = units.into_iter().find(|(unit, _)| count >= *unit && count % unit == 0);
+    let fitting = units.into_iter().find(|(unit, _)| count >= *unit && count.is_multiple_of(*unit));
     fitting.map_or_else(|| count.to_string(), |(unit, name)| format!("{}{name}", count / unit))
 }
 
@@ -133,7 +133,7 @@ fn resources(spec: &ContainerSpec) -> Value {
     }
     if let Some(quota) = amount(spec.resources.cpu_quota) {
         let thousandths = quota * 1000 / spec.resources.cpu_period.unwrap_or(USUAL_PERIOD).max(1);
-        let cpus = if thousandths % 1000 == 0 { (thousandths / 1000).to_string() } else { format!("{thousandths}m") };
+        let cpus = if thousandths.is_multiple_of(1000) { (thousandths / 1000).to_string() } else { format!("{thousandths}m") };
         limits.insert("cpu".into(), cpus.into());
     }
     for device in &spec.devices {

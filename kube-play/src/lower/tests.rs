@@ -13,7 +13,15 @@ pub(crate) fn planned_with(text: &str, stored: &Stored, options: &Options) -> Re
     plan(&manifests, stored, options).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
+/// The plan of a text that is right; every one can be stored and read again.
 pub(crate) fn planned(text: &str) -> Plan {
+    let plan = plan_of(text);
+    let stored = serde_json::to_string(&plan).expect("a plan is JSON");
+    assert!(serde_json::from_str::<Plan>(&stored).is_ok_and(|read| read == plan), "{stored}");
+    plan
+}
+
+fn plan_of(text: &str) -> Plan {
     planned_with(text, &Stored::default(), &Options::default())
         .unwrap_or_else(|problems| panic!("{}", problems.join("\n")))
 }

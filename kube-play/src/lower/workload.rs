@@ -222,6 +222,8 @@ impl Lowering<'_> {
         if let Some(name) = spec.service_name.as_ref() {
             self.refer(Kind::Service, &namespace, name, &at.keys("spec.serviceName"));
         }
+        // Each pod has a name of its own under that Service.
+        plan.template.subdomain = spec.service_name.as_ref().map(|name| name.to_string()).or(plan.template.subdomain);
         plan.history_limit = spec.revision_history_limit.unwrap_or(10);
         let strategy = spec.update_strategy.as_ref();
         plan.update = match strategy.and_then(|strategy| strategy.kind).unwrap_or_default() {

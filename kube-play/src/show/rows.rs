@@ -448,7 +448,7 @@ pub fn autoscalers(rows: &[AutoscalerRow<'_>], look: Look, now: Timestamp) -> St
 
 /// Thousandths as a quantity: `250m`, `3`, `104857600`.
 fn amount(millis: u64) -> String {
-    if millis % 1000 == 0 { (millis / 1000).to_string() } else { format!("{millis}m") }
+    if millis.is_multiple_of(1000) { (millis / 1000).to_string() } else { format!("{millis}m") }
 }
 
 /// How long something took, for `describe`.

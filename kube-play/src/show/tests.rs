@@ -73,7 +73,7 @@ fn workloads_and_services_are_listed_as_kubectl_lists_them() {
     let plan = planned(SITE);
     let row = WorkloadRow { plan: &plan.workloads[0], created: ago(7200), status: status(3, 2, Progress::Progressing) };
     assert_eq!(
-        workloads(Kind::Deployment, &[row.clone()], Look::default(), now()),
+        workloads(Kind::Deployment, std::slice::from_ref(&row), Look::default(), now()),
         "NAME   READY   UP-TO-DATE   AVAILABLE   AGE\nweb    2/3     3            2           120m\n"
     );
     assert_eq!(
@@ -162,4 +162,29 @@ fn an_object_is_described() {
     let secret = planned("apiVersion: v1\nkind: Secret\nmetadata: { name: a }\nstringData: { word: sesame }\n");
     let text = describe_object(&secret.secrets[0].meta, ago(10), &[], now());
     assert!(text.contains("word: 6 bytes") && !text.contains("sesame"), "{text}");
+}
+
+#[test]
+fn objects_are_given_with_their_status() {
+    let plan = planned(SITE);
+    let deployment = &plan.workloads[0];
+    let status = workload_status_value(Kind::Deployment, &status(3, 3, Progress::Complete));
+    let value = object(&deployment.meta, "u-1", now(), Some(status));
+    assert_eq!(value["status"]["readyReplicas"], 3);
+    assert_eq!(value["metadata"]["creationTimestamp"], "2027-01-15T08:00:00Z");
+    assert_eq!(value["spec"], deployment.meta.manifest["spec"]);
+    let service = service_object(&plan.services[0], "u-2", now(), "10.89.0.9".parse().ok(), &[]);
+    assert_eq!(
+        (&service["spec"]["clusterIP"], &service["spec"]["ports"][0]["nodePort"]),
+        (&"10.89.0.9".into(), &30080.into())
+    );
+    let text = object_json(&[value.clone(), service]);
+    assert!(text.starts_with("{\n    \"apiVersion\": \"v1\",\n    \"items\": ["), "{text}");
+    assert!(object_yaml(&[value]).starts_with("apiVersion: apps/v1\nkind: Deployment\n"));
+    let secret = planned("apiVersion: v1\nkind: Secret\nmetadata: { name: a }\nstringData: { k: foo }\n");
+    let value = object(&secret.secrets[0].meta, "u-3", now(), None);
+    assert_eq!(
+        (&value["data"]["k"], &value["type"], value.get("stringData")),
+        (&"Zm9v".into(), &"Opaque".into(), None)
+    );
 }

@@ -251,7 +251,8 @@ impl Stepping<'_> {
                     }
                 }
                 Some((_, ContainerState::Running { started, .. })) => {
-                    if !(plan.sidecar && *started) && !begun {
+                    let through = plan.sidecar && *started;
+                    if !begun && !through {
                         return false;
                     }
                 }
