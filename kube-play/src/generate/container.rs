@@ -133,7 +133,8 @@ fn resources(spec: &ContainerSpec) -> Value {
     }
     if let Some(quota) = amount(spec.resources.cpu_quota) {
         let thousandths = quota * 1000 / spec.resources.cpu_period.unwrap_or(USUAL_PERIOD).max(1);
-        let cpus = if thousandths.is_multiple_of(1000) { (thousandths / 1000).to_string() } else { format!("{thousandths}m") };
+        let cpus =
+            if thousandths.is_multiple_of(1000) { (thousandths / 1000).to_string() } else { format!("{thousandths}m") };
         limits.insert("cpu".into(), cpus.into());
     }
     for device in &spec.devices {
