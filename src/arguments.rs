@@ -83,12 +83,20 @@ pub fn normalise(
                 .or_else(|| by_long(globals, name).map(|flag| (flag, true)))
             else {
                 if tolerance.no_op.contains(&name) {
+                    check_dropped(name, value.as_deref().unwrap_or("true"), true)?;
                     continue;
                 }
                 if tolerance.obsolete.contains(&name) {
-                    if value.is_none() && name != "oom-kill-disable" {
-                        args.next();
-                    }
+                    let boolean = name == "oom-kill-disable";
+                    let value = match value {
+                        Some(value) => value,
+                        None if boolean => "true".to_owned(),
+                        None => args
+                            .next()
+                            .cloned()
+                            .ok_or_else(|| Failure::usage(format!("flag needs an argument: --{name}")))?,
+                    };
+                    check_dropped(name, &value, boolean)?;
                     crate::output::warn(&format!("--{name} has no effect on cgroup v2 and is ignored"));
                     continue;
                 }
@@ -204,6 +212,22 @@ fn push(found: &mut Vec<Occurrence>, flag: &Arg, global: bool, value: Option<Str
         }
     }
     Ok(())
+}
+
+/// A flag without an effect is still read: a wrong value is a slip of whoever typed it.
+fn check_dropped(name: &str, value: &str, boolean: bool) -> Result<(), Failure> {
+    let why = match (boolean, name) {
+        (true, _) if go_bool(value).is_none() => {
+            format!("strconv.ParseBool: parsing {}: invalid syntax", go_quote(value))
+        }
+        (false, "cpu-rt-period") => number::u64(value).err().unwrap_or_default(),
+        (false, "cpu-rt-runtime" | "memory-swappiness") => number::i64(value).err().unwrap_or_default(),
+        _ => String::new(),
+    };
+    if why.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("invalid argument {} for \"--{name}\" flag: {why}", go_quote(value))))
 }
 
 /// `invalid argument "x" for "-m, --memory" flag: WHY`.
@@ -361,7 +385,7 @@ fn long_names(command: &Command) -> impl Iterator<Item = &str> {
 pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names
         .map(|name| (distance(typed, name), name))
-        .filter(|&(distance, name)| distance <= 2 && distance * 2 < name.len() || name.starts_with(typed))
+        .filter(|&(distance, name)| distance <= 2 && distance * 2 <= name.len() || name.starts_with(typed))
         .min_by_key(|&(distance, name)| (!name.starts_with(typed), distance))
         .map(|(_, name)| name)
 }
@@ -505,6 +529,10 @@ mod tests {
             (
                 &["-d=zz"],
                 "invalid argument \"zz\" for \"-d, --detach\" flag: strconv.ParseBool: parsing \"zz\": invalid syntax",
+            ),
+            (
+                &["--disable-content-trust=maybe"],
+                "invalid argument \"maybe\" for \"--disable-content-trust\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax",
             ),
             (&["--=x"], "bad flag syntax: --=x"),
             (&["--rdt-class", "x"], "--rdt-class is not supported by creel yet"),

@@ -401,7 +401,7 @@ fn run(command_line: Vec<String>, program: &str, path: &mut String) -> Result<Ex
 fn canonical(name: &str) -> String {
     let (group, rest) = name.split_once(' ').unwrap_or(("", name));
     let alias = match (group, rest) {
-        ("volume" | "network" | "secret" | "artifact" | "quadlet", "list") => "ls",
+        ("volume" | "network" | "secret" | "artifact", "list") => "ls",
         ("pod", "ls" | "list") => "ps",
         ("volume" | "network" | "artifact" | "image", "remove") => "rm",
         ("quadlet", "cat") => "print",

@@ -164,7 +164,17 @@ impl Failure {
         let program = command.and_then(|command| command.split(' ').next()).unwrap_or("creel");
         let palette = crate::style::stderr();
         // Commands that are quoted in a message are called as the user calls them.
-        let message = self.text.replace("`creel ", &format!("`{program} ")).replace("'creel ", &format!("'{program} "));
+        let mut message = self.text.clone();
+        for quote in ['`', '\'', '"'] {
+            message = message.replace(&format!("{quote}creel "), &format!("{quote}{program} "));
+        }
+        // `image load` and `load` are one command with two names.
+        if let Some(command) = command
+            && self.text.starts_with("`creel ")
+            && self.text.ends_with("` takes no arguments")
+        {
+            message = format!("`{command}` takes no arguments");
+        }
         let mut text = format!("{} {message}\n", palette.paint(Style::Red, "Error:"));
         if self.usage
             && let Some(command) = command

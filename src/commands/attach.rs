@@ -1,6 +1,5 @@
 use containers::{AttachEnd, AttachRequest, Streams};
 
-use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::select;
@@ -25,13 +24,12 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
-    if args.containers.len() > 1 || args.latest && !args.containers.is_empty() {
-        return Err(Failure::plain("attach requires the name or id of one running container"));
-    }
     if args.containers.is_empty() && !args.latest {
-        return Err(Failure::plain("attach requires the name or id of one running container"));
+        return Err(Failure::plain("\"creel attach\" requires a name, id, or the \"--latest\" flag"));
     }
-    arguments::at_most(&args.containers, 1)?;
+    if args.containers.len() > 1 || args.latest && !args.containers.is_empty() {
+        return Err(Failure::plain("`creel attach` accepts at most one argument"));
+    }
     let engine = context.engine()?;
     let container = select::one(&engine, args.containers.first().map(String::as_str), args.latest)?;
     let spec = container.spec();

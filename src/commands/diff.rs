@@ -44,6 +44,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         // What is no container may be an image.
         Err(failure) => match name.map(|name| images::find(&engine.store, name)).transpose()?.flatten() {
             Some(image) => super::image_diff::changes(&engine.store, &image)?,
+            None if failure.looked_for().is_some() => {
+                let name = name.unwrap_or_default();
+                return Err(Failure::plain(format!("{name} not found: layer not known")).missing("container", name));
+            }
             None => return Err(failure),
         },
     };

@@ -15,7 +15,10 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::exactly(&args.containers, 1)?;
     let engine = context.engine()?;
-    let container = containers::find(&engine, &args.containers[0])?;
+    let name = &args.containers[0];
+    let container = containers::find(&engine, name).map_err(|error| {
+        Failure::from(error).context(format_args!("unable to look up {name} to perform a health check"))
+    })?;
     if container.spec().health.is_some() && !containers::running(&container) {
         output::line("stopped")?;
         return Ok(ExitCode::No);

@@ -23,7 +23,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("no arguments are needed with --all"));
     }
     let most = if args.latest || args.all { 1 } else { 2 };
-    arguments::at_most(&args.words, most)?;
+    if args.words.len() > most {
+        return Err(Failure::plain(format!("`port` accepts at most {most} arguments")));
+    }
     if args.words.is_empty() && !args.latest && !args.all {
         return Err(Failure::plain("you must supply a running container name or id"));
     }

@@ -1,4 +1,5 @@
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use containers::Settings;
@@ -26,6 +27,14 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS)
         .map_err(|error| Failure::plain(format!("unshare: {}", error.desc())))?;
     let error = Command::new(&program).args(rest).envs(identity(&settings)).exec();
+    // A directory of PATH that may not be looked into gives "permission denied" for what is nowhere.
+    let is_name = !program.contains('/');
+    let nowhere = is_name
+        && !variable("PATH").is_some_and(|path| path.split(':').any(|dir| Path::new(dir).join(&program).is_file()));
+    if nowhere {
+        let text = format!("exec: {}: executable file not found in $PATH", crate::arguments::go_quote(&program));
+        return Err(Failure::plain(text).code(ExitCode::NotFound));
+    }
     let code = match error.kind() {
         std::io::ErrorKind::NotFound => ExitCode::NotFound,
         std::io::ErrorKind::PermissionDenied => ExitCode::NotExecutable,

@@ -19,7 +19,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.containers.is_empty() != (args.all || args.latest) {
-        return Err(Failure::plain("provide one or more container names or use --all or --latest"));
+        return Err(Failure::plain("you must provide at least one name or id"));
     }
     let engine = context.engine()?;
     let mut failures = Vec::new();

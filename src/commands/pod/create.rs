@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     cgroup_parent: Option<String>,
     /// CPU shares (relative weight)
-    #[arg(long, value_name = "SHARES", value_parser = number::u64)]
+    #[arg(short, long, value_name = "SHARES", value_parser = number::u64)]
     cpu_shares: Option<u64>,
     /// Number of CPUs
     #[arg(long, value_name = "NUMBER", value_parser = number::f64)]
