@@ -56,6 +56,7 @@ mod top;
 
 // Containers together.
 mod kube;
+mod kube_workloads;
 mod pods;
 
 // Images.

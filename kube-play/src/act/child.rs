@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use containers::{Engine, Settings};
 use serde::{Deserialize, Serialize};
@@ -114,22 +115,31 @@ pub fn pod_main(find_image: &FindImage<'_>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// How often a removal is tried of a pod that somebody is still making, and the pause between.
+const TRIES: usize = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Takes a pod away with everything that is its own. One that is gone already is no error.
-pub(super) fn remove(engine: &Engine, pod: &str, timeout: Option<u32>) -> Result<()> {
-    let pod = match pods::find(engine, pod) {
-        Ok(pod) => pod,
-        Err(pods::Error::NotFound { .. }) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let in_memory = engine.store.dirs().runroot.join("kube").join(super::launch::uid(pod.id().as_str()));
-    let outcome = match pods::remove(engine, &pod, true, timeout) {
-        Ok(outcome) => outcome,
-        Err(pods::Error::NotFound { .. }) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    if let Some((id, error)) = outcome.failed.into_iter().next() {
-        return Err(Error::from(error).of(format!("container {id}")));
+pub(super) fn remove(engine: &Engine, id: &str, timeout: Option<u32>) -> Result<()> {
+    for attempt in 1.. {
+        let pod = match pods::find(engine, id) {
+            Ok(pod) => pod,
+            Err(pods::Error::NotFound { .. }) => break,
+            Err(error) => return Err(error.into()),
+        };
+        let failed = match pods::remove(engine, &pod, true, timeout) {
+            Ok(outcome) => outcome.failed.into_iter().next(),
+            Err(pods::Error::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        match failed {
+            None => break,
+            // Whoever makes it has just started this one; without its record that comes to an end.
+            Some((_, containers::Error::StateImproper { .. })) if attempt < TRIES => std::thread::sleep(PAUSE),
+            Some((id, error)) => return Err(Error::from(error).of(format!("container {id}"))),
+        }
     }
+    let in_memory = engine.store.dirs().runroot.join("kube").join(super::launch::uid(id));
     match std::fs::remove_dir_all(&in_memory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&in_memory)(error)),
         _ => Ok(()),

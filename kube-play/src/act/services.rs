@@ -13,7 +13,7 @@ use std::process::Command;
 use containers::Engine;
 use network::{Backend, Forwarder, Group, Link, Place, PortMapping, Protocol, Rule, Zone, ZoneName};
 use rustix::event::{PollFd, PollFlags};
-use sys::process::Process;
+use sys::process::{Pidfd, Process};
 
 use super::error::{Error, Result};
 
@@ -59,7 +59,8 @@ pub(super) struct Plane {
     forwarder: Option<Forwarder>,
     now: Wanted,
     groups: BTreeMap<String, u32>,
-    places: BTreeMap<String, u32>,
+    /// By pod; the second one tells of the end of its namespaces' holder.
+    places: BTreeMap<String, (u32, Pidfd)>,
     networks: BTreeMap<String, (Link, OwnedFd)>,
     next: u32,
     /// Ports of the host that could not be had, by front: said once, tried again.
@@ -83,9 +84,10 @@ impl Plane {
         }
     }
 
-    /// Descriptors that become readable when a network's holder has ended.
+    /// Descriptors that become readable when a network's holder or a pod has ended.
     pub(super) fn watched(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.networks.values().map(|(link, _)| link.as_fd())
+        let pods = self.places.values().map(|(_, init)| init.as_fd());
+        self.networks.values().map(|(link, _)| link.as_fd()).chain(pods)
     }
 
     /// Makes it so. After an error the next call starts from nothing.
@@ -169,18 +171,16 @@ impl Plane {
             let path = format!("/proc/{}/ns/net", server.init.pid);
             let Ok(namespace) = std::fs::File::open(&path) else { continue };
             // Another process may have the number by now.
-            if !server.init.alive() {
-                continue;
-            }
+            let Some(init) = server.init.open() else { continue };
             self.forwarder()?.place(id, server.place.clone(), namespace.as_fd())?;
-            self.places.insert(pod.clone(), id);
+            self.places.insert(pod.clone(), (id, init));
         }
         Ok(())
     }
 
     fn forget(&mut self, pod: &str) -> Result<()> {
         match (self.places.remove(pod), &self.forwarder) {
-            (Some(id), Some(forwarder)) => Ok(forwarder.forget(id)?),
+            (Some((id, _)), Some(forwarder)) => Ok(forwarder.forget(id)?),
             _ => Ok(()),
         }
     }
@@ -238,7 +238,7 @@ impl Plane {
         match &front.behind {
             Behind::Pods(pods) => {
                 let backends = pods.iter().filter_map(|(pod, port)| {
-                    Some(Backend { place: *self.places.get(pod)?, port: *port, address: None })
+                    Some(Backend { place: self.places.get(pod)?.0, port: *port, address: None })
                 });
                 let group = Group { protocol: front.protocol, backends: backends.collect() };
                 Ok(self.forwarder()?.group(id, group)?)

@@ -73,6 +73,8 @@ struct Supervisor<'a> {
     plane: Plane,
     /// Deeds on their way, by the pod's `NAMESPACE/NAME`.
     working: BTreeMap<String, Work>,
+    /// Pods that are to be removed once no Service leads to them any more: their owners and ids, by `NAMESPACE/NAME`.
+    leaving: BTreeMap<String, (ObjectId, String)>,
     pauses: BTreeMap<String, Pause>,
     kept: BTreeMap<ObjectId, Kept>,
     /// What each pod had used of the processor, and when.
@@ -83,8 +85,9 @@ struct Supervisor<'a> {
 struct Work {
     owner: ObjectId,
     working: Working,
-    /// `None`: it is being removed.
     making: Option<ObservedPod>,
+    /// The id of a pod that goes.
+    removing: Option<String>,
 }
 
 struct Pause {
@@ -132,6 +135,7 @@ impl<'a> Supervisor<'a> {
             program,
             plane: Plane::new(forwarder),
             working: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             pauses: BTreeMap::new(),
             kept: BTreeMap::new(),
             measured: BTreeMap::new(),
@@ -176,10 +180,18 @@ impl<'a> Supervisor<'a> {
             }
             self.orphans(&namespace, &objects, &seen)?;
         }
-        let wanted = routes::wanted(&self.shelf, &seen)?;
+        let removed: BTreeSet<&String> = self
+            .leaving
+            .values()
+            .map(|(_, pod)| pod)
+            .chain(self.working.values().filter_map(|work| work.removing.as_ref()))
+            .collect();
+        let serving: Vec<Seen> = seen.into_iter().filter(|pod| !removed.contains(&pod.pod.id().to_string())).collect();
+        let wanted = routes::wanted(&self.shelf, &serving)?;
         if let Err(error) = self.plane.apply(self.engine, wanted) {
             tracing::warn!(%error, "cannot set up Services");
         }
+        self.let_go()?;
         Ok(needed)
     }
 
@@ -201,7 +213,7 @@ impl<'a> Supervisor<'a> {
     fn observed(&self, id: &ObjectId, seen: &[Seen]) -> Vec<ObservedPod> {
         let is_removed = |name: &str| {
             let work = self.working.get(&format!("{}/{name}", id.namespace));
-            work.is_some_and(|work| work.making.is_none())
+            work.is_some_and(|work| work.removing.is_some())
         };
         let mut pods: Vec<ObservedPod> = Vec::new();
         for work in self.working.values().filter(|work| work.owner == *id) {
@@ -406,7 +418,7 @@ impl<'a> Supervisor<'a> {
             exit_codes: Vec::new(),
         };
         let working = child::start(self.engine, (self.program)(), Deed::Make(Box::new(request)))?;
-        self.working.insert(key, Work { owner: owner.clone(), working, making: Some(making) });
+        self.working.insert(key, Work { owner: owner.clone(), working, making: Some(making), removing: None });
         Ok(())
     }
 
@@ -414,13 +426,21 @@ impl<'a> Supervisor<'a> {
         let key = format!("{}/{name}", owner.namespace);
         let of_name = |pod: &&Seen| pod.namespace == owner.namespace && pod.name == name;
         let Some(pod) = seen.iter().find(of_name) else { return Ok(()) };
-        if self.working.contains_key(&key) {
+        if self.working.contains_key(&key) || self.leaving.contains_key(&key) {
             return Ok(());
         }
         self.measured.remove(pod.pod.id().as_str());
-        let deed = Deed::Remove { pod: pod.pod.id().to_string(), timeout: None };
-        let working = child::start(self.engine, (self.program)(), deed)?;
-        self.working.insert(key, Work { owner: owner.clone(), working, making: None });
+        self.leaving.insert(key, (owner.clone(), pod.pod.id().to_string()));
+        Ok(())
+    }
+
+    /// Ends the pods that nobody is sent to any more.
+    fn let_go(&mut self) -> Result<()> {
+        while let Some((key, (owner, pod))) = self.leaving.pop_first() {
+            let deed = Deed::Remove { pod: pod.clone(), timeout: None };
+            let working = child::start(self.engine, (self.program)(), deed)?;
+            self.working.insert(key, Work { owner, working, making: None, removing: Some(pod) });
+        }
         Ok(())
     }
 

@@ -197,6 +197,12 @@ impl Server {
             Request::Forget { id } => {
                 self.routes.places.remove(&id);
                 self.routes.whereabouts.forget(id);
+                // Nobody in there will answer them: they need not wait for that.
+                let waiting: Vec<usize> =
+                    self.connections.iter().filter(|(_, it)| it.is_connecting_to(id)).map(|(key, _)| key).collect();
+                for key in waiting {
+                    self.retry(key);
+                }
             }
             Request::Group { id, group } => {
                 let turn = self.routes.groups.get(&id).map_or(0, |(_, turn)| *turn);

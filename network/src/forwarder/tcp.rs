@@ -133,6 +133,10 @@ impl Connection {
         !matches!(self.stage, Stage::Open)
     }
 
+    pub(super) fn is_connecting_to(&self, place: u32) -> bool {
+        matches!(self.stage, Stage::Connecting { .. }) && self.server.as_ref().is_some_and(|(id, _)| *id == place)
+    }
+
     pub(super) fn is_late(&self, now: Instant) -> bool {
         match self.stage {
             Stage::Reading { since, .. } => now.saturating_duration_since(since) > REQUEST_PATIENCE,

@@ -1,0 +1,418 @@
+//! What `kube play` keeps: Deployments, StatefulSets, Jobs, CronJobs, Services, Ingresses. Podman has none of it, or keeps
+//! none of it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::lab::{Lab, comes_true, differs_on_purpose, eventually, free_port};
+
+fn no_controllers() -> bool {
+    differs_on_purpose("podman plays one pod of each and keeps none")
+}
+
+/// The answer to one request, or why there is none.
+fn get(port: u16, path: &str, host: &str) -> Result<String, String> {
+    let fail = |error: std::io::Error| error.to_string();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(fail)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(fail)?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").map_err(fail)?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).map_err(fail)?;
+    Ok(text)
+}
+
+/// The page behind a name, as a container sees it. The box's own programs cannot look names up by themselves.
+fn fetch(lab: &Lab, container: &str, name: &str, port: u16, path: &str) -> String {
+    let address = format!("nslookup {name} | awk '/^Address: /{{print $2}}' | tail -1");
+    let script = format!("printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' | nc -w 5 $({address}) {port}");
+    lab.creel_words(&["exec", container, "sh", "-c", &script]).run().out()
+}
+
+fn node_port() -> u16 {
+    30000 + free_port() % 2767
+}
+
+/// A Deployment `site` whose pages say `version`, and a Service in front of it.
+fn site(replicas: u32, version: &str, port: u16) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{ name: site }}
+spec:
+  replicas: {replicas}
+  selector: {{ matchLabels: {{ app: site }} }}
+  strategy: {{ rollingUpdate: {{ maxSurge: 1, maxUnavailable: 0 }} }}
+  template:
+    metadata: {{ labels: {{ app: site }} }}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: server
+        image: localhost/box:latest
+        command: [sh, -c, 'mkdir /tmp/w; echo {version} $(hostname) > /tmp/w/index.html; exec httpd -f -p 80 -h /tmp/w']
+        ports: [{{ name: web, containerPort: 80 }}]
+        readinessProbe: {{ httpGet: {{ path: /, port: web }}, periodSeconds: 1 }}
+        livenessProbe: {{ tcpSocket: {{ port: web }}, periodSeconds: 1, failureThreshold: 2 }}
+---
+apiVersion: v1
+kind: Service
+metadata: {{ name: site }}
+spec:
+  type: NodePort
+  selector: {{ app: site }}
+  ports: [{{ port: 8080, targetPort: web, nodePort: {port} }}]
+"
+    )
+}
+
+fn pods(lab: &Lab) -> Vec<String> {
+    let mut names: Vec<String> = lab.ok("pod ps --format '{{.Name}} {{.Status}}'").lines().map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_rolling_update_under_load_loses_no_request() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let port = node_port();
+    lab.write("site.yaml", site(3, "one", port));
+    lab.ok("kube play site.yaml");
+    eventually("the first version serves", || get(port, "/", "x").is_ok_and(|text| text.contains("one")));
+    lab.write("site.yaml", site(3, "two", port));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let load: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut count, mut failed) = (0, Vec::new());
+                    while !over.load(Ordering::Relaxed) {
+                        count += 1;
+                        match get(port, "/", "x") {
+                            Ok(text) if text.contains("one") || text.contains("two") => {}
+                            other => failed.push(format!("{other:?}")),
+                        }
+                    }
+                    (count, failed)
+                })
+            })
+            .collect();
+        let played = lab.creel("kube play site.yaml").run();
+        std::thread::sleep(Duration::from_millis(300));
+        over.store(true, Ordering::Relaxed);
+        for thread in load {
+            let (count, failed) = thread.join().unwrap();
+            assert!(count > 10, "{count} requests only");
+            assert!(failed.is_empty(), "{} of {count} requests failed: {}", failed.len(), failed[0]);
+        }
+        assert!(played.ok().contains("deployment.apps/site configured"), "{played}");
+    });
+    assert!(get(port, "/", "x").unwrap().contains("two"));
+    assert_eq!(pods(&lab).len(), 3, "{:?}", pods(&lab));
+    assert!(lab.ok("kube play site.yaml").contains("deployment.apps/site unchanged"));
+    lab.ok("kube down site.yaml");
+    assert_eq!(lab.ok("pod ps -q"), "");
+}
+
+#[test]
+fn a_pod_that_is_killed_comes_back_and_clients_do_not_notice_for_long() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let port = node_port();
+    lab.write("site.yaml", site(2, "one", port));
+    lab.ok("kube play site.yaml");
+    eventually("both serve", || {
+        let seen: std::collections::BTreeSet<String> =
+            (0..6).filter_map(|_| get(port, "/", "x").ok()).filter(|text| text.contains("one")).collect();
+        seen.len() == 2
+    });
+    let first = pods(&lab)[0].split(' ').next().unwrap().to_owned();
+    lab.ok(&format!("pod rm -f -t 0 {first}"));
+    for _ in 0..20 {
+        let answer = get(port, "/", "x");
+        assert!(answer.as_ref().is_ok_and(|text| text.contains("one")), "{answer:?}");
+    }
+    eventually("there are two again", || pods(&lab).len() == 2);
+    lab.ok("kube down site.yaml");
+}
+
+#[test]
+fn the_supervisor_may_be_killed_at_any_moment() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let port = node_port();
+    lab.write("site.yaml", site(2, "one", port));
+    lab.ok("kube play site.yaml");
+    let supervisor = || lab.processes().into_iter().find(|process| process.command.contains("__kube-supervisor"));
+    let killed = supervisor().expect("a supervisor");
+    kill(Pid::from_raw(killed.pid), Signal::SIGKILL).unwrap();
+    eventually("it is gone", || supervisor().is_none());
+    lab.ok(&format!("pod rm -f -t 0 {}", pods(&lab)[0].split(' ').next().unwrap()));
+    // Any play starts it again, and it makes up for what happened meanwhile.
+    assert!(lab.ok("kube play site.yaml").contains("unchanged"));
+    eventually("there are two again", || pods(&lab).iter().filter(|pod| pod.ends_with("Running")).count() == 2);
+    eventually("they serve", || get(port, "/", "x").is_ok_and(|text| text.contains("one")));
+    lab.ok("kube down site.yaml");
+    eventually("nobody supervises nothing", || supervisor().is_none());
+}
+
+#[test]
+fn services_are_found_by_name_in_every_namespace() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let port = node_port();
+    lab.write("site.yaml", site(2, "one", port));
+    lab.ok("kube play site.yaml");
+    lab.write(
+        "client.yaml",
+        "
+apiVersion: v1
+kind: Pod
+metadata: { name: near }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - { name: it, image: localhost/box, command: [idle] }
+---
+apiVersion: v1
+kind: Namespace
+metadata: { name: other }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: far, namespace: other }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - { name: it, image: localhost/box, command: [idle] }
+",
+    );
+    lab.ok("kube play client.yaml");
+    let ask = |container: &str, name: &str| fetch(&lab, container, name, 8080, "/");
+    for name in ["site", "site.default", "site.default.svc.cluster.local"] {
+        eventually(name, || ask("near-it", name).contains("one"));
+    }
+    eventually("from another namespace", || ask("other-far-it", "site.default").contains("one"));
+    assert_eq!(ask("other-far-it", "site"), "", "a bare name is one of the own namespace");
+    let variables = lab.ok("exec near-it env");
+    assert!(variables.contains("SITE_SERVICE_PORT=8080"), "{variables}");
+    lab.ok("kube down client.yaml");
+    lab.ok("kube down site.yaml");
+}
+
+#[test]
+fn a_stateful_set_has_names_an_order_and_a_volume_each() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let text = |replicas: u32| {
+        format!(
+            "
+apiVersion: v1
+kind: Service
+metadata: {{ name: db }}
+spec: {{ clusterIP: None, selector: {{ app: db }}, ports: [{{ port: 80 }}] }}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{ name: db }}
+spec:
+  serviceName: db
+  replicas: {replicas}
+  selector: {{ matchLabels: {{ app: db }} }}
+  template:
+    metadata: {{ labels: {{ app: db }} }}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: it
+        image: localhost/box
+        command: [sh, -c, 'echo $(hostname) >> /data/log; exec httpd -f -p 80 -h /data']
+        volumeMounts: [{{ name: data, mountPath: /data }}]
+        readinessProbe: {{ httpGet: {{ path: /log, port: 80 }}, periodSeconds: 1 }}
+  volumeClaimTemplates:
+  - metadata: {{ name: data }}
+    spec: {{ accessModes: [ReadWriteOnce], resources: {{ requests: {{ storage: 1Mi }} }} }}
+"
+        )
+    };
+    lab.write("db.yaml", text(2));
+    lab.ok("kube play db.yaml");
+    eventually("both run", || pods(&lab) == ["db-0 Running", "db-1 Running"]);
+    assert_eq!(lab.ok("exec db-1-it cat /data/log"), "db-1");
+    // Its neighbour is known by its own name below the Service's.
+    eventually("db-0 is found", || fetch(&lab, "db-1-it", "db-0.db", 80, "/log").contains("db-0"));
+    lab.write("db.yaml", text(1));
+    lab.ok("kube play db.yaml");
+    eventually("the last one goes", || pods(&lab) == ["db-0 Running"]);
+    lab.write("db.yaml", text(2));
+    lab.ok("kube play db.yaml");
+    eventually("it finds its volume again", || lab.creel("exec db-1-it cat /data/log").run().out() == "db-1\ndb-1");
+    lab.ok("kube down db.yaml");
+    assert_eq!(lab.ok("volume ls -q"), "data-db-0\ndata-db-1");
+    lab.ok("volume rm data-db-0 data-db-1");
+}
+
+#[test]
+fn a_job_is_tried_again_until_it_succeeds() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("volume create tries");
+    lab.write(
+        "job.yaml",
+        "
+apiVersion: batch/v1
+kind: Job
+metadata: { name: sum }
+spec:
+  completions: 2
+  parallelism: 2
+  template:
+    spec:
+      restartPolicy: OnFailure
+      containers:
+      - name: it
+        image: localhost/box
+        command: [sh, -c, 'f=/t/$(hostname); test -e $f && exit 0; touch $f; exit 3']
+        volumeMounts: [{ name: t, mountPath: /t }]
+      volumes: [{ name: t, persistentVolumeClaim: { claimName: tries } }]
+",
+    );
+    lab.ok("kube play job.yaml");
+    let ended = || {
+        let states = lab.ok("ps -a --filter name=sum --format '{{.State}} {{.ExitCode}}'");
+        states.lines().count() == 2 && states.lines().all(|line| line == "exited 0")
+    };
+    assert!(comes_true(Duration::from_secs(60), ended), "{}", lab.ok("ps -a"));
+    lab.ok("kube down job.yaml");
+    lab.ok("volume rm tries");
+}
+
+#[test]
+fn an_ingress_sends_requests_where_host_and_path_say() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let part = |name: &str| {
+        format!(
+            "
+apiVersion: v1
+kind: Pod
+metadata: {{ name: {name}, labels: {{ app: {name} }} }}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: it
+    image: localhost/box
+    command: [sh, -c, 'mkdir -p /tmp/w/{name}; echo page of {name} > /tmp/w/{name}/index.html; exec httpd -f -p 80 -h /tmp/w']
+---
+apiVersion: v1
+kind: Service
+metadata: {{ name: {name} }}
+spec: {{ selector: {{ app: {name} }}, ports: [{{ port: 80 }}] }}
+---"
+        )
+    };
+    let text = format!(
+        "{}{}
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{ name: way-in }}
+spec:
+  rules:
+  - host: shop.example
+    http:
+      paths:
+      - {{ path: /a, pathType: Prefix, backend: {{ service: {{ name: a, port: {{ number: 80 }} }} }} }}
+      - {{ path: /b, pathType: Prefix, backend: {{ service: {{ name: b, port: {{ number: 80 }} }} }} }}
+",
+        part("a"),
+        part("b")
+    );
+    lab.write("ingress.yaml", text);
+    lab.ok("kube play ingress.yaml");
+    // One Ingress port serves a user; where another one of this machine has it there is nothing to be seen.
+    let port = if std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap().trim() == "1024" {
+        8080
+    } else {
+        80
+    };
+    for name in ["a", "b"] {
+        eventually(name, || {
+            get(port, &format!("/{name}/"), "shop.example").is_ok_and(|text| text.contains(&format!("page of {name}")))
+        });
+    }
+    assert!(get(port, "/a/", "elsewhere").unwrap().starts_with("HTTP/1.1 404"));
+    lab.ok("kube down ingress.yaml");
+}
+
+#[test]
+fn a_changed_config_map_reaches_the_pod_that_mounts_it() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let text = |word: &str| {
+        format!(
+            "
+apiVersion: v1
+kind: ConfigMap
+metadata: {{ name: words }}
+data: {{ word: {word} }}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{ name: reader }}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {{ name: it, image: localhost/box, command: [idle], volumeMounts: [{{ name: words, mountPath: /words }}] }}
+  volumes: [{{ name: words, configMap: {{ name: words }} }}]
+"
+        )
+    };
+    lab.write("words.yaml", text("one"));
+    lab.ok("kube play words.yaml");
+    assert_eq!(lab.ok("exec reader-it cat /words/word"), "one");
+    let id = lab.inspect("reader-it", "{{.Id}}");
+    lab.write("words.yaml", text("two"));
+    let said = lab.ok("kube play words.yaml");
+    assert!(said.contains("configmap/words configured") && said.contains("pod/reader unchanged"), "{said}");
+    assert_eq!(lab.ok("exec reader-it cat /words/word"), "two");
+    assert_eq!(lab.inspect("reader-it", "{{.Id}}"), id);
+    lab.ok("kube down words.yaml");
+}
+
+#[test]
+fn a_play_that_fails_leaves_nothing() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let text = site(2, "one", node_port()).replace("[sh, -c,", "[no-such-program,");
+    lab.write("site.yaml", text);
+    let error = lab.creel("kube play site.yaml").run().fails(125);
+    assert!(error.contains("no-such-program"), "{error}");
+    eventually("no pod is left", || lab.ok("pod ps -q").is_empty());
+    assert_eq!(lab.ok("ps -aq"), "");
+    let said = lab.ok("kube down site.yaml");
+    assert!(!said.contains("deployment"), "{said}");
+}
