@@ -335,3 +335,22 @@ fn mounts_of_another_container_are_taken_over() {
         assert!(text.contains(expected), "{text}");
     }
 }
+
+#[test]
+fn a_tmpfs_is_as_its_options_say() {
+    let lab = Lab::new();
+    let stat = |flags: &str, path: &str| {
+        lab.ok(&format!(
+            "run --rm --network none {flags} box sh -c 'stat -c \"%a %u\" {path}; grep \" {path} \" /proc/mounts'"
+        ))
+    };
+    // Where the image has nothing everybody may write, as into any tmpfs.
+    assert!(stat("--tmpfs /new", "/new").starts_with("1777 0\n"));
+    assert!(stat("--tmpfs /new:mode=700", "/new").starts_with("700 0\n"));
+    assert!(stat("--mount type=tmpfs,dst=/new,U --user 7", "/new").starts_with("1777 7\n"));
+    let text = stat("--mount type=tmpfs,dst=/bin,ro", "/bin");
+    assert!(text.starts_with("755 0\n") && text.contains(" ro,"), "{text}");
+    lab.ok("run --name again --network none --tmpfs /new box true");
+    lab.ok("start -a again");
+    assert_eq!(lab.ok("run --rm --network none --user 7 --tmpfs /new box sh -c 'echo x > /new/f; cat /new/f'"), "x");
+}

@@ -170,7 +170,7 @@ pub fn mount_fact(engine: &Engine, mount: &MountSpec) -> MountFact {
         source,
         destination: mount.destination.clone(),
         driver,
-        options: mount.options.clone(),
+        options: crate::volumes::shown_options(mount),
         writable: !mount.read_only,
         propagation: propagation.unwrap_or_else(|| usual.to_owned()),
         subpath: mount.subpath.clone(),

@@ -84,6 +84,19 @@ pub fn content(engine: &Engine, volume: &Volume) -> Result<PathBuf> {
 const LABEL: &str = "volume-label=";
 const OPTION: &str = "volume-opt=";
 
+/// The options of a mount as inspect shows them.
+pub(crate) fn shown_options(mount: &MountSpec) -> Vec<String> {
+    let mut options: Vec<String> = mount.options.iter().filter(|word| is_mount_option(word)).cloned().collect();
+    if matches!(mount.kind, MountKind::Volume { .. }) {
+        for (place, (word, turn)) in [("nosuid", "suid"), ("nodev", "dev")].into_iter().enumerate() {
+            if !options.iter().any(|option| option == word || option == turn) {
+                options.insert(place.min(options.len()), word.to_owned());
+            }
+        }
+    }
+    options
+}
+
 fn is_mount_option(word: &str) -> bool {
     !(["upperdir=", "workdir=", LABEL, OPTION].iter().any(|prefix| word.starts_with(prefix))
         || word == "idmap"
@@ -150,6 +163,11 @@ fn one(engine: &Engine, container: &Container, mount: &MountSpec) -> Result<Volu
                 defaults.iter().filter(|(_, turn)| !turned(turn)).map(|(word, _)| (*word).to_owned()).collect();
             own.extend(size.map(|size| format!("size={size}")));
             own.extend(mode.map(|mode| format!("mode={mode:o}")));
+            if mount.chown {
+                // Ids of the container: that is who mounts it.
+                let account = crate::users::account(engine, container)?;
+                own.extend([format!("uid={}", account.uid), format!("gid={}", account.gid)]);
+            }
             if *copy_up && !mount.options.iter().any(|option| option == "notmpcopyup") {
                 own.push("tmpcopyup".into());
             }

@@ -27,7 +27,10 @@ pub(crate) fn all(root: &Rootfs, operations: &[MountOp]) -> Result<Option<OwnedF
         match operation {
             MountOp::FileSystem { kind, source, destination, attributes, data, copy_up, instead } => {
                 let step = || format!("mount {kind} at {}", destination.display());
-                let made = match file_system(kind, source.as_deref(), attributes, data) {
+                // What is copied is written first.
+                let late = if *copy_up { attributes.on & attribute::READ_ONLY } else { 0 };
+                let early = Attributes { on: attributes.on & !late, ..*attributes };
+                let made = match file_system(kind, source.as_deref(), &early, data) {
                     Ok(made) => made,
                     Err(Refused { errno: Errno::PERM | Errno::BUSY | Errno::NODEV, .. })
                         if let Some(path) = instead =>
@@ -38,6 +41,7 @@ pub(crate) fn all(root: &Rootfs, operations: &[MountOp]) -> Result<Option<OwnedF
                     }
                     Err(refused) => return Err(refused.at(destination)),
                 };
+                let is_new = *copy_up && matches!(root.find(destination), Err(Errno::NOENT));
                 let place = match kind.as_str() {
                     "proc" | "sysfs" => match root.find_without_links(destination) {
                         Err(Errno::NOENT) => root.find_or_make(destination, Kind::Directory),
@@ -46,8 +50,17 @@ pub(crate) fn all(root: &Rootfs, operations: &[MountOp]) -> Result<Option<OwnedF
                     _ => root.find_or_make(destination, Kind::Directory),
                 }
                 .map_err(|error| Error::kernel(step(), error))?;
+                if is_new {
+                    copy_up::open_to_all(place.as_fd()).map_err(|error| Error::kernel(step(), error))?;
+                }
                 if *copy_up {
-                    copy_up::copy(place.as_fd(), made.as_fd()).map_err(|error| Error::kernel(step(), error))?;
+                    let has = |keys: &[&str]| data.iter().any(|(key, _)| keys.contains(&key.as_str()));
+                    let said = copy_up::Said { owner: has(&["uid", "gid"]), mode: has(&["mode"]) };
+                    copy_up::copy(place.as_fd(), made.as_fd(), said).map_err(|error| Error::kernel(step(), error))?;
+                    if late != 0 {
+                        attribute::change(&made, Reach::One, late, 0, None)
+                            .map_err(|error| Error::kernel(step(), error))?;
+                    }
                 }
                 attach(&made, &place).map_err(|error| Error::kernel(step(), error))?;
                 if kind == "devpts" {

@@ -8,11 +8,31 @@ use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RawMode, Stat, Times
 
 /// Copies directories, files and links with owner, mode and time. Links are never followed. Sockets, pipes and device
 /// nodes are left out: they mean something only where they were made.
-pub(crate) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, said: Said) -> io::Result<()> {
     let from = open_directory(from, c".")?;
-    let stat = rustix::fs::fstat(&from)?;
+    let mut stat = rustix::fs::fstat(&from)?;
+    let own = rustix::fs::fstat(to)?;
+    if said.owner {
+        (stat.st_uid, stat.st_gid) = (own.st_uid, own.st_gid);
+    }
+    if said.mode {
+        stat.st_mode = own.st_mode;
+    }
     copy_directory(&from, to)?;
     dress(to, &stat)
+}
+
+/// What the new file system's own options say about its top: that is not copied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said {
+    pub(crate) owner: bool,
+    pub(crate) mode: bool,
+}
+
+/// A mount point that was made for a tmpfs looks as a tmpfs does by itself: everybody may write, now and at the next start.
+pub(crate) fn open_to_all(place: BorrowedFd<'_>) -> io::Result<()> {
+    let directory = open_directory(place, c".")?;
+    Ok(rustix::fs::fchmod(&directory, Mode::from_raw_mode(0o1777))?)
 }
 
 fn copy_directory(from: &OwnedFd, to: BorrowedFd<'_>) -> io::Result<()> {

@@ -90,7 +90,7 @@ pub fn value(engine: &Engine, volume: &Volume) -> Value {
         "Anonymous"?: volume.anonymous,
         "MountCount": 0i64,
         "NeedsCopyUp"?: volume.needs_copy_up,
-        fn "NeedsChown": volume.needs_copy_up,
+        "NeedsChown"?: volume.needs_copy_up && volume.uid == 0 && volume.gid == 0,
         fn "StorageID": "",
         "LockNumber": 0i64,
     }
