@@ -58,6 +58,7 @@ mod top;
 mod kube;
 mod kube_workloads;
 mod pods;
+mod probes;
 
 // Images.
 mod build;
