@@ -112,6 +112,35 @@ fn life_goes_on_after_any_command_was_killed() {
 }
 
 #[test]
+fn checks_restarts_and_hooks_are_killed_at_any_moment() {
+    if differs_on_purpose("podman needs its own repair after a crash") {
+        return;
+    }
+    let lab = Lab::new();
+    let hook = lab.executable("hook", "#!/bin/sh\ncat >/dev/null\n");
+    lab.write(
+        "hooks/all.json",
+        format!(
+            r#"{{"version": "1.0.0", "hook": {{"path": {hook:?}}}, "when": {{"always": true}},
+                 "stages": ["createRuntime", "poststart", "poststop"]}}"#
+        ),
+    );
+    let check = "--health-cmd false --health-interval 50ms --health-retries 1 --stop-timeout 0 --network none";
+    let start = format!("run -d --replace --name sick {check} --health-on-failure restart box idle");
+    lab.ok(&start);
+    let lines = [
+        start,
+        "healthcheck run sick".to_owned(),
+        "restart -t 0 sick".to_owned(),
+        format!("run -d --replace --name loop --restart always {check} --health-on-failure kill box idle"),
+        "stop -t 0 loop".to_owned(),
+        format!("--hooks-dir {} run --rm --network none box true", lab.path("hooks").display()),
+    ];
+    killed_at_random(&lab, rounds(60), 20, &lines);
+    sound(&lab);
+}
+
+#[test]
 fn pulls_and_loads_are_killed_at_any_moment() {
     if differs_on_purpose("podman needs its own repair after a crash") {
         return;

@@ -47,6 +47,7 @@ fn run(arguments: &[String]) -> Result<i32, Failed> {
         // Only where containers have cgroups of their own.
         let cgroup = Cgroup::of_process(init.pid).filter(|cgroup| cgroup.path.to_string_lossy().contains("creel-"));
         let child = runtime::exec(ExecRequest {
+            keep_groups: false,
             init: &init,
             process,
             cgroup: cgroup.as_ref(),
