@@ -127,6 +127,15 @@ fn is_real_root() -> bool {
         && sys::userns::uid_map().is_ok_and(|map| map.iter().any(|line| line.inside == 0 && line.outside == 0))
 }
 
+/// Refuses a command whose work is of use only to who is in the user namespace already.
+pub fn must_be_inside(command: &str) -> Result<(), Failure> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let text = format!("cannot run command \"creel {command}\" in rootless mode, must execute `creel unshare` first");
+    Err(Failure::plain(text))
+}
+
 /// The caller's id outside of its user namespace. Whoever entered it before us said who that was (Podman's variable, which
 /// `unshare` sets).
 pub fn uid() -> u32 {

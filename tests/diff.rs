@@ -67,3 +67,21 @@ fn an_image_is_compared_with_what_is_below_its_last_layer() {
     lab.creel("image diff nosuch").run().fails(125);
     lab.creel("image diff --format table derived").run().fails(125);
 }
+
+#[test]
+fn two_objects_are_compared_and_images_with_what_is_below_them() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box sh -c 'mkdir /d; touch /d/e; rm /bin/cat'");
+    lab.ok("run --name two --network none box true");
+    let lines = |line: &str| lab.ok(line).lines().map(str::to_owned).collect::<Vec<_>>();
+    for base in ["two", "box"] {
+        let found = lines(&format!("diff one {base}"));
+        for expected in ["A /d", "A /d/e", "D /bin/cat"] {
+            assert!(found.iter().any(|line| line == expected), "{expected} in {found:?}");
+        }
+    }
+    assert!(lines("diff box one").contains(&"D /d".to_owned()));
+    assert!(lines("image diff box").contains(&"A /bin/busybox".to_owned()));
+    assert_eq!(lab.ok("image diff box box"), "");
+    lab.creel("diff one nosuch").run().fails(125);
+}

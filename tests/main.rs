@@ -25,6 +25,7 @@ mod wait;
 // What a container is given.
 mod environment;
 mod modes;
+mod mount;
 mod mounts;
 mod namespaces;
 mod network;
@@ -62,6 +63,7 @@ mod probes;
 
 // Images.
 mod build;
+mod clone;
 mod commit;
 mod export;
 mod history;

@@ -72,7 +72,7 @@ impl Endpoint {
         Ok(Endpoint { root, ids: Ids::default(), owner: (0, 0), mounted: None })
     }
 
-    fn without_volumes(engine: &Engine, container: &Container) -> Result<Endpoint> {
+    pub(crate) fn without_volumes(engine: &Engine, container: &Container) -> Result<Endpoint> {
         let container = list::again(engine, container)?;
         let (uids, gids) = userns::maps(engine, &container.spec().namespaces.user)?;
         let ids = Ids { uids, gids };
@@ -162,7 +162,7 @@ impl Endpoint {
     }
 
     /// For what wants a path: valid while this lives, in this process only.
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.root.as_raw_fd()))
     }
 }
@@ -389,23 +389,7 @@ impl Mounted {
         let target = engine.store.dirs().runroot.join("mounts").join(name);
         std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
         let mounted = Mounted { target, _lock: lock };
-        let layers = match (&container.spec().source, &container.record.image) {
-            (Source::Directory { path, .. }, _) => {
-                rustix::mount::mount_bind_recursive(path, &mounted.target)
-                    .map_err(|error| Error::io(path)(error.into()))?;
-                return Ok(mounted);
-            }
-            (_, Some(image)) => image.layers.as_slice(),
-            (_, None) => &[],
-        };
-        let request = RootfsRequest {
-            layers,
-            container_dir: &engine.container_dir(container.id()),
-            volatile: container.spec().remove != Remove::Nothing,
-            read_only,
-        };
-        let prepared = engine.store.root_mount(&request)?;
-        prepared.mount.mount(&mounted.target).map_err(Error::io(&mounted.target))?;
+        mount_root(engine, container, read_only, &mounted.target)?;
         Ok(mounted)
     }
 
@@ -413,6 +397,25 @@ impl Mounted {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(&self.target, flags, Mode::empty()).map_err(|error| Error::io(&self.target)(error.into()))
     }
+}
+
+/// Mounts the root file system of a container that does not run.
+pub(crate) fn mount_root(engine: &Engine, container: &Container, read_only: bool, target: &Path) -> Result<()> {
+    let layers = match (&container.spec().source, &container.record.image) {
+        (Source::Directory { path, .. }, _) => {
+            return rustix::mount::mount_bind_recursive(path, target).map_err(|error| Error::io(path)(error.into()));
+        }
+        (_, Some(image)) => image.layers.as_slice(),
+        (_, None) => &[],
+    };
+    let request = RootfsRequest {
+        layers,
+        container_dir: &engine.container_dir(container.id()),
+        volatile: container.spec().remove != Remove::Nothing,
+        read_only,
+    };
+    let prepared = engine.store.root_mount(&request)?;
+    prepared.mount.mount(target).map_err(Error::io(target))
 }
 
 impl Drop for Mounted {
@@ -424,7 +427,7 @@ impl Drop for Mounted {
 }
 
 /// A mount namespace of our own, once in the life of this process: the mounts of an earlier one would go with it.
-fn private_mounts() -> Result<()> {
+pub(crate) fn private_mounts() -> Result<()> {
     static DONE: AtomicBool = AtomicBool::new(false);
     if DONE.load(Ordering::Relaxed) {
         return Ok(());

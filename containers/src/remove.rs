@@ -155,6 +155,19 @@ pub fn prune(engine: &Engine, keep: impl Fn(&Container) -> bool) -> Result<Vec<(
     Ok(results)
 }
 
+/// Takes down what a run has left whose monitor was killed. One that runs is left alone.
+pub fn cleanup(engine: &Engine, container: &Container) -> Result<()> {
+    let dir = engine.container_dir(container.id());
+    let _lock = FileLock::exclusive(&dir.join("lock")).map_err(|source| Error::Io { path: dir.clone(), source })?;
+    let container = list::again(engine, container)?;
+    let monitor = std::fs::File::open(engine.run_dir(container.id()).join("monitor.lock"));
+    let is_busy = monitor.is_ok_and(|lock| lock.try_lock().is_err());
+    if container.state().init().is_none() && !is_busy {
+        crate::stop::tidy(engine, &container);
+    }
+    Ok(())
+}
+
 /// A container that is in no list any more; its files may still be on disk.
 #[must_use = "its files are still there"]
 pub(crate) struct Taken {
@@ -166,6 +179,7 @@ pub(crate) struct Taken {
 pub(crate) fn take_away(engine: &Engine, container: &Container) -> Result<Taken> {
     let id = container.id();
     storage::names::release(&names::dir(engine), container.name(), id.as_str())?;
+    crate::mount::take_away(engine, id);
     engine.store.trash(&engine.container_dir(id))?;
     storage::events::record(&engine.store, events::ended(container, "remove"));
     if let Some(path) = &container.spec().cidfile {
@@ -216,7 +230,7 @@ pub(crate) fn volumes_of(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
 }
 
 /// `--rmi`: the image goes unless another container or image needs it.
-pub(crate) fn remove_image_if_unused(engine: &Engine, image: &str) {
+pub fn remove_image_if_unused(engine: &Engine, image: &str) {
     let users = match list::list(engine) {
         Ok(all) => all,
         Err(error) => return tracing::warn!(%image, %error, "cannot tell whether the image is in use"),

@@ -152,7 +152,7 @@ fn begin(
         waiting.signal(15).and_then(|()| waiting.wait_end(None)).map_err(Error::io("the waiting monitor"))?;
     }
     match container.state() {
-        State::Created | State::Exited(_) => {}
+        State::Created | State::Exited(_) => crate::mount::take_away(engine, id),
         State::Initialized { .. } if hold => {
             return Err(Error::StateImproper { what: format!("container {id} has already been created in runtime") });
         }

@@ -1,5 +1,6 @@
 //! `creel diff`
 
+use containers::{Container, Engine, Subject};
 use storage::{Change, ChangeKind};
 
 use crate::arguments;
@@ -8,7 +9,7 @@ use crate::error::{ExitCode, Failure};
 use crate::format::Value;
 use crate::{object, output, select};
 
-/// Show which files a container added (A), changed (C) and deleted (D)
+/// Show which files a container or image added (A), changed (C) and deleted (D), in its image or in another object
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Show as JSON
@@ -17,40 +18,60 @@ pub struct Args {
     /// Show the newest container's
     #[arg(short, long)]
     pub latest: bool,
-    /// Name or id
-    #[arg(value_name = "CONTAINER")]
+    /// A container or image, and another one to compare it with
+    #[arg(value_name = "NAME [NAME]")]
     pub containers: Vec<String>,
+}
+
+/// What a name means.
+enum Named {
+    Container(Box<Container>),
+    Image(Box<images::Image>),
+}
+
+impl Named {
+    fn find(engine: &Engine, name: &str) -> Result<Named, Failure> {
+        let image = || images::find(&engine.store, name).ok().flatten().map(|image| Named::Image(Box::new(image)));
+        match containers::find(engine, name) {
+            Ok(container) => Ok(Named::Container(Box::new(container))),
+            Err(containers::Error::NotFound { .. }) => image().ok_or_else(|| {
+                Failure::plain(format!("{name} not found: layer not known")).missing("container", name)
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        match self {
+            Named::Container(container) => Subject::Container(container),
+            Named::Image(image) => Subject::Image(image),
+        }
+    }
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.containers.is_empty() && !args.latest {
         return Err(Failure::plain("\"creel diff\" requires a name, id, or the \"--latest\" flag"));
     }
-    if args.containers.len() == 2 {
-        return Err(Failure::plain("diff between two objects is not supported by creel yet"));
-    }
     if !args.latest {
         arguments::between(&args.containers, 1, 2)?;
     }
-    let json = match args.format.as_deref() {
+    show(context, &args.containers, args.latest, args.format.as_deref())
+}
+
+fn show(context: &Context, names: &[String], latest: bool, format: Option<&str>) -> Result<ExitCode, Failure> {
+    let json = match format {
         None | Some("") => false,
         Some("json") => true,
         Some(_) => return Err(Failure::plain("only supported value for '--format' is 'json'")),
     };
     let engine = context.engine()?;
-    let name = args.containers.first().map(String::as_str);
-    let changes = match select::one(&engine, name, args.latest) {
-        Ok(container) => containers::changes(&engine, &container)?,
-        // What is no container may be an image.
-        Err(failure) => match name.map(|name| images::find(&engine.store, name)).transpose()?.flatten() {
-            Some(image) => super::image_diff::changes(&engine.store, &image)?,
-            None if failure.looked_for().is_some() => {
-                let name = name.unwrap_or_default();
-                return Err(Failure::plain(format!("{name} not found: layer not known")).missing("container", name));
-            }
-            None => return Err(failure),
-        },
+    let (new, base) = match latest {
+        true => (Named::Container(Box::new(select::latest(&engine)?)), names.first()),
+        false => (Named::find(&engine, &names[0])?, names.get(1)),
     };
+    let base = base.map(|name| Named::find(&engine, name)).transpose()?;
+    let changes = containers::difference(&engine, new.subject(), base.as_ref().map(Named::subject))?;
     output::print(&if json { as_json(&changes) } else { as_lines(&changes) })?;
     Ok(ExitCode::Success)
 }

@@ -1,3 +1,4 @@
+use containers::Subject;
 use images::Image;
 use storage::{Change, Store};
 
@@ -13,7 +14,7 @@ pub struct Args {
     /// Show as JSON
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
-    /// The image, and the one it is built on
+    /// The image, and one to compare it with
     #[arg(value_name = "IMAGE [IMAGE]")]
     images: Vec<String>,
 }
@@ -26,19 +27,19 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         Some(_) => return Err(Failure::plain("only supported value for '--format' is 'json'")),
     };
     // Layers are of many owners.
-    let store = context.engine()?.store;
+    let engine = context.engine()?;
+    let store = &engine.store;
     let get = |name: &String| {
-        images::get(&store, name).map_err(|error| Failure::from(error).context(format!("{name} not found")))
+        images::get(store, name).map_err(|error| Failure::from(error).context(format!("{name} not found")))
     };
     let image = get(&args.images[0])?;
-    if let Some(other) = args.images.get(1) {
-        let below = &image.layers[..image.layers.len().saturating_sub(1)];
-        if get(other)?.layers != below {
-            return Err(Failure::plain(format!("{} is not built on {other} with one layer", args.images[0]))
-                .hint("creel compares an image with the one right below it"));
+    let below = &image.layers[..image.layers.len().saturating_sub(1)];
+    let changes = match args.images.get(1).map(get).transpose()? {
+        Some(other) if other.layers != below => {
+            containers::difference(&engine, Subject::Image(&image), Some(Subject::Image(&other)))?
         }
-    }
-    let changes = changes(&store, &image)?;
+        Some(_) | None => changes(store, &image)?,
+    };
     output::print(&if json { as_json(&changes) } else { as_lines(&changes) })?;
     Ok(ExitCode::Success)
 }

@@ -99,7 +99,7 @@ fn change(
 }
 
 /// Of a limit the newer one counts; those of devices add up.
-fn change_limits(old: &mut Resources, new: Resources) {
+pub fn change_limits(old: &mut Resources, new: Resources) {
     fn take<T>(old: &mut Option<T>, new: Option<T>) {
         if new.is_some() {
             *old = new;

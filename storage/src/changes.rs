@@ -106,6 +106,15 @@ fn walk(
     Ok(())
 }
 
+/// What a whole tree, mounted or copied, has that `lower` (directories, top-most first) has not, and the other way round.
+pub fn tree_changes(tree: &Path, lower: &[PathBuf]) -> Result<Vec<Change>> {
+    let mut found = Vec::new();
+    let top = open_top(tree).at("cannot open", tree)?;
+    compare(top.as_fd(), lower, &mut PathBuf::from("/"), 0, &mut found).at("cannot compare", tree)?;
+    found.sort();
+    Ok(found)
+}
+
 /// A plain copy against what it was copied from.
 fn compare(
     dir: BorrowedFd<'_>,

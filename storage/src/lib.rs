@@ -30,7 +30,7 @@ pub mod names;
 pub mod record;
 
 pub use blobs::BlobWriter;
-pub use changes::{Change, ChangeKind, changes};
+pub use changes::{Change, ChangeKind, changes, tree_changes};
 pub use check::{Collected, Depth, Finding, Used};
 pub use copy::copy_tree;
 pub use decompress::{decompress, decompress_within};
