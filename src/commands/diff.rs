@@ -34,9 +34,8 @@ impl Named {
         let image = || images::find(&engine.store, name).ok().flatten().map(|image| Named::Image(Box::new(image)));
         match containers::find(engine, name) {
             Ok(container) => Ok(Named::Container(Box::new(container))),
-            Err(containers::Error::NotFound { .. }) => image().ok_or_else(|| {
-                Failure::plain(format!("{name} not found: layer not known")).missing("container", name)
-            }),
+            Err(containers::Error::NotFound { .. }) => image()
+                .ok_or_else(|| Failure::plain(format!("{name} not found: layer not known")).missing("container", name)),
             Err(error) => Err(error.into()),
         }
     }
