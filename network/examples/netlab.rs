@@ -23,7 +23,13 @@ fn main() -> Outcome {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["forwarder", plan] => Ok(network::forward(plan)?),
+        ["network-holder", channel, _] => {
+            network::holder_main(channel.parse()?);
+            Ok(())
+        }
         ["up", uplink, rest @ ..] => up(uplink, rest),
+        ["member", dir] => member(dir.as_ref()),
+        ["lookup", server, name] => lookup(server.parse()?, name),
         ["balance", port] => balance(port.parse()?),
         ["serve", protocol, address] => serve(protocol, address.parse()?),
         ["ask", protocol, address] => ask(protocol, address.parse()?),
@@ -84,6 +90,82 @@ fn up(uplink: &str, rest: &[&str]) -> Outcome {
     drop(uplink);
     init.pidfd.signal(9)?;
     init.pidfd.wait()?;
+    Ok(())
+}
+
+/// A member of a named network, in a store of its own. Obeys `publish NAME ADDRESS..`, `withdraw`, `heal` and `leave`
+/// until standard input ends, and answers each with a line.
+fn member(dir: &std::path::Path) -> Outcome {
+    let dirs = storage::Dirs { root: dir.join("root"), runroot: dir.join("run"), tmp: dir.join("tmp") };
+    let store = storage::Store::open(dirs, storage::StoreOptions::default())?;
+    let networks = network::Networks::new(&store, Some("slirp4netns"), &dir.join("userns"));
+    let ipam = [("driver".to_owned(), "host-local".to_owned())].into();
+    let wanted = network::Network {
+        name: "lab".into(),
+        driver: "bridge".into(),
+        dns: true,
+        ipv6: true,
+        ipam,
+        ..Default::default()
+    };
+    let network = networks.create(wanted)?;
+    let init = namespace()?;
+    let member = network::Member {
+        id: "one".into(),
+        name: "one".into(),
+        names: vec!["one".into(), "alias".into()],
+        process: sys::process::Process::of(init.pid)?,
+        interface: "eth0".into(),
+        given: network::Given::default(),
+        dns: Vec::new(),
+    };
+    let netns = std::fs::File::open(format!("/proc/{}/ns/net", init.pid))?;
+    let started = Instant::now();
+    let (mut link, endpoint) = networks.join(&network, &member, netns.as_fd())?;
+    let took = started.elapsed();
+    println!(
+        "{}",
+        serde_json::json!({ "pid": init.pid, "endpoint": endpoint, "microseconds": took.as_micros() as u64 })
+    );
+    for line in std::io::stdin().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["publish", name, addresses @ ..] => {
+                let addresses = addresses.iter().map(|address| address.parse()).collect::<Result<_, _>>()?;
+                let names = vec![network::ZoneName { name: (*name).to_owned(), addresses }];
+                link.publish(&network::Zone { owner: "lab".into(), process: None, names })?;
+            }
+            ["withdraw"] => link.withdraw("lab")?,
+            ["heal"] => link = networks.heal(&network)?,
+            ["leave"] => networks.leave("lab", "one")?,
+            _ => return Err("publish NAME ADDRESS.. | withdraw | heal | leave".into()),
+        }
+        println!("{}", serde_json::json!({ "members": networks.state("lab")?.members.len() }));
+    }
+    drop(link);
+    init.pidfd.signal(9)?;
+    init.pidfd.wait()?;
+    Ok(())
+}
+
+/// Asks a name server for the IPv4 addresses of a name: prints its code, then the addresses in the order of the answer.
+fn lookup(server: SocketAddr, name: &str) -> Outcome {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut question = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        question.push(label.len() as u8);
+        question.extend(label.as_bytes());
+    }
+    question.extend([0, 0, 1, 0, 1]);
+    socket.send_to(&question, server)?;
+    let mut buffer = [0; 512];
+    let length = socket.recv(&mut buffer)?;
+    let records = buffer[question.len()..length].chunks_exact(16);
+    let addresses: Vec<String> =
+        records.map(|record| format!("{}.{}.{}.{}", record[12], record[13], record[14], record[15])).collect();
+    println!("{} {}", buffer[3] & 15, addresses.join(" "));
     Ok(())
 }
 

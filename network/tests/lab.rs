@@ -511,3 +511,108 @@ fn back_ends_change_while_it_runs() {
     assert!(ask().is_err());
     balance.tell("close");
 }
+
+/// A member of a named network, on the host of a lab.
+struct Named {
+    process: Running,
+    report: serde_json::Value,
+    dir: PathBuf,
+}
+
+impl Named {
+    fn on(lab: &Lab) -> Named {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("creel-named-{}-{number}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let (program, place) = (netlab(), dir.to_str().unwrap());
+        let words = ["unshare", "--user", "--map-root-user", program.to_str().unwrap(), "member", place];
+        let mut process = Running::spawn(&mut lab.host.command(&words));
+        let line = process.first_line();
+        let report = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        Named { process, report, dir }
+    }
+
+    fn tell(&mut self, line: &str) -> u64 {
+        writeln!(self.process.0.stdin.as_mut().unwrap(), "{line}").unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&self.process.first_line()).unwrap();
+        answer["members"].as_u64().unwrap()
+    }
+
+    fn inside(&self, words: &[&str]) -> String {
+        let program = netlab();
+        let pid = self.report["pid"].as_u64().unwrap() as u32;
+        let output = enter(pid, &[&[program.to_str().unwrap()], words].concat()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn lookup(&self, name: &str) -> String {
+        let server = self.report["endpoint"]["dns"][0].as_str().unwrap();
+        self.inside(&["lookup", &format!("{server}:53"), name])
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        // The end of its input ends the member, and that the holder.
+        drop(self.process.0.stdin.take());
+        let _ = self.process.0.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+#[test]
+fn names_that_others_publish_are_found_and_changed_at_once() {
+    if !has(&["slirp4netns", "ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let mut member = Named::on(&lab);
+    assert_eq!(member.lookup("one"), "0 10.89.0.2");
+    assert_eq!(member.lookup("ALIAS.dns.podman"), "0 10.89.0.2");
+    assert_eq!(member.lookup("db.dns.podman"), "3");
+    assert_eq!(member.tell("publish db.shop.svc 10.96.0.7 10.96.0.8"), 1);
+    let (first, second) = (member.lookup("db.shop.svc"), member.lookup("db.shop.svc"));
+    assert_ne!(first, second, "they take turns");
+    assert_eq!(first.len(), "0 10.96.0.7 10.96.0.8".len());
+    member.tell("publish db.shop.svc 10.96.0.9");
+    assert_eq!(member.lookup("db.shop.svc"), "0 10.96.0.9");
+    member.tell("publish db.shop.svc");
+    assert_eq!(member.lookup("db.shop.svc"), "0", "known, without an address now");
+    member.tell("publish db.shop.svc 10.96.0.10");
+    // They are kept when the holder is made again.
+    let state = std::fs::read_to_string(member.dir.join("run/networks/lab/state.json")).unwrap();
+    assert!(state.contains("10.96.0.10"), "{state}");
+    member.tell("withdraw");
+    // The host of the lab has no name server to ask.
+    assert_ne!(member.lookup("db.shop.svc").split(' ').next(), Some("0"));
+    assert_eq!(member.tell("leave"), 0);
+    assert_eq!(member.lookup("one"), "", "its interface is gone");
+}
+
+#[test]
+fn a_network_of_the_host_that_comes_later_is_used() {
+    if !has(&["slirp4netns", "ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let program = netlab();
+    let mut servers = Vec::new();
+    for address in [format!("{CLIENT4}:7000"), format!("[{CLIENT6}]:7000")] {
+        let words = [program.to_str().unwrap(), "serve", "tcp", &address];
+        let mut server = Running::spawn(&mut lab.client.command(&words));
+        assert_eq!(server.first_line(), "ready");
+        servers.push((server, address));
+    }
+    lab.host.ip("link set h0 down");
+    let begun = Instant::now();
+    let member = Named::on(&lab);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(member.inside(&["greet", &servers[0].1]), "");
+    lab.host.ip("link set h0 up");
+    // What is set down loses its IPv6 addresses.
+    lab.host.ip(&format!("addr replace {HOST6}/64 dev h0 nodad"));
+    for (_, address) in &servers {
+        wait_for(address, || member.inside(&["greet", address]).contains(':'));
+    }
+}

@@ -108,16 +108,43 @@ impl Ground {
 }
 
 /// Packets of members go on to the uplink, which knows only its own small network: who is asked there for a member's
-/// address (ARP, neighbour discovery) answers for it.
+/// address answers for it.
 fn forwarding(network: &Network) -> io::Result<()> {
     sysctl("ipv4/ip_forward", "1")?;
     // The uplink's interface takes it from here when it comes.
     sysctl("ipv4/conf/default/proxy_arp", "1")?;
     if network.ipv6 {
         sysctl("ipv6/conf/all/forwarding", "1")?;
-        sysctl("ipv6/conf/default/proxy_ndp", "1")?;
+        // For [`announce`].
+        sysctl("ipv6/ip_nonlocal_bind", "1")?;
     }
     Ok(())
+}
+
+/// Tells `listener` in a member's name that its address is at our `interface`: a neighbour advertisement, RFC 4861, 4.4.
+///
+/// The kernel could answer for members (proxy_ndp), but from an address of its own, and libslirp takes the sender for what
+/// is advertised. It remembers the last 16 (NDP_TABLE_SIZE), of which we are two.
+pub(super) fn announce(ground: &Ground, member: Ipv6Addr, interface: &str, listener: Ipv6Addr) -> io::Result<()> {
+    in_namespace(Some(ground.netns.as_fd()), || {
+        let link = nix::ifaddrs::getifaddrs()?
+            .filter(|found| found.interface_name == interface)
+            .find_map(|found| found.address?.as_link_addr()?.addr())
+            .ok_or(io::ErrorKind::NotFound)?;
+        let protocol = Some(rustix::net::ipproto::ICMPV6);
+        let socket = rustix::net::socket_with(AddressFamily::INET6, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
+        rustix::net::sockopt::set_ipv6_unicast_hops(&socket, Some(255))?;
+        rustix::net::bind(&socket, &SocketAddr::new(member.into(), 0))?;
+        // Type 136, code 0, checksum (the kernel's), flag "override", the address, option 2: the link-layer address.
+        let mut message = vec![136, 0, 0, 0, 0x20, 0, 0, 0];
+        message.extend(member.octets());
+        message.extend([2, 1]);
+        message.extend(link);
+        let to = SocketAddr::new(listener.into(), 0);
+        rustix::net::sendto(&socket, &message, rustix::net::SendFlags::empty(), &to)?;
+        Ok(Vec::new())
+    })
+    .map(drop)
 }
 
 fn name_socket(kind: SocketType, address: SocketAddr) -> io::Result<OwnedFd> {

@@ -373,7 +373,7 @@ impl Holder {
         self.next_index += 1;
         if let Some(way_out) = &self.way_out {
             for assigned in &endpoint.addresses {
-                way_out.lead_back(&self.ground, assigned.address)?;
+                way_out.lead_back(&self.ground, assigned.address);
             }
         }
         for assigned in &endpoint.addresses {
@@ -477,11 +477,6 @@ impl Holder {
         // Its namespace may have taken it along.
         if let Err(error) = self.ground.netlink.remove_link(place.index) {
             tracing::debug!(id, %error, "cannot remove a member's interface");
-        }
-        if let Some(way_out) = &self.way_out {
-            for assigned in &place.held.endpoint.addresses {
-                way_out.forget(&self.ground, assigned.address);
-            }
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! The stack knows one small network, of which it is .2; the namespace is .100 there and passes on what members send.
 //! slirp takes packets with any source and asks for the addresses of those it answers, so no address has to be
-//! translated: the namespace answers for its members (proxy ARP, proxied neighbour discovery). pasta remembers with each
-//! connection whose it is; the old one knows one address only and is not used.
+//! translated: the namespace answers for its members (proxy ARP; of IPv6 it announces each one when it comes). pasta
+//! remembers with each connection whose it is; the old one knows one address only and is not used.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsFd;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sys::process::Pidfd;
 
-use super::plug::Ground;
+use super::plug::{Ground, announce};
 use crate::record::{Network, RouteKind};
 use crate::uplink::{Uplink, UplinkKind, choose, pasta_features, start_uplink};
 use crate::{Addresses, Cidr, Error, Mode, Result};
@@ -103,37 +103,26 @@ impl WayOut {
         uplink.wait_up()?;
         let setup = |error: std::io::Error| Error::kernel("set up the way out of the network")(error);
         let interface = ground.netlink.index_of(INTERFACE).map_err(setup)?;
-        ground.netlink.answer_for_others_at_once(false, interface).map_err(setup)?;
+        ground.netlink.answer_for_others_at_once(interface).map_err(setup)?;
         if self.ipv6 {
-            ground.netlink.answer_for_others_at_once(true, interface).map_err(setup)?;
             ground.netlink.add_address(OWN_IPV6.into(), 64, interface).map_err(setup)?;
             let gateway = Some(UPLINK_IPV6.into());
             ground.netlink.add_route(EVERYTHING6, gateway, Some(interface), None, RouteKind::Unicast).map_err(setup)?;
         }
         self.interface = Some(interface);
         for address in members {
-            self.lead_back(ground, address)?;
+            self.lead_back(ground, address);
         }
         Ok(())
     }
 
     /// Answers find their way back to a member.
-    pub(super) fn lead_back(&self, ground: &Ground, address: IpAddr) -> Result<()> {
-        match (self.interface, address) {
-            // Of IPv4 the kernel answers for whatever it has a route to.
-            (Some(interface), IpAddr::V6(_)) if self.ipv6 => {
-                ground.netlink.add_proxy(address, interface).map_err(Error::kernel("set up a member's way back"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn forget(&self, ground: &Ground, address: IpAddr) {
-        if let (Some(interface), IpAddr::V6(_)) = (self.interface, address)
-            && self.ipv6
+    pub(super) fn lead_back(&self, ground: &Ground, address: IpAddr) {
+        // Of IPv4 the kernel answers for whatever it has a route to.
+        if let (Some(_), true, IpAddr::V6(member)) = (self.interface, self.ipv6, address)
+            && let Err(error) = announce(ground, member, INTERFACE, UPLINK_IPV6)
         {
-            // It may never have been there.
-            let _ = ground.netlink.remove_proxy(address, interface);
+            tracing::warn!(%member, %error, "a member cannot be reached from the world over IPv6");
         }
     }
 

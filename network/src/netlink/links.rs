@@ -1,4 +1,4 @@
-//! Interfaces, addresses, routes and neighbours, see rtnetlink(7).
+//! Interfaces, addresses and routes, see rtnetlink(7).
 
 use std::io;
 use std::net::IpAddr;
@@ -174,43 +174,19 @@ impl Netlink {
         self.accept_existing(message)
     }
 
-    /// `ip neighbour add proxy ADDRESS dev INDEX`: who asks there for the address is told ours.
-    pub(crate) fn add_proxy(&self, address: IpAddr, interface: u32) -> io::Result<()> {
-        self.accept_existing(neighbour(
-            libc::RTM_NEWNEIGH,
-            libc::NLM_F_CREATE | libc::NLM_F_REPLACE,
-            address,
-            interface,
-        ))
-    }
-
-    /// `ip ntable change name TABLE dev INDEX proxy_delay 0`: the kernel answers for others up to 0.8 s late, so that
+    /// `ip ntable change name arp_cache dev INDEX proxy_delay 0`: the kernel answers for others up to 0.8 s late, so that
     /// the owner of an address may come first. Nobody else is on the uplink's little network.
-    pub(crate) fn answer_for_others_at_once(&self, v6: bool, interface: u32) -> io::Result<()> {
+    pub(crate) fn answer_for_others_at_once(&self, interface: u32) -> io::Result<()> {
         let mut message = Message::new(RTM_SETNEIGHTBL, libc::NLM_F_REPLACE);
         // struct ndtmsg: family, pad (3).
-        message.bytes(&[family(v6), 0, 0, 0]);
-        message.text(NDTA_NAME, if v6 { "ndisc_cache" } else { "arp_cache" });
+        message.bytes(&[family(false), 0, 0, 0]);
+        message.text(NDTA_NAME, "arp_cache");
         let parameters = message.open(NDTA_PARMS);
         message.attribute(NDTPA_IFINDEX, &interface.to_ne_bytes());
         message.attribute(NDTPA_PROXY_DELAY, &0_u64.to_ne_bytes());
         message.close(parameters);
         self.request(message)
     }
-
-    pub(crate) fn remove_proxy(&self, address: IpAddr, interface: u32) -> io::Result<()> {
-        self.request(neighbour(libc::RTM_DELNEIGH, 0, address, interface))
-    }
-}
-
-fn neighbour(kind: u16, flags: libc::c_int, address: IpAddr, interface: u32) -> Message {
-    let mut message = Message::new(kind, flags);
-    // struct ndmsg: family, pad (3), index (4), state (2), flags, type.
-    message.bytes(&[family(address.is_ipv6()), 0, 0, 0]);
-    message.bytes(&interface.to_ne_bytes());
-    message.bytes(&[0, 0, libc::NTF_PROXY, 0]);
-    message.address(libc::NDA_DST, address);
-    message
 }
 
 impl Message {
