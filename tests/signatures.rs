@@ -81,3 +81,29 @@ fn a_source_that_is_rejected_is_never_asked() {
     let error = lab.creel("pull -q --retry 0 127.0.0.1:1/box").run().fails(125);
     assert!(error.contains("policy.json") || error.contains("invalid policy"), "{error}");
 }
+
+#[test]
+fn trust_is_shown_and_set() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };
+    registry.put(box_draft(), "box:latest", Compression::Gzip);
+    let server = format!("127.0.0.1:{}", registry.port);
+    let pull = || lab.creel(&format!("pull -q {PLAIN} {}", registry.name("box"))).run();
+    lab.ok(&format!("image trust set --type reject {server}"));
+    pull().fails(125);
+    lab.ok(&format!("image trust set --type accept {server}/box"));
+    lab.ok("image trust set --type reject default");
+    pull().ok();
+    let shown = lab.ok("image trust show");
+    let words: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[0], ["TRANSPORT", "NAME", "TYPE", "ID", "STORE"]);
+    assert_eq!(words[1], ["all", "default", "reject"]);
+    assert!(words.contains(&vec!["repository", &format!("{server}/box"), "accept"]), "{shown}");
+    let json = lab.json("image trust show --json");
+    assert_eq!(json[0]["name"], "* (default)");
+    assert!(lab.ok("image trust show --raw").contains("insecureAcceptAnything"));
+    for wrong in ["set", "set --type colour x", "set x", "set -f /no/such/key x"] {
+        let outcome = lab.creel(&format!("image trust {wrong}")).run();
+        assert!(crate::lab::is_podman() || outcome.exit_code() == 125, "{outcome}");
+    }
+}

@@ -40,7 +40,7 @@ mod settings;
 mod skopeo;
 mod tag;
 mod tree;
-mod trust;
+pub mod trust;
 mod view;
 mod wire;
 mod worker;

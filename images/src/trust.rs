@@ -4,9 +4,9 @@
 //! and "nothing", are found here, and what needs a signature goes through `skopeo copy`, which always checks.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::places::Places;
@@ -79,6 +79,104 @@ fn scopes_of(source: &Source) -> Vec<String> {
     }
     scopes.push(String::new());
     scopes
+}
+
+/// One line of `image trust show`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// `docker`, `oci`, ...; `None` for the default of all.
+    pub transport: Option<String>,
+    /// What it is for; empty for the whole transport.
+    pub scope: String,
+    /// The requirement's type, as policy.json has it.
+    pub kind: String,
+    /// Files with the public keys.
+    pub keys: Vec<PathBuf>,
+}
+
+/// What a rule asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    Accept,
+    Reject,
+    SignedBy(Vec<PathBuf>),
+    SigstoreSigned(Vec<PathBuf>),
+}
+
+/// The text of policy.json; `None` where there is none and everything is accepted.
+pub fn policy_text(places: &Places) -> Result<Option<String>> {
+    let Some(path) = places.policy() else { return Ok(None) };
+    fs::read_to_string(&path).map(Some).map_err(Error::file(path))
+}
+
+/// All rules: the default first, then by transport and scope.
+pub fn rules(places: &Places) -> Result<Vec<Rule>> {
+    let Some(path) = places.policy() else { return Ok(Vec::new()) };
+    let policy = parse(&path)?;
+    let rule = |transport: Option<&String>, scope: &str, requirement: &Value| {
+        let text = |key: &str| requirement.get(key).and_then(Value::as_str).map(str::to_owned);
+        let listed = requirement.get("keyPaths").and_then(Value::as_array).into_iter().flatten();
+        let listed = listed.filter_map(Value::as_str).map(PathBuf::from);
+        Rule {
+            transport: transport.cloned(),
+            scope: scope.to_owned(),
+            kind: text("type").unwrap_or_default(),
+            keys: text("keyPath").map(PathBuf::from).into_iter().chain(listed).collect(),
+        }
+    };
+    let mut rules = Vec::new();
+    let each = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    rules.extend(each(policy.get("default")).iter().map(|requirement| rule(None, "", requirement)));
+    for (transport, scopes) in policy.get("transports").and_then(Value::as_object).into_iter().flatten() {
+        for (scope, requirements) in scopes.as_object().into_iter().flatten() {
+            rules.extend(each(Some(requirements)).iter().map(|requirement| rule(Some(transport), scope, requirement)));
+        }
+    }
+    Ok(rules)
+}
+
+/// Says what images of a registry, repository or name need; `default` is for all. Changes the user's own policy.json, which
+/// is made from the machine's, or from nothing, where there is none yet.
+pub fn set_rule(places: &Places, scope: &str, requirement: &Requirement) -> Result<()> {
+    let home = places.home.as_ref().ok_or_else(|| Error::Unsupported {
+        what: "changing the trust".to_owned(),
+        reason: "there is no home directory for policy.json".to_owned(),
+    })?;
+    let own = home.join(".config/containers/policy.json");
+    let mut policy = match places.policy() {
+        Some(path) => parse(&path)?,
+        None => json!({ "default": [{ "type": "insecureAcceptAnything" }] }),
+    };
+    let keyed = |kind: &str, key: &Path| match kind {
+        "signedBy" => json!({ "type": kind, "keyType": "GPGKeys", "keyPath": key }),
+        _ => json!({ "type": kind, "keyPath": key }),
+    };
+    let list: Vec<Value> = match requirement {
+        Requirement::Accept => vec![json!({ "type": "insecureAcceptAnything" })],
+        Requirement::Reject => vec![json!({ "type": "reject" })],
+        Requirement::SignedBy(keys) => keys.iter().map(|key| keyed("signedBy", key)).collect(),
+        Requirement::SigstoreSigned(keys) => keys.iter().map(|key| keyed("sigstoreSigned", key)).collect(),
+    };
+    match scope {
+        "default" => policy["default"] = list.into(),
+        scope => policy["transports"]["docker"][scope] = list.into(),
+    }
+    let dir = own.parent().unwrap_or(home);
+    fs::create_dir_all(dir).map_err(Error::file(dir))?;
+    let text = format!("{policy:#}\n");
+    let fresh = own.with_extension("json.new");
+    fs::write(&fresh, text).map_err(Error::file(&fresh))?;
+    fs::rename(&fresh, &own).map_err(Error::file(own))
+}
+
+fn parse(path: &Path) -> Result<Value> {
+    let text = fs::read_to_string(path).map_err(Error::file(path))?;
+    let bad = |reason: String| Error::BadConfiguration { path: path.to_owned(), reason };
+    match serde_json::from_str(&text) {
+        Ok(policy @ Value::Object(_)) => Ok(policy),
+        Ok(_) => Err(bad("it is no object".to_owned())),
+        Err(error) => Err(bad(error.to_string())),
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod image_inspect;
 pub mod image_mount;
 pub mod image_prune;
 pub mod image_tree;
+pub mod image_trust;
 pub mod image_unmount;
 pub mod images;
 pub mod import;
