@@ -44,7 +44,8 @@ pub fn stop(engine: &Engine, pod: &Pod, timeout: Option<u32>) -> Result<Outcome>
     Ok(outcome)
 }
 
-/// Waits for all of them at once. The deed starts no process: nothing here forks while there are threads.
+/// Waits for all of them at once. The deed forks nothing: a hook before the end is spawned by posix_spawn(3), which runs no
+/// code of ours in the new process.
 fn side_by_side(
     all: &[&Container],
     deed: impl Fn(&Container) -> containers::Result<()> + Sync,

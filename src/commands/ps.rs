@@ -220,7 +220,7 @@ fn value(
     let cidfile = spec.cidfile.as_ref().map(|path: &PathBuf| path.display().to_string()).unwrap_or_default();
     object! {
         "AutoRemove": spec.remove != Remove::Nothing,
-        "Command": if infra { Value::Nil(Nil::List) } else { Value::list(&command) },
+        "Command": if infra { Value::Nil(Nil::List) } else { Value::list(command) },
         "CreatedAt": created.clone(),
         "CIDFile": cidfile,
         "Exited": exit.is_some(),
