@@ -31,7 +31,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
     let networks = super::networks(context, &engine)?;
     let mut network = networks.find(&args.networks[0])?;
-    if !network.dns && !(add.is_empty() && remove.is_empty()) {
+    let changes = !add.is_empty() || !remove.is_empty();
+    if changes && !network.dns {
         return Err(Failure::plain(format!(
             "cannot change the name servers of network {}: its DNS is disabled",
             network.name
