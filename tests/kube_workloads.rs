@@ -58,7 +58,7 @@ spec:
         command: [sh, -c, 'mkdir /tmp/w; echo {version} $(hostname) > /tmp/w/index.html; exec httpd -f -p 80 -h /tmp/w']
         ports: [{{ name: web, containerPort: 80 }}]
         readinessProbe: {{ httpGet: {{ path: /, port: web }}, periodSeconds: 1 }}
-        livenessProbe: {{ tcpSocket: {{ port: web }}, periodSeconds: 1, failureThreshold: 2 }}
+        livenessProbe: {{ tcpSocket: {{ port: web }}, periodSeconds: 1, failureThreshold: 20 }}
 ---
 apiVersion: v1
 kind: Service
@@ -207,7 +207,7 @@ spec:
         eventually(name, || ask("near-it", name).contains("one"));
     }
     eventually("from another namespace", || ask("other-far-it", "site.default").contains("one"));
-    assert_eq!(ask("other-far-it", "site"), "", "a bare name is one of the own namespace");
+    assert!(!ask("other-far-it", "site").contains("one"), "a bare name is one of the own namespace");
     let variables = lab.ok("exec near-it env");
     assert!(variables.contains("SITE_SERVICE_PORT=8080"), "{variables}");
     lab.ok("kube down client.yaml");
