@@ -123,6 +123,35 @@ fn a_rolling_update_under_load_loses_no_request() {
 }
 
 #[test]
+fn a_workload_is_looked_at_scaled_and_turned_back() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let port = node_port();
+    lab.write("site.yaml", site(1, "one", port));
+    lab.ok("kube play site.yaml");
+    lab.ok("kube rollout status deploy/site");
+    assert!(lab.ok("kube get deploy").contains("site   1/1"), "{}", lab.ok("kube get deploy"));
+    lab.ok("kube scale deploy/site --replicas 2");
+    lab.ok("kube rollout status deploy/site");
+    assert_eq!(lab.ok("kube get pods --no-headers").lines().filter(|line| line.contains("Running")).count(), 2);
+    lab.write("site.yaml", site(2, "two", port));
+    lab.ok("kube play site.yaml");
+    lab.ok("kube rollout status deploy/site");
+    assert!(get(port, "/", "x").unwrap().contains("two"));
+    lab.ok("kube rollout undo deploy/site");
+    lab.ok("kube rollout status deploy/site");
+    eventually("the first version is back", || get(port, "/", "x").is_ok_and(|text| text.contains("one")));
+    let json = lab.json("kube get deploy/site -o json");
+    assert_eq!(json["status"]["readyReplicas"], 2);
+    assert!(lab.ok("kube describe svc site").contains("NodePort"));
+    lab.creel("kube get deploy/nosuch").run().fails(125);
+    lab.creel("kube get nonsense").run().fails(125);
+    lab.ok("kube down site.yaml");
+}
+
+#[test]
 fn a_pod_that_is_killed_comes_back_and_clients_do_not_notice_for_long() {
     if no_controllers() {
         return;

@@ -1,5 +1,6 @@
 //! A plan becomes reality: records, pods, Services, and the one process that keeps them so.
 
+mod change;
 mod child;
 mod down;
 mod error;
@@ -13,12 +14,13 @@ mod services;
 mod supervise;
 mod volumes;
 
+pub use change::{restart, scale, undo};
 pub use child::pod_main;
 pub use down::{Claims, Down, down};
 pub use error::{Error, Result};
-pub use launch::{FindImage, Launched, PodRequest, Start};
-pub use objects::{Body, Object, Revision, Shelf};
-pub use observe::{Seen, pods};
-pub use play::{Actor, Change, PlayOptions, Played, changes, have_ended, play};
-pub use routes::published;
+pub use launch::{FindImage, Launched, PodRequest, Start, node_name};
+pub use objects::{Body, Object, Shelf};
+pub use observe::{Seen, pod_manifest, pod_uid, pods, uid_of};
+pub use play::{Actor, Change, PlayOptions, Played, changes, have_ended, play, template_of};
+pub use routes::{endpoints, published};
 pub use supervise::{Kept, is_needed, kept, start_supervisor, supervisor_main};

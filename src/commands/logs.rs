@@ -132,7 +132,7 @@ pub fn show(
 }
 
 /// As the log has it: nine digits and the zone as numbers.
-fn stamp(time: Timestamp) -> String {
+pub fn stamp(time: Timestamp) -> String {
     let zoned = time.to_zoned(jiff::tz::TimeZone::system());
     zoned.strftime("%Y-%m-%dT%H:%M:%S.%9f%:z").to_string()
 }

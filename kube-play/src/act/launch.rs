@@ -399,7 +399,7 @@ pub(super) fn facts_of(id: &str, name: &str, namespace: &str, template: &PodTemp
 }
 
 /// The host's name.
-pub(super) fn node_name() -> String {
+pub fn node_name() -> String {
     let uname = rustix::system::uname();
     uname.nodename().to_string_lossy().into_owned()
 }

@@ -17,9 +17,10 @@ use sys::lock::FileLock;
 
 use super::error::{Error, Result};
 use super::supervise::Kept;
+use crate::history::History;
 use crate::plan::{
     AutoscalerPlan, ConfigObject, CronJobPlan, IngressPlan, JobPlan, Kind, Meta, NamespacePlan, ObjectId, Objects,
-    PodPlan, PodTemplate, ServicePlan, VolumePlan, WorkloadPlan,
+    PodPlan, ServicePlan, VolumePlan, WorkloadPlan,
 };
 
 /// A played object and when that was.
@@ -48,7 +49,7 @@ pub enum Body {
     Pod(PodPlan),
     Workload {
         plan: WorkloadPlan,
-        revisions: Vec<Revision>,
+        history: History,
     },
     /// `owner`: the CronJob that began it.
     Job {
@@ -58,16 +59,6 @@ pub enum Body {
     CronJob(CronJobPlan),
     Ingress(IngressPlan),
     Autoscaler(AutoscalerPlan),
-}
-
-/// A template that a workload had, the current one last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Revision {
-    pub number: u64,
-    pub since: Timestamp,
-    /// The annotation `kubernetes.io/change-cause`.
-    pub cause: Option<String>,
-    pub template: PodTemplate,
 }
 
 impl record::Record for Object {

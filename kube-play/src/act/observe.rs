@@ -12,7 +12,8 @@ use sys::process::Process;
 use super::error::Result;
 use super::launch::mark;
 use super::services::Server;
-use crate::steps::{ObservedPod, PodPhase};
+use crate::plan::{Kind, Meta, ObjectId, PodTemplate};
+use crate::steps::{ContainerState, Ended, ObservedContainer, ObservedPod, PodPhase, WaitReason};
 
 /// A played pod as it is now.
 #[derive(Clone, Debug)]
@@ -188,8 +189,86 @@ impl Seen {
         }
     }
 
+    /// The containers as Kubernetes sees them, by the names of their template.
+    pub fn containers(&self, template: &PodTemplate) -> Vec<ObservedContainer> {
+        let of = |plan: &crate::plan::ContainerPlan| {
+            let name = template.container_name(self.pod.name(), &plan.name);
+            self.pod.members().find(|member| member.name() == name)
+        };
+        let seen = |plan: &crate::plan::ContainerPlan| {
+            let container = of(plan)?;
+            let ended = |exit: &containers::Exit| Ended {
+                code: exit.code,
+                oom_killed: exit.oom_killed,
+                started: exit.started,
+                at: exit.at,
+            };
+            let state = match container.state() {
+                State::Created | State::Initialized { .. } => ContainerState::Waiting(WaitReason::PodInitializing),
+                State::Running { since, .. } => ContainerState::Running {
+                    since: *since,
+                    started: containers::started(container),
+                    ready: containers::ready(container),
+                },
+                State::Exited(_) if containers::in_backoff(container) => {
+                    ContainerState::Waiting(WaitReason::CrashLoopBackOff)
+                }
+                State::Exited(exit) => ContainerState::Ended(ended(exit)),
+                State::Removing => return None,
+            };
+            let last = container.status.last_exit.as_ref().map(ended);
+            Some(ObservedContainer { name: plan.name.clone(), state, restarts: container.status.restarts, last })
+        };
+        template.all_containers().filter_map(seen).collect()
+    }
+
+    /// What keeps it.
+    pub fn owner_id(&self) -> Option<ObjectId> {
+        let (kind, name) = self.owner.as_ref()?.split_once('/')?;
+        Some(ObjectId::new(Kind::typed(kind)?, &self.namespace, name))
+    }
+
+    /// Its annotations, without those by which it is known again.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        let all = &self.pod.spec().annotations;
+        all.iter()
+            .filter(|(key, _)| !key.starts_with("io.creel.kube/"))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+
+    pub fn meta(&self) -> Meta {
+        Meta {
+            id: ObjectId::new(Kind::Pod, &self.namespace, &self.name),
+            labels: self.labels().clone(),
+            annotations: self.annotations(),
+            origin: crate::Origin::default(),
+            hash: self.hash.clone(),
+            manifest: serde_json::Value::Null,
+        }
+    }
+
     /// The labels that Services and workloads select by.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.pod.spec().labels
     }
+}
+
+/// A pod's uid in Kubernetes' form.
+pub fn pod_uid(pod: &Seen) -> String {
+    super::launch::uid(pod.pod.id().as_str())
+}
+
+/// A uid for an object that is known by its name alone: the same for as long as it is called so.
+pub fn uid_of(id: &ObjectId) -> String {
+    let digest = storage::Digest::of(format!("{}/{}/{}", id.kind, id.namespace, id.name).as_bytes());
+    super::launch::uid(digest.hex())
+}
+
+/// The `spec` that a pod's manifest, or its owner's template, was written with.
+pub fn pod_manifest(shelf: &super::objects::Shelf, pod: &Seen) -> Result<Option<serde_json::Value>> {
+    let id = pod.owner_id().unwrap_or_else(|| ObjectId::new(Kind::Pod, &pod.namespace, &pod.name));
+    let Some(object) = shelf.get(&id)? else { return Ok(None) };
+    let place = if id.kind == Kind::Pod { "/spec" } else { "/spec/template/spec" };
+    Ok(object.body.meta().and_then(|meta| meta.manifest.pointer(place)).cloned())
 }

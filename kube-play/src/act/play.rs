@@ -11,9 +11,10 @@ use sys::lock::FileLock;
 use super::child::{self, Deed, Working};
 use super::error::{Error, Result};
 use super::launch::{self, FindImage, Launched, PodRequest, Start, launch};
-use super::objects::{Body, Object, Revision, Shelf, service_address};
+use super::objects::{Body, Object, Shelf, service_address};
 use super::observe::{self, Seen};
 use super::{secrets, supervise, volumes};
+use crate::history::History;
 use crate::plan::{Kind, Meta, ObjectId, Plan, PodPlan, PodTemplate, PullPolicy, WorkloadPlan, volume_name};
 use crate::steps::{PodPhase, Progress};
 
@@ -103,7 +104,7 @@ impl Work<'_> {
         let seen = observe::pods(self.engine())?;
         let pods = self.changed_pods(&seen)?;
         self.images(&pods)?;
-        self.store()?;
+        self.store(&seen)?;
         self.refresh(&seen)?;
         self.pods(&pods, &seen)?;
         drop(acting);
@@ -176,7 +177,7 @@ impl Work<'_> {
     }
 
     /// Writes down what is wanted.
-    fn store(&mut self) -> Result<()> {
+    fn store(&mut self, seen: &[Seen]) -> Result<()> {
         let plan = self.plan;
         for namespace in &plan.namespaces {
             if let Some(meta) = &namespace.meta {
@@ -226,7 +227,7 @@ impl Work<'_> {
             })?;
         }
         for workload in &plan.workloads {
-            self.put(&workload.meta, |old| Ok(workload_body(workload, old)))?;
+            self.put(&workload.meta, |old| Ok(workload_body(workload, old, seen)))?;
         }
         for job in &plan.jobs {
             self.put(&job.meta, |_| Ok(Body::Job { plan: job.clone(), owner: None }))?;
@@ -492,34 +493,21 @@ pub(super) fn without_pull(template: &PodTemplate) -> PodTemplate {
     template
 }
 
-fn workload_body(plan: &WorkloadPlan, old: Option<&Body>) -> Body {
-    let (mut plan, mut revisions) = match old {
-        Some(Body::Workload { plan: old, revisions }) => {
-            let replicas = if plan.replicas_written { plan.replicas } else { old.replicas };
-            (WorkloadPlan { replicas, ..plan.clone() }, revisions.clone())
-        }
-        _ => (plan.clone(), Vec::new()),
-    };
-    plan.template = without_pull(&plan.template);
-    note_revision(&plan, &mut revisions);
-    Body::Workload { plan, revisions }
-}
-
-/// The plan's template becomes the last revision. One that was there before gets a new number, as in Kubernetes.
-pub(super) fn note_revision(plan: &WorkloadPlan, revisions: &mut Vec<Revision>) {
-    if revisions.last().is_some_and(|last| last.template.hash == plan.template.hash) {
-        return;
+fn workload_body(plan: &WorkloadPlan, old: Option<&Body>, seen: &[Seen]) -> Body {
+    let mut plan = plan.clone();
+    let mut history = History::default();
+    if let Some(Body::Workload { plan: before, history: known }) = old {
+        plan.adopt(before);
+        history.clone_from(known);
     }
-    let number = revisions.iter().map(|revision| revision.number).max().unwrap_or(0) + 1;
-    revisions.retain(|revision| revision.template.hash != plan.template.hash);
-    let cause = plan.meta.annotations.get("kubernetes.io/change-cause").cloned();
-    revisions.push(Revision { number, since: Timestamp::now(), cause, template: plan.template.clone() });
-    let surplus = revisions.len().saturating_sub(plan.history_limit as usize + 1);
-    revisions.drain(..surplus);
+    plan.template = without_pull(&plan.template);
+    let running: Vec<String> = seen.iter().map(|pod| pod.hash.clone()).collect();
+    history.record(&plan, &running, Timestamp::now());
+    Body::Workload { plan, history }
 }
 
 /// The template that a pod was made from, as far as it is still known.
-pub(super) fn template_of(shelf: &Shelf, pod: &Seen) -> Result<Option<PodTemplate>> {
+pub fn template_of(shelf: &Shelf, pod: &Seen) -> Result<Option<PodTemplate>> {
     let id = match &pod.owner {
         None => ObjectId::new(Kind::Pod, &pod.namespace, &pod.name),
         Some(owner) => {
@@ -530,10 +518,7 @@ pub(super) fn template_of(shelf: &Shelf, pod: &Seen) -> Result<Option<PodTemplat
     };
     Ok(shelf.get(&id)?.and_then(|object| match object.body {
         Body::Pod(plan) => Some(plan.template),
-        Body::Workload { plan, revisions } => {
-            let known = revisions.into_iter().rev().find(|revision| revision.template.hash == pod.hash);
-            Some(known.map_or(plan.template, |revision| revision.template))
-        }
+        Body::Workload { plan, history } => Some(history.template(&pod.hash).cloned().unwrap_or(plan.template)),
         Body::Job { plan, .. } => Some(plan.run.template),
         _ => None,
     }))

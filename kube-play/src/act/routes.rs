@@ -231,3 +231,20 @@ pub fn published(service: &ServicePlan) -> Vec<SocketAddr> {
     let mappings = service.ports.iter().flat_map(|port| outside(service, port));
     mappings.map(|mapping| SocketAddr::new(mapping.host_ip.unwrap_or(any), mapping.host_port)).collect()
 }
+
+/// The pods behind each port of a Service, for lists.
+pub fn endpoints(shelf: &Shelf, service: &ServicePlan, seen: &[Seen]) -> Result<Vec<(u16, Vec<String>)>> {
+    let pods = behind(service, seen);
+    let mut all = Vec::new();
+    for port in &service.ports {
+        let mut of_port = Vec::new();
+        for pod in &pods {
+            let template = super::play::template_of(shelf, pod)?;
+            if let (Some(address), Some(number)) = (pod.addresses.first(), target(port, template.as_ref())) {
+                of_port.push(SocketAddr::new(*address, number).to_string());
+            }
+        }
+        all.push((port.port, of_port));
+    }
+    Ok(all)
+}

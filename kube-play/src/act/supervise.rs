@@ -18,10 +18,11 @@ use sys::lock::FileLock;
 use super::child::{self, Deed, Working};
 use super::error::{Error, Result};
 use super::launch::{PodRequest, Start};
-use super::objects::{Body, Object, Revision, Shelf};
+use super::objects::{Body, Object, Shelf};
 use super::observe::{self, Seen};
 use super::routes;
 use super::services::Plane;
+use crate::history::History;
 use crate::plan::{
     AutoscalerPlan, CronJobPlan, JobPlan, Kind, Meta, ObjectId, PodTemplate, PodVolume, VolumePlan, VolumeSource,
     WorkloadPlan, claim_name, volume_name,
@@ -197,7 +198,7 @@ impl<'a> Supervisor<'a> {
 
     fn follow(&mut self, object: &Object, seen: &[Seen], all: &[Object], kept: &mut Kept) -> Result<()> {
         match &object.body {
-            Body::Workload { plan, revisions } => self.workload(plan, revisions, seen, kept),
+            Body::Workload { plan, history } => self.workload(plan, history, seen, kept),
             Body::Job { plan, .. } => self.job(plan, seen, kept),
             Body::CronJob(plan) => self.cron_job(object, plan, all, kept),
             Body::Autoscaler(plan) => self.autoscaler(plan, seen, kept),
@@ -235,15 +236,14 @@ impl<'a> Supervisor<'a> {
         there.chain(coming).collect()
     }
 
-    fn workload(&mut self, plan: &WorkloadPlan, revisions: &[Revision], seen: &[Seen], kept: &mut Kept) -> Result<()> {
+    fn workload(&mut self, plan: &WorkloadPlan, history: &History, seen: &[Seen], kept: &mut Kept) -> Result<()> {
         let id = &plan.meta.id;
         let pods = self.observed(id, seen);
         let step = steps::workload(plan, &kept.memory, &pods, &self.taken(&id.namespace, seen), Timestamp::now());
         for action in step.actions {
             match action {
                 Action::Create { name, hash, index } => {
-                    let old = revisions.iter().find(|revision| revision.template.hash == hash);
-                    let template = old.map_or(&plan.template, |revision| &revision.template);
+                    let template = history.template(&hash).unwrap_or(&plan.template);
                     self.make(id, workload_pod(plan, name, index, template))?;
                 }
                 Action::Delete { name, .. } => self.remove(id, &name, seen)?,
@@ -329,7 +329,7 @@ impl<'a> Supervisor<'a> {
         let Some(target) = self.shelf.get(&plan.target)? else {
             return Err(Error::NotFound(plan.target.to_string()));
         };
-        let Body::Workload { plan: mut workload, revisions } = target.body.clone() else {
+        let Body::Workload { plan: mut workload, history } = target.body.clone() else {
             return Err(Error::Invalid(format!("{} has no replicas", plan.target)));
         };
         let usages: Vec<PodUsage> =
@@ -338,8 +338,8 @@ impl<'a> Supervisor<'a> {
         kept.autoscale = step.memory;
         kept.current = step.current;
         if step.replicas != workload.replicas {
-            workload.replicas = step.replicas;
-            self.shelf.put(&plan.target, &target.changed(Body::Workload { plan: workload, revisions }))?;
+            workload.scale(step.replicas);
+            self.shelf.put(&plan.target, &target.changed(Body::Workload { plan: workload, history }))?;
         }
         self.look_at(now.checked_add(MEASURE).ok());
         Ok(())

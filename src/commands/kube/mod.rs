@@ -5,16 +5,39 @@ use std::path::Path;
 use std::process::{Command, ExitCode as ProcessExit};
 
 use images::{PullOptions, PullPolicy as ImagePolicy};
-use kube_play::{Manifests, Problem, PullPolicy, Severity, Source, Unknown, Validate, act};
+use kube_play::{Kind, Manifests, ObjectId, Problem, PullPolicy, Severity, Source, Unknown, Validate, act};
 
 use crate::error::Failure;
 use crate::output;
 
+pub mod describe;
 pub mod down;
+pub mod get;
+pub mod logs;
 pub mod play;
+pub mod rollout;
+pub mod scale;
 
 /// Where objects lie that name no namespace.
 const DEFAULT_NAMESPACE: &str = "default";
+
+/// kubectl's words for what is not there.
+fn not_found(kind: Kind, name: &str) -> Failure {
+    Failure::plain(format!("{} {name:?} not found", kind.plural()))
+}
+
+/// `KIND NAME` or `KIND/NAME`.
+fn one_object(words: &[String], namespace: &str) -> Result<ObjectId, Failure> {
+    let (kind, name) = match words {
+        [word] => word.split_once('/').ok_or_else(|| Failure::plain("name an object: KIND NAME, or KIND/NAME"))?,
+        [kind, name] => (kind.as_str(), name.as_str()),
+        _ => return Err(Failure::plain("name one object: KIND NAME, or KIND/NAME")),
+    };
+    match Kind::typed(kind) {
+        Some(kind) => Ok(ObjectId::new(kind, namespace, name)),
+        None => Err(Failure::plain(format!("there is no kind of object called {kind:?}"))),
+    }
+}
 
 /// The whole of `creel __kube-pod`: one pod is made or removed.
 pub fn pod_main() -> ProcessExit {

@@ -1,0 +1,51 @@
+//! Changes of a workload that is there: another number, another template.
+
+use containers::Engine;
+use jiff::Timestamp;
+
+use super::error::{Error, Result};
+use super::objects::{Body, Object, Shelf};
+use super::observe;
+use crate::history::History;
+use crate::plan::{ObjectId, WorkloadPlan};
+
+/// `kube scale`.
+pub fn scale(engine: &Engine, id: &ObjectId, replicas: u32) -> Result<()> {
+    change(engine, id, |plan, _| {
+        plan.scale(replicas);
+        Ok(())
+    })
+}
+
+/// `kube rollout undo`: back to the revision with that number, or to the one before.
+pub fn undo(engine: &Engine, id: &ObjectId, number: Option<u64>) -> Result<()> {
+    change(engine, id, |plan, history| {
+        history.target(number).map_err(Error::Invalid)?.clone().restore(plan);
+        Ok(())
+    })
+}
+
+/// `kube rollout restart`: all pods are replaced by their equals.
+pub fn restart(engine: &Engine, id: &ObjectId) -> Result<()> {
+    change(engine, id, |plan, _| {
+        plan.restart(Timestamp::now());
+        Ok(())
+    })
+}
+
+fn change(
+    engine: &Engine,
+    id: &ObjectId,
+    work: impl FnOnce(&mut WorkloadPlan, &mut History) -> Result<()>,
+) -> Result<()> {
+    let shelf = Shelf::new(engine);
+    let _acting = shelf.act_in(&id.namespace)?;
+    let object: Object = shelf.get(id)?.ok_or_else(|| Error::NotFound(id.resource()))?;
+    let Body::Workload { mut plan, mut history } = object.body.clone() else {
+        return Err(Error::Invalid(format!("{} has no replicas", id.resource())));
+    };
+    work(&mut plan, &mut history)?;
+    let running: Vec<String> = observe::pods(engine)?.into_iter().map(|pod| pod.hash).collect();
+    history.record(&plan, &running, Timestamp::now());
+    shelf.put(id, &object.changed(Body::Workload { plan, history }))
+}

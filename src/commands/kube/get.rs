@@ -1,0 +1,438 @@
+//! `creel kube get`
+
+use std::net::IpAddr;
+
+use containers::Engine;
+use jiff::Timestamp;
+use kube_play::act::{self, Body, Object, Seen, Shelf};
+use kube_play::show::{self, Look, RowHead};
+use kube_play::{Kind, ObjectId, Selector, steps};
+
+use super::{DEFAULT_NAMESPACE, not_found};
+use crate::arguments;
+use crate::context::Context;
+use crate::error::{ExitCode, Failure};
+use crate::output;
+
+/// Show what was played, as kubectl does
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// The namespace
+    #[arg(short, long, value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE)]
+    namespace: String,
+    /// No headings
+    #[arg(long)]
+    no_headers: bool,
+    /// wide, json, yaml or name
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<String>,
+    /// Only objects with these labels (app=web,tier!=db)
+    #[arg(short = 'l', long, value_name = "LABELS")]
+    selector: Option<String>,
+    /// Show labels
+    #[arg(long)]
+    show_labels: bool,
+    /// A kind (pods, deploy, svc,all) and names, or KIND/NAME
+    #[arg(value_name = "KIND")]
+    words: Vec<String>,
+}
+
+/// What `all` stands for.
+const ALL: [Kind; 8] = [
+    Kind::Pod,
+    Kind::Service,
+    Kind::DaemonSet,
+    Kind::Deployment,
+    Kind::ReplicaSet,
+    Kind::StatefulSet,
+    Kind::Job,
+    Kind::CronJob,
+];
+
+/// One object to be shown.
+enum Shown {
+    Stored(ObjectId, Object),
+    Pod(Seen),
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    arguments::at_least(&args.words, 1)?;
+    let (kinds, names) = meant(&args.words)?;
+    let selector = match &args.selector {
+        Some(text) => Some(Selector::parse(text).map_err(Failure::plain)?),
+        None => None,
+    };
+    let engine = context.reader()?;
+    let shelf = Shelf::new(&engine);
+    let namespaces = if args.all_namespaces { shelf.namespaces()? } else { vec![args.namespace.clone()] };
+    let seen = act::pods(&engine)?;
+    let look = Look {
+        wide: args.output.as_deref() == Some("wide"),
+        namespaces: args.all_namespaces,
+        labels: args.show_labels,
+        no_headers: args.no_headers,
+    };
+    let mut failures = Vec::new();
+    let mut texts = Vec::new();
+    let mut values = Vec::new();
+    for kind in &kinds {
+        let mut shown = Vec::new();
+        for namespace in &namespaces {
+            shown.extend(objects(&engine, &shelf, *kind, namespace, &seen)?);
+        }
+        shown.retain(|one| selector.as_ref().is_none_or(|selector| selector.matches(labels(one))));
+        if !names.is_empty() {
+            let missing = |name: &&String| !shown.iter().any(|one| name_of(one) == name.as_str());
+            failures.extend(names.iter().filter(missing).map(|name| not_found(*kind, name)));
+            shown.retain(|one| names.iter().any(|name| name == name_of(one)));
+        }
+        match args.output.as_deref() {
+            None | Some("wide") if shown.is_empty() => {}
+            None | Some("wide") => texts.push(table(&engine, &shelf, *kind, &shown, &seen, look)?),
+            Some("name") => {
+                for one in &shown {
+                    output::line(ObjectId::new(*kind, "", name_of(one)).resource())?;
+                }
+            }
+            Some("json" | "yaml") => {
+                values.extend(shown.iter().map(|one| value(&engine, &shelf, one)).collect::<Result<Vec<_>, _>>()?)
+            }
+            Some(other) => {
+                return Err(Failure::plain(format!(
+                    "unable to match a printer suitable for the output format {other:?}, allowed formats are: json,name,wide,yaml"
+                )));
+            }
+        }
+    }
+    match args.output.as_deref() {
+        Some("json") => output::print(&show::object_json(&values))?,
+        Some("yaml") => output::print(&show::object_yaml(&values))?,
+        Some("name") => {}
+        _ if texts.is_empty() && failures.is_empty() => {
+            output::note(&format!(
+                "No resources found in {} namespace.",
+                if args.all_namespaces { "any" } else { &args.namespace }
+            ));
+        }
+        _ => output::print(&texts.join("\n"))?,
+    }
+    crate::select::conclude(failures)
+}
+
+/// The kinds and names of the command line.
+pub fn meant(words: &[String]) -> Result<(Vec<Kind>, Vec<String>), Failure> {
+    let kind = |word: &str| {
+        Kind::typed(word).ok_or_else(|| {
+            Failure::plain(format!("there is no kind of object called {word:?}")).hint("creel kube get --help")
+        })
+    };
+    if let Some((word, name)) = words[0].split_once('/') {
+        return Ok((vec![kind(word)?], vec![name.to_owned()]));
+    }
+    let mut kinds = Vec::new();
+    for word in words[0].split(',') {
+        match word {
+            "all" => kinds.extend(ALL),
+            word => kinds.push(kind(word)?),
+        }
+    }
+    Ok((kinds, words[1..].to_vec()))
+}
+
+fn objects(engine: &Engine, shelf: &Shelf, kind: Kind, namespace: &str, seen: &[Seen]) -> Result<Vec<Shown>, Failure> {
+    if kind == Kind::Pod {
+        let of_namespace = seen.iter().filter(|pod| pod.namespace == namespace);
+        return Ok(of_namespace.cloned().map(Shown::Pod).collect());
+    }
+    if kind == Kind::Secret {
+        let secrets = shelf.objects(engine)?.secrets.into_iter();
+        let of_namespace = secrets.filter(|((of, _), _)| of == namespace);
+        let shown =
+            of_namespace.map(|(_, secret)| Shown::Stored(secret.meta.id.clone(), Object::new(Body::ConfigMap(secret))));
+        return Ok(shown.collect());
+    }
+    let place = if kind.global() { "" } else { namespace };
+    let listed = shelf.list(place, kind)?.into_iter();
+    Ok(listed.filter_map(|object| Some(Shown::Stored(object.body.meta()?.id.clone(), object))).collect())
+}
+
+fn name_of(shown: &Shown) -> &str {
+    match shown {
+        Shown::Stored(id, _) => &id.name,
+        Shown::Pod(pod) => &pod.name,
+    }
+}
+
+fn labels(shown: &Shown) -> &std::collections::BTreeMap<String, String> {
+    static NONE: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+    match shown {
+        Shown::Stored(_, object) => object.body.meta().map_or(&NONE, |meta| &meta.labels),
+        Shown::Pod(pod) => pod.labels(),
+    }
+}
+
+/// A pod's line, from what its containers do.
+pub fn pod_status(shelf: &Shelf, pod: &Seen) -> Result<steps::PodStatus, Failure> {
+    Ok(match act::template_of(shelf, pod)? {
+        Some(template) => steps::pod_status(&template, &pod.containers(&template), false),
+        None => steps::PodStatus {
+            phase: pod.phase,
+            shown: pod.phase.word().to_owned(),
+            ready_containers: u32::from(pod.ready),
+            containers: u32::try_from(pod.pod.members().count()).unwrap_or(u32::MAX),
+            restarts: pod.restarts,
+            initialized: true,
+            ready: pod.ready,
+        },
+    })
+}
+
+fn table(
+    engine: &Engine,
+    shelf: &Shelf,
+    kind: Kind,
+    shown: &[Shown],
+    seen: &[Seen],
+    look: Look,
+) -> Result<String, Failure> {
+    let now = Timestamp::now();
+    let stored = || {
+        shown.iter().filter_map(|one| match one {
+            Shown::Stored(id, object) => Some((id, object)),
+            Shown::Pod(_) => None,
+        })
+    };
+    let kept = |id: &ObjectId| act::kept(engine, id);
+    Ok(match kind {
+        Kind::Pod => {
+            let mut rows = Vec::new();
+            for one in shown {
+                let Shown::Pod(pod) = one else { continue };
+                let restarted = pod.pod.members().filter(|member| member.status.restarts > 0);
+                rows.push(show::PodRow {
+                    head: RowHead {
+                        namespace: pod.namespace.clone(),
+                        name: pod.name.clone(),
+                        labels: pod.labels().clone(),
+                        created: pod.pod.record.created,
+                    },
+                    status: pod_status(shelf, pod)?,
+                    last_restart: restarted
+                        .filter_map(|member| member.status.last_exit.as_ref())
+                        .map(|exit| exit.at)
+                        .max(),
+                    address: pod.addresses.first().copied(),
+                    node: act::node_name(),
+                });
+            }
+            show::pods(&rows, look, now)
+        }
+        Kind::Deployment | Kind::ReplicaSet | Kind::ReplicationController | Kind::DaemonSet | Kind::StatefulSet => {
+            let mut rows = Vec::new();
+            for (id, object) in stored() {
+                if let Body::Workload { plan, .. } = &object.body {
+                    rows.push(show::WorkloadRow {
+                        plan,
+                        created: object.created,
+                        status: workload_status(plan, kept(id)?),
+                    });
+                }
+            }
+            show::workloads(kind, &rows, look, now)
+        }
+        Kind::Job => {
+            let mut rows = Vec::new();
+            for (id, object) in stored() {
+                if let Body::Job { plan, .. } = &object.body {
+                    rows.push(show::JobRow {
+                        head: RowHead::new(&plan.meta, object.created),
+                        template: &plan.run.template,
+                        status: job_status(plan, kept(id)?),
+                        parallelism: plan.run.parallelism,
+                    });
+                }
+            }
+            show::jobs(&rows, look, now)
+        }
+        Kind::CronJob => {
+            let mut rows = Vec::new();
+            for (id, object) in stored() {
+                if let Body::CronJob(plan) = &object.body {
+                    let mut active = 0;
+                    for job in shelf.list(&id.namespace, Kind::Job)? {
+                        if let Body::Job { plan: run, owner: Some(owner) } = &job.body
+                            && owner == id
+                            && kept(&run.meta.id)?.job.ended.is_none()
+                        {
+                            active += 1;
+                        }
+                    }
+                    rows.push(show::CronJobRow { plan, created: object.created, active, last: kept(id)?.last });
+                }
+            }
+            show::cron_jobs(&rows, look, now)
+        }
+        Kind::Service => {
+            let rows: Vec<show::ServiceRow<'_>> = stored()
+                .filter_map(|(_, object)| match &object.body {
+                    Body::Service { plan, address } => Some(show::ServiceRow {
+                        plan,
+                        created: object.created,
+                        address: *address,
+                        outside: outside(plan),
+                    }),
+                    _ => None,
+                })
+                .collect();
+            show::services(&rows, look, now)
+        }
+        Kind::Ingress => {
+            let rows: Vec<show::IngressRow<'_>> = stored()
+                .filter_map(|(_, object)| match &object.body {
+                    Body::Ingress(plan) => Some(show::IngressRow {
+                        plan,
+                        created: object.created,
+                        outside: host_addresses().into_iter().take(1).collect(),
+                    }),
+                    _ => None,
+                })
+                .collect();
+            show::ingresses(&rows, look, now)
+        }
+        Kind::ConfigMap | Kind::Secret => {
+            let rows: Vec<show::ConfigRow> = stored()
+                .filter_map(|(_, object)| match &object.body {
+                    Body::ConfigMap(map) => Some(show::ConfigRow {
+                        head: RowHead::new(&map.meta, object.created),
+                        kind: map.kind.clone(),
+                        keys: map.data.len(),
+                    }),
+                    _ => None,
+                })
+                .collect();
+            show::configs(kind, &rows, look, now)
+        }
+        Kind::PersistentVolumeClaim => {
+            let mut rows = Vec::new();
+            for (_, object) in stored() {
+                if let Body::Volume(plan) = &object.body {
+                    let bound = engine.store.volume(&plan.volume)?.is_some();
+                    rows.push(show::ClaimRow { plan, created: object.created, bound });
+                }
+            }
+            show::claims(&rows, look, now)
+        }
+        Kind::HorizontalPodAutoscaler => {
+            let mut rows = Vec::new();
+            for (id, object) in stored() {
+                if let Body::Autoscaler(plan) = &object.body {
+                    let owner = format!("{}/{}", plan.target.kind, plan.target.name);
+                    let of_target = seen
+                        .iter()
+                        .filter(|pod| pod.namespace == id.namespace && pod.owner.as_deref() == Some(owner.as_str()));
+                    let replicas = u32::try_from(of_target.count()).unwrap_or(u32::MAX);
+                    rows.push(show::AutoscalerRow {
+                        plan,
+                        created: object.created,
+                        current: kept(id)?.current,
+                        replicas,
+                    });
+                }
+            }
+            show::autoscalers(&rows, look, now)
+        }
+        Kind::Namespace | Kind::PersistentVolume | Kind::StorageClass | Kind::IngressClass => {
+            let heads: Vec<RowHead> = stored()
+                .filter_map(|(_, object)| object.body.meta().map(|meta| RowHead::new(meta, object.created)))
+                .collect();
+            show::namespaces(&heads, look, now)
+        }
+    })
+}
+
+/// As the supervisor last saw it; nothing yet where it has not looked.
+pub fn workload_status(plan: &kube_play::WorkloadPlan, kept: act::Kept) -> steps::WorkloadStatus {
+    kept.workload.unwrap_or(steps::WorkloadStatus {
+        desired: plan.replicas,
+        current: 0,
+        updated: 0,
+        ready: 0,
+        available: 0,
+        progress: steps::Progress::Progressing,
+    })
+}
+
+fn job_status(plan: &kube_play::JobPlan, kept: act::Kept) -> steps::JobStatus {
+    kept.job_status.unwrap_or(steps::JobStatus {
+        active: 0,
+        ready: 0,
+        succeeded: 0,
+        failed: 0,
+        completions: plan.run.completions,
+        started: None,
+        ended: None,
+        condition: None,
+    })
+}
+
+fn host_addresses() -> Vec<String> {
+    network::host_addresses().unwrap_or_default().iter().map(IpAddr::to_string).collect()
+}
+
+/// Where a LoadBalancer is reached.
+pub fn outside(plan: &kube_play::ServicePlan) -> Vec<String> {
+    match plan.kind {
+        kube_play::ServiceType::LoadBalancer => match plan.load_balancer_address {
+            Some(address) => vec![address.to_string()],
+            None => host_addresses().into_iter().take(1).collect(),
+        },
+        _ => plan.external_addresses.iter().map(IpAddr::to_string).collect(),
+    }
+}
+
+fn value(engine: &Engine, shelf: &Shelf, shown: &Shown) -> Result<serde_json::Value, Failure> {
+    let uid = |id: &ObjectId| act::uid_of(id);
+    Ok(match shown {
+        Shown::Stored(id, object) => {
+            let Some(meta) = object.body.meta() else { return Ok(serde_json::Value::Null) };
+            match &object.body {
+                Body::Workload { plan, .. } => {
+                    let status = workload_status(plan, act::kept(engine, id)?);
+                    show::object(meta, &uid(id), object.created, Some(show::workload_status_value(id.kind, &status)))
+                }
+                Body::Job { plan, .. } => {
+                    let status = job_status(plan, act::kept(engine, id)?);
+                    show::object(meta, &uid(id), object.created, Some(show::job_status_value(&status)))
+                }
+                _ => show::object(meta, &uid(id), object.created, None),
+            }
+        }
+        Shown::Pod(pod) => {
+            let template = act::template_of(shelf, pod)?;
+            let owner = pod.owner_id();
+            let spec = act::pod_manifest(shelf, pod)?.unwrap_or_default();
+            let of_owner = owner.as_ref().map(|id| (id.clone(), serde_json::Value::from(uid(id))));
+            let mut value = show::pod_object(
+                &pod.name,
+                &pod.namespace,
+                pod.labels(),
+                &pod.annotations(),
+                of_owner.as_ref().map(|(id, uid)| (id, uid)),
+                &spec,
+            );
+            value["metadata"]["uid"] = act::pod_uid(pod).into();
+            if let Some(template) = template {
+                let containers = pod.containers(&template);
+                let status = steps::pod_status(&template, &containers, false);
+                let host = network::host_addresses().unwrap_or_default().first().copied();
+                let started = pod.pod.record.created;
+                value["status"] =
+                    show::pod_status_value(&template, &status, &containers, &pod.addresses, host, started);
+            }
+            value
+        }
+    })
+}
