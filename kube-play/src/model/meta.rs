@@ -52,7 +52,9 @@ fn texts(node: &Node, reader: &mut Reader, labels: bool) -> Option<BTreeMap<Stri
     let mut whole = true;
     for (key, node) in entries {
         let value = reader.inside(step(&key.name), |reader| {
-            if let Err(rule) = names::qualified(&key.name) {
+            // Kubernetes compares the keys of annotations in lower case.
+            let word = if labels { key.name.to_string() } else { key.name.to_ascii_lowercase() };
+            if let Err(rule) = names::qualified(&word) {
                 return reader.wrong(node, format!("{:?} is not valid as a key: {rule}", &*key.name));
             }
             if node.is_null() {

@@ -372,6 +372,7 @@ metadata:
     io.podman.annotations.cpuset/b: 0-1
     io.containers.autoupdate/a: registry
     io.containers.sdnotify: conmon
+    io.kubernetes.cri-o.SandboxID/a: 83a42773
     note: anything
 spec:
   containers: [{ name: a, image: box }, { name: b, image: box }]
