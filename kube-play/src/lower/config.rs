@@ -197,8 +197,6 @@ impl Lowering<'_> {
             bound: None,
             driver: None,
             options: BTreeMap::new(),
-            import_source: None,
-            image: None,
         };
         let mut mount_options = Vec::new();
         for (key, value) in plan.meta.annotations.clone() {
@@ -206,8 +204,10 @@ impl Lowering<'_> {
             match word {
                 "driver" => plan.driver = Some(value),
                 "device" | "type" => drop(plan.options.insert(word.to_owned(), value)),
-                "image" => plan.image = Some(value),
-                "import-source" => plan.import_source = Some(value),
+                "image" | "import-source" => {
+                    let at = at.keys("metadata.annotations").key(&key);
+                    self.unsupported(&at, "is not supported: volumes are made empty");
+                }
                 "mount-options" => mount_options.push(value),
                 "uid" | "gid" if value.parse::<u32>().is_ok() => mount_options.push(format!("{word}={value}")),
                 "uid" | "gid" => {

@@ -49,7 +49,7 @@ impl Lowering<'_> {
             }
         }
         let (limits, requests) = match &container.resources {
-            Some(resources) => self.resources(resources, Some(container), &at.key("resources")),
+            Some(resources) => self.resources(resources, &at.key("resources")),
             None => Default::default(),
         };
         let mut spec = ContainerSpec {
@@ -57,6 +57,7 @@ impl Lowering<'_> {
             tty: container.tty.unwrap_or(false),
             stdin: container.stdin.unwrap_or(false),
             stop_timeout: Some(template.grace),
+            timeout: template.active_deadline,
             restart: restart(pod.restart_policy.unwrap_or_default(), init, sidecar),
             log: self.options.log.clone().unwrap_or_default(),
             labels: template.labels.clone(),
@@ -144,16 +145,15 @@ impl Lowering<'_> {
         ports
     }
 
-    /// Limits and requests, and devices out of the limits when they are a container's.
-    pub(super) fn resources(
+    /// Limits and requests; devices stand among the limits.
+    fn resources(
         &mut self,
         resources: &ResourceRequirements,
-        container: Option<&model::Container>,
         at: &At<'_>,
     ) -> (BTreeMap<String, Quantity>, BTreeMap<String, Quantity>) {
         for (map, word) in [(&resources.limits, "limits"), (&resources.requests, "requests")] {
             for name in map.keys() {
-                let device = name.starts_with(DEVICE) && container.is_some() && word == "limits";
+                let device = name.starts_with(DEVICE) && word == "limits";
                 let known = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
                 if !known && !device {
                     let text = "is no resource of this machine: there are cpu, memory, ephemeral-storage";

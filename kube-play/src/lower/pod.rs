@@ -90,6 +90,9 @@ impl Lowering<'_> {
             }
             Owner::Pod | Owner::Workload | Owner::Job => {}
         }
+        if spec.active_deadline_seconds.is_some() && restart != model::PodRestartPolicy::Never {
+            self.unsupported(&at.key("activeDeadlineSeconds"), "is carried out with restartPolicy: Never only");
+        }
         let host_network = spec.host_network.unwrap_or(false);
         let share_processes = spec.share_process_namespace.unwrap_or(false);
         let host_pid = spec.host_pid.unwrap_or(false);
@@ -126,11 +129,8 @@ impl Lowering<'_> {
             sysctls: BTreeMap::new(),
             fs_group: None,
             fs_group_change: Default::default(),
-            pull_secrets: Vec::new(),
             service_account: spec.service_account_name.as_deref().unwrap_or("default").to_owned(),
             service_links: spec.enable_service_links.unwrap_or(true),
-            limits: BTreeMap::new(),
-            requests: BTreeMap::new(),
             infra_name: annotations.get(podman::INFRA_NAME).cloned(),
             container_prefix: !self.options.no_pod_prefix,
             annotations,
@@ -141,15 +141,6 @@ impl Lowering<'_> {
             for sysctl in &security.sysctls {
                 template.sysctls.insert(sysctl.name.clone(), sysctl.value.clone());
             }
-        }
-        for (index, secret) in spec.image_pull_secrets.iter().enumerate() {
-            let at = at.key("imagePullSecrets").index(index).key("name");
-            self.refer(Kind::Secret, namespace, &secret.name, &at);
-            template.pull_secrets.push(secret.name.to_string());
-        }
-        if let Some(resources) = &spec.resources {
-            let (limits, requests) = self.resources(resources, None, &at.key("resources"));
-            (template.limits, template.requests) = (limits, requests);
         }
         self.containers(spec, namespace, &mut template, at);
         self.podman_annotations(&mut template, metadata_at);

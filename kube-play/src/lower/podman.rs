@@ -93,6 +93,7 @@ fn annotate(container: &mut ContainerPlan, word: &str, value: &str) -> Result<()
         "autoremove" => {
             container.auto_remove = truth()?;
             if container.auto_remove {
+                // It goes with its pod; until then it is not started again.
                 spec.restart = RestartPolicy::No;
             }
         }

@@ -45,6 +45,9 @@ impl Lowering<'_> {
         if spec.selector.0.is_empty() && kind != ServiceType::ExternalName {
             self.warn(&at.key("selector"), "chooses no pods: nothing answers");
         }
+        if spec.session_affinity == Some(SessionAffinity::ClientIp) {
+            self.unsupported(&at.key("sessionAffinity"), "ClientIP is not carried out: connections are spread evenly");
+        }
         let ports = self.service_ports(spec, kind, &at);
         let timeout =
             spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref()?.timeout_seconds);

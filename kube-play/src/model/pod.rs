@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Container, ObjectMeta, PodSecurityContext, ResourceRequirements, Volume};
+use super::{Container, ObjectMeta, PodSecurityContext, Volume};
 use crate::decode::{Label, Subdomain, object, words};
 
 object! {
@@ -30,7 +30,7 @@ object! {
         "restartPolicy" restart_policy: Option<PodRestartPolicy>,
         /// Seconds between the stop signal and the kill; 30 where none is written.
         "terminationGracePeriodSeconds" termination_grace_period_seconds: Option<u32>,
-        /// The pod fails after so many seconds.
+        /// With `restartPolicy: Never`: containers are killed after so many seconds.
         "activeDeadlineSeconds" active_deadline_seconds: Option<crate::decode::Positive>,
         "hostname" hostname: Option<Label>,
         /// With `hostname`: a name below a headless Service.
@@ -46,12 +46,8 @@ object! {
         "hostUsers" host_users: Option<bool>,
         "shareProcessNamespace" share_process_namespace: Option<bool>,
         "securityContext" security_context: Option<PodSecurityContext>,
-        /// Secrets of type `kubernetes.io/dockerconfigjson`.
-        "imagePullSecrets" image_pull_secrets: Vec<LocalObjectReference>,
         /// Variables like `WEB_SERVICE_HOST` for the Services of the namespace; on where nothing is written.
         "enableServiceLinks" enable_service_links: Option<bool>,
-        /// Limits of the pod as a whole.
-        "resources" resources: Option<ResourceRequirements>,
         /// Shown as a pod's account, and given to `fieldRef`; there is no API server to log in to.
         "serviceAccountName" service_account_name: Option<Subdomain>,
     }
@@ -60,6 +56,8 @@ object! {
         "os": PodOs,
     }
     no_effect {
+        /// registries are asked with what `creel login` or `--authfile` knows
+        "imagePullSecrets",
         /// there is one node
         "nodeSelector",
         /// there is one node
@@ -89,6 +87,8 @@ object! {
     refused {
         /// containers cannot be added to a pod by its manifest
         "ephemeralContainers",
+        /// write limits in the containers
+        "resources",
         /// there is one runtime
         "runtimeClassName",
         /// devices are given as `podman.io/device=PATH` in `resources.limits`
@@ -148,11 +148,5 @@ words! {
     pub(crate) OsName {
         #[default]
         Linux = "linux",
-    }
-}
-
-object! {
-    LocalObjectReference {
-        "name" name: Subdomain,
     }
 }

@@ -40,9 +40,9 @@ object! {
         "volumeAttributesClassName",
     }
     refused {
-        /// volumes are made empty; write `volume.podman.io/import-source`
+        /// volumes are made empty
         "dataSource",
-        /// volumes are made empty; write `volume.podman.io/import-source`
+        /// volumes are made empty
         "dataSourceRef",
     }
 }

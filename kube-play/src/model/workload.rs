@@ -176,6 +176,7 @@ object! {
 
 object! {
     ClaimRetention {
+        /// `Retain`; `Delete` is refused: `kube down --force` removes volumes.
         "whenDeleted" when_deleted: Option<RetentionPolicy>,
         "whenScaled" when_scaled: Option<RetentionPolicy>,
     }

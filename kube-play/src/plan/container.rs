@@ -44,7 +44,7 @@ pub struct ContainerPlan {
     pub run_as_non_root: bool,
     /// The group where only that is written: the user is the image's.
     pub group: Option<u32>,
-    /// Podman's annotation: remove the container when it ends.
+    /// Podman's annotation: the container is not started again when it has ended.
     pub auto_remove: bool,
 }
 

@@ -7,7 +7,6 @@ use containers::UserNamespace;
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerPlan, Meta, Projection, VolumePlan};
-use crate::quantity::Quantity;
 
 pub use crate::model::container::Protocol;
 pub use crate::model::pod::{DnsPolicy, PodRestartPolicy};
@@ -72,14 +71,9 @@ pub struct PodTemplate {
     pub sysctls: BTreeMap<String, String>,
     pub fs_group: Option<u32>,
     pub fs_group_change: FsGroupChangePolicy,
-    /// Secrets with registry credentials, in the pod's namespace.
-    pub pull_secrets: Vec<String>,
     pub service_account: String,
     /// Variables for the namespace's Services?
     pub service_links: bool,
-    /// Of the pod as a whole.
-    pub limits: BTreeMap<String, Quantity>,
-    pub requests: BTreeMap<String, Quantity>,
     /// Podman's annotation: the name of the container that holds the namespaces.
     pub infra_name: Option<String>,
     /// `false`: containers are called by their own names, without the pod's (`--no-pod-prefix`).

@@ -24,10 +24,6 @@ pub struct VolumePlan {
     /// Podman's annotations: the volume's driver, and its options `device`, `type`, `o`.
     pub driver: Option<String>,
     pub options: BTreeMap<String, String>,
-    /// A tar file whose content a new volume gets.
-    pub import_source: Option<String>,
-    /// With driver `image`: the image.
-    pub image: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
