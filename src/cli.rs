@@ -144,6 +144,7 @@ pub static VERBS: &[Verb] = &[
     verb!(kube::get, ["kube get"]),
     verb!(kube::logs, ["kube logs"]),
     verb!(kube::play, ["kube play", "play kube"]),
+    verb!(kube::resume, ["kube resume"]),
     verb!(kube::rollout, ["kube rollout"]),
     verb!(kube::scale, ["kube scale"]),
     verb!(kube_generate, ["kube generate", "generate kube"]),

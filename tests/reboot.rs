@@ -132,7 +132,7 @@ fn what_should_run_after_a_reboot_is_chosen_by_policy_and_by_who_stopped_it() {
 
 #[test]
 fn the_user_s_unit_brings_back_what_should_run() {
-    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/creel-restart.service");
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/systemd/user/creel-restart.service");
     crate::limits::in_machine(
         "the_user_s_unit_brings_back_what_should_run",
         &format!(

@@ -95,10 +95,16 @@ fn phase(pod: &Pod) -> PodPhase {
             true => PodPhase::Succeeded,
             false => PodPhase::Failed,
         },
+        // Its namespaces are gone, with a reboot or a kill: none of its containers can run again in them.
+        () if begun && pod.infra().is_some_and(is_gone) => PodPhase::Failed,
         () if begun => PodPhase::Running,
         () if failed_init => PodPhase::Failed,
         () => PodPhase::Pending,
     }
+}
+
+fn is_gone(infra: &Container) -> bool {
+    matches!(infra.state(), State::Exited(_)) && infra.status.restarting.as_ref().is_none_or(|monitor| !monitor.alive())
 }
 
 fn restarts_after(policy: RestartPolicy, code: i32) -> bool {

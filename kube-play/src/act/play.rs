@@ -15,7 +15,9 @@ use super::objects::{Body, Object, Shelf, service_address};
 use super::observe::{self, Seen};
 use super::{secrets, supervise, volumes};
 use crate::history::History;
-use crate::plan::{Kind, Meta, ObjectId, Plan, PodPlan, PodTemplate, PullPolicy, WorkloadPlan, volume_name};
+use crate::plan::{
+    Kind, Meta, ObjectId, Plan, PodPlan, PodRestartPolicy, PodTemplate, PullPolicy, WorkloadPlan, volume_name,
+};
 use crate::steps::{PodPhase, Progress};
 
 /// What acts: the engine, and how processes of creel itself are begun.
@@ -128,11 +130,9 @@ impl Work<'_> {
                     self.played.changes.push((id.clone(), change));
                     if !same {
                         changed.push((pod.clone(), Change::Configured));
-                    } else if seen.phase == PodPhase::Pending || !seen.has_ended() && !runs(seen) {
+                    } else if self.options.start == Start::Now && should_run(seen, &pod.template) {
                         // After a reboot, or a stop by hand.
-                        if self.options.start == Start::Now {
-                            launch::start(self.engine(), &seen.pod).map_err(|error| error.of(id))?;
-                        }
+                        launch::start(self.engine(), &seen.pod).map_err(|error| error.of(id))?;
                     }
                     continue;
                 }
@@ -476,6 +476,28 @@ enum Standing {
     There,
     Underway(String),
     Failed(String),
+}
+
+/// Starts the pods that manifests wrote as such and that are to run: after a reboot. Pods of workloads are the
+/// supervisor's. What could not be started is in the answer.
+pub fn resume(engine: &Engine) -> Result<Vec<(ObjectId, Error)>> {
+    let shelf = Shelf::new(engine);
+    let mut failed = Vec::new();
+    for pod in observe::pods(engine)?.iter().filter(|pod| pod.owner.is_none()) {
+        let Some(template) = template_of(&shelf, pod)? else { continue };
+        if should_run(pod, &template)
+            && let Err(error) = launch::start(engine, &pod.pod)
+        {
+            failed.push((ObjectId::new(Kind::Pod, &pod.namespace, &pod.name), error));
+        }
+    }
+    Ok(failed)
+}
+
+/// It does not, and its restart policy wants it to.
+fn should_run(seen: &Seen, template: &PodTemplate) -> bool {
+    let is_over = seen.phase == PodPhase::Succeeded || template.restart == PodRestartPolicy::Never;
+    !runs(seen) && (seen.phase == PodPhase::Pending || !is_over)
 }
 
 fn runs(seen: &Seen) -> bool {

@@ -15,6 +15,7 @@ pub mod down;
 pub mod get;
 pub mod logs;
 pub mod play;
+pub mod resume;
 pub mod rollout;
 pub mod scale;
 
