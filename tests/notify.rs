@@ -126,3 +126,22 @@ fn a_container_is_ready_when_it_is_healthy() {
     let none = lab.creel("create --sdnotify healthy --network none box true").run().fails(125);
     assert_eq!(none, "Error: invalid argument: sdnotify policy \"healthy\" requires a healthcheck to be set");
 }
+
+#[test]
+fn a_unit_of_systemd_lives_and_ends_with_its_container() {
+    crate::limits::in_machine(
+        "a_unit_of_systemd_lives_and_ends_with_its_container",
+        "
+        unit() { name=$1; shift; systemd-run --user --quiet --unit $name --service-type notify --property NotifyAccess=all --property Delegate=yes $creel run -d --cgroups split --network none \"$@\"; }
+        # Returns when the unit is up: so it has heard that it is ready.
+        unit conmon --name one --sdnotify conmon $image sh -c 'trap \"exit 7\" TERM; while :; do sleep 0.1; done'
+        [ $(systemctl --user show --property MainPID --value conmon) = $($creel inspect --format '{{.State.ConmonPid}}' one) ]
+        $creel stop -t 60 one
+        for i in 1 2 3 4 5 6 7 8 9; do systemctl --user is-failed --quiet conmon && break; sleep 0.2; done
+        [ $(systemctl --user show --property ExecMainStatus --value conmon) = 7 ]
+        unit healthy --name two --sdnotify healthy --health-interval 200ms --health-cmd 'test -e /up' $image sh -c 'sleep 1; touch /up; idle'
+        [ $($creel inspect --format '{{.State.Health.Status}}' two) = healthy ]
+        systemctl --user stop healthy; [ -z \"$($creel ps -q)\" ]
+        $creel rm one two",
+    );
+}
