@@ -13,6 +13,7 @@ use crate::state;
 /// One `KEY=VALUE`, understood.
 enum Filter {
     Ancestor(String),
+    Annotation { key: String, value: Option<String> },
     Before(Timestamp),
     Command(String),
     Exited(i32),
@@ -77,6 +78,13 @@ impl Filter {
         let created_of = |name: &str| containers::find(engine, name).map(|container| container.record.created);
         Ok(match key {
             "ancestor" => Filter::Ancestor(text),
+            "annotation" => {
+                let (key, value) = match value.split_once('=') {
+                    Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+                    None => (text, None),
+                };
+                Filter::Annotation { key, value }
+            }
             "before" => Filter::Before(created_of(value)?),
             "since" => Filter::Since(created_of(value)?),
             "command" => Filter::Command(text),
@@ -132,6 +140,11 @@ impl Filter {
         let (record, spec) = (&container.record, container.spec());
         match self {
             Filter::Ancestor(name) => of_image(container, name),
+            Filter::Annotation { key, value } => match (spec.annotations.get(key), value) {
+                (Some(found), Some(value)) => found == value,
+                (found, None) => found.is_some(),
+                (None, Some(_)) => false,
+            },
             Filter::Before(time) => record.created < *time,
             Filter::Since(time) => record.created > *time,
             Filter::Until(time) => record.created < *time,

@@ -190,3 +190,18 @@ fn a_store_of_one_s_own_is_a_world_of_its_own() {
     assert_eq!(lab.ok(&format!("{options} images -q")), "");
     assert!(lab.path("elsewhere/root").is_dir());
 }
+
+#[test]
+fn annotations_choose_what_is_listed() {
+    if crate::lab::is_podman() {
+        // It came with 6.0.
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("create --name one --annotation colour=red --network none box true");
+    lab.ok("create --name two --network none box true");
+    let listed = |filter: &str| lab.ok(&format!("ps -a --filter {filter} --format {{{{.Names}}}}"));
+    assert_eq!(listed("annotation=colour"), "one");
+    assert_eq!(listed("annotation=colour=red"), "one");
+    assert_eq!(listed("annotation=colour=blue"), "");
+}
