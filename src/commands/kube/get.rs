@@ -54,8 +54,8 @@ const ALL: [Kind; 8] = [
 
 /// One object to be shown.
 enum Shown {
-    Stored(ObjectId, Object),
-    Pod(Seen),
+    Stored(ObjectId, Box<Object>),
+    Pod(Box<Seen>),
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
@@ -145,18 +145,18 @@ pub fn meant(words: &[String]) -> Result<(Vec<Kind>, Vec<String>), Failure> {
 fn objects(engine: &Engine, shelf: &Shelf, kind: Kind, namespace: &str, seen: &[Seen]) -> Result<Vec<Shown>, Failure> {
     if kind == Kind::Pod {
         let of_namespace = seen.iter().filter(|pod| pod.namespace == namespace);
-        return Ok(of_namespace.cloned().map(Shown::Pod).collect());
+        return Ok(of_namespace.cloned().map(Box::new).map(Shown::Pod).collect());
     }
     if kind == Kind::Secret {
         let secrets = shelf.objects(engine)?.secrets.into_iter();
         let of_namespace = secrets.filter(|((of, _), _)| of == namespace);
-        let shown =
-            of_namespace.map(|(_, secret)| Shown::Stored(secret.meta.id.clone(), Object::new(Body::ConfigMap(secret))));
+        let shown = of_namespace
+            .map(|(_, secret)| Shown::Stored(secret.meta.id.clone(), Box::new(Object::new(Body::ConfigMap(secret)))));
         return Ok(shown.collect());
     }
     let place = if kind.global() { "" } else { namespace };
     let listed = shelf.list(place, kind)?.into_iter();
-    Ok(listed.filter_map(|object| Some(Shown::Stored(object.body.meta()?.id.clone(), object))).collect())
+    Ok(listed.filter_map(|object| Some(Shown::Stored(object.body.meta()?.id.clone(), Box::new(object)))).collect())
 }
 
 fn name_of(shown: &Shown) -> &str {
