@@ -105,6 +105,9 @@ const MANIFEST_ARTIFACTS: &[&str] = &[
     "artifact-type",
 ];
 
+const KUBE_PLAY_FLAGS: &[&str] =
+    &["build", "context-dir", "ip", "mac-address", "service-container", "service-exit-code-propagation"];
+
 /// Every command that creel has.
 pub static VERBS: &[Verb] = &[
     verb!(attach, ["attach", "container attach"]),
@@ -143,7 +146,8 @@ pub static VERBS: &[Verb] = &[
     verb!(kube::down, ["kube down"]),
     verb!(kube::get, ["kube get"]),
     verb!(kube::logs, ["kube logs"]),
-    verb!(kube::play, ["kube play", "play kube"]),
+    verb!(kube::play, ["kube play", "play kube"],
+        tolerance: Tolerance { not_yet: KUBE_PLAY_FLAGS, ..PLAIN.tolerance }),
     verb!(kube::resume, ["kube resume"]),
     verb!(kube::rollout, ["kube rollout"]),
     verb!(kube::scale, ["kube scale"]),

@@ -193,6 +193,11 @@ fn the_supervisor_may_be_killed_at_any_moment() {
     assert!(lab.ok("kube play site.yaml").contains("unchanged"));
     eventually("there are two again", || pods(&lab).iter().filter(|pod| pod.ends_with("Running")).count() == 2);
     eventually("they serve", || get(port, "/", "x").is_ok_and(|text| text.contains("one")));
+    let forwarders = lab.processes().into_iter().filter(|process| process.command.contains("/exe forwarder"));
+    for forwarder in forwarders {
+        kill(Pid::from_raw(forwarder.pid), Signal::SIGKILL).unwrap();
+    }
+    eventually("they serve again", || get(port, "/", "x").is_ok_and(|text| text.contains("one")));
     lab.ok("kube down site.yaml");
     eventually("nobody supervises nothing", || supervisor().is_none());
 }
@@ -431,6 +436,33 @@ spec:
 }
 
 #[test]
+fn a_play_that_is_killed_is_made_up_for_by_the_next() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let containers: String =
+        (0..4).map(|number| format!("\n  - {{ name: c{number}, image: localhost/box, command: [idle] }}")).collect();
+    lab.write(
+        "four.yaml",
+        format!("apiVersion: v1\nkind: Pod\nmetadata: {{ name: four }}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:{containers}\n"),
+    );
+    for pause in [20, 60, 100, 140] {
+        let play = lab.creel("kube play four.yaml").spawn();
+        std::thread::sleep(Duration::from_millis(pause));
+        play.signal(Signal::SIGKILL);
+        drop(play.end());
+        lab.ok("kube play four.yaml");
+        eventually("all run", || {
+            let states = lab.ok("ps --format {{.Names}} --filter name=four-c");
+            states.lines().count() == 4
+        });
+        lab.ok("kube down four.yaml");
+        assert_eq!(lab.ok("ps -aq"), "");
+    }
+}
+
+#[test]
 fn a_play_that_fails_leaves_nothing() {
     if no_controllers() {
         return;
@@ -442,6 +474,7 @@ fn a_play_that_fails_leaves_nothing() {
     assert!(error.contains("no-such-program"), "{error}");
     eventually("no pod is left", || lab.ok("pod ps -q").is_empty());
     assert_eq!(lab.ok("ps -aq"), "");
+    assert_eq!(lab.ok("network ls -q --filter name=kube"), "");
     let said = lab.ok("kube down site.yaml");
     assert!(!said.contains("deployment"), "{said}");
 }

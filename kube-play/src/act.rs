@@ -23,4 +23,4 @@ pub use objects::{Body, Object, Shelf};
 pub use observe::{Seen, pod_manifest, pod_uid, pods, uid_of};
 pub use play::{Actor, Change, PlayOptions, Played, changes, have_ended, play, resume, template_of};
 pub use routes::{endpoints, published};
-pub use supervise::{Kept, is_needed, kept, start_supervisor, supervisor_main};
+pub use supervise::{Kept, end_supervisor, is_needed, kept, start_supervisor, supervisor_main};

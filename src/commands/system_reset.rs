@@ -31,6 +31,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     }
     let engine = context.engine()?;
+    // First who would make things again.
+    kube_play::act::end_supervisor(&engine)?;
     let request = RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0), with_pod: true };
     for container in containers::list(&engine)? {
         match containers::remove(&engine, &container, &request) {

@@ -134,7 +134,7 @@ fn remove_pods(engine: &Engine, pod_program: fn() -> Command, ids: &[ObjectId], 
 }
 
 /// What a namespace needed while there was something in it.
-fn leave(engine: &Engine, shelf: &Shelf, namespace: &str) {
+pub(super) fn leave(engine: &Engine, shelf: &Shelf, namespace: &str) {
     if shelf.all(namespace).is_ok_and(|objects| objects.is_empty()) {
         let networks = containers::networks(engine);
         let is_empty = |name: &str| networks.state(name).is_ok_and(|state| state.members.is_empty());

@@ -65,6 +65,8 @@ pub(super) mod mark {
     pub(in crate::act) const OWNER: &str = "io.creel.kube/owner";
     /// The template's hash.
     pub(in crate::act) const HASH: &str = "io.creel.kube/hash";
+    /// How many containers it has when it is whole.
+    pub(in crate::act) const CONTAINERS: &str = "io.creel.kube/containers";
     pub(in crate::act) const INDEX: &str = "io.creel.kube/index";
 }
 
@@ -265,6 +267,7 @@ fn pod_spec(request: &PodRequest) -> Result<PodSpec> {
         (mark::NAME, Some(request.name.clone())),
         (mark::HASH, Some(template.hash.clone())),
         (mark::OWNER, request.owner.as_ref().map(|owner| format!("{}/{}", owner.kind, owner.name))),
+        (mark::CONTAINERS, Some(lasting(template).to_string())),
         (mark::INDEX, request.index.map(|index| index.to_string())),
     ] {
         annotations.extend(value.map(|value| (key.to_owned(), value)));
@@ -297,6 +300,11 @@ fn pod_spec(request: &PodRequest) -> Result<PodSpec> {
         stop_timeout: Some(template.grace),
         ..PodSpec::usual()
     })
+}
+
+/// Containers that are there for as long as the pod is.
+fn lasting(template: &PodTemplate) -> usize {
+    template.all_containers().filter(|container| !container.auto_remove).count()
 }
 
 fn network(request: &PodRequest, hostname: &str) -> Result<NetworkSpec> {

@@ -28,6 +28,8 @@ pub struct Seen {
     pub hash: String,
     /// The number of a StatefulSet's pod, the completion index of a Job's.
     pub index: Option<u32>,
+    /// It has all its containers: nobody was killed while making it.
+    pub whole: bool,
     pub phase: PodPhase,
     /// All its containers serve.
     pub ready: bool,
@@ -49,6 +51,8 @@ pub(super) fn seen(pod: Pod) -> Option<Seen> {
     let (namespace, name) = (mark(mark::NAMESPACE)?, mark(mark::NAME)?);
     let (owner, hash) = (mark(mark::OWNER), mark(mark::HASH).unwrap_or_default());
     let index = mark(mark::INDEX).and_then(|index| index.parse().ok());
+    let containers = mark(mark::CONTAINERS).and_then(|count| count.parse().ok()).unwrap_or(0);
+    let whole = pod.members().count() >= containers;
     let phase = phase(&pod);
     let ready = phase == PodPhase::Running && working(&pod).all(containers::ready);
     let started = working(&pod).filter_map(|container| match container.state() {
@@ -58,7 +62,7 @@ pub(super) fn seen(pod: Pod) -> Option<Seen> {
     let ready_since = started.max().filter(|_| ready);
     let restarts = working(&pod).map(|container| container.status.restarts).sum();
     let addresses = pod.infra().map(addresses_of).unwrap_or_default();
-    Some(Seen { namespace, name, owner, hash, index, phase, ready, ready_since, restarts, addresses, pod })
+    Some(Seen { namespace, name, owner, hash, index, whole, phase, ready, ready_since, restarts, addresses, pod })
 }
 
 /// Containers that are there for as long as the pod is.
@@ -167,6 +171,11 @@ impl Seen {
         Some(Server { init, place })
     }
 
+    /// Somebody was killed while starting it: containers that should run never did.
+    pub(super) fn was_left(&self) -> bool {
+        working(&self.pod).any(|container| matches!(container.state(), State::Created))
+    }
+
     pub fn has_ended(&self) -> bool {
         matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed)
     }
@@ -183,7 +192,8 @@ impl Seen {
         ObservedPod {
             name: self.name.clone(),
             hash: self.hash.clone(),
-            phase: self.phase,
+            // What is half made is not going to be whole by itself.
+            phase: if self.whole && !self.was_left() { self.phase } else { PodPhase::Failed },
             ready: self.ready,
             ready_since: self.ready_since,
             created: self.pod.record.created,

@@ -125,7 +125,7 @@ impl Work<'_> {
             let name = volume_name(&id.namespace, &id.name);
             match known {
                 Some(seen) if seen.owner.is_none() => {
-                    let same = seen.hash == pod.template.hash && !self.options.replace;
+                    let same = seen.hash == pod.template.hash && seen.whole && !self.options.replace;
                     let change = if same { Change::Unchanged } else { Change::Configured };
                     self.played.changes.push((id.clone(), change));
                     if !same {
@@ -469,6 +469,9 @@ impl Work<'_> {
                 let _ = child::remove(self.engine(), pod.pod.id().as_str(), Some(0));
             }
         }
+        for namespace in &self.plan.namespaces {
+            super::down::leave(self.engine(), &self.shelf, &namespace.name);
+        }
     }
 }
 
@@ -497,7 +500,7 @@ pub fn resume(engine: &Engine) -> Result<Vec<(ObjectId, Error)>> {
 /// It does not, and its restart policy wants it to.
 fn should_run(seen: &Seen, template: &PodTemplate) -> bool {
     let is_over = seen.phase == PodPhase::Succeeded || template.restart == PodRestartPolicy::Never;
-    !runs(seen) && (seen.phase == PodPhase::Pending || !is_over)
+    seen.was_left() || !runs(seen) && (seen.phase == PodPhase::Pending || !is_over)
 }
 
 fn runs(seen: &Seen) -> bool {

@@ -84,14 +84,17 @@ impl Plane {
         }
     }
 
-    /// Descriptors that become readable when a network's holder or a pod has ended.
+    /// Descriptors that become readable when a network's holder, a pod or the forwarder has ended.
     pub(super) fn watched(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let pods = self.places.values().map(|(_, init)| init.as_fd());
-        self.networks.values().map(|(link, _)| link.as_fd()).chain(pods)
+        self.networks.values().map(|(link, _)| link.as_fd()).chain(pods).chain(self.forwarder.as_ref().map(AsFd::as_fd))
     }
 
-    /// Makes it so. After an error the next call starts from nothing.
+    /// Makes it so. After an error the next call starts from nothing, as after the forwarder was killed.
     pub(super) fn apply(&mut self, engine: &Engine, wanted: Wanted) -> Result<()> {
+        if self.forwarder.as_mut().is_some_and(Forwarder::has_ended) {
+            *self = Plane::new(self.program);
+        }
         let applied = self.try_apply(engine, wanted);
         if applied.is_err() {
             *self = Plane { refused: std::mem::take(&mut self.refused), ..Plane::new(self.program) };

@@ -618,6 +618,20 @@ pub fn start_supervisor(engine: &Engine, mut program: Command) -> Result<()> {
     Ok(())
 }
 
+/// Ends the supervisor of a store that is taken away, and takes its records first: what is left to look after is nothing.
+pub fn end_supervisor(engine: &Engine) -> Result<()> {
+    let dir = engine.store.path("kube");
+    match std::fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&dir)(error)),
+        _ => {}
+    }
+    let path = engine.store.dirs().runroot.join("kube").join("supervisor.lock");
+    match FileLock::exclusive(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// The whole of `creel __kube-supervisor`.
 pub fn supervisor_main(program: fn() -> Command, forwarder: fn() -> Command) -> Result<()> {
     let place: Place =

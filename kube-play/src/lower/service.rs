@@ -6,9 +6,7 @@ use std::net::IpAddr;
 use super::ports::NODE_PORTS;
 use super::{At, Lowering};
 use crate::model::{self, IngressBackend, PathType, ServiceType, SessionAffinity};
-use crate::plan::{
-    IngressPlan, IngressRulePlan, IngressTarget, IngressTlsPlan, Kind, Meta, PortRef, ServicePlan, ServicePortPlan,
-};
+use crate::plan::{IngressPlan, IngressRulePlan, IngressTarget, Kind, Meta, PortRef, ServicePlan, ServicePortPlan};
 
 impl Lowering<'_> {
     pub(super) fn service(&mut self, service: &model::Service, meta: Meta, at: &At<'_>) -> ServicePlan {
@@ -172,20 +170,7 @@ impl Lowering<'_> {
         if default.is_none() && spec.rules.is_empty() {
             self.wrong(&at, "must have rules or defaultBackend");
         }
-        let mut tls = Vec::new();
-        for (index, part) in spec.tls.iter().enumerate() {
-            let at = at.key("tls").index(index).key("secretName");
-            if let Some(name) = &part.secret_name {
-                self.refer(Kind::Secret, &namespace, name, &at);
-                self.refer(Kind::Secret, &namespace, name, &at).key = Some("tls.crt".to_owned());
-                self.refer(Kind::Secret, &namespace, name, &at).key = Some("tls.key".to_owned());
-            }
-            tls.push(IngressTlsPlan {
-                hosts: part.hosts.clone(),
-                secret: part.secret_name.as_ref().map(|name| name.to_string()),
-            });
-        }
-        IngressPlan { meta, default, rules, tls }
+        IngressPlan { meta, default, rules }
     }
 
     fn backend(&mut self, backend: &IngressBackend, namespace: &str, at: &At<'_>) -> Option<IngressTarget> {

@@ -4,7 +4,7 @@ use super::ObjectMeta;
 use crate::decode::{Port, PortName, Subdomain, object, words};
 
 object! {
-    /// One small proxy on the host's ports 80 and 443, or 8080 and 8443 where those are not ours to take.
+    /// One small proxy on the host's port 80, or 8080 where that is not ours to take.
     Ingress {
         "metadata" metadata: ObjectMeta,
         "spec" spec: IngressSpec,
@@ -16,9 +16,12 @@ object! {
     IngressSpec {
         "defaultBackend" default_backend: Option<IngressBackend>,
         "rules" rules: Vec<IngressRule>,
-        "tls" tls: Vec<IngressTls>,
     }
     quiet { "ingressClassName", }
+    refused {
+        /// only HTTP is served; put what ends TLS before it
+        "tls",
+    }
 }
 
 object! {
@@ -74,13 +77,6 @@ object! {
     ServiceBackendPort {
         "name" name: Option<PortName>,
         "number" number: Option<Port>,
-    }
-}
-
-object! {
-    IngressTls {
-        "hosts" hosts: Vec<String>,
-        "secretName" secret_name: Option<Subdomain>,
     }
 }
 

@@ -50,7 +50,6 @@ pub struct IngressPlan {
     pub meta: Meta,
     pub default: Option<IngressTarget>,
     pub rules: Vec<IngressRulePlan>,
-    pub tls: Vec<IngressTlsPlan>,
 }
 
 /// One path of one host. Longest path first wins; `Exact` before `Prefix`.
@@ -68,13 +67,6 @@ pub struct IngressRulePlan {
 pub struct IngressTarget {
     pub service: String,
     pub port: PortRef,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IngressTlsPlan {
-    pub hosts: Vec<String>,
-    /// With `tls.crt` and `tls.key`.
-    pub secret: Option<String>,
 }
 
 impl ServicePlan {

@@ -161,6 +161,11 @@ impl Forwarder {
         self.child.id() as i32
     }
 
+    /// Whether it has ended, by a kill.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Makes a namespace known.
     pub fn place(&self, id: u32, place: Place, netns: BorrowedFd<'_>) -> Result<()> {
         self.ask(&Request::Place { id, place }, &[netns])
@@ -200,6 +205,13 @@ impl Forwarder {
             b"" => Err(Error::Forwarder("it has ended".into())),
             reason => Err(Error::Forwarder(String::from_utf8_lossy(reason).into_owned())),
         }
+    }
+}
+
+/// Readable when the forwarder has ended.
+impl AsFd for Forwarder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
     }
 }
 
