@@ -8,7 +8,6 @@ mod cron;
 mod job;
 mod names;
 mod pod;
-mod probe;
 mod replicas;
 mod stateful;
 
@@ -19,11 +18,7 @@ pub use autoscale::{AutoscaleMemory, AutoscaleStep, PodUsage, autoscale};
 pub use cron::{CronAction, CronStep, ObservedJob, cron};
 pub use job::{JobAction, JobCondition, JobMemory, JobStatus, JobStep, job};
 pub use names::{pod_name, store_name};
-pub use pod::{
-    ContainerState, Ended, ObservedContainer, PodAction, PodPhase, PodStatus, PodStep, WaitReason, back_off, pod,
-    pod_status,
-};
-pub use probe::{ProbeMemory, ProbeOutcome};
+pub use pod::{ContainerState, Ended, ObservedContainer, PodPhase, PodStatus, WaitReason, pod_status};
 pub use replicas::{Memory, Progress, WorkloadStatus, WorkloadStep, workload};
 
 /// A pod of a workload or a Job as it is.

@@ -145,88 +145,10 @@ impl ServicePlan {
     }
 }
 
-impl IngressPlan {
-    /// Who answers a request for this host and path; `None`: nobody, which is a 404. `host` without its port.
-    pub fn route(&self, host: &str, path: &str) -> Option<&IngressTarget> {
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        // A host that is written out stands over one with a star, and that over none.
-        let rank = |rule: &IngressRulePlan| match rule.host.as_deref() {
-            None => Some(0),
-            Some(pattern) => match pattern.strip_prefix("*.") {
-                Some(domain) => {
-                    let (label, rest) = host.split_once('.')?;
-                    (!label.is_empty() && rest == domain).then_some(1)
-                }
-                None => (host == pattern).then_some(2),
-            },
-        };
-        self.rules
-            .iter()
-            .filter_map(|rule| Some((rank(rule)?, rule)))
-            .filter(|(_, rule)| rule.matches(path))
-            .max_by_key(|(rank, rule)| (*rank, rule.kind == PathType::Exact, rule.path.trim_end_matches('/').len()))
-            .map(|(_, rule)| &rule.target)
-            .or(self.default.as_ref())
-    }
-}
-
-impl IngressRulePlan {
-    /// A prefix counts element by element: `/foo` holds `/foo/bar`, not `/foobar`.
-    fn matches(&self, path: &str) -> bool {
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        match self.kind {
-            PathType::Exact => path == self.path,
-            PathType::Prefix | PathType::ImplementationSpecific => {
-                let prefix = self.path.trim_end_matches('/');
-                path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::lower::planned;
-
-    #[test]
-    fn requests_find_their_way() {
-        let path = |path: &str, kind: &str, service: &str| {
-            format!(
-                "{{ path: {path}, pathType: {kind}, backend: {{ service: {{ name: {service}, port: {{ number: 80 }} }} }} }}"
-            )
-        };
-        let service = |name: &str| {
-            format!(
-                "apiVersion: v1\nkind: Service\nmetadata: {{ name: {name} }}\nspec: {{ selector: {{ a: b }}, ports: [{{ port: 80 }}] }}\n---\n"
-            )
-        };
-        let text = format!(
-            "{}apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{ name: x }}\nspec:\n  defaultBackend: {{ service: {{ name: rest, port: {{ number: 80 }} }} }}\n  \
-             rules:\n  - host: foo.example\n    http: {{ paths: [{}, {}, {}] }}\n  - host: '*.example'\n    http: {{ paths: [{}] }}\n",
-            ["rest", "long", "short", "exact", "star"].map(service).concat(),
-            path("/a", "Prefix", "short"),
-            path("/a/b/", "Prefix", "long"),
-            path("/a/b/c", "Exact", "exact"),
-            path("/", "Prefix", "star"),
-        );
-        let plan = planned(&text).ingresses.remove(0);
-        for (host, path, expected) in [
-            ("foo.example", "/a", "short"),
-            ("FOO.example.", "/a/x?y=/a/b", "short"),
-            ("foo.example", "/ab", "star"),
-            ("foo.example", "/a/b", "long"),
-            ("foo.example", "/a/b/", "long"),
-            ("foo.example", "/a/b/c", "exact"),
-            ("foo.example", "/a/b/c/", "long"),
-            ("bar.example", "/a", "star"),
-            ("a.bar.example", "/a", "rest"),
-            ("example", "/", "rest"),
-            ("", "/", "rest"),
-        ] {
-            assert_eq!(plan.route(host, path).map(|target| target.service.as_str()), Some(expected), "{host} {path}");
-        }
-    }
 
     #[test]
     fn only_ready_pods_are_endpoints() {

@@ -1,9 +1,8 @@
-//! One pod: in which order its containers start and stop, and what its phase is.
+//! One pod: what its containers say together.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{later, seconds, sooner};
 use crate::plan::{ContainerPlan, PodRestartPolicy, PodTemplate};
 
 /// Kubernetes' word for where a pod is in its life.
@@ -107,21 +106,6 @@ impl Ended {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PodAction {
-    /// Create it if need be; an init container or a sidecar among them.
-    Start { container: String },
-    /// Seconds for its hook and its stop signal together.
-    Stop { container: String, grace: u32 },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodStep {
-    pub actions: Vec<PodAction>,
-    pub status: PodStatus,
-    pub wake: Option<Timestamp>,
-}
-
 /// What `kube get pods` shows of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodStatus {
@@ -136,59 +120,6 @@ pub struct PodStatus {
     pub initialized: bool,
     /// All containers are ready.
     pub ready: bool,
-}
-
-/// Seconds before a container is started again: 10 doubling to 300, afresh after ten minutes of running.
-pub fn back_off(restarts: u32, last: &Ended) -> u32 {
-    let ran = last.started.map_or(0, |started| seconds(started, last.at));
-    match restarts {
-        _ if ran >= 600 => 0,
-        0 => 0,
-        restarts => (10u32 << (restarts - 1).min(5)).min(300),
-    }
-}
-
-/// One step of a pod. `containers` are those of the template that were ever created, by name; `created` is the pod's own
-/// time, `stopping` that it is to end. The grace of a stop is that of the template.
-pub fn pod(
-    template: &PodTemplate,
-    containers: &[ObservedContainer],
-    created: Timestamp,
-    stopping: bool,
-    now: Timestamp,
-) -> PodStep {
-    let late = template.active_deadline.is_some_and(|deadline| seconds(created, now) >= i64::from(deadline));
-    let mut step = Stepping { template, containers, now, actions: Vec::new(), wake: None };
-    if !late {
-        step.wake = template.active_deadline.and_then(|deadline| later(created, deadline));
-    }
-    let over = step.over();
-    match (stopping || late || over, step.initialize()) {
-        (true, _) => {
-            step.actions.clear();
-            step.wind_down();
-        }
-        (false, true) => step.run(),
-        (false, false) => {}
-    }
-    let Stepping { actions, wake, .. } = step;
-    let mut status = pod_status(template, containers, stopping);
-    if late {
-        status.phase = PodPhase::Failed;
-        status.ready = false;
-        if !stopping {
-            status.shown = "DeadlineExceeded".to_owned();
-        }
-    }
-    PodStep { actions, status, wake }
-}
-
-struct Stepping<'a> {
-    template: &'a PodTemplate,
-    containers: &'a [ObservedContainer],
-    now: Timestamp,
-    actions: Vec<PodAction>,
-    wake: Option<Timestamp>,
 }
 
 fn find<'a>(containers: &'a [ObservedContainer], plan: &ContainerPlan) -> Option<&'a ObservedContainer> {
@@ -209,111 +140,6 @@ fn done(policy: PodRestartPolicy, plan: &ContainerPlan, ended: &Ended) -> bool {
         PodRestartPolicy::Always => plan.auto_remove,
         PodRestartPolicy::OnFailure => ended.code == 0,
         PodRestartPolicy::Never => true,
-    }
-}
-
-impl Stepping<'_> {
-    /// Every container is done, or an init container has failed for good.
-    fn over(&self) -> bool {
-        let mains = &self.template.containers;
-        let finished = |plan: &ContainerPlan| {
-            ended(find(self.containers, plan)).is_some_and(|ended| done(self.template.restart, plan, ended))
-        };
-        let failed = self.template.init.iter().any(|plan| {
-            self.template.restart == PodRestartPolicy::Never
-                && !plan.sidecar
-                && ended(find(self.containers, plan)).is_some_and(|ended| ended.code != 0)
-        });
-        failed || mains.iter().all(finished)
-    }
-
-    /// Init containers one after the other. True when the containers may run.
-    fn initialize(&mut self) -> bool {
-        // Once a container has been started its init containers are through, whatever became of their records.
-        let begun = self.template.containers.iter().any(|plan| {
-            find(self.containers, plan).is_some_and(|container| {
-                container.restarts > 0 || !matches!(container.state, ContainerState::Waiting(_))
-            })
-        });
-        for plan in &self.template.init {
-            match find(self.containers, plan).map(|container| (container, &container.state)) {
-                None | Some((_, ContainerState::Waiting(WaitReason::PodInitializing))) if begun && !plan.sidecar => {}
-                None
-                | Some((_, ContainerState::Waiting(WaitReason::PodInitializing | WaitReason::ContainerCreating))) => {
-                    self.start(plan);
-                    if !begun {
-                        return false;
-                    }
-                }
-                Some((_, ContainerState::Waiting(_))) => {
-                    if !begun {
-                        return false;
-                    }
-                }
-                Some((_, ContainerState::Running { started, .. })) => {
-                    let through = plan.sidecar && *started;
-                    if !begun && !through {
-                        return false;
-                    }
-                }
-                Some((_, ContainerState::Ended(ended))) if !plan.sidecar && (ended.code == 0 || begun) => {}
-                Some((container, ContainerState::Ended(ended))) => {
-                    let restarts = container.restarts;
-                    self.again(plan, restarts, ended);
-                    if !begun {
-                        return false;
-                    }
-                }
-            }
-        }
-        true
-    }
-
-    fn run(&mut self) {
-        for plan in &self.template.containers {
-            match find(self.containers, plan).map(|container| (container, &container.state)) {
-                None
-                | Some((_, ContainerState::Waiting(WaitReason::PodInitializing | WaitReason::ContainerCreating))) => {
-                    self.start(plan);
-                }
-                Some((container, ContainerState::Ended(ended))) if !done(self.template.restart, plan, ended) => {
-                    let restarts = container.restarts;
-                    self.again(plan, restarts, ended);
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    fn start(&mut self, plan: &ContainerPlan) {
-        self.actions.push(PodAction::Start { container: plan.name.clone() });
-    }
-
-    /// After its pause.
-    fn again(&mut self, plan: &ContainerPlan, restarts: u32, ended: &Ended) {
-        match later(ended.at, back_off(restarts, ended)) {
-            Some(at) if at > self.now => self.wake = sooner(self.wake, Some(at)),
-            _ => self.start(plan),
-        }
-    }
-
-    /// The containers and the init container that runs; when they are gone the sidecars, the last one first.
-    fn wind_down(&mut self) {
-        let running = |plan: &&ContainerPlan| {
-            find(self.containers, plan)
-                .is_some_and(|container| matches!(container.state, ContainerState::Running { .. }))
-        };
-        let grace = self.template.grace;
-        let stop = |plan: &ContainerPlan| PodAction::Stop { container: plan.name.clone(), grace };
-        let plain = self.template.init.iter().filter(|plan| !plan.sidecar);
-        let actions: Vec<PodAction> = self.template.containers.iter().chain(plain).filter(running).map(stop).collect();
-        self.actions = match actions.is_empty() {
-            false => actions,
-            true => {
-                let mut sidecars = self.template.init.iter().rev().filter(|plan| plan.sidecar);
-                sidecars.find(running).map(stop).into_iter().collect()
-            }
-        };
     }
 }
 

@@ -440,31 +440,6 @@ fn an_autoscaler_follows_the_load() {
     assert_eq!(autoscale(&value, &none, 1, &[heavy], at(0)).replicas, 3);
 }
 
-#[test]
-fn a_probe_needs_its_thresholds() {
-    let plan = crate::plan::ProbePlan {
-        handler: crate::plan::Handler::Tcp { host: None, port: 80 },
-        initial_delay: 5,
-        period: 10,
-        timeout: 1,
-        success_threshold: 2,
-        failure_threshold: 3,
-        grace: None,
-    };
-    let mut memory = ProbeMemory::new(&plan, at(0));
-    assert_eq!(memory.next, at(5));
-    let mut verdicts = String::new();
-    for (number, good) in "++---+--++".chars().map(|char| char == '+').enumerate() {
-        verdicts.push(match memory.answered(&plan, good, at(number as i64)) {
-            ProbeOutcome::Same => '.',
-            ProbeOutcome::Good => 'G',
-            ProbeOutcome::Bad => 'B',
-        });
-    }
-    assert_eq!(verdicts, ".G..B....G");
-    assert_eq!(memory.next, at(19));
-}
-
 /// `name state`: `w` waiting, `c` created, `r` running and ready, `s` running and not started, `0` ended well, `1` ended badly.
 fn containers(text: &str) -> Vec<ObservedContainer> {
     text.split(',')
@@ -487,7 +462,7 @@ fn containers(text: &str) -> Vec<ObservedContainer> {
 }
 
 #[test]
-fn containers_of_a_pod_start_and_stop_in_order() {
+fn containers_make_the_status_of_their_pod() {
     let template = |policy: &str| {
         let text = format!(
             "apiVersion: v1\nkind: Pod\nmetadata: {{ name: x }}\nspec:\n  restartPolicy: {policy}\n  initContainers:\n  - {{ name: i, \
@@ -497,38 +472,32 @@ fn containers_of_a_pod_start_and_stop_in_order() {
         planned(&text).pods.remove(0).template
     };
     let (always, never, failure) = (template("Always"), template("Never"), template("OnFailure"));
-    for (template, observed, stopping, expected, shown) in [
-        (&always, "", false, "+i", "Init:0/4"),
-        (&always, "i r", false, "", "Init:0/4"),
-        (&always, "i 0", false, "+s", "Init:1/4"),
-        (&always, "i 0, s s", false, "", "Init:1/4"),
-        (&always, "i 0, s r", false, "+t", "Init:2/4"),
-        (&always, "i 0, s r, t r", false, "+j", "Init:3/4"),
-        (&always, "i 0, s r, t r, j 0", false, "+a +b", "PodInitializing"),
-        (&always, "i 0, s r, t r, j 0, a r, b r", false, "", "Running"),
-        (&always, "i 1", false, "+i", "Init:Error"),
-        (&always, "i 2", false, "", "Init:Error"),
-        (&always, "i w", false, "", "Init:CrashLoopBackOff"),
-        (&never, "i 1", false, "", "Init:Error"),
-        (&always, "i 0, s r, t r, j 0, a 1, b r", false, "+a", "Error"),
-        (&always, "i 0, s r, t r, j 0, a w, b r", false, "", "CrashLoopBackOff"),
-        (&always, "i 0, s 1, t r, j 0, a r, b r", false, "+s", "Running"),
-        (&never, "i 0, s r, t r, j 0, a 0, b r", false, "", "NotReady"),
-        (&never, "i 0, s r, t r, j 0, a 0, b 0", false, "-t", "Completed"),
-        (&never, "i 0, s r, t 0, j 0, a 0, b 0", false, "-s", "Completed"),
-        (&never, "i 0, s 0, t 0, j 0, a 1, b 0", false, "", "Error"),
-        (&failure, "i 0, s r, t r, j 0, a 1, b 0", false, "+a", "Error"),
-        (&always, "i 0, s r, t r, j 0, a r, b r", true, "-a -b", "Terminating"),
-        (&always, "i 0, s r, t r, j 0, a 0, b 0", true, "-t", "Terminating"),
-        (&always, "i r", true, "-i", "Terminating"),
+    for (template, observed, stopping, shown) in [
+        (&always, "", false, "Init:0/4"),
+        (&always, "i r", false, "Init:0/4"),
+        (&always, "i 0", false, "Init:1/4"),
+        (&always, "i 0, s s", false, "Init:1/4"),
+        (&always, "i 0, s r", false, "Init:2/4"),
+        (&always, "i 0, s r, t r", false, "Init:3/4"),
+        (&always, "i 0, s r, t r, j 0", false, "PodInitializing"),
+        (&always, "i 0, s r, t r, j 0, a r, b r", false, "Running"),
+        (&always, "i 1", false, "Init:Error"),
+        (&always, "i 2", false, "Init:Error"),
+        (&always, "i w", false, "Init:CrashLoopBackOff"),
+        (&never, "i 1", false, "Init:Error"),
+        (&always, "i 0, s r, t r, j 0, a 1, b r", false, "Error"),
+        (&always, "i 0, s r, t r, j 0, a w, b r", false, "CrashLoopBackOff"),
+        (&always, "i 0, s 1, t r, j 0, a r, b r", false, "Running"),
+        (&never, "i 0, s r, t r, j 0, a 0, b r", false, "NotReady"),
+        (&never, "i 0, s r, t r, j 0, a 0, b 0", false, "Completed"),
+        (&never, "i 0, s r, t 0, j 0, a 0, b 0", false, "Completed"),
+        (&never, "i 0, s 0, t 0, j 0, a 1, b 0", false, "Error"),
+        (&failure, "i 0, s r, t r, j 0, a 1, b 0", false, "Error"),
+        (&always, "i 0, s r, t r, j 0, a r, b r", true, "Terminating"),
+        (&always, "i 0, s r, t r, j 0, a 0, b 0", true, "Terminating"),
+        (&always, "i r", true, "Terminating"),
     ] {
-        let step = pod(template, &containers(observed), at(-60), stopping, at(0));
-        let words = step.actions.iter().map(|action| match action {
-            PodAction::Start { container } => format!("+{container}"),
-            PodAction::Stop { container, .. } => format!("-{container}"),
-        });
-        assert_eq!(words.collect::<Vec<_>>().join(" "), expected, "{observed}");
-        assert_eq!(step.status.shown, shown, "{observed}");
+        assert_eq!(pod_status(template, &containers(observed), stopping).shown, shown, "{observed}");
     }
     let status = |template, observed| pod_status(template, &containers(observed), false);
     let all = status(&always, "i 0, s r, t r, j 0, a r, b r");
@@ -537,12 +506,4 @@ fn containers_of_a_pod_start_and_stop_in_order() {
     assert_eq!(status(&never, "i 0, s 0, t 0, j 0, a 0, b 0").phase, PodPhase::Succeeded);
     assert_eq!(status(&never, "i 1").phase, PodPhase::Failed);
     assert_eq!(status(&always, "i 0, s r, t r, j 0, a 1, b r").phase, PodPhase::Running);
-}
-
-#[test]
-fn restarts_back_off() {
-    let ended = |ran: i64| Ended { code: 1, oom_killed: false, started: Some(at(-ran)), at: at(0) };
-    let pauses: Vec<u32> = (0..8).map(|restarts| back_off(restarts, &ended(5))).collect();
-    assert_eq!(pauses, [0, 10, 20, 40, 80, 160, 300, 300]);
-    assert_eq!(back_off(7, &ended(600)), 0);
 }
