@@ -150,56 +150,9 @@ impl Projection {
     }
 }
 
-/// The credentials of Secrets for registries, as one auth.json; `None` where there are none. A broken one has been refused.
-pub fn registry_auth<'a>(secrets: impl IntoIterator<Item = &'a ConfigObject>) -> Option<serde_json::Value> {
-    let mut auths = serde_json::Map::new();
-    for secret in secrets {
-        let (key, inner) = match secret.kind.as_str() {
-            "kubernetes.io/dockerconfigjson" => (".dockerconfigjson", true),
-            "kubernetes.io/dockercfg" => (".dockercfg", false),
-            _ => continue,
-        };
-        let parsed = secret.data.get(key).and_then(|value| serde_json::from_slice(&value.bytes).ok());
-        let Some(parsed): Option<serde_json::Value> = parsed else { continue };
-        let list = if inner { parsed.get("auths") } else { Some(&parsed) };
-        for (registry, credentials) in list.and_then(serde_json::Value::as_object).into_iter().flatten() {
-            auths.entry(registry.clone()).or_insert_with(|| credentials.clone());
-        }
-    }
-    (!auths.is_empty()).then(|| serde_json::json!({ "auths": auths }))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::lower::planned;
-
-    #[test]
-    fn credentials_of_several_secrets_become_one_file() {
-        let plan = planned(
-            "
-apiVersion: v1
-kind: Secret
-metadata: { name: a }
-type: kubernetes.io/dockerconfigjson
-stringData: { .dockerconfigjson: '{\"auths\": {\"one.example\": {\"auth\": \"eDp5\"}}}' }
----
-apiVersion: v1
-kind: Secret
-metadata: { name: b }
-type: kubernetes.io/dockercfg
-stringData: { .dockercfg: '{\"two.example\": {\"auth\": \"eDp5\"}, \"one.example\": {\"auth\": \"other\"}}' }
----
-apiVersion: v1
-kind: Secret
-metadata: { name: c }
-stringData: { word: sesame }
-",
-        );
-        let expected = serde_json::json!({"auths": {"one.example": {"auth": "eDp5"}, "two.example": {"auth": "eDp5"}}});
-        assert_eq!(registry_auth(&plan.secrets), Some(expected));
-        assert_eq!(registry_auth(&plan.secrets[2..]), None);
-    }
 
     #[test]
     fn stored_values_come_back_as_they_were() {
