@@ -200,6 +200,8 @@ fn member(
     spec.mounts = volumes.mounts(engine, &resolved.mounts)?;
     spec.pod_role = Some(role);
     spec.probes = probes(plan);
+    // `NOTIFY_SOCKET` is the play's own: no container of its many is the unit's main process.
+    spec.sdnotify = containers::SdNotify::Ignore;
     spec.backoff = Some(containers::Backoff::kubernetes());
     if role == PodRole::InitAlways {
         spec.restart = RestartPolicy::No;
