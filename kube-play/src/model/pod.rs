@@ -37,6 +37,8 @@ object! {
         "subdomain" subdomain: Option<Label>,
         "setHostnameAsFQDN" set_hostname_as_fqdn: Option<bool>,
         "hostAliases" host_aliases: Vec<HostAlias>,
+        /// Names of Services are answered on the namespace's network in all their forms, without search domains, whatever the
+        /// policy; with `hostNetwork` the host's resolv.conf is taken.
         "dnsPolicy" dns_policy: Option<DnsPolicy>,
         "dnsConfig" dns_config: Option<PodDnsConfig>,
         "hostNetwork" host_network: Option<bool>,

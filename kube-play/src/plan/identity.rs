@@ -1,9 +1,8 @@
 //! Who a pod is: what Kubernetes adds to it beside the template, and by which names it is found.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
-use super::{Dns, DnsPolicy, Kind, ObjectId, PodTemplate};
+use super::{Kind, ObjectId, PodTemplate};
 
 /// The domain of all names that Services give.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -80,55 +79,6 @@ pub fn identity(
     identity
 }
 
-/// The lines of a resolv.conf.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResolvConf {
-    pub servers: Vec<IpAddr>,
-    pub searches: Vec<String>,
-    pub options: Vec<String>,
-}
-
-impl Dns {
-    /// What a pod's resolv.conf says. `cluster`: who knows the names of Services; `host`: the host's own file.
-    pub fn resolv_conf(
-        &self,
-        namespace: &str,
-        host_network: bool,
-        cluster: &[IpAddr],
-        host: &ResolvConf,
-    ) -> ResolvConf {
-        let mut lines = match self.policy {
-            DnsPolicy::None => ResolvConf::default(),
-            DnsPolicy::Default => host.clone(),
-            // A pod on the host's network has the host's names, unless it asks for both.
-            DnsPolicy::ClusterFirst if host_network => host.clone(),
-            DnsPolicy::ClusterFirst | DnsPolicy::ClusterFirstWithHostNet => {
-                let mut searches = vec![
-                    format!("{namespace}.svc.{CLUSTER_DOMAIN}"),
-                    format!("svc.{CLUSTER_DOMAIN}"),
-                    CLUSTER_DOMAIN.to_owned(),
-                ];
-                searches.extend(host.searches.iter().cloned());
-                ResolvConf { servers: cluster.to_vec(), searches, options: vec!["ndots:5".to_owned()] }
-            }
-        };
-        let name = |option: &str| option.split(':').next().unwrap_or_default().to_owned();
-        lines
-            .servers
-            .extend(self.servers.iter().filter(|server| !lines.servers.contains(server)).copied().collect::<Vec<_>>());
-        for search in &self.searches {
-            if !lines.searches.contains(search) {
-                lines.searches.push(search.clone());
-            }
-        }
-        for option in &self.options {
-            lines.options.retain(|known| name(known) != name(option));
-            lines.options.push(option.clone());
-        }
-        lines
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,36 +115,5 @@ mod tests {
         assert_eq!(job.environment, [("JOB_COMPLETION_INDEX".to_owned(), "4".to_owned())]);
         let long = identity(None, &plain, "n", &format!("{}-b", "a".repeat(62)), None);
         assert_eq!(long.hostname, "a".repeat(62));
-    }
-
-    #[test]
-    fn names_are_looked_up_by_policy() {
-        let host = ResolvConf {
-            servers: vec!["9.9.9.9".parse().expect("an address")],
-            searches: vec!["lan".to_owned()],
-            options: vec!["edns0".to_owned()],
-        };
-        let cluster = ["10.89.0.1".parse().expect("an address")];
-        let look = |extra: &str, host_network| {
-            let lines = template(extra).dns.resolv_conf("n", host_network, &cluster, &host);
-            let servers: Vec<String> = lines.servers.iter().map(ToString::to_string).collect();
-            format!("{} | {} | {}", servers.join(" "), lines.searches.join(" "), lines.options.join(" "))
-        };
-        let of_cluster = "10.89.0.1 | n.svc.cluster.local svc.cluster.local cluster.local lan | ndots:5";
-        assert_eq!(look("", false), of_cluster);
-        assert_eq!(look("", true), "9.9.9.9 | lan | edns0");
-        assert_eq!(look(", dnsPolicy: ClusterFirstWithHostNet", true), of_cluster);
-        assert_eq!(look(", dnsPolicy: Default", false), "9.9.9.9 | lan | edns0");
-        assert_eq!(
-            look(
-                ", dnsPolicy: None, dnsConfig: { nameservers: [1.1.1.1], searches: [x.y], options: [{ name: ndots, value: '2' }, { name: edns0 }] }",
-                false
-            ),
-            "1.1.1.1 | x.y | ndots:2 edns0"
-        );
-        assert_eq!(
-            look(", dnsConfig: { nameservers: [1.1.1.1], options: [{ name: ndots, value: '2' }] }", false),
-            "10.89.0.1 1.1.1.1 | n.svc.cluster.local svc.cluster.local cluster.local lan | ndots:2"
-        );
     }
 }
