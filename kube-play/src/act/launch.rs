@@ -1,6 +1,6 @@
 //! A pod as planned becomes one that runs: its network, its volumes, its containers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use super::error::{Error, Result};
 use super::objects::Shelf;
 use super::volumes::{self, PodVolumes};
 use crate::plan::{
-    ContainerPlan, DnsPolicy, EnvEntry, FieldRef, Handler, ObjectId, Objects, PodFacts, PodNetwork, PodRestartPolicy,
-    PodTemplate, ProbePlan, PullPolicy, Scheme, VolumePlan, service_variables, volume_name,
+    ContainerPlan, DnsPolicy, EnvEntry, FieldRef, Handler, ObjectId, Objects, PodFacts, PodIdentity, PodNetwork,
+    PodRestartPolicy, PodTemplate, ProbePlan, PullPolicy, Scheme, VolumePlan, identity, service_variables, volume_name,
 };
 
 /// How an image is had: by the surface, which knows the user's registries and shows progress.
@@ -33,8 +33,6 @@ pub struct PodRequest {
     /// The number of a StatefulSet's pod, the completion index of a Job's.
     pub index: Option<u32>,
     pub template: PodTemplate,
-    /// Variables for all containers beside the template's.
-    pub environment: Vec<(String, String)>,
     /// Claims that are made with it and stay.
     pub claims: Vec<VolumePlan>,
     /// Whether it is only made.
@@ -47,6 +45,12 @@ pub enum Start {
     Now,
     /// `--start=false`.
     Later,
+}
+
+impl PodRequest {
+    fn identity(&self) -> PodIdentity {
+        identity(self.owner.as_ref(), &self.template, &self.namespace, &self.name, self.index)
+    }
 }
 
 /// A pod that was made.
@@ -111,10 +115,11 @@ pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodR
         volumes::make_claim(engine, claim, &claim.volume)?;
     }
     let name = volume_name(&request.namespace, &request.name);
-    let spec = pod_spec(request)?;
+    let identity = request.identity();
+    let spec = pod_spec(request, &identity)?;
     let made = pods::CreateRequest { spec, name: Some(&name), replace: false, infra_image: None };
     let pod = pods::create(engine, made)?;
-    let result = furnish(engine, &pod, &images, request);
+    let result = furnish(engine, &pod, &images, request, &identity);
     result.inspect_err(|_| {
         // The error that matters is the first.
         let _ = pods::remove(engine, &pod, true, Some(0));
@@ -126,10 +131,11 @@ fn furnish(
     pod: &Pod,
     images: &BTreeMap<String, containers::Image>,
     request: &PodRequest,
+    identity: &PodIdentity,
 ) -> Result<Launched> {
     let template = &request.template;
     let objects = Shelf::new(engine).objects(engine)?;
-    let mut facts = facts(pod, request);
+    let mut facts = facts(pod.id().as_str(), &request.name, &request.namespace, template, identity);
     if asks_for_address(template) {
         let infra = pod.infra().ok_or_else(|| Error::NotFound("the pod's infra container".into()))?;
         containers::start(engine, infra, containers::StartRequest::default())?;
@@ -150,8 +156,9 @@ fn furnish(
             (true, false) => PodRole::InitAlways,
             (false, _) => PodRole::Member,
         };
-        let made = member(engine, pod, container, image, role, request, (&volumes, &services, &objects, &facts))
-            .map_err(|error| error.of(format!("container {}", container.name)))?;
+        let made =
+            member(engine, pod, container, image, role, request, (&volumes, &services, &objects, &facts, identity))
+                .map_err(|error| error.of(format!("container {}", container.name)))?;
         launched.containers.push(made.id().to_string());
     }
     if request.start == Start::Now {
@@ -173,7 +180,7 @@ pub(super) fn start(engine: &Engine, pod: &Pod) -> Result<()> {
     }
 }
 
-type Around<'a> = (&'a PodVolumes, &'a [(String, String)], &'a Objects, &'a PodFacts);
+type Around<'a> = (&'a PodVolumes, &'a [(String, String)], &'a Objects, &'a PodFacts, &'a PodIdentity);
 
 fn member(
     engine: &Engine,
@@ -182,7 +189,7 @@ fn member(
     image: &containers::Image,
     role: PodRole,
     request: &PodRequest,
-    (volumes, services, objects, facts): Around<'_>,
+    (volumes, services, objects, facts, identity): Around<'_>,
 ) -> Result<Container> {
     let template = &request.template;
     let resolved = plan.resolve(services, objects, facts).map_err(Error::Invalid)?;
@@ -193,10 +200,10 @@ fn member(
     for (key, value) in &image.settings.labels {
         spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
     }
-    for (key, value) in &template.labels {
+    for (key, value) in &identity.labels {
         spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
     }
-    spec.env.extend(request.environment.iter().cloned());
+    spec.env.extend(identity.environment.iter().cloned());
     spec.mounts = volumes.mounts(engine, &resolved.mounts)?;
     spec.pod_role = Some(role);
     spec.probes = probes(plan);
@@ -260,10 +267,9 @@ fn is_root(user: &str) -> bool {
     matches!(user.split(':').next(), None | Some("" | "0" | "root"))
 }
 
-fn pod_spec(request: &PodRequest) -> Result<PodSpec> {
+fn pod_spec(request: &PodRequest, identity: &PodIdentity) -> Result<PodSpec> {
     let template = &request.template;
-    let hostname = template.hostname.clone().unwrap_or_else(|| request.name.clone());
-    let mut annotations = template.annotations.clone();
+    let mut annotations = identity.annotations.clone();
     for (key, value) in [
         (mark::NAMESPACE, Some(request.namespace.clone())),
         (mark::NAME, Some(request.name.clone())),
@@ -274,23 +280,19 @@ fn pod_spec(request: &PodRequest) -> Result<PodSpec> {
     ] {
         annotations.extend(value.map(|value| (key.to_owned(), value)));
     }
-    let full = |hostname: &str| match (&template.subdomain, template.hostname_is_fqdn) {
-        (Some(subdomain), true) => format!("{hostname}.{subdomain}.{}.svc.cluster.local", request.namespace),
-        _ => hostname.to_owned(),
-    };
     let restart = match template.restart {
         PodRestartPolicy::Always => RestartPolicy::Always,
         PodRestartPolicy::OnFailure => RestartPolicy::OnFailure { max_retries: 0 },
         PodRestartPolicy::Never => RestartPolicy::No,
     };
     Ok(PodSpec {
-        hostname: Some(full(&hostname)),
+        hostname: Some(identity.hostname.clone()),
         no_hostname: template.no_hostname,
-        labels: template.labels.clone(),
+        labels: identity.labels.clone(),
         annotations,
         share: Share { pid: template.share_processes || template.host_pid, ..Share::usual() },
         share_parent: true,
-        network: network(request, &hostname)?,
+        network: network(request, identity)?,
         pid: if template.host_pid { NamespaceMode::Host } else { NamespaceMode::Private },
         host_ipc: template.host_ipc,
         user: template.user_namespace.clone().unwrap_or(UserNamespace::Host),
@@ -309,25 +311,13 @@ fn lasting(template: &PodTemplate) -> usize {
     template.all_containers().filter(|container| !container.auto_remove).count()
 }
 
-fn network(request: &PodRequest, hostname: &str) -> Result<NetworkSpec> {
+fn network(request: &PodRequest, identity: &PodIdentity) -> Result<NetworkSpec> {
     let template = &request.template;
     let mode = match &template.network {
         PodNetwork::Host => Mode::Host,
         PodNetwork::Given(words) => Mode::parse_all(words)?,
         PodNetwork::Namespace => {
-            let mut names = BTreeSet::from([request.name.clone(), hostname.to_owned()]);
-            if let Some(subdomain) = &template.subdomain {
-                let namespace = &request.namespace;
-                for tail in [
-                    "",
-                    &format!(".{namespace}"),
-                    &format!(".{namespace}.svc"),
-                    &format!(".{namespace}.svc.cluster.local"),
-                ] {
-                    names.insert(format!("{hostname}.{subdomain}{tail}"));
-                }
-            }
-            let options = names.into_iter().map(|name| format!("alias={name}")).collect();
+            let options = identity.names.iter().map(|name| format!("alias={name}")).collect();
             Mode::Networks(vec![NetworkRef { name: network_of(&request.namespace), options }])
         }
     };
@@ -388,17 +378,13 @@ pub(super) fn uid(id: &str) -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
-fn facts(pod: &Pod, request: &PodRequest) -> PodFacts {
-    facts_of(pod.id().as_str(), &request.name, &request.namespace, &request.template)
-}
-
-pub(super) fn facts_of(id: &str, name: &str, namespace: &str, template: &PodTemplate) -> PodFacts {
+pub(super) fn facts(id: &str, name: &str, namespace: &str, template: &PodTemplate, identity: &PodIdentity) -> PodFacts {
     PodFacts {
         name: name.to_owned(),
         namespace: namespace.to_owned(),
         uid: uid(id),
-        labels: template.labels.clone(),
-        annotations: template.annotations.clone(),
+        labels: identity.labels.clone(),
+        annotations: identity.annotations.clone(),
         service_account: template.service_account.clone(),
         node: node_name(),
         addresses: Vec::new(),

@@ -264,6 +264,17 @@ impl Seen {
         }
     }
 
+    /// The object that holds its template: its owner, or its own manifest. `None`: a kind that is not known here.
+    pub(super) fn object(&self) -> Option<ObjectId> {
+        match self.owner.as_deref().map(|owner| owner.split_once('/')) {
+            None => Some(ObjectId::new(Kind::Pod, &self.namespace, &self.name)),
+            Some(owner) => {
+                let (kind, name) = owner?;
+                Some(ObjectId::new(Kind::typed(kind)?, &self.namespace, name))
+            }
+        }
+    }
+
     /// The labels that Services and workloads select by.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.pod.spec().labels

@@ -16,7 +16,7 @@ use super::observe::{self, Seen};
 use super::{secrets, supervise, volumes};
 use crate::history::History;
 use crate::plan::{
-    Kind, Meta, ObjectId, Plan, PodPlan, PodRestartPolicy, PodTemplate, PullPolicy, WorkloadPlan, volume_name,
+    Kind, Meta, ObjectId, Plan, PodPlan, PodRestartPolicy, PodTemplate, PullPolicy, WorkloadPlan, identity, volume_name,
 };
 use crate::steps::{PodPhase, Progress};
 
@@ -293,7 +293,9 @@ impl Work<'_> {
                 continue;
             }
             let id = pod.pod.id().as_str();
-            let facts = launch::facts_of(id, &pod.name, &pod.namespace, &template);
+            let owner = pod.object().filter(|_| pod.owner.is_some());
+            let identity = identity(owner.as_ref(), &template, &pod.namespace, &pod.name, pod.index);
+            let facts = launch::facts(id, &pod.name, &pod.namespace, &template, &identity);
             volumes::refresh(self.engine(), id, &template, &objects, &facts)
                 .map_err(|error| error.of(format!("pod {}", pod.name)))?;
         }
@@ -347,7 +349,6 @@ impl Work<'_> {
             owner: None,
             index: None,
             template: without_pull(&pod.template),
-            environment: Vec::new(),
             claims: Vec::new(),
             start: self.options.start,
         }
@@ -533,14 +534,7 @@ fn workload_body(plan: &WorkloadPlan, old: Option<&Body>, seen: &[Seen]) -> Body
 
 /// The template that a pod was made from, as far as it is still known.
 pub fn template_of(shelf: &Shelf, pod: &Seen) -> Result<Option<PodTemplate>> {
-    let id = match &pod.owner {
-        None => ObjectId::new(Kind::Pod, &pod.namespace, &pod.name),
-        Some(owner) => {
-            let Some((kind, name)) = owner.split_once('/') else { return Ok(None) };
-            let Some(kind) = Kind::typed(kind) else { return Ok(None) };
-            ObjectId::new(kind, &pod.namespace, name)
-        }
-    };
+    let Some(id) = pod.object() else { return Ok(None) };
     Ok(shelf.get(&id)?.and_then(|object| match object.body {
         Body::Pod(plan) => Some(plan.template),
         Body::Workload { plan, history } => Some(history.template(&pod.hash).cloned().unwrap_or(plan.template)),

@@ -524,7 +524,6 @@ fn workload_pod(plan: &WorkloadPlan, name: String, index: Option<u32>, template:
     let mut template = template.clone();
     let mut claims = Vec::new();
     if let Some(stateful) = &plan.stateful {
-        template.hostname.get_or_insert_with(|| name.clone());
         if template.subdomain.is_none() {
             template.subdomain.clone_from(&stateful.service);
         }
@@ -540,9 +539,6 @@ fn workload_pod(plan: &WorkloadPlan, name: String, index: Option<u32>, template:
                     PodVolume { name: volume.name.clone(), source: VolumeSource::Claim { claim, read_only: false } };
             }
         }
-        let index = index.unwrap_or_default().to_string();
-        template.labels.insert("apps.kubernetes.io/pod-index".into(), index);
-        template.labels.insert("statefulset.kubernetes.io/pod-name".into(), name.clone());
     }
     PodRequest {
         namespace: id.namespace.clone(),
@@ -550,30 +546,18 @@ fn workload_pod(plan: &WorkloadPlan, name: String, index: Option<u32>, template:
         owner: Some(id.clone()),
         index,
         template,
-        environment: Vec::new(),
         claims,
         start: Start::Now,
     }
 }
 
 fn job_pod(id: &ObjectId, name: String, index: Option<u32>, template: &PodTemplate) -> PodRequest {
-    let mut template = template.clone();
-    for label in ["batch.kubernetes.io/job-name", "job-name"] {
-        template.labels.entry(label.into()).or_insert_with(|| id.name.clone());
-    }
-    let mut environment = Vec::new();
-    if let Some(index) = index {
-        environment.push(("JOB_COMPLETION_INDEX".to_owned(), index.to_string()));
-        template.hostname.get_or_insert_with(|| format!("{}-{index}", id.name));
-        template.labels.insert("batch.kubernetes.io/job-completion-index".into(), index.to_string());
-    }
     PodRequest {
         namespace: id.namespace.clone(),
         name,
         owner: Some(id.clone()),
         index,
-        template,
-        environment,
+        template: template.clone(),
         claims: Vec::new(),
         start: Start::Now,
     }

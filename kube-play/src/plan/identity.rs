@@ -1,6 +1,6 @@
 //! Who a pod is: what Kubernetes adds to it beside the template, and by which names it is found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Kind, ObjectId, PodTemplate};
 
@@ -15,8 +15,8 @@ pub struct PodIdentity {
     pub annotations: BTreeMap<String, String>,
     /// What hostname(1) says in it.
     pub hostname: String,
-    /// With a subdomain: its name under that headless Service, which other pods can look up.
-    pub dns_name: Option<String>,
+    /// By which the pods of its network find it; with a subdomain those under that headless Service, too.
+    pub names: BTreeSet<String>,
     /// Variables beside those of the manifest.
     pub environment: Vec<(String, String)>,
 }
@@ -69,13 +69,19 @@ pub fn identity(
     let hostname = hostname.unwrap_or_else(|| name.to_owned());
     let short: String = hostname.chars().take(63).collect();
     let short = short.trim_end_matches(['-', '.']).to_owned();
-    let full =
-        template.subdomain.as_ref().map(|subdomain| format!("{short}.{subdomain}.{namespace}.svc.{CLUSTER_DOMAIN}"));
-    identity.hostname = match &full {
-        Some(full) if template.hostname_is_fqdn => full.clone(),
-        Some(_) | None => short,
-    };
-    identity.dns_name = full.filter(|_| named);
+    identity.names = BTreeSet::from([name.to_owned(), short.clone()]);
+    identity.hostname = short;
+    if let Some(subdomain) = &template.subdomain {
+        let base = format!("{}.{subdomain}", identity.hostname);
+        let full = format!("{base}.{namespace}.svc.{CLUSTER_DOMAIN}");
+        if named {
+            let (in_namespace, in_services) = (format!("{base}.{namespace}"), format!("{base}.{namespace}.svc"));
+            identity.names.extend([base, in_namespace, in_services, full.clone()]);
+        }
+        if template.hostname_is_fqdn {
+            identity.hostname = full;
+        }
+    }
     identity
 }
 
@@ -102,14 +108,18 @@ mod tests {
             identity(Some(&ObjectId::new(kind, "n", "web")), template, "n", "web-1", index)
         };
         let alone = identity(None, &plain, "n", "web-1", None);
-        assert_eq!((alone.hostname.as_str(), alone.dns_name, alone.labels.len()), ("web-1", None, 1));
+        assert_eq!((alone.hostname.as_str(), alone.labels.len()), ("web-1", 1));
+        assert_eq!(alone.names, BTreeSet::from(["web-1".to_owned()]));
         let alone = identity(None, &named, "n", "web-1", None);
-        assert_eq!((alone.hostname.as_str(), alone.dns_name.as_deref()), ("h", Some("h.s.n.svc.cluster.local")));
+        assert_eq!(alone.hostname, "h");
+        let names: Vec<&str> = alone.names.iter().map(String::as_str).collect();
+        assert_eq!(names, ["h", "h.s", "h.s.n", "h.s.n.svc", "h.s.n.svc.cluster.local", "web-1"]);
         assert_eq!(identity(None, &full, "n", "web-1", None).hostname, "h.s.n.svc.cluster.local");
         assert_eq!(of(Kind::Deployment, &plain, None).labels["pod-template-hash"], "hash");
         let mut set = plain.clone();
         set.subdomain = Some("s".to_owned());
-        assert_eq!(of(Kind::StatefulSet, &set, Some(1)).dns_name.as_deref(), Some("web-1.s.n.svc.cluster.local"));
+        assert!(of(Kind::StatefulSet, &set, Some(1)).names.contains("web-1.s.n.svc.cluster.local"));
+        assert!(!of(Kind::Deployment, &set, None).names.contains("web-1.s"));
         let job = of(Kind::Job, &plain, Some(4));
         assert_eq!((job.hostname.as_str(), job.labels["job-name"].as_str()), ("web-4", "web"));
         assert_eq!(job.environment, [("JOB_COMPLETION_INDEX".to_owned(), "4".to_owned())]);
