@@ -428,10 +428,17 @@ spec:
     assert_eq!(lab.ok("exec reader-it cat /words/word"), "one");
     let id = lab.inspect("reader-it", "{{.Id}}");
     lab.write("words.yaml", text("two"));
+    let lines = "configmap/words configured (dry run)\npod/reader unchanged (dry run)";
+    assert_eq!(lab.ok("kube play --dry-run words.yaml"), lines);
+    let diff = lab.ok("kube play --diff words.yaml");
+    assert!(diff.starts_with("--- ConfigMap/words\n+++ ConfigMap/words\n@@ "), "{diff}");
+    assert!(diff.contains("\n-  word: one\n+  word: two\n") && !diff.contains("reader"), "{diff}");
+    assert_eq!(lab.ok("exec reader-it cat /words/word"), "one");
     let said = lab.ok("kube play words.yaml");
     assert!(said.contains("configmap/words configured") && said.contains("pod/reader unchanged"), "{said}");
     assert_eq!(lab.ok("exec reader-it cat /words/word"), "two");
     assert_eq!(lab.inspect("reader-it", "{{.Id}}"), id);
+    assert_eq!(lab.ok("kube play --diff words.yaml"), "");
     lab.ok("kube down words.yaml");
 }
 

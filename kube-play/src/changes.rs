@@ -5,13 +5,23 @@ use serde_json::Value;
 use crate::generate::yaml;
 use crate::plan::{Kind, Meta, ObjectId, Plan};
 
+/// What becomes of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     Created,
-    Changed,
+    Configured,
     Unchanged,
-    /// It was played before and is not in the plan any more.
-    Removed,
+}
+
+impl Change {
+    /// kubectl's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Change::Created => "created",
+            Change::Configured => "configured",
+            Change::Unchanged => "unchanged",
+        }
+    }
 }
 
 /// One object, and its manifest before and after.
@@ -20,73 +30,54 @@ pub struct ObjectChange {
     pub id: ObjectId,
     pub change: Change,
     pub before: Option<Value>,
-    pub after: Option<Value>,
+    pub after: Value,
 }
 
-/// `before` are the headers of what is stored: those of the plan's ids, and those that shall go when they are not in it.
-/// In the order in which things are made; what goes comes last, in the opposite order.
-pub fn changes(before: &[Meta], plan: &Plan) -> Vec<ObjectChange> {
-    let mut changes: Vec<ObjectChange> = plan
-        .metas()
+/// `before` are the headers of what is stored, by the plan's ids. In the order in which things are made.
+pub(crate) fn changes(before: &[Meta], plan: &Plan) -> Vec<ObjectChange> {
+    plan.metas()
         .map(|meta| {
             let old = before.iter().find(|old| old.id == meta.id);
             let change = match old {
                 None => Change::Created,
                 Some(old) if old.hash == meta.hash => Change::Unchanged,
-                Some(_) => Change::Changed,
+                Some(_) => Change::Configured,
             };
-            let (before, after) = (old.map(|old| old.manifest.clone()), Some(meta.manifest.clone()));
-            ObjectChange { id: meta.id.clone(), change, before, after }
+            let before = old.map(|old| old.manifest.clone());
+            ObjectChange { id: meta.id.clone(), change, before, after: meta.manifest.clone() }
         })
-        .collect();
-    let gone = before.iter().rev().filter(|old| !plan.metas().any(|meta| meta.id == old.id));
-    changes.extend(gone.map(|old| ObjectChange {
-        id: old.id.clone(),
-        change: Change::Removed,
-        before: Some(old.manifest.clone()),
-        after: None,
-    }));
-    changes
+        .collect()
 }
 
 impl ObjectChange {
-    /// kubectl's line: `deployment.apps/web configured`.
-    pub fn line(&self, dry_run: bool) -> String {
-        let word = match self.change {
-            Change::Created => "created",
-            Change::Changed => "configured",
-            Change::Unchanged => "unchanged",
-            Change::Removed => "pruned",
-        };
-        let dry_run = if dry_run { " (dry run)" } else { "" };
-        format!("{} {word}{dry_run}", self.id.resource())
+    /// kubectl's line: `deployment.apps/web configured (dry run)`.
+    pub fn line(&self) -> String {
+        format!("{} {} (dry run)", self.id.resource(), self.change.word())
     }
 
     /// The two manifests as a unified diff; empty where nothing changes. A Secret's values are not shown.
     pub fn diff(&self) -> String {
         let (mut before, mut after) = (self.before.clone(), self.after.clone());
         if self.id.kind == Kind::Secret {
-            mask(before.as_mut(), after.as_mut());
+            mask(before.as_mut(), &mut after);
         }
-        let text = |value: &Option<Value>| value.as_ref().map(yaml::text).unwrap_or_default();
-        let (before, after) = (text(&before), text(&after));
+        let (before, after) = (before.as_ref().map(yaml::text).unwrap_or_default(), yaml::text(&after));
         if before == after {
             return String::new();
         }
         let name = self.id.to_string();
         let old = if self.before.is_some() { name.as_str() } else { "/dev/null" };
-        let new = if self.after.is_some() { name.as_str() } else { "/dev/null" };
-        format!("--- {old}\n+++ {new}\n{}", unified(&before, &after))
+        format!("--- {old}\n+++ {name}\n{}", unified(&before, &after))
     }
 }
 
 /// Values become stars; those that differ say so.
-fn mask(mut before: Option<&mut Value>, mut after: Option<&mut Value>) {
+fn mask(mut before: Option<&mut Value>, after: &mut Value) {
     let field = |value: Option<&Value>, name: &str| value?.get(name)?.as_object().cloned();
     for name in ["data", "stringData"] {
-        let (old, new) = (field(before.as_deref(), name), field(after.as_deref(), name));
+        let (old, new) = (field(before.as_deref(), name), field(Some(&*after), name));
         hide(before.as_deref_mut(), name, old.as_ref(), new.as_ref(), "*** (before)");
-        hide(after.as_deref_mut(), name, new.as_ref(), old.as_ref(), "*** (after)");
+        hide(Some(&mut *after), name, new.as_ref(), old.as_ref(), "*** (after)");
     }
 }
 
@@ -186,25 +177,21 @@ mod tests {
         let plan = planned(MAP);
         let before: Vec<Meta> = plan.metas().cloned().collect();
         let after = planned(&MAP.replace("metadata: { name: a }", "# moved\nmetadata:\n  name: a"));
-        let lines: Vec<String> = changes(&before, &after).iter().map(|change| change.line(false)).collect();
-        assert_eq!(lines, ["configmap/a unchanged"]);
+        let lines: Vec<String> = changes(&before, &after).iter().map(|change| change.line()).collect();
+        assert_eq!(lines, ["configmap/a unchanged (dry run)"]);
     }
 
     #[test]
     fn changes_are_named_and_shown() {
-        let before: Vec<Meta> =
-            planned(&format!("{MAP}---\n{}", MAP.replace("name: a", "name: b"))).metas().cloned().collect();
+        let before: Vec<Meta> = planned(MAP).metas().cloned().collect();
         let after = planned(&format!("{}---\n{}", MAP.replace("'2'", "'3'"), MAP.replace("name: a", "name: c")));
         let changes = changes(&before, &after);
-        let lines: Vec<String> = changes.iter().map(|change| change.line(true)).collect();
-        let expected =
-            ["configmap/a configured (dry run)", "configmap/c created (dry run)", "configmap/b pruned (dry run)"];
-        assert_eq!(lines, expected);
+        let lines: Vec<String> = changes.iter().map(|change| change.line()).collect();
+        assert_eq!(lines, ["configmap/a configured (dry run)", "configmap/c created (dry run)"]);
         let expected = "--- ConfigMap/a\n+++ ConfigMap/a\n@@ -1,7 +1,7 @@\n apiVersion: v1\n data:\n   k: \"1\"\n-  l: \"2\"\n+  l: \
                         \"3\"\n kind: ConfigMap\n metadata:\n   name: a\n";
         assert_eq!(changes[0].diff(), expected);
         assert!(changes[1].diff().starts_with("--- /dev/null\n+++ ConfigMap/c\n@@ -0,0 +1,7 @@\n+apiVersion"));
-        assert!(changes[2].diff().starts_with("--- ConfigMap/b\n+++ /dev/null\n@@ -1,7 +0,0 @@\n-apiVersion"));
     }
 
     #[test]

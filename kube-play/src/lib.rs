@@ -22,7 +22,7 @@ pub mod show;
 pub mod steps;
 mod yaml;
 
-pub use changes::{Change, ObjectChange, changes};
+pub use changes::{Change, ObjectChange};
 pub use decode::Validate;
 pub use document::support_page;
 pub use generate::{Error as GenerateError, Generate, Kind as GeneratedKind, Manifest, generate};

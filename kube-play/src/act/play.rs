@@ -14,6 +14,7 @@ use super::launch::{self, FindImage, Launched, PodRequest, Start, launch};
 use super::objects::{Body, Object, Shelf, service_address};
 use super::observe::{self, Seen};
 use super::{secrets, supervise, volumes};
+use crate::changes::{Change, ObjectChange, changes};
 use crate::history::History;
 use crate::plan::{
     Kind, Meta, ObjectId, Plan, PodPlan, PodRestartPolicy, PodTemplate, PullPolicy, WorkloadPlan, identity, volume_name,
@@ -37,25 +38,6 @@ pub struct PlayOptions {
     pub start: Start,
     /// How long to wait for workloads.
     pub patience: Duration,
-}
-
-/// What became of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    Created,
-    Configured,
-    Unchanged,
-}
-
-impl Change {
-    /// kubectl's word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Change::Created => "created",
-            Change::Configured => "configured",
-            Change::Unchanged => "unchanged",
-        }
-    }
 }
 
 /// What a play has done.
@@ -544,22 +526,22 @@ pub fn template_of(shelf: &Shelf, pod: &Seen) -> Result<Option<PodTemplate>> {
 }
 
 /// What a play of this plan would do to each object.
-pub fn changes(engine: &Engine, plan: &Plan) -> Result<Vec<(ObjectId, Change)>> {
+pub fn preview(engine: &Engine, plan: &Plan) -> Result<Vec<ObjectChange>> {
     let shelf = Shelf::new(engine);
-    plan.metas()
-        .map(|meta| {
-            let known = match meta.id.kind {
-                Kind::Secret => secrets::manifest(engine, &meta.id)?.map(|manifest| manifest == meta.manifest),
-                _ => shelf.get(&meta.id)?.and_then(|object| object.body.meta().map(|known| known.hash == meta.hash)),
-            };
-            let change = match known {
-                None => Change::Created,
-                Some(true) => Change::Unchanged,
-                Some(false) => Change::Configured,
-            };
-            Ok((meta.id.clone(), change))
-        })
-        .collect()
+    let stored = |meta: &Meta| -> Result<Option<Meta>> {
+        if meta.id.kind != Kind::Secret {
+            return Ok(shelf.get(&meta.id)?.and_then(|object| object.body.meta().cloned()));
+        }
+        // The store keeps the manifest of a Secret, and nothing besides.
+        let known = secrets::manifest(engine, &meta.id)?;
+        Ok(known.map(|manifest| {
+            let hash = if manifest == meta.manifest { meta.hash.clone() } else { String::new() };
+            Meta { manifest, hash, ..meta.clone() }
+        }))
+    };
+    let before: Vec<Option<Meta>> = plan.metas().map(stored).collect::<Result<_>>()?;
+    let before: Vec<Meta> = before.into_iter().flatten().collect();
+    Ok(changes(&before, plan))
 }
 
 /// Whether every pod of these objects has ended.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use containers::{LogConfig, UserNamespace};
 use images::{Progress, PullOptions};
-use kube_play::act::{self, Actor, Change, Claims, PlayOptions, Played, Start};
-use kube_play::{Kind, ObjectId, Options, Plan, PublishedPort, Stored, Unknown, Validate};
+use kube_play::act::{self, Actor, Claims, PlayOptions, Played, Start};
+use kube_play::{Change, Kind, ObjectId, Options, Plan, PublishedPort, Stored, Unknown, Validate};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use sys::signals::SignalFd;
@@ -39,8 +39,11 @@ pub struct Args {
     /// Take down what the files name
     #[arg(long)]
     down: bool,
-    /// Say what would change, and change nothing
-    #[arg(long, alias = "diff")]
+    /// Show what would change as a unified diff, and change nothing; exit 0 whether something differs or not
+    #[arg(long)]
+    diff: bool,
+    /// Say what would become of each object, and change nothing
+    #[arg(long)]
     dry_run: bool,
     /// With --down: remove volumes, too
     #[arg(long)]
@@ -119,20 +122,23 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.force {
         return Err(Failure::plain("--force may be specified only with --down"));
     }
+    if args.diff && args.dry_run {
+        return Err(Failure::plain("--diff and --dry-run cannot be used together"));
+    }
     let read_all = |names: &[String]| names.iter().map(|name| read(name)).collect::<Result<Vec<_>, _>>();
     let (files, config_maps) = (read_all(&args.files)?, read_all(&args.configmap)?);
     let unknown = if args.ignore_unknown { Unknown::Skip } else { Unknown::Refuse };
     let manifests = parse(&files, &config_maps, level(&args.validate)?, unknown);
     let options = options(context, &args)?;
-    let engine = if args.dry_run { context.reader()? } else { context.engine()? };
+    let engine = if args.dry_run || args.diff { context.reader()? } else { context.engine()? };
     let stored = stored(&engine)?;
     let plan = kube_play::plan(&manifests, &stored, &options).map_err(|problems| refuse(&problems))?;
     warn(plan.warnings.iter());
     if plan.metas().next().is_none() {
         return Err(Failure::plain("there is nothing to play in these files"));
     }
-    if args.dry_run {
-        return say_changes(&engine, &plan);
+    if args.dry_run || args.diff {
+        return preview(&engine, &plan, args.diff);
     }
     let pull = pull_options(&args)?;
     let find_image = |engine: &containers::Engine, name: &str, policy| super::image(engine, name, policy, &pull);
@@ -249,9 +255,13 @@ fn stored(engine: &containers::Engine) -> Result<Stored, Failure> {
     Ok(stored)
 }
 
-fn say_changes(engine: &containers::Engine, plan: &Plan) -> Result<ExitCode, Failure> {
-    for (id, change) in act::changes(engine, plan)? {
-        output::line(format_args!("{} {} (dry run)", id.resource(), change.word()))?;
+/// `--dry-run`: a line for each object; `--diff`: what differs, and nothing where nothing does.
+fn preview(engine: &containers::Engine, plan: &Plan, diff: bool) -> Result<ExitCode, Failure> {
+    for change in act::preview(engine, plan)? {
+        match diff {
+            true => output::print(&change.diff())?,
+            false => output::line(change.line())?,
+        }
     }
     Ok(ExitCode::Success)
 }
