@@ -57,7 +57,7 @@ spec:
         image: localhost/box:latest
         command: [sh, -c, 'mkdir /tmp/w; echo {version} $(hostname) > /tmp/w/index.html; exec httpd -f -p 80 -h /tmp/w']
         ports: [{{ name: web, containerPort: 80 }}]
-        readinessProbe: {{ httpGet: {{ path: /, port: web }}, periodSeconds: 1 }}
+        readinessProbe: {{ httpGet: {{ path: /, port: web }}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 10 }}
         livenessProbe: {{ tcpSocket: {{ port: web }}, periodSeconds: 1, failureThreshold: 20 }}
 ---
 apiVersion: v1

@@ -96,7 +96,9 @@ impl Working {
 
 /// The whole of `creel __kube-pod`.
 pub fn pod_main(find_image: &FindImage<'_>) -> std::io::Result<()> {
-    let order: Order = serde_json::from_reader(std::io::stdin().lock())?;
+    let mut order = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut order)?;
+    let order: Order = serde_json::from_slice(&order)?;
     let engine = Engine {
         store: storage::Store::open(order.dirs, order.options).map_err(std::io::Error::other)?,
         settings: order.settings,

@@ -618,8 +618,9 @@ pub fn end_supervisor(engine: &Engine) -> Result<()> {
 
 /// The whole of `creel __kube-supervisor`.
 pub fn supervisor_main(program: fn() -> Command, forwarder: fn() -> Command) -> Result<()> {
-    let place: Place =
-        serde_json::from_reader(std::io::stdin().lock()).map_err(|error| Error::Invalid(error.to_string()))?;
+    let mut place = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut place).map_err(Error::io("standard input"))?;
+    let place: Place = serde_json::from_slice(&place).map_err(|error| Error::Invalid(error.to_string()))?;
     // Signals of the caller's terminal are not meant for it.
     let _ = rustix::process::setsid();
     let engine = Engine { store: storage::Store::open(place.dirs, place.options)?, settings: place.settings };
