@@ -175,8 +175,11 @@ impl Plane {
             let Ok(namespace) = std::fs::File::open(&path) else { continue };
             // Another process may have the number by now.
             let Some(init) = server.init.open() else { continue };
-            self.forwarder()?.place(id, server.place.clone(), namespace.as_fd())?;
-            self.places.insert(pod.clone(), (id, init));
+            // One that is just dying takes nobody else's clients with it; the next round does without it.
+            match self.forwarder()?.place(id, server.place.clone(), namespace.as_fd()) {
+                Ok(()) => drop(self.places.insert(pod.clone(), (id, init))),
+                Err(error) => tracing::debug!(%pod, %error, "cannot reach into a pod"),
+            }
         }
         Ok(())
     }
