@@ -132,11 +132,6 @@ impl Failure {
         self.suspect
     }
 
-    /// ENOSPC, whoever said it.
-    pub fn is_no_space(&self) -> bool {
-        self.text.to_ascii_lowercase().contains("no space left on device")
-    }
-
     /// What the monitor said is text only.
     fn start_suspect(&self) -> Option<Suspect> {
         let says = |words: &[&str]| self.code == ExitCode::Failed && words.iter().any(|word| self.text.contains(word));

@@ -115,11 +115,6 @@ pub fn explain(context: &Context, failure: Failure) -> Failure {
         Suspect::Skopeo => vec![programs::skopeo(programs::start_skopeo())],
     };
     match rungs.iter().find(|rung| rung.verdict == Verdict::Broken) {
-        // What did not fit, and where, is known better by who tried.
-        Some(rung) if failure.is_no_space() => match &rung.cure {
-            Some(cure) => failure.hint(cure),
-            None => failure,
-        },
         Some(rung) => rung.failure().code(failure.exit_code()),
         None => failure,
     }

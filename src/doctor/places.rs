@@ -135,11 +135,16 @@ fn space(root: &Path) -> Rung {
     );
     let no_inodes = stat.f_files > 0 && stat.f_favail < 256;
     if no_inodes {
-        return Rung::broken(NAME, format!("no free inodes below {}", there.display()), cure);
+        return Rung::broken(NAME, format!("no free inodes below {}: new files end with no space left on device", there.display()), cure);
     }
     match free {
         free if free < LEAST_SPACE => {
-            Rung::broken(NAME, format!("less than {} MiB free for {}", LEAST_SPACE / MIB, root.display()), cure)
+            // How much is free changes from one command to the next; what is said of it does not. The kernel's words
+            // are in it, as this stands in for what a command that did not fit would have said.
+            let least = LEAST_SPACE / MIB;
+            let found =
+                format!("less than {least} MiB free for {}: writes end with no space left on device", root.display());
+            Rung::broken(NAME, found, cure)
         }
         free if free < LITTLE_SPACE => Rung::weak(NAME, format!("{shown} free for {}", root.display()), cure),
         _ => Rung::good(NAME, format!("{shown} free")),
