@@ -135,7 +135,11 @@ fn space(root: &Path) -> Rung {
     );
     let no_inodes = stat.f_files > 0 && stat.f_favail < 256;
     if no_inodes {
-        return Rung::broken(NAME, format!("no free inodes below {}: new files end with no space left on device", there.display()), cure);
+        return Rung::broken(
+            NAME,
+            format!("no free inodes below {}: new files end with no space left on device", there.display()),
+            cure,
+        );
     }
     match free {
         free if free < LEAST_SPACE => {
