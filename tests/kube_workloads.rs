@@ -167,8 +167,6 @@ fn a_pod_that_is_killed_comes_back_and_clients_do_not_notice_for_long() {
     });
     let first = pods(&lab)[0].split(' ').next().unwrap().to_owned();
     lab.ok(&format!("pod rm -f -t 0 {first}"));
-    // Within the period of its probe a client may still meet it; after that nobody does.
-    std::thread::sleep(Duration::from_secs(1));
     for _ in 0..20 {
         let answer = get(port, "/", "x");
         assert!(answer.as_ref().is_ok_and(|text| text.contains("one")), "{answer:?}");
@@ -442,6 +440,33 @@ spec:
     assert_eq!(lab.inspect("reader-it", "{{.Id}}"), id);
     assert_eq!(lab.ok("kube play --diff words.yaml"), "");
     lab.ok("kube down words.yaml");
+}
+
+#[test]
+fn a_play_that_is_killed_is_made_up_for_by_the_next() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let containers: String =
+        (0..4).map(|number| format!("\n  - {{ name: c{number}, image: localhost/box, command: [idle] }}")).collect();
+    lab.write(
+        "four.yaml",
+        format!("apiVersion: v1\nkind: Pod\nmetadata: {{ name: four }}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:{containers}\n"),
+    );
+    for pause in [20, 60, 100, 140] {
+        let play = lab.creel("kube play four.yaml").spawn();
+        std::thread::sleep(Duration::from_millis(pause));
+        play.signal(Signal::SIGKILL);
+        drop(play.end());
+        lab.ok("kube play four.yaml");
+        eventually("all run", || {
+            let states = lab.ok("ps --format {{.Names}} --filter name=four-c");
+            states.lines().count() == 4
+        });
+        lab.ok("kube down four.yaml");
+        assert_eq!(lab.ok("ps -aq"), "");
+    }
 }
 
 #[test]

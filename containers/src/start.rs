@@ -1,5 +1,6 @@
 //! Starting a container: spawn its monitor, hand it the request, wait for "it runs" or for why it does not.
 
+use std::fs::TryLockError;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -151,6 +152,7 @@ fn begin(
         // It would start the container too, later; from here on it is our turn.
         waiting.signal(15).and_then(|()| waiting.wait_end(None)).map_err(Error::io("the waiting monitor"))?;
     }
+    let container = settled(engine, id)?;
     match container.state() {
         State::Created | State::Exited(_) => crate::mount::take_away(engine, id),
         State::Initialized { .. } if hold => {
@@ -186,7 +188,6 @@ fn begin(
             ),
         });
     }
-    until_torn_down(engine, &container)?;
     let manager = cgroup_manager(engine, container.spec());
     if let Err(error) = manager.and_then(|manager| Ok(manager.step_aside()?)) {
         // The monitor meets it again, and says so where a limit was asked for.
@@ -213,14 +214,27 @@ fn notify(engine: &Engine, container: &Container, say: fn(SdNotify, u32) -> Opti
     }
 }
 
-/// The monitor of the last run answers before it takes down what the run had. It holds its lock until that is done.
-fn until_torn_down(engine: &Engine, container: &Container) -> Result<()> {
-    let path = engine.run_dir(container.id()).join("monitor.lock");
-    let held = match std::fs::File::open(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        opened => opened.and_then(|lock| lock.lock_shared()),
-    };
-    held.map_err(Error::io(&path))
+/// How often to look whether a monitor has come to something.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// The container when no monitor is between two states of it. One that ends answers before it takes down what the run had,
+/// and holds its lock until that is done; one whose client was killed goes on to start the container, and holds the lock
+/// for as long as that runs.
+fn settled(engine: &Engine, id: &ContainerId) -> Result<Container> {
+    let path = engine.run_dir(id).join("monitor.lock");
+    loop {
+        let container = list::find(engine, id.as_str())?;
+        if !matches!(container.state(), State::Created | State::Exited(_)) {
+            return Ok(container);
+        }
+        match std::fs::File::open(&path).map(|lock| lock.try_lock_shared()) {
+            Ok(Ok(())) => return Ok(container),
+            Ok(Err(TryLockError::WouldBlock)) => std::thread::sleep(LOOK_AGAIN),
+            Ok(Err(TryLockError::Error(error))) => return Err(Error::io(&path)(error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(container),
+            Err(error) => return Err(Error::io(&path)(error)),
+        }
+    }
 }
 
 /// Who makes the container's cgroup.
