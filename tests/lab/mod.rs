@@ -500,18 +500,23 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A port of the loopback address that nobody listens on now.
+/// Ports that the kernel gives to no outgoing connection (`ip_local_port_range` in ip(7)), nor creel to a Service.
+const FREE_PORTS: std::ops::Range<usize> = 16_000..30_000;
+
+/// A port of the loopback address that nobody listens on now, and that no other test was given.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    free_ports(1)
 }
 
 /// `count` neighbouring free ports; the first.
 pub(crate) fn free_ports(count: u16) -> u16 {
+    static GIVEN: AtomicUsize = AtomicUsize::new(0);
+    // Test programs that run side by side begin at places of their own.
+    let begin = std::process::id() as usize * 389;
     loop {
-        let first = free_port();
-        let all: Result<Vec<_>, _> =
-            (first..first.saturating_add(count)).map(|port| std::net::TcpListener::bind(("127.0.0.1", port))).collect();
-        if all.is_ok_and(|all| all.len() == usize::from(count)) {
+        let given = GIVEN.fetch_add(usize::from(count), Ordering::Relaxed);
+        let first = u16::try_from(FREE_PORTS.start + (begin + given) % FREE_PORTS.len()).unwrap();
+        if (first..first + count).all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return first;
         }
     }

@@ -115,6 +115,12 @@ impl Connectivity {
         Ok(())
     }
 
+    /// Frees the published ports.
+    pub(super) fn unpublish(&mut self) {
+        self.forwarder = None;
+        self.listeners.clear();
+    }
+
     pub(super) fn addresses(&self) -> Option<&Addresses> {
         self.addresses.as_ref()
     }

@@ -137,6 +137,8 @@ pub(super) fn watch(
         kill_all_in(mounts);
     }
     run.drain();
+    // Whoever hears of the end may publish them at once.
+    run.connectivity.unpublish();
     let now = Timestamp::now();
     let wish = crate::stop::wish(engine, container);
     let exit = Exit {
