@@ -214,6 +214,7 @@ fn give_up(engine: &Engine, container: &Container, error: &Error, restarts: u32)
 pub(crate) fn write_status(engine: &Engine, container: &Container, status: &Status) -> Result<()> {
     let path = engine.container_dir(container.id()).join("state.json");
     storage::record::write(&path, status, storage::record::Durability::Visible)?;
+    engine.store.tell();
     Ok(())
 }
 

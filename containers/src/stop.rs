@@ -204,6 +204,7 @@ fn note_stop(engine: &Engine, container: &Container) -> Result<()> {
     if let State::Exited(exit) = &mut now.status.state {
         exit.stopped_by_user = true;
         record::write(&dir.join("state.json"), &now.status, Durability::Visible)?;
+        engine.store.tell();
     }
     Ok(())
 }
@@ -319,6 +320,7 @@ fn record_orphan(
     };
     let status = Status { restarts: now.status.restarts, ..Status::new(State::Exited(exit)) };
     record::write(&dir.join("state.json"), &status, Durability::Visible)?;
+    engine.store.tell();
     let ended = Container { status, record: now.record.clone() };
     storage::events::record(&engine.store, events::ended(&ended, "died"));
     tidy(engine, &now);

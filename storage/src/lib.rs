@@ -24,6 +24,7 @@ mod store;
 mod unpack;
 mod usage;
 mod volumes;
+mod watch;
 
 pub mod events;
 pub mod names;
@@ -46,3 +47,4 @@ pub use staging::Staging;
 pub use store::{Dirs, Driver, Store, StoreOptions};
 pub use usage::{TreeSize, Usage, tree_size};
 pub use volumes::Volume;
+pub use watch::Watch;

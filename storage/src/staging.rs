@@ -84,7 +84,10 @@ impl Store {
         loop {
             let dest = dir.join(random_name()?);
             match fs::rename(path, &dest) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.tell();
+                    return Ok(());
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     if fs::symlink_metadata(path).is_err() {
                         return Ok(());

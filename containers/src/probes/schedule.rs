@@ -122,12 +122,13 @@ impl Schedule {
             self.begin_due(engine, container);
         }
         self.go_on_ending(container, init);
-        if std::mem::take(&mut self.dirty)
-            && let Err(error) =
-                record::write(&engine.container_dir(container.id()).join(LOG), &self.status, Durability::Visible)
-        {
-            // Gone with the container, where it was removed.
-            tracing::debug!(id = %container.id(), %error, "cannot write how the probes stand");
+        if std::mem::take(&mut self.dirty) {
+            let path = engine.container_dir(container.id()).join(LOG);
+            match record::write(&path, &self.status, Durability::Visible) {
+                Ok(()) => engine.store.tell(),
+                // Gone with the container, where it was removed.
+                Err(error) => tracing::debug!(id = %container.id(), %error, "cannot write how the probes stand"),
+            }
         }
     }
 
