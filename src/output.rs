@@ -28,6 +28,11 @@ pub fn note(text: &str) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
+/// Text on standard error, without an end of its line.
+pub fn error_text(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
 /// Asks a yes-or-no question after a warning; everything but `y` and `Y` is no.
 pub fn confirm(warning: &str) -> Result<bool, Failure> {
     print(&format!("{warning}\nAre you sure you want to continue? [y/N] "))?;
@@ -44,7 +49,11 @@ pub fn stdin_is_terminal() -> bool {
 
 /// Whether one of the standard streams is a terminal.
 pub fn has_a_terminal() -> bool {
-    stdin_is_terminal() || stdout_is_terminal() || io::stderr().is_terminal()
+    stdin_is_terminal() || stdout_is_terminal() || stderr_is_terminal()
+}
+
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
 }
 
 pub fn stdout_is_terminal() -> bool {

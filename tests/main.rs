@@ -57,6 +57,7 @@ mod top;
 
 // Containers together.
 mod kube;
+mod kube_life;
 mod kube_workloads;
 mod pods;
 mod probes;

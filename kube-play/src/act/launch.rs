@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use containers::{
@@ -10,6 +11,7 @@ use containers::{
 use network::{HostAddress, HostEntry, Mode, NetworkRef, PortMapping};
 use pods::{ExitPolicy, Own, Pod, PodSpec, Share};
 use serde::{Deserialize, Serialize};
+use sys::lock::FileLock;
 
 use super::error::{Error, Result};
 use super::objects::Shelf;
@@ -97,7 +99,7 @@ pub(super) fn ensure_network(engine: &Engine, namespace: &str) -> Result<network
     }
 }
 
-/// Makes the pod and, unless it is for later, starts it. Nothing of it is left when that fails.
+/// Makes the pod with all its containers, none of which runs yet. Nothing of it is left when that fails.
 pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodRequest) -> Result<Launched> {
     let template = &request.template;
     let mut images = BTreeMap::new();
@@ -152,7 +154,7 @@ fn furnish(
         let is_init = template.init.iter().any(|init| init.name == container.name);
         let role = match (is_init, container.sidecar) {
             (true, true) => PodRole::Sidecar,
-            // Once per start of the pod, as in Kubernetes.
+            // Once per start of the pod, as in Kubernetes, and until it succeeds where the pod's policy restarts.
             (true, false) => PodRole::InitAlways,
             (false, _) => PodRole::Member,
         };
@@ -161,15 +163,33 @@ fn furnish(
                 .map_err(|error| error.of(format!("container {}", container.name)))?;
         launched.containers.push(made.id().to_string());
     }
-    if request.start == Start::Now {
-        start(engine, pod)?;
-    }
     Ok(launched)
 }
 
-/// Starts a pod and answers for all its containers.
+/// The pause before init containers are tried again that ended in another way than by themselves.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Starts a pod and answers for all its containers. While it goes through its init containers, [`is_starting`].
 pub(super) fn start(engine: &Engine, pod: &Pod) -> Result<()> {
-    let outcome = pods::start(engine, pod)?;
+    let path = starting_path(engine, pod);
+    let _starting = FileLock::exclusive(&path).map_err(Error::io(&path))?;
+    let outcome = loop {
+        match pods::start(engine, pod) {
+            Err(pods::Error::InitFailed { id, .. }) => {
+                let init = containers::find(engine, &id)?;
+                // With `restartPolicy: Never` that is how the pod ends. Otherwise its monitor tries until it succeeds, so
+                // that somebody has stopped it, or killed its monitor.
+                let is_wanted = init.state().exit().is_some_and(|exit| exit.stopped_by_user);
+                if is_wanted || init.spec().restart == RestartPolicy::No {
+                    // Sidecars and namespaces are of no use any more.
+                    pods::stop(engine, pod, None)?;
+                    return Ok(());
+                }
+                std::thread::sleep(TRY_AGAIN);
+            }
+            started => break started?,
+        }
+    };
     match outcome.failed.into_iter().next() {
         None => Ok(()),
         Some((id, error)) => {
@@ -178,6 +198,16 @@ pub(super) fn start(engine: &Engine, pod: &Pod) -> Result<()> {
             Err(Error::from(error).of(format!("container {name}")))
         }
     }
+}
+
+fn starting_path(engine: &Engine, pod: &Pod) -> PathBuf {
+    engine.store.path("pods").join(pod.id().as_str()).join("starting.lock")
+}
+
+/// Whether somebody starts it now: its containers have yet to come.
+pub(super) fn is_starting(engine: &Engine, pod: &Pod) -> bool {
+    let path = starting_path(engine, pod);
+    path.exists() && matches!(FileLock::try_exclusive(&path), Ok(None))
 }
 
 type Around<'a> = (&'a PodVolumes, &'a [(String, String)], &'a Objects, &'a PodFacts, &'a PodIdentity);
@@ -210,8 +240,8 @@ fn member(
     // `NOTIFY_SOCKET` is the play's own: no container of its many is the unit's main process.
     spec.sdnotify = containers::SdNotify::Ignore;
     spec.backoff = Some(containers::Backoff::kubernetes());
-    if role == PodRole::InitAlways {
-        spec.restart = RestartPolicy::No;
+    if role == PodRole::InitAlways && template.restart != PodRestartPolicy::Never {
+        spec.restart = RestartPolicy::OnFailure { max_retries: 0 };
     }
     if plan.run_as_non_root && is_root(spec.user.as_deref().unwrap_or(&image.settings.user)) {
         return Err(Error::Invalid("runAsNonRoot is set and the user would be root".into()));

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use containers::Engine;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use storage::Store;
 use storage::record::{self, Durability};
 use sys::lock::FileLock;
 
@@ -112,11 +113,13 @@ impl Object {
 #[derive(Clone, Debug)]
 pub struct Shelf {
     root: PathBuf,
+    /// Whose watchers hear of what changes here.
+    store: Store,
 }
 
 impl Shelf {
     pub fn new(engine: &Engine) -> Shelf {
-        Shelf { root: engine.store.path("kube") }
+        Shelf { root: engine.store.path("kube"), store: engine.store.clone() }
     }
 
     /// Empty: what lies outside of namespaces. No namespace can be called like that directory.
@@ -136,14 +139,19 @@ impl Shelf {
         let path = self.path(id);
         let dir = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
-        Ok(record::write(&path, object, Durability::Durable)?)
+        record::write(&path, object, Durability::Durable)?;
+        self.store.tell();
+        Ok(())
     }
 
     /// `false`: it was not there.
     pub fn remove(&self, id: &ObjectId) -> Result<bool> {
         let path = self.path(id);
         match fs::remove_file(&path) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.store.tell();
+                Ok(true)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(Error::Io { path, source }),
         }

@@ -10,7 +10,7 @@ use pods::Pod;
 use sys::process::Process;
 
 use super::error::Result;
-use super::launch::mark;
+use super::launch::{self, mark};
 use super::services::Server;
 use crate::plan::{Kind, Meta, ObjectId, PodTemplate};
 use crate::steps::{ContainerState, Ended, ObservedContainer, ObservedPod, PodPhase, WaitReason};
@@ -31,6 +31,8 @@ pub struct Seen {
     /// It has all its containers: nobody was killed while making it.
     pub whole: bool,
     pub phase: PodPhase,
+    /// Somebody goes through its init containers now, or starts the others.
+    pub starting: bool,
     /// All its containers serve.
     pub ready: bool,
     /// When that began, as far as it is known.
@@ -41,11 +43,11 @@ pub struct Seen {
 
 /// All played pods, oldest first.
 pub fn pods(engine: &Engine) -> Result<Vec<Seen>> {
-    Ok(pods::list(engine)?.into_iter().filter_map(seen).collect())
+    Ok(pods::list(engine)?.into_iter().filter_map(|pod| seen(engine, pod)).collect())
 }
 
 /// `None`: no manifest made it.
-pub(super) fn seen(pod: Pod) -> Option<Seen> {
+fn seen(engine: &Engine, pod: Pod) -> Option<Seen> {
     let marks = &pod.spec().annotations;
     let mark = |name: &str| marks.get(name).cloned();
     let (namespace, name) = (mark(mark::NAMESPACE)?, mark(mark::NAME)?);
@@ -60,9 +62,24 @@ pub(super) fn seen(pod: Pod) -> Option<Seen> {
         State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => None,
     });
     let ready_since = started.max().filter(|_| ready);
-    let restarts = working(&pod).map(|container| container.status.restarts).sum();
+    let restarts = pod.members().map(|container| container.status.restarts).sum();
     let addresses = pod.infra().map(addresses_of).unwrap_or_default();
-    Some(Seen { namespace, name, owner, hash, index, whole, phase, ready, ready_since, restarts, addresses, pod })
+    let starting = working(&pod).any(has_not_begun) && launch::is_starting(engine, &pod);
+    Some(Seen {
+        namespace,
+        name,
+        owner,
+        hash,
+        index,
+        whole,
+        phase,
+        starting,
+        ready,
+        ready_since,
+        restarts,
+        addresses,
+        pod,
+    })
 }
 
 /// Containers that are there for as long as the pod is.
@@ -70,6 +87,22 @@ fn working(pod: &Pod) -> impl Iterator<Item = &Container> {
     let lasting =
         |container: &&Container| matches!(container.spec().pod_role, Some(PodRole::Member | PodRole::Sidecar) | None);
     pod.members().filter(lasting)
+}
+
+fn has_not_begun(container: &Container) -> bool {
+    matches!(container.state(), State::Created)
+}
+
+/// It has ended, its policy wants it to go on, and nobody is left to start it: its monitor was killed.
+fn is_deserted(container: &Container) -> bool {
+    match container.state() {
+        State::Exited(exit) => {
+            !exit.stopped_by_user
+                && !containers::in_backoff(container)
+                && restarts_after(container.spec().restart, exit.code)
+        }
+        State::Created | State::Initialized { .. } | State::Running { .. } | State::Removing => false,
+    }
 }
 
 fn phase(pod: &Pod) -> PodPhase {
@@ -173,7 +206,18 @@ impl Seen {
 
     /// Somebody was killed while starting it: containers that should run never did.
     pub(super) fn was_left(&self) -> bool {
-        working(&self.pod).any(|container| matches!(container.state(), State::Created))
+        !self.starting && !self.ended_in_init() && working(&self.pod).any(has_not_begun)
+    }
+
+    /// An init container has failed for good: the others never come.
+    fn ended_in_init(&self) -> bool {
+        let members = || working(&self.pod).filter(|container| container.spec().pod_role != Some(PodRole::Sidecar));
+        self.phase == PodPhase::Failed && members().all(has_not_begun)
+    }
+
+    /// A container of it is to run and nobody is left to start it, while the pod's namespaces stand.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.phase == PodPhase::Running && !self.starting && self.pod.members().any(is_deserted)
     }
 
     pub fn has_ended(&self) -> bool {

@@ -1,11 +1,13 @@
 //! The story of `kube play`: compare with what was played before, store what is wanted, make what is missing, wait.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use containers::Engine;
+use containers::{Engine, PodRole, State};
 use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use sys::lock::FileLock;
 
 use super::child::{self, Deed, Working};
@@ -19,12 +21,14 @@ use crate::history::History;
 use crate::plan::{
     Kind, Meta, ObjectId, Plan, PodPlan, PodRestartPolicy, PodTemplate, PullPolicy, WorkloadPlan, identity, volume_name,
 };
-use crate::steps::{PodPhase, Progress};
+use crate::steps::{PodPhase, Progress, pod_status};
 
 /// What acts: the engine, and how processes of creel itself are begun.
 pub struct Actor<'a> {
     pub engine: &'a Engine,
     pub find_image: &'a FindImage<'a>,
+    /// Hears what the play waits for, each time that changes.
+    pub progress: &'a dyn Fn(&[(ObjectId, String)]),
     /// `creel __kube-pod`.
     pub pod_program: fn() -> Command,
     /// `creel __kube-supervisor`.
@@ -53,15 +57,18 @@ pub struct Played {
     pub underway: Vec<(ObjectId, String)>,
 }
 
-/// How often whoever waits looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How often whoever waits looks where nobody tells: a `creel __kube-pod` that was killed does not.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// And where nobody can tell at all.
+const BLIND: Duration = Duration::from_millis(50);
 
 /// Carries out a plan. What it has made is taken away again when it fails.
 pub fn play(actor: &Actor<'_>, plan: &Plan, options: PlayOptions) -> Result<Played> {
     let shelf = Shelf::new(actor.engine);
     let namespaces: BTreeSet<&str> = plan.namespaces.iter().map(|namespace| namespace.name.as_str()).collect();
     let acting = namespaces.iter().map(|namespace| shelf.act_in(namespace)).collect::<Result<Vec<FileLock>>>()?;
-    let mut work = Work { actor, shelf, plan, options, played: Played::default(), made: Vec::new() };
+    let played = Played::default();
+    let mut work = Work { actor, shelf, plan, options, played, made: Vec::new(), starting: Vec::new() };
     let result = work.all(acting);
     if result.is_err() {
         work.undo();
@@ -77,6 +84,8 @@ struct Work<'a> {
     played: Played,
     /// Objects that were not there before.
     made: Vec<ObjectId>,
+    /// Pods that manifests write as such, on their way from init container to init container.
+    starting: Vec<(ObjectId, Working)>,
 }
 
 impl Work<'_> {
@@ -114,7 +123,7 @@ impl Work<'_> {
                         changed.push((pod.clone(), Change::Configured));
                     } else if self.options.start == Start::Now && should_run(seen, &pod.template) {
                         // After a reboot, or a stop by hand.
-                        launch::start(self.engine(), &seen.pod).map_err(|error| error.of(id))?;
+                        self.start(id, &seen.pod)?;
                     }
                     continue;
                 }
@@ -300,27 +309,45 @@ impl Work<'_> {
             self.shelf
                 .put(id, &known.map_or_else(|| Object::new(body.clone()), |known| known.changed(body.clone())))?;
         }
-        let requests = pods.iter().map(|(pod, _)| (pod.meta.id.clone(), self.request(pod)));
-        let requests: Vec<(ObjectId, PodRequest)> = requests.collect();
-        if let [(id, request)] = &requests[..] {
-            let launched = launch(self.engine(), self.actor.find_image, request).map_err(|error| error.of(id))?;
+        // One alone needs no process of its own, unless it may take as long as its init containers like.
+        if let [(pod, _)] = pods
+            && pod.template.init.is_empty()
+        {
+            let (id, request) = (&pod.meta.id, self.request(pod));
+            let launched = launch(self.engine(), self.actor.find_image, &request).map_err(|error| error.of(id))?;
+            if request.start == Start::Now {
+                let made = pods::find(self.engine(), &launched.pod)?;
+                launch::start(self.engine(), &made).map_err(|error| error.of(id))?;
+            }
             self.played.pods.push((id.clone(), launched));
             return Ok(());
         }
-        let begun: Vec<(ObjectId, Result<Working>)> = requests
-            .into_iter()
-            .map(|(id, request)| {
-                let deed = Deed::Make(Box::new(request));
-                (id, child::start(self.engine(), (self.actor.pod_program)(), deed))
+        let begun: Vec<(ObjectId, Result<Working>)> = pods
+            .iter()
+            .map(|(pod, _)| {
+                let deed = Deed::Make(Box::new(self.request(pod)));
+                (pod.meta.id.clone(), child::start(self.engine(), (self.actor.pod_program)(), deed))
             })
             .collect();
         // All are waited for, whatever became of the first: none is left behind.
-        let ended: Vec<_> = begun.into_iter().map(|(id, begun)| (id, begun.and_then(Working::finish))).collect();
-        for (id, ended) in ended {
-            if let Some(launched) = ended.map_err(|error| error.of(&id))? {
-                self.played.pods.push((id, launched));
+        let mut first = Ok(());
+        for (id, begun) in begun {
+            let made = begun.and_then(|mut working| Ok((working.wait_made()?, working)));
+            match made.map_err(|error| error.of(&id)) {
+                Ok((launched, working)) => {
+                    self.played.pods.extend(launched.map(|launched| (id.clone(), launched)));
+                    self.starting.push((id, working));
+                }
+                Err(error) => first = first.and(Err(error)),
             }
         }
+        first
+    }
+
+    /// Starts a pod that is there, by a process of its own where that may take long.
+    fn start(&mut self, id: &ObjectId, pod: &pods::Pod) -> Result<()> {
+        let working = start(self.engine(), self.actor.pod_program, pod).map_err(|error| error.of(id))?;
+        self.starting.extend(working.map(|working| (id.clone(), working)));
         Ok(())
     }
 
@@ -350,9 +377,20 @@ impl Work<'_> {
             .collect();
         let services = self.plan.services.iter().any(|service| changed(&service.meta.id) != Some(Change::Unchanged));
         let until = Instant::now() + self.options.patience;
-        let mut first = true;
-        while !waiting.is_empty() || first && services {
+        let watch = storage::Watch::of(&self.engine().store).ok();
+        let (mut first, mut told) = (true, Vec::new());
+        while !waiting.is_empty() || !self.starting.is_empty() || first && services {
+            if let Some(watch) = &watch {
+                watch.clear();
+            }
             let seen = observe::pods(self.engine())?;
+            let mut underway = Vec::new();
+            for (id, working) in std::mem::take(&mut self.starting) {
+                if let Some((working, why)) = self.starts(&id, working, &seen)? {
+                    self.starting.push((id.clone(), working));
+                    underway.push((id, why));
+                }
+            }
             let mut left = Vec::new();
             for (id, change) in waiting {
                 match self.standing(&id, change, &seen)? {
@@ -360,18 +398,52 @@ impl Work<'_> {
                     Standing::Failed(why) => {
                         return Err(Error::NotReady { what: id.to_string(), why });
                     }
-                    Standing::Underway(why) if Instant::now() >= until => self.played.underway.push((id, why)),
-                    Standing::Underway(_) => left.push((id, change)),
+                    Standing::Underway(why) => {
+                        underway.push((id.clone(), why));
+                        left.push((id, change));
+                    }
                 }
             }
             waiting = left;
-            if waiting.is_empty() {
+            if Instant::now() >= until {
+                self.played.underway = underway;
+                return Ok(());
+            }
+            if told != underway {
+                (self.actor.progress)(&underway);
+                told = underway;
+            }
+            if waiting.is_empty() && self.starting.is_empty() {
                 break;
             }
             first = false;
-            std::thread::sleep(LOOK_AGAIN);
+            self.pause(watch.as_ref());
         }
         Ok(())
+    }
+
+    /// How a pod is that is being started; `None`: it is through, whatever that came to. One that cannot be started fails
+    /// the play.
+    fn starts(&self, id: &ObjectId, mut working: Working, seen: &[Seen]) -> Result<Option<(Working, String)>> {
+        working.take_note();
+        if working.has_ended() {
+            return working.finish().map(|_| None).map_err(|error| error.of(id));
+        }
+        let pod =
+            seen.iter().find(|seen| seen.namespace == id.namespace && seen.name == id.name && seen.owner.is_none());
+        let plan = self.plan.pods.iter().find(|pod| pod.meta.id == *id);
+        let why = plan.zip(pod).map(|(plan, pod)| initializing(&plan.template, pod));
+        Ok(Some((working, why.unwrap_or_else(|| "it is being made".into()))))
+    }
+
+    /// Until something has changed, or may have.
+    fn pause(&self, watch: Option<&storage::Watch>) {
+        let outputs = self.starting.iter().map(|(_, working)| working.output());
+        let fds = outputs.chain(watch.map(AsFd::as_fd));
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let pause = if watch.is_some() { LOOK_AGAIN } else { BLIND };
+        let pause = Timespec { tv_sec: 0, tv_nsec: pause.as_nanos() as i64 };
+        let _ = rustix::event::poll(&mut fds, Some(&pause));
     }
 
     fn standing(&self, id: &ObjectId, change: Change, seen: &[Seen]) -> Result<Standing> {
@@ -426,6 +498,11 @@ impl Work<'_> {
 
     /// Takes away what this play has made. What fails here is less than what failed before.
     fn undo(&mut self) {
+        for (id, working) in std::mem::take(&mut self.starting) {
+            if self.made.contains(&id) {
+                working.abandon();
+            }
+        }
         for id in self.made.iter().rev() {
             let _ = self.shelf.remove(id);
             match id.kind {
@@ -464,15 +541,43 @@ enum Standing {
     Failed(String),
 }
 
+/// What a pod is at that has not come to its containers yet.
+fn initializing(template: &PodTemplate, pod: &Seen) -> String {
+    let status = pod_status(template, &pod.containers(template), false);
+    let last = |init: &&containers::Container| match init.state() {
+        State::Exited(exit) if exit.code != 0 => Some(exit.code),
+        State::Running { .. } => init.status.last_exit.as_ref().map(|exit| exit.code),
+        State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => None,
+    };
+    let failed = pod.pod.members().filter(|member| member.spec().pod_role == Some(PodRole::InitAlways));
+    let failed = failed.filter_map(|init| Some((init.name(), last(&init)?))).next();
+    match failed {
+        Some((name, code)) => format!("{}: {name} has ended with exit code {code} and is tried again", status.shown),
+        None => status.shown,
+    }
+}
+
+/// Starts a pod: by a process of its own, which is still at it, where it has init containers.
+fn start(engine: &Engine, program: fn() -> Command, pod: &pods::Pod) -> Result<Option<Working>> {
+    let is_init = |member: &containers::Container| {
+        matches!(member.spec().pod_role, Some(PodRole::InitAlways | PodRole::InitOnce | PodRole::Sidecar))
+    };
+    if pod.members().any(is_init) {
+        let deed = Deed::Start { pod: pod.id().to_string() };
+        return child::start(engine, program(), deed).map(Some);
+    }
+    launch::start(engine, pod).map(|()| None)
+}
+
 /// Starts the pods that manifests wrote as such and that are to run: after a reboot. Pods of workloads are the
-/// supervisor's. What could not be started is in the answer.
-pub fn resume(engine: &Engine) -> Result<Vec<(ObjectId, Error)>> {
+/// supervisor's. What could not be started is in the answer; pods with init containers are not waited for.
+pub fn resume(engine: &Engine, program: fn() -> Command) -> Result<Vec<(ObjectId, Error)>> {
     let shelf = Shelf::new(engine);
     let mut failed = Vec::new();
     for pod in observe::pods(engine)?.iter().filter(|pod| pod.owner.is_none()) {
         let Some(template) = template_of(&shelf, pod)? else { continue };
         if should_run(pod, &template)
-            && let Err(error) = launch::start(engine, &pod.pod)
+            && let Err(error) = start(engine, program, &pod.pod)
         {
             failed.push((ObjectId::new(Kind::Pod, &pod.namespace, &pod.name), error));
         }
@@ -483,7 +588,9 @@ pub fn resume(engine: &Engine) -> Result<Vec<(ObjectId, Error)>> {
 /// It does not, and its restart policy wants it to.
 fn should_run(seen: &Seen, template: &PodTemplate) -> bool {
     let is_over = seen.phase == PodPhase::Succeeded || template.restart == PodRestartPolicy::Never;
-    seen.was_left() || !runs(seen) && (seen.phase == PodPhase::Pending || !is_over)
+    seen.was_left()
+        || seen.is_deserted()
+        || !seen.starting && !runs(seen) && (seen.phase == PodPhase::Pending || !is_over)
 }
 
 fn runs(seen: &Seen) -> bool {

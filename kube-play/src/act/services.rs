@@ -102,9 +102,16 @@ impl Plane {
         applied
     }
 
+    /// Whether all that is wanted is there. If not, nobody tells when it can be: it is to be tried again.
+    pub(super) fn is_whole(&self) -> bool {
+        self.refused.is_empty()
+            && self.now.servers.keys().all(|pod| self.places.contains_key(pod))
+            && self.now.names.keys().all(|network| self.networks.contains_key(network))
+    }
+
     fn try_apply(&mut self, engine: &Engine, wanted: Wanted) -> Result<()> {
         let fresh = self.follow_networks(engine, &wanted)?;
-        if wanted == self.now && fresh.is_empty() && self.refused.is_empty() {
+        if wanted == self.now && fresh.is_empty() && self.is_whole() {
             return Ok(());
         }
         self.follow_servers(&wanted)?;

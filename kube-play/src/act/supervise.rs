@@ -5,6 +5,7 @@
 //! unit after a reboot, starts it again. It ends when nothing is left to look after.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,10 @@ use containers::Engine;
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::{Deserialize, Serialize};
+use storage::Watch;
 use storage::record::{self, Durability};
 use sys::lock::FileLock;
+use sys::process::Pidfd;
 
 use super::child::{self, Deed, Working};
 use super::error::{Error, Result};
@@ -32,9 +35,16 @@ use crate::steps::{
     PodPhase, PodUsage, Progress, WorkloadStatus,
 };
 
-/// How often it looks when something is on its way, and when nothing is.
-const BUSY: Duration = Duration::from_millis(100);
-const IDLE: Duration = Duration::from_secs(1);
+/// How long it sleeps at most: it is told of everything that happens, but a full disk may have kept somebody from telling.
+const LONGEST_SLEEP: Duration = Duration::from_secs(300);
+/// Where it cannot be told it looks so often.
+const BLIND: Duration = Duration::from_secs(1);
+/// Changes come in bursts: from one look to the next at least this passes.
+const BREATH: Duration = Duration::from_millis(20);
+/// When it looks again at a namespace in which somebody else acts: the end of that is told by nobody.
+const OTHERS_ACT: Duration = Duration::from_millis(100);
+/// When it tries again what failed: a port of the host that is taken, an autoscaler without its target.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The pause after a pod that could not be made; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -81,6 +91,10 @@ struct Supervisor<'a> {
     /// What each pod had used of the processor, and when.
     measured: BTreeMap<String, (Instant, Duration)>,
     look_again: Option<Timestamp>,
+    /// `None`: the user has no inotify instance left.
+    watch: Option<Watch>,
+    /// Of each container that runs or waits to run again a process whose end nobody may be left to tell.
+    processes: BTreeMap<(i32, u64), Pidfd>,
 }
 
 struct Work {
@@ -141,31 +155,45 @@ impl<'a> Supervisor<'a> {
             kept: BTreeMap::new(),
             measured: BTreeMap::new(),
             look_again: None,
+            watch: Watch::of(&engine.store).inspect_err(|error| tracing::warn!(%error, "nobody can tell us")).ok(),
+            processes: BTreeMap::new(),
         }
     }
 
     /// Looks, acts and waits until nothing is left.
     fn run(mut self) -> Result<()> {
         loop {
-            let more = self.turn()?;
+            let begun = Instant::now();
+            let more = self.turn().unwrap_or_else(|error| {
+                // A disk that is full now, a record that cannot be read: nobody else would go on with all the others.
+                tracing::warn!(%error, "cannot look after what was played");
+                self.look_in(TRY_AGAIN);
+                true
+            });
             if !more && self.working.is_empty() {
                 return Ok(());
             }
             self.wait();
+            std::thread::sleep(BREATH.saturating_sub(begun.elapsed()));
         }
     }
 
     /// One round. `false`: there is nothing to look after.
     fn turn(&mut self) -> Result<bool> {
         self.look_again = None;
+        if let Some(watch) = &self.watch {
+            watch.clear();
+        }
         self.reap();
         let seen = observe::pods(self.engine)?;
+        self.follow_processes(&seen);
         let mut needed = false;
         for namespace in self.shelf.namespaces()? {
             let objects = self.shelf.all(&namespace)?;
             // Who plays or takes down acts there now.
             let Some(_acting) = self.shelf.try_act_in(&namespace)? else {
                 needed = true;
+                self.look_in(OTHERS_ACT);
                 continue;
             };
             for object in &objects {
@@ -176,10 +204,12 @@ impl<'a> Supervisor<'a> {
                 // What fails for one object is written down, and holds up no other.
                 if let Err(error) = self.follow(object, &seen, &objects, &mut next) {
                     next.error = Some(error.to_string());
+                    self.look_in(TRY_AGAIN);
                 }
                 self.keep(&meta.id, kept, next);
             }
             self.orphans(&namespace, &objects, &seen)?;
+            self.deserted(&namespace, &seen)?;
         }
         let removed: BTreeSet<&String> = self
             .leaving
@@ -191,6 +221,9 @@ impl<'a> Supervisor<'a> {
         let wanted = routes::wanted(&self.shelf, &serving)?;
         if let Err(error) = self.plane.apply(self.engine, wanted) {
             tracing::warn!(%error, "cannot set up Services");
+        }
+        if !self.plane.is_whole() {
+            self.look_in(TRY_AGAIN);
         }
         self.let_go()?;
         Ok(needed)
@@ -221,9 +254,12 @@ impl<'a> Supervisor<'a> {
             pods.extend(work.making.clone());
         }
         for pod in of_owner(seen, id) {
-            // One that is being made shows itself before it is whole.
-            if !pods.iter().any(|known| known.name == pod.name) {
-                pods.push(pod.observed(is_removed(&pod.name)));
+            let observed = pod.observed(is_removed(&pod.name));
+            match pods.iter_mut().find(|known| known.name == pod.name) {
+                None => pods.push(observed),
+                // One that is being made shows itself before it is whole; then its init containers have their time.
+                Some(known) if pod.whole => *known = ObservedPod { phase: pod.phase, ..observed },
+                Some(_) => {}
             }
         }
         pods
@@ -392,17 +428,41 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
+    /// Containers of workloads' pods whose monitor was killed: what their policy says is for us to do.
+    fn deserted(&mut self, namespace: &str, seen: &[Seen]) -> Result<()> {
+        for pod in seen.iter().filter(|pod| pod.namespace == namespace) {
+            let key = format!("{namespace}/{}", pod.name);
+            let Some(owner) = pod.owner_id() else { continue };
+            if pod.starting && !self.working.contains_key(&key) {
+                // Another supervisor's work, which nobody tells us the end of.
+                self.look_in(TRY_AGAIN);
+            }
+            if pod.is_deserted() && self.is_free(&key) {
+                let deed = Deed::Start { pod: pod.pod.id().to_string() };
+                let working = child::start(self.engine, (self.program)(), deed)?;
+                self.working.insert(key, Work { owner, working, making: None, removing: None });
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody works on that pod, and it is not to be left alone for a while.
+    fn is_free(&mut self, key: &str) -> bool {
+        if self.working.contains_key(key) || self.leaving.contains_key(key) {
+            return false;
+        }
+        let left = self.pauses.get(key).map(|pause| pause.until.saturating_duration_since(Instant::now()));
+        let left = left.filter(|left| !left.is_zero());
+        if let Some(left) = left {
+            self.look_in(left);
+        }
+        left.is_none()
+    }
+
     fn make(&mut self, owner: &ObjectId, request: PodRequest) -> Result<()> {
         let key = format!("{}/{}", owner.namespace, request.name);
-        if self.working.contains_key(&key) {
+        if !self.is_free(&key) {
             return Ok(());
-        }
-        if let Some(pause) = self.pauses.get(&key) {
-            let left = pause.until.saturating_duration_since(Instant::now());
-            if !left.is_zero() {
-                self.look_at(Timestamp::now().checked_add(left).ok());
-                return Ok(());
-            }
         }
         let making = ObservedPod {
             name: request.name.clone(),
@@ -425,6 +485,12 @@ impl<'a> Supervisor<'a> {
     fn remove(&mut self, owner: &ObjectId, name: &str, seen: &[Seen]) -> Result<()> {
         let key = format!("{}/{name}", owner.namespace);
         let of_name = |pod: &&Seen| pod.namespace == owner.namespace && pod.name == name;
+        // Its init containers may go on for ever.
+        if self.working.get(&key).is_some_and(|work| work.removing.is_none())
+            && let Some(work) = self.working.remove(&key)
+        {
+            work.working.abandon();
+        }
         let Some(pod) = seen.iter().find(of_name) else { return Ok(()) };
         if self.working.contains_key(&key) || self.leaving.contains_key(&key) {
             return Ok(());
@@ -446,6 +512,9 @@ impl<'a> Supervisor<'a> {
 
     /// Takes note of what has been done.
     fn reap(&mut self) {
+        for work in self.working.values_mut() {
+            work.working.take_note();
+        }
         let has_ended = |(key, work): (&String, &mut Work)| work.working.has_ended().then(|| key.clone());
         let ended: Vec<String> = self.working.iter_mut().filter_map(has_ended).collect();
         for key in ended {
@@ -482,8 +551,9 @@ impl<'a> Supervisor<'a> {
     fn keep(&mut self, id: &ObjectId, before: Kept, next: Kept) {
         if before != next && self.shelf.get(id).is_ok_and(|object| object.is_some()) {
             let written = record::write(&kept_path(&self.shelf, id), &next, Durability::Visible);
-            if let Err(error) = written {
-                tracing::warn!(%id, %error, "cannot write the status");
+            match written {
+                Ok(()) => self.engine.store.tell(),
+                Err(error) => tracing::warn!(%id, %error, "cannot write the status"),
             }
             self.kept.insert(id.clone(), next);
         }
@@ -493,20 +563,42 @@ impl<'a> Supervisor<'a> {
         self.look_again = self.look_again.into_iter().chain(moment).min();
     }
 
+    fn look_in(&mut self, pause: Duration) {
+        self.look_at(Timestamp::now().checked_add(pause).ok());
+    }
+
+    /// Watches the ends of processes that were killed before they could tell: a monitor's, and where it is gone its
+    /// container's.
+    fn follow_processes(&mut self, seen: &[Seen]) {
+        let mut before = std::mem::take(&mut self.processes);
+        for container in seen.iter().flat_map(|pod| &pod.pod.containers) {
+            let state = container.state();
+            let processes = [state.monitor(), container.status.restarting.as_ref(), state.init()];
+            let held = processes.into_iter().flatten().find_map(|process| {
+                let key = (process.pid, process.start_time);
+                let known =
+                    before.remove(&key).filter(|known| matches!(known.wait_end(Some(Duration::ZERO)), Ok(false)));
+                known.or_else(|| process.open()).map(|pidfd| (key, pidfd))
+            });
+            match held {
+                Some((key, pidfd)) => drop(self.processes.insert(key, pidfd)),
+                // It has just ended, or there is no descriptor left for it.
+                None if state.init().is_some() => self.look_in(OTHERS_ACT),
+                None => {}
+            }
+        }
+    }
+
     /// Until something has happened, or may have.
     fn wait(&self) {
-        let is_underway = |kept: &Kept| {
-            kept.workload.is_some_and(|status| status.progress == Progress::Progressing)
-                || kept.job_status.is_some() && kept.job.ended.is_none()
-        };
-        let underway = !self.working.is_empty() || self.kept.values().any(is_underway);
-        let longest = if underway { BUSY } else { IDLE };
+        let longest = if self.watch.is_some() { LONGEST_SLEEP } else { BLIND };
         let now = Timestamp::now();
         let left = |moment: Timestamp| Duration::try_from(moment.duration_since(now)).unwrap_or_default();
         let timeout = self.look_again.map_or(longest, |moment| left(moment).min(longest));
-        let outputs = self.working.values().filter_map(|work| work.working.output());
-        let mut fds: Vec<PollFd<'_>> =
-            outputs.chain(self.plane.watched()).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let outputs = self.working.values().map(|work| work.working.output());
+        let told = self.watch.iter().map(AsFd::as_fd).chain(self.processes.values().map(AsFd::as_fd));
+        let fds = outputs.chain(told).chain(self.plane.watched());
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
         let _ = rustix::event::poll(&mut fds, Some(&timeout));
     }
@@ -607,7 +699,7 @@ pub fn end_supervisor(engine: &Engine) -> Result<()> {
     let dir = engine.store.path("kube");
     match std::fs::remove_dir_all(&dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&dir)(error)),
-        _ => {}
+        _ => engine.store.tell(),
     }
     let path = engine.store.dirs().runroot.join("kube").join("supervisor.lock");
     match FileLock::exclusive(&path) {

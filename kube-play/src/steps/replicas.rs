@@ -20,6 +20,8 @@ pub struct Memory {
     pub seen: (u32, u32, u32, u32),
     /// When that was.
     pub progress_at: Option<Timestamp>,
+    /// It was at its end then: the deadline counts from the moment at which it is not any more.
+    pub complete: bool,
 }
 
 /// How far a workload is.
@@ -192,7 +194,8 @@ fn status(plan: &WorkloadPlan, memory: &mut Memory, pods: &[ObservedPod], now: T
         && (keeps_old || old == 0 && !going && updated_available == plan.replicas);
     let (had_updated, had_old, had_ready, had_available) = memory.seen;
     let first = memory.progress_at.is_none();
-    if first || complete || updated > had_updated || old < had_old || ready > had_ready || available > had_available {
+    let turned = complete != std::mem::replace(&mut memory.complete, complete);
+    if first || turned || updated > had_updated || old < had_old || ready > had_ready || available > had_available {
         memory.progress_at = Some(now);
     }
     memory.seen = (updated, old, ready, available);

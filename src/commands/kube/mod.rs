@@ -15,6 +15,7 @@ pub mod down;
 pub mod get;
 pub mod logs;
 pub mod play;
+mod progress;
 pub mod resume;
 pub mod rollout;
 pub mod scale;

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use containers::{LogConfig, UserNamespace};
-use images::{Progress, PullOptions};
+use images::PullOptions;
 use kube_play::act::{self, Actor, Claims, PlayOptions, Played, Start};
 use kube_play::{Change, Kind, ObjectId, Options, Plan, PublishedPort, Stored, Unknown, Validate};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use sys::signals::SignalFd;
 
+use super::progress::Progress;
 use super::{parse, read, refuse, warn};
 use crate::arguments;
 use crate::context::Context;
@@ -142,15 +143,19 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     let pull = pull_options(&args)?;
     let find_image = |engine: &containers::Engine, name: &str, policy| super::image(engine, name, policy, &pull);
+    let progress = Progress::new(args.quiet);
     let actor = Actor {
         engine: &engine,
         find_image: &find_image,
+        progress: &|underway| progress.show(underway),
         pod_program: super::pod_program,
         supervisor_program: super::supervisor_program,
     };
     let start = if args.start { Start::Now } else { Start::Later };
     let options = PlayOptions { replace: args.replace, start, patience: PATIENCE };
-    let played = act::play(&actor, &plan, options)?;
+    let played = act::play(&actor, &plan, options);
+    drop(progress);
+    let played = played?;
     report(&played)?;
     match args.wait {
         true => until_the_end(&engine, &plan),
@@ -235,7 +240,7 @@ fn pull_options(args: &Args) -> Result<PullOptions, Failure> {
         ..PullOptions::default()
     };
     if args.quiet {
-        options.progress = Progress::Quiet;
+        options.progress = images::Progress::Quiet;
     }
     Ok(options)
 }
