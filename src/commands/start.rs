@@ -54,7 +54,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             Ok(started) => started,
             Err(error) => {
                 let failure = Failure::from(error);
-                failures.push(failure.context(format!("unable to start container {:?}", one.container.id().as_str())));
+                let context = format!("unable to start container {:?}", one.container.id().as_str());
+                // Whatever the reason: 126 and 127 are for `run`.
+                failures.push(failure.context(context).code(ExitCode::Failed));
                 continue;
             }
         };
