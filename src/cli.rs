@@ -89,11 +89,8 @@ const CREATE_TOLERANCE: Tolerance = Tolerance {
 const PULL_TOLERANCE: Tolerance =
     Tolerance { not_yet: &["signature-policy", "tls-details"], no_op: &["disable-content-trust"], obsolete: &[] };
 
-const PUSH_TOLERANCE: Tolerance = Tolerance {
-    not_yet: &["sign-by-sigstore", "sign-by-sq-fingerprint", "signature-policy"],
-    no_op: &["disable-content-trust"],
-    obsolete: &[],
-};
+const PUSH_TOLERANCE: Tolerance =
+    Tolerance { not_yet: &["signature-policy"], no_op: &["disable-content-trust"], obsolete: &[] };
 
 const MANIFEST_ARTIFACTS: &[&str] = &[
     "artifact",
@@ -110,6 +107,13 @@ const KUBE_PLAY_FLAGS: &[&str] =
 
 /// Every command that creel has.
 pub static VERBS: &[Verb] = &[
+    verb!(artifact::add, ["artifact add"]),
+    verb!(artifact::extract, ["artifact extract"]),
+    verb!(artifact::inspect, ["artifact inspect"]),
+    verb!(artifact::ls, ["artifact ls"]),
+    verb!(artifact::pull, ["artifact pull"]),
+    verb!(artifact::push, ["artifact push"]),
+    verb!(artifact::rm, ["artifact rm"]),
     verb!(attach, ["attach", "container attach"]),
     verb!(commit, ["commit", "container commit"]),
     verb!(container_cleanup, ["container cleanup"]),
@@ -162,7 +166,7 @@ pub static VERBS: &[Verb] = &[
     verb!(manifest::exists, ["manifest exists"]),
     verb!(manifest::inspect, ["manifest inspect"]),
     verb!(manifest::push, ["manifest push"],
-        tolerance: Tolerance { not_yet: &["add-compression", "sign-by-sigstore", "sign-by-sq-fingerprint"], ..PLAIN.tolerance }),
+        tolerance: Tolerance { not_yet: &["add-compression"], ..PLAIN.tolerance }),
     verb!(manifest::remove, ["manifest remove"]),
     verb!(manifest::rm, ["manifest rm"]),
     verb!(network::connect, ["network connect"]),
@@ -255,14 +259,6 @@ pub static VERBS: &[Verb] = &[
 
 /// Podman's commands that creel does not have: named, so that nobody takes them for a slip of the finger.
 const NOT_YET: &[&str] = &[
-    "artifact",
-    "artifact add",
-    "artifact extract",
-    "artifact inspect",
-    "artifact ls",
-    "artifact pull",
-    "artifact push",
-    "artifact rm",
     "auto-update",
     "build",
     "builder build",

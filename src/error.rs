@@ -317,6 +317,9 @@ impl From<images::Error> for Failure {
             Error::Tls { .. } => {
                 failure.hint("for a registry without TLS use --tls-verify=false or insecure=true in registries.conf")
             }
+            Error::ArtifactNotFound { name } => failure.missing("artifact", name),
+            Error::ArtifactExists { .. } => failure.hint("use --append to add to it, or --replace"),
+            Error::SkopeoLacks { .. } => failure.hint("install a newer skopeo, or leave the flag out"),
             Error::Signing { .. } => failure.hint("gpg --list-secret-keys shows the keys that --sign-by can name"),
             Error::Policy { .. } => failure.hint("see containers-policy.json(5)"),
             Error::SkopeoMissing | Error::SkopeoTooOld { .. } => {

@@ -25,6 +25,7 @@ mod select;
 mod signal;
 mod state;
 mod style;
+mod transfer;
 mod when;
 
 use std::ffi::OsStr;

@@ -123,7 +123,6 @@ fn what_nobody_carries_out_yet_is_refused_and_not_ignored() {
         "--mac-address 02:00:00:00:00:09",
         "--preserve-fd 5",
         "--rdt-class x",
-        "--mount type=artifact,src=x,dst=/x",
         "--device-cgroup-rule 'c 1:3 r'",
         "--network somewhere",
         "--pod some",

@@ -37,6 +37,7 @@ mod user;
 mod volumes;
 
 // Looking at containers and reaching into them.
+mod artifacts;
 mod attach;
 mod cp;
 mod devices;

@@ -485,6 +485,7 @@ pub(crate) fn copy_up(engine: &Engine, container: &Container) -> Result<()> {
             MountKind::Volume { name: None, .. }
             | MountKind::Tmpfs { .. }
             | MountKind::Image { .. }
+            | MountKind::Artifact { .. }
             | MountKind::DevPts
             | MountKind::Ramfs => continue,
         };
@@ -502,15 +503,28 @@ pub(crate) fn copy_up(engine: &Engine, container: &Container) -> Result<()> {
 
 /// Copies what the image has at `place` into `data`, attributes of the directory itself included. False where the image
 /// has nothing there.
-///
-/// The image is mounted by a process of its own: the caller is a monitor, whose mount namespace is the host's.
 fn copy_content(engine: &Engine, container: &Container, place: &Path, data: &Path) -> Result<bool> {
+    let what = format!("copy the image's {} into the volume", place.display());
+    apart(&what, || copy_in_private(engine, container, place, data))
+}
+
+/// Whether the container's root file system has a directory at `place`, mounts aside.
+pub(crate) fn has_directory(engine: &Engine, container: &Container, place: &Path) -> Result<bool> {
+    apart(&format!("look at {}", place.display()), || {
+        let root = Mounted::mount_at(engine, container, true, None)?.open()?;
+        Ok(archive::open(root.as_fd(), place, OFlags::PATH | OFlags::DIRECTORY).is_ok())
+    })
+}
+
+/// Does a deed that mounts in a process of its own: the caller is a monitor, whose mount namespace is the host's. `what` is
+/// what cannot be done when it fails.
+fn apart(what: &str, deed: impl FnOnce() -> Result<bool>) -> Result<bool> {
     let (ours, theirs) = Channel::pair().map_err(Error::io("socketpair"))?;
-    let failed = |error: std::io::Error| Error::Io { path: data.to_owned(), source: error };
+    let failed = |source: std::io::Error| Error::Invalid(format!("cannot {what}: {source}"));
     let child = clone_child(&CloneRequest::default(), || -> Infallible {
-        let answer = match copy_in_private(engine, container, place, data) {
-            Ok(true) => "copied".to_owned(),
-            Ok(false) => "nothing".to_owned(),
+        let answer = match deed() {
+            Ok(true) => "yes".to_owned(),
+            Ok(false) => "no".to_owned(),
             Err(error) => format!("failed {error}"),
         };
         // Nobody to tell it to: the parent is gone.
@@ -522,12 +536,12 @@ fn copy_content(engine: &Engine, container: &Container, place: &Path, data: &Pat
     child.pidfd.wait().map_err(failed)?;
     let (answer, _) = answer.map_err(failed)?;
     match answer.as_slice() {
-        b"copied" => Ok(true),
-        b"nothing" => Ok(false),
+        b"yes" => Ok(true),
+        b"no" => Ok(false),
         other => {
             let text = String::from_utf8_lossy(other);
-            let text = text.strip_prefix("failed ").unwrap_or("the copying process ended without a word");
-            Err(Error::Invalid(format!("cannot copy the image's {} into the volume: {text}", place.display())))
+            let text = text.strip_prefix("failed ").unwrap_or("its process ended without a word");
+            Err(Error::Invalid(format!("cannot {what}: {text}")))
         }
     }
 }

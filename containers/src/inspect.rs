@@ -122,7 +122,13 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
             .as_ref()
             .map(|path| format!("/{}", path.display().to_string().trim_start_matches('/'))),
         network: container.status.network.clone().filter(|_| list::running(container)),
-        mounts: spec.mounts.iter().map(|mount| mount_fact(engine, mount)).collect(),
+        // As Podman: what comes from an artifact is looked up at each start, and is no mount until then.
+        mounts: spec
+            .mounts
+            .iter()
+            .filter(|mount| !matches!(mount.kind, MountKind::Artifact { .. }))
+            .map(|mount| mount_fact(engine, mount))
+            .collect(),
         exec_ids: exec::sessions(engine, container),
         dependencies: remove::needed_by(spec).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect(),
         effective_capabilities: names(sets.effective()),
@@ -161,6 +167,7 @@ pub fn mount_fact(engine: &Engine, mount: &MountSpec) -> MountFact {
         }
         MountKind::Tmpfs { .. } => ("tmpfs", None, "tmpfs".into(), None, ""),
         MountKind::Image { reference, .. } => ("image", None, reference.into(), None, "rprivate"),
+        MountKind::Artifact { reference, .. } => ("artifact", None, reference.into(), None, "rprivate"),
         MountKind::DevPts => ("devpts", None, "devpts".into(), None, ""),
         MountKind::Ramfs => ("ramfs", None, "ramfs".into(), None, ""),
     };

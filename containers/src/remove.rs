@@ -224,6 +224,7 @@ pub(crate) fn volumes_of(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
         MountKind::Bind { .. }
         | MountKind::Tmpfs { .. }
         | MountKind::Image { .. }
+        | MountKind::Artifact { .. }
         | MountKind::DevPts
         | MountKind::Ramfs => None,
     })

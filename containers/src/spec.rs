@@ -382,6 +382,18 @@ pub enum MountKind {
         id: String,
         read_write: bool,
     },
+    /// Files of an artifact, read-only; looked up at each start.
+    Artifact {
+        /// As typed.
+        reference: String,
+        #[serde(default)]
+        title: Option<String>,
+        #[serde(default)]
+        digest: Option<String>,
+        /// What the files are called, instead of by their titles.
+        #[serde(default)]
+        name: Option<String>,
+    },
     DevPts,
     Ramfs,
 }

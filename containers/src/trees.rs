@@ -54,6 +54,7 @@ pub(crate) fn make(engine: &Engine, container: &Container, uids: &[IdMap], gids:
             MountKind::Volume { .. }
             | MountKind::Bind { .. }
             | MountKind::Tmpfs { .. }
+            | MountKind::Artifact { .. }
             | MountKind::DevPts
             | MountKind::Ramfs => {}
         }

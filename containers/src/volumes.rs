@@ -3,11 +3,13 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use images::artifacts::BlobChoice;
 use storage::Volume;
 
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::oci::VolumeMount;
 use crate::spec::{MountKind, MountSpec};
 use crate::volume_options::{self, Backing, set_volume_options};
@@ -105,7 +107,51 @@ fn is_mount_option(word: &str) -> bool {
 
 /// The mounts of a start, sources resolved.
 pub(crate) fn resolve(engine: &Engine, container: &Container) -> Result<Vec<VolumeMount>> {
-    container.spec().mounts.iter().map(|mount| one(engine, container, mount)).collect()
+    let mut all = Vec::new();
+    for mount in &container.spec().mounts {
+        match &mount.kind {
+            MountKind::Artifact { .. } => all.extend(artifact(engine, container, mount)?),
+            _ => all.push(one(engine, container, mount)?),
+        }
+    }
+    Ok(all)
+}
+
+/// The files of an artifact: a single one is the destination itself, where that is no directory of the image; several, or
+/// one for a directory, lie in it.
+fn artifact(engine: &Engine, container: &Container, mount: &MountSpec) -> Result<Vec<VolumeMount>> {
+    let MountKind::Artifact { reference, title, digest, name } = &mount.kind else { return Ok(Vec::new()) };
+    // The user's or the artifact's own fault, as a program that cannot be run: 126.
+    let unusable = |error: images::Error| Error::StartFailed { message: error.to_string(), exit_code: 126 };
+    let artifact = images::artifacts::get(&engine.store, reference).map_err(unusable)?;
+    let choice = BlobChoice { title: title.clone(), digest: digest.clone() };
+    let files = images::artifacts::blob_files(&artifact, &choice).map_err(unusable)?;
+    let destination = clean(&mount.destination);
+    let places = match files.as_slice() {
+        [_] if !files::has_directory(engine, container, &destination)? => vec![destination],
+        several => {
+            let names: Vec<String> = match (name, several.len()) {
+                (Some(name), 1) => vec![name.clone()],
+                (Some(name), count) => (0..count).map(|at| format!("{name}-{at}")).collect(),
+                (None, _) => {
+                    let names = images::artifacts::names_in_directory(several).map_err(unusable)?;
+                    names.into_iter().map(str::to_owned).collect()
+                }
+            };
+            names.into_iter().map(|name| destination.join(name)).collect()
+        }
+    };
+    let bind = |(file, destination): (&images::artifacts::BlobFile, PathBuf)| {
+        let source = engine.store.blob_path(&file.digest);
+        let stat = std::fs::metadata(&source).map_err(Error::io(&source))?;
+        // The store is its owner's alone; in the container everybody may read it, as Podman has it.
+        if stat.mode() & 0o444 != 0o444 {
+            let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            std::fs::set_permissions(&source, readable).map_err(Error::io(&source))?;
+        }
+        Ok(VolumeMount::Bind { source, destination, read_only: true, options: Vec::new() })
+    };
+    files.iter().zip(places).map(bind).collect()
 }
 
 fn one(engine: &Engine, container: &Container, mount: &MountSpec) -> Result<VolumeMount> {
@@ -175,8 +221,8 @@ fn one(engine: &Engine, container: &Container, mount: &MountSpec) -> Result<Volu
         }
         MountKind::DevPts => Ok(file_system("devpts", Vec::new())),
         MountKind::Ramfs => Ok(file_system("ramfs", Vec::new())),
-        // The tree takes the place of this source.
-        MountKind::Image { .. } => Ok(bind("/".into())),
+        // The tree takes the place of this source; the files of an artifact are no single mount.
+        MountKind::Image { .. } | MountKind::Artifact { .. } => Ok(bind("/".into())),
     }
 }
 

@@ -18,17 +18,19 @@ use crate::worker;
 /// How long what an interrupted pull has brought waits for another try.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What images and interrupted pulls lead to.
+/// What images, artifacts and interrupted pulls lead to.
 #[derive(Clone, Debug, Default)]
 pub struct Reachable {
     /// Chain ids.
     pub layers: HashSet<Digest>,
     pub blobs: HashSet<Digest>,
+    /// Those of the blobs that artifacts need.
+    pub artifacts: HashSet<Digest>,
     /// Of each of these lists one blob must be there: manifests, configurations, and the forms of a layer.
     pub needed: Vec<Vec<Digest>>,
 }
 
-/// Everything in the store that belongs to an image, or to a pull that was interrupted within the last day.
+/// Everything in the store that belongs to an image or artifact, or to a pull that was interrupted within the last day.
 pub fn reachable(store: &Store) -> Result<Reachable> {
     let mut reachable = Reachable::default();
     for id in record::ids(store)? {
@@ -37,6 +39,7 @@ pub fn reachable(store: &Store) -> Result<Reachable> {
         }
     }
     reachable.blobs.extend(crate::lists::blobs(store)?);
+    crate::artifacts::reach(store, &mut reachable)?;
     for (_, pull) in pulls(store)? {
         reachable.layers.extend(pull.layers);
         reachable.blobs.extend(pull.blobs);

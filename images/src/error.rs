@@ -20,6 +20,18 @@ pub enum Error {
     #[error("short name {name:?} {}", which_registry(candidates))]
     ShortName { name: String, candidates: Vec<String> },
 
+    /// No such artifact here. Pull it, or look at the spelling.
+    #[error("{name}: artifact does not exist")]
+    ArtifactNotFound { name: String },
+
+    /// The name is taken. Append to it, replace it, or take another name.
+    #[error("{name}: artifact already exists")]
+    ArtifactExists { name: String },
+
+    /// The artifact has no such blob, or one that cannot be had as a file. Look at its blobs.
+    #[error("{reason}")]
+    ArtifactBlob { reason: String },
+
     /// Something stands in the way of removing it; `force` may help.
     #[error("image used by {}: image is in use by a container: consider listing external containers and force-removing image", users.join(", "))]
     InUse { name: String, users: Vec<String> },
@@ -111,6 +123,10 @@ pub enum Error {
     /// Install a newer skopeo.
     #[error("this skopeo is too old: it speaks proxy protocol {found}, at least {wanted} is needed")]
     SkopeoTooOld { found: String, wanted: String },
+
+    /// Install a newer skopeo, or leave the flag out.
+    #[error("this skopeo has no flag {flag}")]
+    SkopeoLacks { flag: String },
 
     /// No signature came about. Look at the keys.
     #[error("{message}")]

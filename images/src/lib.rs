@@ -6,6 +6,7 @@
 //! certs.d and credentials mean what they mean to Podman. tokio lives in the pull worker, a process of its own.
 
 mod archive;
+pub mod artifacts;
 mod changes;
 mod collect;
 mod commit;
@@ -34,6 +35,7 @@ mod record;
 mod reference;
 pub mod registries;
 mod remove;
+mod retry;
 mod save;
 mod search;
 mod settings;

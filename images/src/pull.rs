@@ -18,6 +18,7 @@ use crate::policy::PullPolicy;
 use crate::progress::{Progress, Report};
 use crate::reference::{Reference, Source};
 use crate::registries::Registries;
+use crate::retry::Retry;
 use crate::wire::{Event, Request};
 use crate::{events, find, skopeo};
 
@@ -86,6 +87,12 @@ impl Default for PullOptions {
             progress: Progress::detect(),
             places: Places::from_environment(),
         }
+    }
+}
+
+impl PullOptions {
+    pub(crate) fn retries(&self) -> Retry {
+        Retry { times: self.retry, delay: self.retry_delay }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::places::Places;
 use crate::progress::{Progress, Report};
 use crate::pull::Credentials;
 use crate::reference::{Reference, Source, Transport};
+use crate::retry::Retry;
 use crate::{events, find, skopeo, tag, view};
 
 #[derive(Clone, Debug)]
@@ -36,7 +37,10 @@ pub struct PushOptions {
     pub encryption_keys: Vec<String>,
     pub encrypt_layers: Vec<i32>,
     pub sign_by: Option<String>,
+    /// A parameter file, see containers-sigstore-signing-params.yaml(5).
+    pub sign_by_sigstore: Option<PathBuf>,
     pub sign_by_sigstore_private_key: Option<PathBuf>,
+    pub sign_by_sq_fingerprint: Option<String>,
     pub sign_passphrase_file: Option<PathBuf>,
     pub retry: u32,
     pub retry_delay: Option<Duration>,
@@ -61,13 +65,24 @@ impl Default for PushOptions {
             encryption_keys: Vec::new(),
             encrypt_layers: Vec::new(),
             sign_by: None,
+            sign_by_sigstore: None,
             sign_by_sigstore_private_key: None,
+            sign_by_sq_fingerprint: None,
             sign_passphrase_file: None,
             retry: 3,
             retry_delay: None,
             progress: Progress::detect(),
             places: Places::from_environment(),
         }
+    }
+}
+
+impl PushOptions {
+    /// Runs `attempt` until it succeeds, and warns of each failure.
+    pub(crate) fn persist<T>(&self, destination: &Source, attempt: impl Fn() -> Result<T>) -> Result<T> {
+        let retry = Retry { times: self.retry, delay: self.retry_delay };
+        let warn = |text: &str| Report::new(self.progress).warn(text);
+        retry.run(&format!("push {destination}"), warn, attempt)
     }
 }
 
@@ -84,32 +99,9 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &Push
         let reason = "it names no registry to push to";
         return Err(Error::InvalidReference { name: reference.to_string(), reason });
     }
-    let digest = with_retries(&destination, options, || attempt(store, &image, &destination, options))?;
+    let digest = options.persist(&destination, || attempt(store, &image, &destination, options))?;
     events::record(store, "push", &image.id, &destination.to_string());
     Ok(digest)
-}
-
-/// Tries again after the network failed.
-pub(crate) fn with_retries(
-    destination: &Source,
-    options: &PushOptions,
-    attempt: impl Fn() -> Result<Digest>,
-) -> Result<Digest> {
-    let mut failed = 0;
-    loop {
-        match attempt() {
-            Err(error) if error.is_transient() && failed < options.retry => {
-                let wait = options.retry_delay.unwrap_or(Duration::from_secs(1 << failed.min(6)));
-                failed += 1;
-                let retry = options.retry;
-                Report::new(options.progress).warn(&format!(
-                    "Failed to push {destination}, trying again in {wait:?} ({failed}/{retry}): {error}"
-                ));
-                std::thread::sleep(wait);
-            }
-            other => return other,
-        }
-    }
 }
 
 /// Where the image goes by the name that was typed.
@@ -194,6 +186,7 @@ fn add_options(command: &mut Command, destination: &Source, options: &PushOption
         ("--dest-compress-format", options.compression_format.as_deref()),
         ("--dest-compress-level", level.as_deref()),
         ("--sign-by", options.sign_by.as_deref()),
+        ("--sign-by-sq-fingerprint", options.sign_by_sq_fingerprint.as_deref()),
     ];
     for (flag, value) in valued {
         if let Some(value) = value {
@@ -201,6 +194,7 @@ fn add_options(command: &mut Command, destination: &Source, options: &PushOption
         }
     }
     let files = [
+        ("--sign-by-sigstore", &options.sign_by_sigstore),
         ("--sign-by-sigstore-private-key", &options.sign_by_sigstore_private_key),
         ("--sign-passphrase-file", &options.sign_passphrase_file),
     ];

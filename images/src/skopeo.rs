@@ -100,7 +100,9 @@ pub(crate) fn translate(reference: &str, message: &str) -> Error {
     let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
     let reference = reference.to_owned();
     let message = message.to_owned();
-    if has(&["is blocked in"]) {
+    if let Some(flag) = message.strip_prefix("unknown flag: ") {
+        Error::SkopeoLacks { flag: flag.to_owned() }
+    } else if has(&["is blocked in"]) {
         Error::Blocked { message }
     } else if has(&["creating signature", "signing the image", "error signing", "creating signer"]) {
         Error::Signing { message }
@@ -180,6 +182,31 @@ pub(crate) fn write_authfile(dir: &Path, registry: &str, creds: &Credentials) ->
         fs::File::options().write(true).create_new(true).mode(0o600).open(&path).map_err(Error::file(&path))?;
     file.write_all(authfile(registry, creds).as_bytes()).map_err(Error::file(&path))?;
     Ok(path)
+}
+
+/// Adds to `copy` what it needs to read from the registry of `reference`. `scratch` is for the credentials.
+pub(crate) fn add_source_access(
+    command: &mut Command,
+    reference: &Reference,
+    options: &PullOptions,
+    scratch: &Path,
+) -> Result<()> {
+    if let Some(dir) = &options.cert_dir {
+        command.arg("--src-cert-dir").arg(dir);
+    }
+    if let Some(verify) = options.tls_verify {
+        command.arg(format!("--src-tls-verify={verify}"));
+    }
+    for key in &options.decryption_keys {
+        command.args(["--decryption-key", key]);
+    }
+    if let Some(creds) = &options.creds {
+        let registry = reference.domain().unwrap_or_default();
+        command.arg("--src-authfile").arg(write_authfile(scratch, registry, creds)?);
+    } else if let Some(authfile) = options.authfile.as_ref().or(options.places.auth_file.as_ref()) {
+        command.arg("--src-authfile").arg(authfile);
+    }
+    Ok(())
 }
 
 /// The text of an auth.json with one entry.

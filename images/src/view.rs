@@ -11,6 +11,9 @@ use crate::commit::{BlobDescriptor, Format, Packing, base_layers, write_manifest
 use crate::error::{Error, Result};
 use crate::image::Image;
 
+/// The mark of a `dir` directory.
+const VERSION: &[u8] = b"Directory Transport Version: 1.1\n";
+
 /// What an image is made of, as it leaves the store.
 pub(crate) struct Content {
     pub(crate) manifest: Vec<u8>,
@@ -39,23 +42,29 @@ pub(crate) fn content(store: &Store, image: &Image) -> Result<Content> {
 pub(crate) fn directory(store: &Store, image: &Image, dir: &Path) -> Result<()> {
     fs::create_dir(dir).map_err(Error::file(dir))?;
     let Content { manifest, blobs } = content(store, image)?;
-    let put = |name: &str, bytes: &[u8]| {
+    write_manifest_file(dir, &manifest)?;
+    blobs.iter().try_for_each(|digest| link(store, dir, digest))
+}
+
+/// What a `dir` directory has beside its blobs.
+pub(crate) fn write_manifest_file(dir: &Path, manifest: &[u8]) -> Result<()> {
+    for (name, bytes) in [("version", VERSION), ("manifest.json", manifest)] {
         let path = dir.join(name);
-        fs::write(&path, bytes).map_err(Error::file(path))
-    };
-    put("version", b"Directory Transport Version: 1.1\n")?;
-    put("manifest.json", &manifest)?;
-    for digest in &blobs {
-        let link = dir.join(digest.hex());
-        // Whole, as the store may have been named relative to where we are.
-        let blob = fs::canonicalize(store.blob_path(digest)).map_err(Error::file(store.blob_path(digest)))?;
-        match symlink(blob, &link) {
-            // The same layer twice.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            other => other.map_err(Error::file(link))?,
-        }
+        fs::write(&path, bytes).map_err(Error::file(path))?;
     }
     Ok(())
+}
+
+/// A blob of the store in a `dir` directory.
+pub(crate) fn link(store: &Store, dir: &Path, digest: &Digest) -> Result<()> {
+    let link = dir.join(digest.hex());
+    // Whole, as the store may have been named relative to where we are.
+    let blob = fs::canonicalize(store.blob_path(digest)).map_err(Error::file(store.blob_path(digest)))?;
+    match symlink(blob, &link) {
+        // The same layer twice.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.map_err(Error::file(link)),
+    }
 }
 
 /// The same with its layers decompressed, so that whoever reads it compresses them anew.
@@ -74,13 +83,7 @@ pub(crate) fn plain_directory(store: &Store, image: &Image, dir: &Path) -> Resul
     }
     let kind = image.raw_manifest.get("mediaType").and_then(Value::as_str).unwrap_or_default();
     let format = if kind.contains(".docker.") { Format::Docker } else { Format::Oci };
-    for (name, bytes) in [
-        ("version".to_owned(), b"Directory Transport Version: 1.1\n".to_vec()),
-        ("manifest.json".to_owned(), write_manifest(format, &config, &layers, &[])),
-        (config_digest.hex().to_owned(), config.clone()),
-    ] {
-        let path = dir.join(name);
-        fs::write(&path, bytes).map_err(Error::file(path))?;
-    }
-    Ok(())
+    write_manifest_file(dir, &write_manifest(format, &config, &layers, &[]))?;
+    let path = dir.join(config_digest.hex());
+    fs::write(&path, config).map_err(Error::file(path))
 }

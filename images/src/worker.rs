@@ -82,7 +82,11 @@ fn pull(request: &Request) -> Result<(String, bool)> {
         (Source::Registry(reference), Verdict::Check) => {
             copy_first(&store, &source, &request.options, &[reference.complete().to_string()])
         }
-        (Source::Registry(reference), _) => with_retries(&store, &reference.complete(), &request.options),
+        (Source::Registry(reference), _) => {
+            let (name, options) = (reference.complete(), &request.options);
+            let warn = |text: &str| send(&Event::Warning(text.to_owned()));
+            options.retries().run(&format!("pull {name}"), warn, || attempt(&store, &name, options))
+        }
         (Source::Storage(name), _) => {
             let name = name.rsplit_once(']').map_or(name.as_str(), |(_, name)| name);
             let names: Vec<String> =
@@ -117,20 +121,8 @@ fn copy_first(store: &Store, source: &Source, options: &PullOptions, names: &[St
         // What Podman's store hands out is not compressed, whatever its manifest says.
         command.arg("--preserve-digests");
     }
-    if let (Some(dir), Source::Registry(_)) = (&options.cert_dir, source) {
-        command.arg("--src-cert-dir").arg(dir);
-    }
-    if let (Some(verify), Source::Registry(_)) = (options.tls_verify, source) {
-        command.arg(format!("--src-tls-verify={verify}"));
-    }
-    for key in &options.decryption_keys {
-        command.args(["--decryption-key", key]);
-    }
-    if let (Some(creds), Source::Registry(reference)) = (&options.creds, source) {
-        let registry = reference.domain().unwrap_or_default();
-        command.arg("--src-authfile").arg(skopeo::write_authfile(staging.path(), registry, creds)?);
-    } else if let Some(authfile) = options.authfile.as_ref().or(options.places.auth_file.as_ref()) {
-        command.arg("--src-authfile").arg(authfile);
+    if let Source::Registry(reference) = source {
+        skopeo::add_source_access(&mut command, reference, options, staging.path())?;
     }
     command.arg(source.to_string()).arg(format!("dir:{}", dir.display()));
     skopeo::output(&mut command, &source.to_string())?;
@@ -154,24 +146,6 @@ fn platform_arguments(command: &mut std::process::Command, options: &PullOptions
             if let Some(value) = value {
                 command.args([flag, value]);
             }
-        }
-    }
-}
-
-fn with_retries(store: &Store, reference: &Reference, options: &PullOptions) -> Result<(String, bool)> {
-    let mut failed = 0;
-    loop {
-        match attempt(store, reference, options) {
-            Err(error) if error.is_transient() && failed < options.retry => {
-                let wait = options.retry_delay.unwrap_or(Duration::from_secs(1 << failed.min(6)));
-                failed += 1;
-                let (name, retry) = (reference, options.retry);
-                send(&Event::Warning(format!(
-                    "Failed to pull {name}, trying again in {wait:?} ({failed}/{retry}): {error}"
-                )));
-                std::thread::sleep(wait);
-            }
-            other => return other,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::create_args::{self, CreateArgs, OwnIds, Surroundings};
 use crate::error::{ExitCode, Failure};
 use crate::format::human;
-use crate::output;
+use crate::{output, transfer};
 
 /// Create a container, but do not start it
 #[derive(clap::Args)]
@@ -259,13 +259,8 @@ fn pull_options(context: &Context, args: &CreateArgs) -> Result<PullOptions, Fai
         decryption_keys: args.decryption_key.clone(),
         ..PullOptions::default()
     };
-    let from_config = config.integer("engine", "retry").and_then(|retry| u32::try_from(retry).ok());
-    if let Some(retry) = args.retry.or(from_config) {
-        options.retry = retry;
-    }
-    if let Some(delay) = args.retry_delay.as_deref().or(config.text("engine", "retry_delay")) {
-        options.retry_delay = Some(human::parse_duration(delay).map_err(Failure::plain)?);
-    }
+    options.retry = transfer::retries(config, args.retry, options.retry);
+    options.retry_delay = transfer::retry_delay(config, args.retry_delay.as_deref())?;
     if args.quiet {
         options.progress = Progress::Quiet;
     }

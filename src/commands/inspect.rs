@@ -68,6 +68,7 @@ enum Kind {
     Volume,
     Network,
     Pod,
+    Artifact,
     All,
 }
 
@@ -79,9 +80,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         "volume" => Kind::Volume,
         "network" => Kind::Network,
         "pod" => Kind::Pod,
-        "artifact" => {
-            return Err(Failure::plain("--type artifact is not supported by creel yet"));
-        }
+        "artifact" => Kind::Artifact,
         other => {
             let other = crate::arguments::go_quote(other);
             let known = "must be \"image\", \"container\", \"pod\", \"network\", \"volume\", \"artifact\", or \"all\"";
@@ -176,6 +175,13 @@ fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Fa
             Ok(pod) => return Ok(super::pod::inspect::value(engine, &pod)),
             Err(pods::Error::NotFound { .. }) if kind == Kind::All => {}
             Err(pods::Error::NotFound { .. }) => return Err(Failure::plain(format!("no such pod {name}"))),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if may_be(Kind::Artifact) {
+        match images::artifacts::get(&engine.store, name) {
+            Ok(artifact) => return Ok(super::artifact::value(&artifact)),
+            Err(images::Error::ArtifactNotFound { .. }) if kind == Kind::All => {}
             Err(error) => return Err(error.into()),
         }
     }

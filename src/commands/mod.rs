@@ -1,5 +1,6 @@
 //! One file for each command: its arguments, whose comments are its help, and its story.
 
+pub mod artifact;
 pub mod attach;
 pub mod commit;
 pub mod completion;

@@ -1,5 +1,5 @@
 use containers::{Engine, RemoveRequest};
-use images::RemoveOptions;
+use images::{RemoveOptions, artifacts};
 use storage::{Depth, Finding, Used};
 
 use crate::arguments;
@@ -10,7 +10,7 @@ use crate::output;
 /// Look for damage in the store, and repair it
 #[derive(clap::Args)]
 pub struct Args {
-    /// With --repair: remove damaged containers and images, too
+    /// With --repair: remove damaged containers, images and artifacts, too
     #[arg(short, long)]
     force: bool,
     /// Accepted for scripts: what is being written is recognised without an age
@@ -49,7 +49,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         let left = engine.store.repair(&found)?;
         release_names(&engine, &found)?;
         if args.force && left.iter().any(is_missing) {
-            remove_incomplete_images(&engine, &left)?;
+            remove_incomplete(&engine, &left)?;
         }
         found = look(&engine, depth)?;
         if found.is_empty() || found == left {
@@ -102,8 +102,8 @@ fn is_missing(finding: &Finding) -> bool {
     matches!(finding, Finding::MissingLayer { .. } | Finding::MissingBlob { .. })
 }
 
-/// Images that lack something go, and the containers that stand on them.
-fn remove_incomplete_images(engine: &Engine, missing: &[Finding]) -> Result<(), Failure> {
+/// Images and artifacts that lack something go, and the containers that stand on such images.
+fn remove_incomplete(engine: &Engine, missing: &[Finding]) -> Result<(), Failure> {
     let request = RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0), with_pod: true };
     for image in images::list(&engine.store)? {
         let lacks = |finding: &Finding| match finding {
@@ -131,6 +131,13 @@ fn remove_incomplete_images(engine: &Engine, missing: &[Finding]) -> Result<(), 
         let options = RemoveOptions { force: true, ..RemoveOptions::default() };
         images::remove(&engine.store, &[&image.id], &options, &[])?;
         output::line(format!("removed image {}", image.id))?;
+    }
+    for artifact in artifacts::list(&engine.store)? {
+        let lacks = |finding: &Finding| matches!(finding, Finding::MissingBlob { digest } if artifact.needs().any(|blob| blob == digest));
+        if missing.iter().any(lacks) {
+            artifacts::remove(&engine.store, &artifact.name)?;
+            output::line(format!("removed artifact {}", artifact.name))?;
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use containers::{Container, MountKind, Source};
 use images::Image;
+use images::artifacts::{self, Artifact};
 use jiff::Timestamp;
 use storage::{Digest, Store, Usage};
 
@@ -30,6 +31,9 @@ const HEADINGS: Headings = &[];
 struct Survey {
     usage: Usage,
     images: Vec<Image>,
+    artifacts: Vec<Artifact>,
+    /// Blobs that artifacts need and no image does.
+    of_artifacts: HashSet<Digest>,
     containers: Vec<Container>,
     /// How many containers stand on an image.
     users: BTreeMap<String, usize>,
@@ -56,12 +60,27 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             }
         }
     }
-    let survey =
-        Survey { usage: engine.store.usage()?, images: images::list(&engine.store)?, containers, users, links };
+    let images = images::list(&engine.store)?;
+    let mut of_artifacts = images::reachable(&engine.store)?.artifacts;
+    for image in &images {
+        let (_, blobs) = parts(&engine.store, image)?;
+        of_artifacts.retain(|blob| !blobs.contains(blob));
+    }
+    let survey = Survey {
+        usage: engine.store.usage()?,
+        images,
+        artifacts: artifacts::list(&engine.store)?,
+        of_artifacts,
+        containers,
+        users,
+        links,
+    };
     if args.verbose {
         return verbose(&engine.store, &survey);
     }
-    let rows = vec![images_row(&engine.store, &survey)?, containers_row(&survey), volumes_row(&survey)];
+    let mut rows = vec![images_row(&engine.store, &survey)?, containers_row(&survey), volumes_row(&survey)];
+    // Podman's three rows, unless there is something that it does not count.
+    rows.extend((!survey.artifacts.is_empty()).then(|| artifacts_row(&survey)));
     match args.format.as_deref() {
         Some("json") => {
             // One object a line, as Podman has it.
@@ -109,7 +128,9 @@ fn images_row(store: &Store, survey: &Survey) -> Result<Value, Failure> {
     let usage = &survey.usage;
     let known = |id: &String| survey.images.iter().any(|image| image.id == *id);
     let records = usage.images.iter().filter(|(id, _)| known(id)).map(|(_, tree)| tree);
-    let size = usage.layers.values().chain(usage.blobs.values()).chain(records).map(|tree| tree.disk).sum();
+    let own_blobs = || usage.blobs.iter().filter(|(digest, _)| !survey.of_artifacts.contains(digest));
+    let trees = own_blobs().map(|(_, tree)| tree);
+    let size = usage.layers.values().chain(trees).chain(records).map(|tree| tree.disk).sum();
     let (mut layers, mut blobs) = (HashSet::new(), HashSet::new());
     let mut active = 0;
     for image in survey.images.iter().filter(|image| survey.users.contains_key(&image.id)) {
@@ -120,7 +141,7 @@ fn images_row(store: &Store, survey: &Survey) -> Result<Value, Failure> {
     }
     // What no image with a container needs.
     let unused_layers = usage.layers.iter().filter(|(digest, _)| !layers.contains(digest)).map(|(_, tree)| tree.disk);
-    let unused_blobs = usage.blobs.iter().filter(|(digest, _)| !blobs.contains(digest)).map(|(_, tree)| tree.disk);
+    let unused_blobs = own_blobs().filter(|(digest, _)| !blobs.contains(digest)).map(|(_, tree)| tree.disk);
     let reclaimable = unused_layers.chain(unused_blobs).sum();
     Ok(row("Images", survey.images.len(), active, size, reclaimable))
 }
@@ -142,6 +163,13 @@ fn volumes_row(survey: &Survey) -> Value {
     let reclaimable = unused.map(|(_, tree)| tree.disk).sum();
     let active = volumes.keys().filter(|name| survey.links.contains_key(*name)).count();
     row("Local Volumes", volumes.len(), active, size, reclaimable)
+}
+
+/// All of it can be had back: a container looks its artifacts up when it starts.
+fn artifacts_row(survey: &Survey) -> Value {
+    let blobs = survey.usage.blobs.iter().filter(|(digest, _)| survey.of_artifacts.contains(digest));
+    let size = blobs.map(|(_, tree)| tree.disk).sum();
+    row("Artifacts", survey.artifacts.len(), 0, size, size)
 }
 
 fn verbose(store: &Store, survey: &Survey) -> Result<ExitCode, Failure> {

@@ -118,13 +118,15 @@ pub fn did_you_mean(context: &Context, failure: Failure) -> Failure {
         "network" => names::networks(context),
         "pod" => names::pods(context),
         "secret" => names::secrets(context),
+        "artifact" => names::artifacts(context),
         _ => Vec::new(),
     };
     // The tag that everybody leaves out.
     let known: Vec<&str> = known.iter().map(|known| known.strip_suffix(":latest").unwrap_or(known)).collect();
     let near = crate::arguments::nearest(name, known.into_iter().filter(|known| *known != name));
     match near.map(str::to_owned) {
-        Some(near) => failure.hint(format!("there is {} {kind} {near}", if kind == "image" { "an" } else { "a" })),
+        Some(near) => failure
+            .hint(format!("there is {} {kind} {near}", if matches!(kind, "image" | "artifact") { "an" } else { "a" })),
         None => failure,
     }
 }

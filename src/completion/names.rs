@@ -101,6 +101,12 @@ pub(super) fn secrets(context: &Context) -> Vec<String> {
     names
 }
 
+pub(super) fn artifacts(context: &Context) -> Vec<String> {
+    let Ok(store) = context.store() else { return Vec::new() };
+    let all = images::artifacts::list(&store).unwrap_or_default();
+    all.into_iter().map(|artifact| artifact.name).collect()
+}
+
 /// One file each, and the one that is always there.
 pub(super) fn networks(context: &Context) -> Vec<String> {
     let mut names = vec!["podman".to_owned()];

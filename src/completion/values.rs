@@ -197,6 +197,9 @@ fn of_kind(context: &Context, verb: &str, kind: &str, current: &str) -> Offer {
         "NETWORK" => Offer::names(names::networks(context)),
         "POD" => Offer::names(names::pods(context)),
         "SECRET" => Offer::names(names::secrets(context)),
+        // What is pulled is not here yet.
+        "ARTIFACT" if verb == "artifact pull" => Offer::default(),
+        "ARTIFACT" => Offer::names(names::artifacts(context)),
         "NAME" if verb == "inspect" => {
             let mut all = names::containers(context, Which::All, current);
             let others = [
@@ -409,6 +412,8 @@ fn format(verb: &str, current: &str) -> Offer {
             "Routes",
             "Subnets",
         ],
+        "artifact inspect" => &["Digest", "Manifest", "Name"],
+        "artifact ls" => &["Created", "Digest", "Repository", "Size", "Tag", "VirtualSize"],
         "secret ls" => &["CreatedAt", "Driver", "ID", "Name", "UpdatedAt"],
         "stats" => &[
             "AVGCPU",

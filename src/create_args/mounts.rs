@@ -316,7 +316,7 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
         return Err(Failure::plain(format!("invalid filesystem type {}", go_quote(&kind))));
     }
     if kind == "artifact" {
-        return Err(Failure::plain("--mount type=artifact is not supported by creel yet"));
+        return Ok(vec![artifact(&pairs)?]);
     }
 
     let mut source = None;
@@ -476,6 +476,40 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
     Ok(vec![MountSpec { kind, destination, read_only, options: rest, chown, subpath }])
 }
 
+/// The keys of an artifact's mount; nothing about it can be chosen but what is mounted.
+fn artifact(pairs: &[(String, Option<String>)]) -> Result<MountSpec, Failure> {
+    let (mut source, mut destination, mut title, mut digest, mut name) = (None, None, None, None, None);
+    for (key, value) in pairs {
+        let place = match key.as_str() {
+            "src" | "source" => &mut source,
+            "dst" | "dest" | "destination" | "target" => &mut destination,
+            "title" => &mut title,
+            "digest" => &mut digest,
+            "name" => &mut name,
+            _ => return Err(Failure::plain(format!("{key}: invalid mount option"))),
+        };
+        *place = value.clone().filter(|value| !value.is_empty());
+    }
+    let (Some(reference), Some(destination)) = (source, destination) else {
+        return Err(Failure::plain("must set source and destination for artifact volume"));
+    };
+    if title.is_some() && digest.is_some() {
+        return Err(Failure::plain("cannot specify both digest and title"));
+    }
+    if name.as_deref().is_some_and(|name: &str| name.contains('/') || matches!(name, "." | "..")) {
+        let name = go_quote(name.as_deref().unwrap_or_default());
+        return Err(Failure::plain(format!("invalid name {name} for the files of an artifact: it is no file name")));
+    }
+    Ok(MountSpec {
+        kind: MountKind::Artifact { reference, title, digest, name },
+        destination: container_path(&destination)?,
+        read_only: true,
+        options: Vec::new(),
+        chown: false,
+        subpath: None,
+    })
+}
+
 /// A mount for each path of the host that fits, below the destination or at the same place.
 fn glob(
     pattern: &str,
@@ -610,6 +644,9 @@ mod tests {
             ("--mount", "type=bind,src=,dst=/x", "host directory cannot be empty: must provide an argument for option"),
             ("--mount", "type=glob,src=/nope*,dst=/x", "no file paths matching glob \"/nope*\""),
             ("--mount", "type=image,dst=/x", "must set source and destination for image volume"),
+            ("--mount", "type=artifact,dst=/x", "must set source and destination for artifact volume"),
+            ("--mount", "type=artifact,src=a,dst=/x,ro", "ro: invalid mount option"),
+            ("--mount", "type=artifact,src=a,dst=/x,title=b,digest=c", "cannot specify both digest and title"),
             (
                 "--volumes-from",
                 "c:foo",

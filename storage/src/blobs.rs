@@ -69,6 +69,29 @@ impl Store {
         Ok(BlobWriter { store: self.clone(), file, hasher: Hasher::new(algorithm), size: 0, path, staging })
     }
 
+    /// Takes over a file of a [staging](Store::staging) directory as a blob, and returns its bytes. With another digest than
+    /// `expected` it stays where it is.
+    pub fn adopt_blob(&self, path: &std::path::Path, expected: &Digest) -> Result<u64> {
+        let mut file = File::open(path).at("cannot open", path)?;
+        let mut hasher = Hasher::new(expected.algorithm());
+        let size = hasher.read_from(&mut file).at("cannot read", path)?;
+        let found = hasher.finish();
+        if found != *expected {
+            return Err(Error::Mismatch {
+                what: "the digest of the content".to_owned(),
+                expected: expected.to_string(),
+                found: found.to_string(),
+            });
+        }
+        file.sync_data().at("cannot sync", path)?;
+        let dest = self.blob_path(expected);
+        if let Some(dir) = dest.parent() {
+            make_private_dir(dir)?;
+        }
+        fs::rename(path, &dest).at("cannot commit to", &dest)?;
+        Ok(size)
+    }
+
     /// Removes a blob; an absent one is fine.
     pub fn remove_blob(&self, digest: &Digest) -> Result<()> {
         let path = self.blob_path(digest);

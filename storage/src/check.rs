@@ -226,13 +226,7 @@ impl Store {
                     Err(error) => return Err(error),
                 };
                 let mut hasher = Hasher::new(digest.algorithm());
-                let mut buffer = vec![0; 256 << 10];
-                loop {
-                    match io::Read::read(&mut file, &mut buffer).at("cannot read", &path)? {
-                        0 => break,
-                        count => hasher.update(&buffer[..count]),
-                    }
-                }
+                hasher.read_from(&mut file).at("cannot read", &path)?;
                 if hasher.finish() != digest {
                     findings.push(Finding::DamagedBlob { digest });
                 }
@@ -267,6 +261,14 @@ impl Store {
                         check_record(&file, findings)?;
                     }
                 }
+            }
+        }
+        // These have no directory of their own.
+        let dir = self.path("artifacts");
+        for name in entries_of(&dir)? {
+            let file = dir.join(name);
+            if file.extension().is_some_and(|extension| extension == "json") {
+                check_record(&file, findings)?;
             }
         }
         Ok(())

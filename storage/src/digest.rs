@@ -1,6 +1,7 @@
 //! Content digests in the OCI's spelling, and the hashers that make them.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -121,6 +122,21 @@ impl Hasher {
         match &mut self.0 {
             State::Sha256(hash) => hash.update(bytes),
             State::Sha512(hash) => hash.update(bytes),
+        }
+    }
+
+    /// Everything up to the end of `reader`; how many bytes that were.
+    pub fn read_from(&mut self, reader: &mut impl io::Read) -> io::Result<u64> {
+        let mut buffer = vec![0; 256 << 10];
+        let mut size = 0;
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(size),
+                count => {
+                    self.update(&buffer[..count]);
+                    size += count as u64;
+                }
+            }
         }
     }
 

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::image::{Compression, Draft};
+use serde_json::json;
+
+use super::image::{Compression, Draft, sha256};
 use super::{Lab, comes_true, free_port, has_program};
 
 /// What protects a registry.
@@ -99,6 +101,44 @@ impl Registry {
         let copied = Command::new("skopeo").args(arguments).output().unwrap();
         assert!(copied.status.success(), "skopeo: {}", String::from_utf8_lossy(&copied.stderr));
         fs::remove_dir_all(layout).unwrap();
+    }
+
+    /// Puts an artifact there: contents of files with their titles.
+    pub(crate) fn put_artifact(&self, name: &str, contents: &[(&str, Option<&str>)]) {
+        let folder = self.folder.join("artifact");
+        fs::create_dir(&folder).unwrap();
+        let blob = |content: &str| {
+            let hex = sha256(content.as_bytes());
+            fs::write(folder.join(&hex), content).unwrap();
+            (format!("sha256:{hex}"), content.len())
+        };
+        let layers: Vec<serde_json::Value> = contents
+            .iter()
+            .map(|(content, title)| {
+                let (digest, size) = blob(content);
+                let mut layer = json!({ "mediaType": "application/octet-stream", "digest": digest, "size": size });
+                if let Some(title) = title {
+                    layer["annotations"] = json!({ "org.opencontainers.image.title": title });
+                }
+                layer
+            })
+            .collect();
+        let (digest, size) = blob("{}");
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "artifactType": "test/files",
+            "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": digest, "size": size },
+            "layers": layers,
+        });
+        fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+        fs::write(folder.join("version"), "Directory Transport Version: 1.1\n").unwrap();
+        let (from, to) = (format!("dir:{}", folder.display()), format!("docker://{}", self.name(name)));
+        let arguments =
+            ["--insecure-policy", "copy", "-q", "--dest-tls-verify=false", "--preserve-digests", &from, &to];
+        let copied = Command::new("skopeo").args(arguments).output().unwrap();
+        assert!(copied.status.success(), "skopeo: {}", String::from_utf8_lossy(&copied.stderr));
+        fs::remove_dir_all(folder).unwrap();
     }
 
     fn largest_blob(&self) -> PathBuf {

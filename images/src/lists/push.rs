@@ -11,7 +11,7 @@ use super::record::{Instance, ListRecord, Origin, get};
 use crate::error::{Error, Result};
 use crate::places::Places;
 use crate::progress::Report;
-use crate::push::{self, PushOptions, with_retries};
+use crate::push::{self, PushOptions};
 use crate::reference::{Reference, Source};
 use crate::{events, names, skopeo};
 
@@ -41,7 +41,7 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &List
         let reason = "it names no registry to push to";
         return Err(Error::InvalidReference { name: reference.to_string(), reason });
     }
-    let digest = with_retries(&destination, &options.push, || attempt(store, &list, &destination, options))?;
+    let digest = options.push.persist(&destination, || attempt(store, &list, &destination, options))?;
     events::record(store, "push", &list.id, &destination.to_string());
     Ok(digest)
 }
@@ -60,8 +60,7 @@ fn attempt(store: &Store, list: &ListRecord, destination: &Source, options: &Lis
     let staging = store.staging()?;
     let view = staging.path().join("list");
     fs::create_dir(&view).map_err(Error::file(&view))?;
-    write(&view.join("version"), b"Directory Transport Version: 1.1\n")?;
-    write(&view.join("manifest.json"), document::text(list).as_bytes())?;
+    crate::view::write_manifest_file(&view, document::text(list).as_bytes())?;
     if options.all {
         for instance in &list.instances {
             match &instance.origin {

@@ -139,7 +139,9 @@ fn unnamed(mount: &MountSpec, index: usize) -> Option<(String, Value)> {
             let source = json!({ "hostPath": { "path": path, "type": kind_of(source) } });
             Some((format!("{name}-host-{index}"), source))
         }
-        MountKind::Bind { overlay: true, .. } | MountKind::DevPts | MountKind::Ramfs => None,
+        MountKind::Bind { overlay: true, .. } | MountKind::Artifact { .. } | MountKind::DevPts | MountKind::Ramfs => {
+            None
+        }
         MountKind::Tmpfs { size, .. } => {
             let mut source = json!({ "medium": "Memory" });
             if let Some(size) = size {

@@ -52,7 +52,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             features: args.features,
             annotations: annotations(&args.annotation)?,
         },
-        access: args.access.options()?,
+        access: args.access.for_pull()?,
     };
     let engine = context.engine()?;
     let images: Vec<&str> = args.words[1..].iter().map(String::as_str).collect();

@@ -27,7 +27,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_least(&args.words, 1)?;
     let options =
-        CreateOptions { all: args.all, annotations: annotations(&args.annotation)?, access: args.access.options()? };
+        CreateOptions { all: args.all, annotations: annotations(&args.annotation)?, access: args.access.for_pull()? };
     let engine = context.engine()?;
     let images: Vec<&str> = args.words[1..].iter().map(String::as_str).collect();
     let make = if args.amend { lists::create_or_amend } else { lists::create };

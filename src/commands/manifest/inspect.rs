@@ -18,7 +18,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::exactly(&args.words, 1)?;
-    let options = args.access.options()?;
+    let options = args.access.for_pull()?;
     output::line(images::lists::inspect(&context.store()?, &args.words[0], &options)?)?;
     Ok(ExitCode::Success)
 }
