@@ -86,6 +86,51 @@ const CREATE_TOLERANCE: Tolerance = Tolerance {
     obsolete: &["cpu-rt-period", "cpu-rt-runtime", "kernel-memory", "memory-swappiness", "oom-kill-disable"],
 };
 
+const BUILD_TOLERANCE: Tolerance = Tolerance {
+    not_yet: &[
+        "all-platforms",
+        "cache-from",
+        "cache-to",
+        "cache-ttl",
+        "compat-volumes",
+        "cpp-flag",
+        "created-annotation",
+        "cw",
+        "hooks-dir",
+        "identity-label",
+        "inherit-annotations",
+        "inherit-labels",
+        "layer-label",
+        "logsplit",
+        "manifest",
+        "omit-history",
+        "os-feature",
+        "os-version",
+        "output",
+        "rewrite-timestamp",
+        "runtime-flag",
+        "sbom",
+        "sbom-image-output",
+        "sbom-image-purl-output",
+        "sbom-merge-strategy",
+        "sbom-output",
+        "sbom-purl-output",
+        "sbom-scanner-command",
+        "sbom-scanner-image",
+        "sign-by",
+        "signature-policy",
+        "source-date-epoch",
+        "unsetannotation",
+        "userns",
+        "userns-gid-map",
+        "userns-gid-map-group",
+        "userns-uid-map",
+        "userns-uid-map-user",
+    ],
+    no_op: &["compress", "disable-compression", "disable-content-trust", "load"],
+    obsolete: &[],
+};
+
 const PULL_TOLERANCE: Tolerance =
     Tolerance { not_yet: &["signature-policy", "tls-details"], no_op: &["disable-content-trust"], obsolete: &[] };
 
@@ -115,6 +160,7 @@ pub static VERBS: &[Verb] = &[
     verb!(artifact::push, ["artifact push"]),
     verb!(artifact::rm, ["artifact rm"]),
     verb!(attach, ["attach", "container attach"]),
+    verb!(build, ["build", "image build", "builder build", "buildx build"], tolerance: BUILD_TOLERANCE),
     verb!(commit, ["commit", "container commit"]),
     verb!(container_cleanup, ["container cleanup"]),
     verb!(container_clone, ["container clone"],
@@ -260,9 +306,6 @@ pub static VERBS: &[Verb] = &[
 /// Podman's commands that creel does not have: named, so that nobody takes them for a slip of the finger.
 const NOT_YET: &[&str] = &[
     "auto-update",
-    "build",
-    "builder build",
-    "buildx build",
     "compose",
     "container checkpoint",
     "container restore",
@@ -270,7 +313,6 @@ const NOT_YET: &[&str] = &[
     "farm",
     "generate spec",
     "generate systemd",
-    "image build",
     "image scp",
     "image sign",
     "kube apply",

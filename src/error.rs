@@ -393,6 +393,28 @@ impl From<containers::Error> for Failure {
     }
 }
 
+impl From<build::Error> for Failure {
+    fn from(error: build::Error) -> Failure {
+        use build::Error;
+        match error {
+            Error::Containers(error) => error.into(),
+            Error::Images(error) => error.into(),
+            Error::Storage(error) => error.into(),
+            Error::Containerfile { ref problem, .. } => {
+                let failure = Failure::plain(error.to_string());
+                match &problem.meant {
+                    Some(meant) => failure.hint(format!("did you mean {meant}?")),
+                    None => failure,
+                }
+            }
+            Error::Exit { code, .. } | Error::Start { code, .. } => {
+                Failure::plain(go_words(error.to_string())).code(ExitCode::from_number(code))
+            }
+            Error::Step { .. } | Error::Invalid(_) | Error::Io { .. } => Failure::plain(go_words(folded(&error))),
+        }
+    }
+}
+
 /// For `map_err`: an I/O error with the deed and the path that Go would name: `open /x: no such file or directory`.
 pub fn on_path(deed: &'static str, path: impl AsRef<std::path::Path>) -> impl FnOnce(io::Error) -> Failure {
     let path = path.as_ref().display().to_string();

@@ -8,7 +8,6 @@ fn built(lab: &Lab, text: &str, flags: &str) -> String {
 }
 
 #[test]
-#[ignore = "creel has no build yet"]
 fn instructions_become_an_image() {
     let lab = Lab::new();
     lab.write("context/in.txt", "from the context\n");
@@ -42,7 +41,6 @@ CMD [\"cat in.txt said; id -un; pwd\"]
 }
 
 #[test]
-#[ignore = "creel has no build yet"]
 fn stages_hand_files_on_and_unused_ones_are_left_out() {
     let lab = Lab::new();
     built(
@@ -68,7 +66,6 @@ COPY --from=0 --chown=alice --chmod=640 /made /hers
 }
 
 #[test]
-#[ignore = "creel has no build yet"]
 fn a_second_build_uses_the_first_ones_layers_until_something_changes() {
     let lab = Lab::new();
     lab.write("context/f", "one\n");
@@ -84,7 +81,6 @@ fn a_second_build_uses_the_first_ones_layers_until_something_changes() {
 }
 
 #[test]
-#[ignore = "creel has no build yet"]
 fn a_failing_step_gives_its_code_and_no_image() {
     let lab = Lab::new();
     lab.write("context/Containerfile", "FROM localhost/box\nRUN echo before > /b\nRUN exit 7\n");
@@ -104,7 +100,6 @@ fn a_failing_step_gives_its_code_and_no_image() {
 }
 
 #[test]
-#[ignore = "creel has no build yet"]
 fn what_is_ignored_does_not_come_in() {
     let lab = Lab::new();
     for file in ["a.txt", "b.log", "sub/c.log", "sub/keep.log", "secret"] {
@@ -118,7 +113,6 @@ fn what_is_ignored_does_not_come_in() {
 }
 
 #[test]
-#[ignore = "creel has no build yet"]
 fn mounts_bring_secrets_caches_and_files_for_one_step() {
     let lab = Lab::new();
     lab.write("word", "sesame\n");
@@ -147,7 +141,6 @@ RUN --mount=type=tmpfs,target=/t touch /t/x
 }
 
 #[test]
-#[ignore = "creel has no build yet"]
 fn scripts_in_the_file_are_run_and_written() {
     let lab = Lab::new();
     built(&lab, "FROM localhost/box\nRUN <<EOF\necho one > /a\necho two >> /a\nEOF\nCOPY <<'X' /b\nraw $HOME\nX\n", "");
@@ -155,7 +148,6 @@ fn scripts_in_the_file_are_run_and_written() {
 }
 
 #[test]
-#[ignore = "creel has no build yet"]
 fn archives_are_unpacked_by_add_and_not_by_copy() {
     let lab = Lab::new();
     let archive = crate::lab::archive::Archive::new().file("inner", 0o644, "unpacked\n").bytes();
@@ -165,7 +157,6 @@ fn archives_are_unpacked_by_add_and_not_by_copy() {
 }
 
 #[test]
-#[ignore = "creel has no build yet"]
 fn the_output_tells_the_steps() {
     let lab = Lab::new();
     lab.write("context/Containerfile", "FROM localhost/box\nRUN echo from-the-step\n");
@@ -181,7 +172,6 @@ fn the_output_tells_the_steps() {
 }
 
 #[test]
-#[ignore = "creel has no build yet"]
 fn the_file_may_come_from_elsewhere() {
     let lab = Lab::new();
     lab.folder("context");

@@ -14,9 +14,9 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("containers", &["images", "network", "runtime", "storage", "sys"]),
     ("pods", &["containers", "network", "storage", "sys"]),
     ("kube-play", &["containers", "network", "pods", "storage", "sys"]),
-    ("build", &["containers", "images"]),
+    ("build", &["containers", "images", "network", "storage", "sys"]),
     ("units", &[]),
-    (".", &["containers", "images", "kube-play", "network", "pods", "storage", "sys"]),
+    (".", &["build", "containers", "images", "kube-play", "network", "pods", "storage", "sys"]),
 ];
 
 fn dependencies(manifest: &Path) -> BTreeSet<String> {

@@ -29,7 +29,7 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    fn inside(maps: &[IdMap], id: u32) -> u32 {
+    pub(crate) fn inside(maps: &[IdMap], id: u32) -> u32 {
         let found = maps.iter().find(|map| id >= map.host && id - map.host < map.size);
         found.map_or(id, |map| map.container + (id - map.host))
     }
@@ -234,6 +234,35 @@ pub(crate) fn unpack(
         rustix::fs::futimens(&dir, &times(time))?;
     }
     Ok(())
+}
+
+/// Makes a directory of the tree and those above it, where they are missing.
+pub(crate) fn make_directories(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    ids: &Ids,
+    options: &CopyOptions,
+) -> io::Result<()> {
+    Unpacker { root, dest: Path::new("/"), ids, options }.make_directories(path).map(drop)
+}
+
+/// Writes one file, directory or link of the tree.
+pub(crate) fn put(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    ids: &Ids,
+    header: &tar::Header,
+    target: &Path,
+    content: &mut dyn Read,
+) -> io::Result<()> {
+    let options = CopyOptions::default();
+    let unpacker = Unpacker { root, dest: Path::new("/"), ids, options: &options };
+    let path = inner_path(path);
+    match header.entry_type() {
+        tar::EntryType::Directory => unpacker.directory(&path, header).map(drop),
+        tar::EntryType::Symlink => unpacker.symlink(&path, target, header),
+        _ => unpacker.file(&path, header, content),
+    }
 }
 
 /// A name of the stream without what leads out of it.
@@ -478,7 +507,7 @@ pub(crate) fn chown_tree(dir: BorrowedFd<'_>, uid: u32, gid: u32, depth: usize) 
 }
 
 /// Sorted, without `.` and `..`.
-fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
+pub(crate) fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
@@ -494,7 +523,7 @@ pub(crate) fn file_type(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
-fn times(seconds: u64) -> Timestamps {
+pub(crate) fn times(seconds: u64) -> Timestamps {
     let time = Timespec { tv_sec: i64::try_from(seconds).unwrap_or_default(), tv_nsec: 0 };
     Timestamps { last_access: time, last_modification: time }
 }

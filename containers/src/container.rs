@@ -9,7 +9,7 @@ use storage::Digest;
 use sys::process::Process;
 
 use crate::id::ContainerId;
-use crate::spec::{ContainerSpec, HealthSpec};
+use crate::spec::{ContainerSpec, HealthSpec, Remove};
 use crate::state::State;
 
 /// A container: what it is meant to be and how it is now.
@@ -35,9 +35,14 @@ impl Container {
     pub fn state(&self) -> &State {
         &self.status.state
     }
+
+    /// Whether its files need not outlive a crash of the host.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.spec().remove != Remove::Nothing || self.record.builder.is_some()
+    }
 }
 
-/// `container.json`, version 1. Replaced only by `rename` and `update`.
+/// `container.json`, version 1. Replaced only by `rename`, `update` and builds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     pub id: ContainerId,
@@ -51,6 +56,9 @@ pub struct Record {
     /// The user namespace's map it was made under (`full` or `single`): files on disk fit only that.
     #[serde(default)]
     pub single_id: bool,
+    /// The process that builds an image in it. Such a container is in no list of the user's, and goes with that process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builder: Option<Process>,
 }
 
 /// What the image says, copied so that a start reads one file.

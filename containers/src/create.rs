@@ -31,28 +31,7 @@ pub struct CreateRequest<'a> {
 pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> {
     let CreateRequest { mut spec, name, image, replace } = request;
     let name = name.map(str::parse::<ContainerName>).transpose()?;
-    let image = image.map(|image| defaults(image, &spec));
-    for (key, value) in image.iter().flat_map(|image| &image.labels) {
-        spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
-    }
-    if spec.runtime.is_none() {
-        spec.runtime = engine.settings.runtime.clone();
-        spec.runtime_flags = engine.settings.runtime_flags.clone();
-    }
-    take_mounts_of_others(engine, &mut spec)?;
-    add_image_volumes(&mut spec, image.as_ref());
-    secrets::find(engine, &mut spec)?;
-    find_images(engine, &mut spec)?;
-    check_devices(engine, &spec)?;
-    check_files(&spec)?;
-    users::check_host_users(&spec)?;
-    check(&spec)?;
-    check_notification(&spec, image.as_ref())?;
-    check_log(&spec.log)?;
-    if let Some(check) = &spec.health {
-        crate::health::check_destination(&check.log_destination)?;
-    }
-    crate::networks::check(engine, &mut spec)?;
+    let image = complete(engine, &mut spec, image)?;
 
     let id = ContainerId::random().map_err(Error::io("/dev/urandom"))?;
     let mut anonymous_volumes = Vec::new();
@@ -74,6 +53,7 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
         image,
         anonymous_volumes,
         single_id: engine.settings.single_id,
+        builder: None,
     };
     let placed = put_in_place(engine, &mut record);
     drop(creating);
@@ -89,6 +69,37 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
             Err(error)
         }
     }
+}
+
+/// Fills in what the image and the settings say, and checks what can be known to fail before anything is made.
+pub(crate) fn complete(
+    engine: &Engine,
+    spec: &mut ContainerSpec,
+    image: Option<&images::Image>,
+) -> Result<Option<ImageDefaults>> {
+    let image = image.map(|image| defaults(image, spec));
+    for (key, value) in image.iter().flat_map(|image| &image.labels) {
+        spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    if spec.runtime.is_none() {
+        spec.runtime = engine.settings.runtime.clone();
+        spec.runtime_flags = engine.settings.runtime_flags.clone();
+    }
+    take_mounts_of_others(engine, spec)?;
+    add_image_volumes(spec, image.as_ref());
+    secrets::find(engine, spec)?;
+    find_images(engine, spec)?;
+    check_devices(engine, spec)?;
+    check_files(spec)?;
+    users::check_host_users(spec)?;
+    check(spec)?;
+    check_notification(spec, image.as_ref())?;
+    check_log(&spec.log)?;
+    if let Some(check) = &spec.health {
+        crate::health::check_destination(&check.log_destination)?;
+    }
+    crate::networks::check(engine, spec)?;
+    Ok(image)
 }
 
 fn put_in_place(engine: &Engine, record: &mut Record) -> Result<Status> {

@@ -20,7 +20,14 @@ pub fn event(container: &Container, status: &'static str) -> Event {
 
 /// Tells what was done with a container.
 pub fn record(engine: &Engine, container: &Container, status: &'static str) {
-    storage::events::record(&engine.store, event(container, status));
+    tell(engine, container, event(container, status));
+}
+
+/// Writes an event of a container down. Those in which images are built have none.
+pub(crate) fn tell(engine: &Engine, container: &Container, event: Event) {
+    if container.record.builder.is_none() {
+        storage::events::record(&engine.store, event);
+    }
 }
 
 /// Its last run is over: `died`, and `remove` after it.

@@ -23,7 +23,7 @@ use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::VolumeMount;
-use crate::spec::{MountKind, Remove, Source};
+use crate::spec::{MountKind, Source};
 use crate::volume_options::Backing;
 use crate::{events, exec, list, pause, userns, users, volume_options, volumes};
 
@@ -31,8 +31,8 @@ use crate::{events, exec, list, pause, userns, users, volume_options, volumes};
 /// cannot be started meanwhile.
 #[derive(Debug)]
 pub struct Endpoint {
-    root: OwnedFd,
-    ids: Ids,
+    pub(crate) root: OwnedFd,
+    pub(crate) ids: Ids,
     owner: (u32, u32),
     mounted: Option<Mounted>,
 }
@@ -69,7 +69,11 @@ impl Endpoint {
         let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let root = root.map_err(|error| Error::io("/")(error.into()))?;
         // 0 is the caller in its user namespace.
-        Ok(Endpoint { root, ids: Ids::default(), owner: (0, 0), mounted: None })
+        Ok(Endpoint::at(root, Ids::default()))
+    }
+
+    pub(crate) fn at(root: OwnedFd, ids: Ids) -> Endpoint {
+        Endpoint { root, ids, owner: (0, 0), mounted: None }
     }
 
     pub(crate) fn without_volumes(engine: &Engine, container: &Container) -> Result<Endpoint> {
@@ -162,7 +166,7 @@ impl Endpoint {
     }
 
     /// For what wants a path: valid while this lives, in this process only.
-    pub(crate) fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.root.as_raw_fd()))
     }
 }
@@ -193,7 +197,7 @@ pub fn export(engine: &Engine, container: &Container, out: &mut dyn Write) -> Re
 }
 
 /// Mount points that creel makes itself: no change of the container's.
-const MADE_BY_US: [&str; 12] = [
+pub(crate) const MADE_BY_US: [&str; 12] = [
     "/dev",
     "/etc/group",
     "/etc/hostname",
@@ -411,7 +415,7 @@ pub(crate) fn mount_root(engine: &Engine, container: &Container, read_only: bool
     let request = RootfsRequest {
         layers,
         container_dir: &engine.container_dir(container.id()),
-        volatile: container.spec().remove != Remove::Nothing,
+        volatile: container.is_volatile(),
         read_only,
     };
     let prepared = engine.store.root_mount(&request)?;

@@ -5,6 +5,7 @@
 
 mod archive;
 mod attach;
+mod beneath;
 mod cdi;
 mod container;
 mod create;
@@ -54,8 +55,10 @@ mod volume_options;
 mod volumes;
 mod wait;
 mod wire;
+mod working;
 
 pub use attach::{AttachEnd, AttachRequest, Attached, Streams, attach, parse_detach_keys};
+pub use beneath::{Entry, EntryKind};
 pub use cdi::is_device_name;
 pub use container::{Container, ImageDefaults, NetworkStatus, Record, Status};
 pub use create::{CreateRequest, create, image_health};
@@ -70,7 +73,7 @@ pub use health::{HealthEntry, HealthLog, HealthStatus, check_health, health_main
 pub use id::{ContainerId, ContainerName};
 pub use images::Image;
 pub use inspect::{Facts, MountFact, facts, mount_fact, size};
-pub use list::{find, list, running};
+pub use list::{find, list, list_with_working, running};
 pub use logs::{LogLine, LogQuery, LogStream, follow_logs, logs};
 pub use monitor::monitor_main;
 pub use mount::{Subject, difference, mount, mount_image, mounted, mounted_images, unmount, unmount_image};
@@ -99,3 +102,4 @@ pub use userns::copy_cost;
 pub use volume_options::set_volume_options;
 pub use volumes::content as volume_content;
 pub use wait::{Condition, check_conditions, holds_now, wait, wait_for_good, wait_started};
+pub use working::{Working, sweep_working};

@@ -44,9 +44,16 @@ pub fn find(engine: &Engine, name_or_id: &str) -> Result<Container> {
     }
 }
 
-/// All containers, oldest first. A record that cannot be read is reported, set aside when it is damaged, and does not
+/// All containers of the user, oldest first; those in which images are built are none. A record that cannot be read is reported, set aside when it is damaged, and does not
 /// keep the others from being listed.
 pub fn list(engine: &Engine) -> Result<Vec<Container>> {
+    let mut containers = list_with_working(engine)?;
+    containers.retain(|container| container.record.builder.is_none());
+    Ok(containers)
+}
+
+/// As [`list`], with the containers in which images are built: they use images and volumes, too.
+pub fn list_with_working(engine: &Engine) -> Result<Vec<Container>> {
     let dir = engine.store.containers_dir();
     let Some(all) = open_dir(&dir)? else { return Ok(Vec::new()) };
     let mut containers = Vec::new();

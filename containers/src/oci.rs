@@ -253,6 +253,7 @@ mod tests {
             image: Some(image),
             anonymous_volumes: Vec::new(),
             single_id: false,
+            builder: None,
         }
     }
 

@@ -44,6 +44,7 @@ pub fn remove(engine: &Engine, container: &Container, request: &RemoveRequest) -
 /// Takes away what monitors and commands that were killed have left of containers that are gone. Called once by every
 /// command that removes.
 pub fn sweep(engine: &Engine) {
+    crate::working::sweep_working(engine);
     sweep_runs(engine);
     if let Err(error) = engine.store.sweep() {
         tracing::warn!(%error, "cannot take away what was left half-done");
@@ -181,7 +182,7 @@ pub(crate) fn take_away(engine: &Engine, container: &Container) -> Result<Taken>
     storage::names::release(&names::dir(engine), container.name(), id.as_str())?;
     crate::mount::take_away(engine, id);
     engine.store.trash(&engine.container_dir(id))?;
-    storage::events::record(&engine.store, events::ended(container, "remove"));
+    events::tell(engine, container, events::ended(container, "remove"));
     if let Some(path) = &container.spec().cidfile {
         // The user may have removed it.
         let _ = std::fs::remove_file(path);
@@ -232,7 +233,7 @@ pub(crate) fn volumes_of(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
 
 /// `--rmi`: the image goes unless another container or image needs it.
 pub fn remove_image_if_unused(engine: &Engine, image: &str) {
-    let users = match list::list(engine) {
+    let users = match list::list_with_working(engine) {
         Ok(all) => all,
         Err(error) => return tracing::warn!(%image, %error, "cannot tell whether the image is in use"),
     };

@@ -220,7 +220,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// The container when no monitor is between two states of it. One that ends answers before it takes down what the run had,
 /// and holds its lock until that is done; one whose client was killed goes on to start the container, and holds the lock
 /// for as long as that runs.
-fn settled(engine: &Engine, id: &ContainerId) -> Result<Container> {
+pub(crate) fn settled(engine: &Engine, id: &ContainerId) -> Result<Container> {
     let path = engine.run_dir(id).join("monitor.lock");
     loop {
         let container = list::find(engine, id.as_str())?;

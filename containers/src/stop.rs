@@ -322,7 +322,7 @@ fn record_orphan(
     record::write(&dir.join("state.json"), &status, Durability::Visible)?;
     engine.store.tell();
     let ended = Container { status, record: now.record.clone() };
-    storage::events::record(&engine.store, events::ended(&ended, "died"));
+    events::tell(engine, &ended, events::ended(&ended, "died"));
     tidy(engine, &now);
     if now.spec().remove != Remove::Nothing && afterwards == Afterwards::AsSpecified {
         remove::take_away(engine, &now)?.discard(engine);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use storage::{Digest, Limits, Store};
+use storage::{Digest, Limits, Store, TarOptions};
 
 use crate::changes::apply_change;
 use crate::deposit::{self, Deposited, NewImage};
@@ -23,6 +23,8 @@ pub enum Content<'a> {
     Upper(&'a Path),
     /// A whole root file system.
     Tree(&'a Path),
+    /// What a container has changed in its base: its directory in the store, whatever driver it has.
+    Container(&'a Path),
     /// A tar stream, compressed or not.
     Tar(Box<dyn Read + Send>),
 }
@@ -72,6 +74,8 @@ pub struct CommitRequest<'a> {
     pub history_before: Vec<HistoryEntry>,
     /// Now where `None`; also the time of the history entries.
     pub created: Option<Timestamp>,
+    /// Every file of the new layer gets this time (seconds since 1970).
+    pub file_times: Option<i64>,
     pub annotations: Vec<(String, String)>,
     /// That of the base, else of this machine.
     pub platform: Option<Platform>,
@@ -96,6 +100,7 @@ impl<'a> CommitRequest<'a> {
             from: None,
             history_before: Vec::new(),
             created: None,
+            file_times: None,
             annotations: Vec::new(),
             platform: None,
             format: Format::Oci,
@@ -154,7 +159,8 @@ pub fn commit(store: &Store, request: CommitRequest<'_>) -> Result<Image> {
         comment: comment.unwrap_or_default(),
         author: request.author.clone().unwrap_or_default(),
     };
-    match deposit_content(store, request.content, chain.last())? {
+    let times = TarOptions { timestamp: request.file_times };
+    match deposit_content(store, request.content, &chain, &times)? {
         Some(deposited) => {
             if is_import && entry.created_by.is_empty() {
                 let hex = deposited.layer.diff_id.hex();
@@ -177,13 +183,20 @@ pub fn commit(store: &Store, request: CommitRequest<'_>) -> Result<Image> {
 }
 
 /// The layer of the new content, if it has one.
-fn deposit_content(store: &Store, content: Content<'_>, parent: Option<&Digest>) -> Result<Option<Deposited>> {
+fn deposit_content(
+    store: &Store,
+    content: Content<'_>,
+    below: &[Digest],
+    options: &TarOptions,
+) -> Result<Option<Deposited>> {
+    let parent = below.last();
     let mut writer = store.blob_writer()?;
     match content {
         Content::Nothing => return Ok(None),
         Content::Tar(reader) => return deposit::layer(store, parent, None, None, reader).map(Some),
-        Content::Upper(upper) => store.diff_tar(upper, &mut writer)?,
-        Content::Tree(root) => store.tree_tar(root, &mut writer)?,
+        Content::Upper(upper) => store.diff_tar_with(upper, &mut writer, options)?,
+        Content::Tree(root) => store.tree_tar_with(root, &mut writer, options)?,
+        Content::Container(dir) => store.container_diff_tar(below, dir, &mut writer, options)?,
     }
     let size = writer.size();
     let blob = writer.commit(None)?;

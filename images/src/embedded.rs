@@ -16,6 +16,12 @@ use crate::settings::{Empty, Settings};
 
 pub const NAME: &str = "localhost/creel/hello:latest";
 
+/// Whether a name that was typed means the embedded image.
+pub fn is_named(name: &str) -> bool {
+    let name = name.strip_suffix(":latest").unwrap_or(name);
+    matches!(name, "localhost/creel/hello" | "creel/hello")
+}
+
 const BINARY: &str = "/proc/self/exe";
 
 /// The embedded image, made from `/proc/self/exe` where it is missing or from another binary.

@@ -169,13 +169,7 @@ fn displayed(image: &images::Image, typed: &str) -> String {
 
 /// The image, pulled if the policy says so; our own one is made on the spot.
 pub fn find_image(engine: &Engine, name: &str, options: &PullOptions) -> Result<images::Image, Failure> {
-    let own = [
-        images::embedded::NAME,
-        images::embedded::NAME.trim_end_matches(":latest"),
-        "creel/hello",
-        "creel/hello:latest",
-    ];
-    if own.contains(&name) {
+    if images::embedded::is_named(name) {
         return Ok(images::embedded::ensure(&engine.store)?);
     }
     images::ensure(&engine.store, name, options).map_err(Failure::from)
@@ -241,7 +235,7 @@ fn resolve_names(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), Failur
     Ok(())
 }
 
-fn pull_options(context: &Context, args: &CreateArgs) -> Result<PullOptions, Failure> {
+pub fn pull_options(context: &Context, args: &CreateArgs) -> Result<PullOptions, Failure> {
     let config = context.config()?;
     let policy = args.pull.as_deref().or(config.text("engine", "pull_policy")).unwrap_or("missing");
     let mut options = PullOptions {

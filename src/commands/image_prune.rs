@@ -52,7 +52,7 @@ pub fn filters(texts: &[String]) -> Result<Vec<Filter>, Failure> {
 
 /// Which containers stand on which images.
 pub fn users(engine: &containers::Engine) -> Result<Vec<ImageUser>, Failure> {
-    let all = containers::list(engine)?;
+    let all = containers::list_with_working(engine)?;
     let users = all.into_iter().filter_map(|container| match &container.spec().source {
         containers::Source::Image { id, .. } => Some(ImageUser {
             image_id: id.clone(),

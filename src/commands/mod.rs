@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod attach;
+pub mod build;
 pub mod commit;
 pub mod completion;
 pub mod container_cleanup;

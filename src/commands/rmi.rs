@@ -65,7 +65,7 @@ fn remove_users(engine: &containers::Engine, args: &Args) -> Result<(), Failure>
     }
     let request =
         containers::RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0), ..Default::default() };
-    for container in containers::list(engine)? {
+    for container in containers::list_with_working(engine)? {
         let containers::Source::Image { id, .. } = &container.spec().source else { continue };
         if args.all || ids.contains(id) {
             match containers::remove(engine, &container, &request) {

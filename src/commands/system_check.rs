@@ -119,7 +119,7 @@ fn remove_incomplete(engine: &Engine, missing: &[Finding]) -> Result<(), Failure
         if !missing.iter().any(lacks) {
             continue;
         }
-        for container in containers::list(engine)? {
+        for container in containers::list_with_working(engine)? {
             let containers::Source::Image { id, .. } = &container.spec().source else { continue };
             if *id == image.id {
                 match containers::remove(engine, &container, &request) {

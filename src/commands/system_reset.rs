@@ -34,7 +34,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     // First who would make things again.
     kube_play::act::end_supervisor(&engine)?;
     let request = RemoveRequest { force: true, volumes: true, depend: true, timeout: Some(0), with_pod: true };
-    for container in containers::list(&engine)? {
+    for container in containers::list_with_working(&engine)? {
         match containers::remove(&engine, &container, &request) {
             Ok(_) | Err(containers::Error::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),

@@ -102,7 +102,7 @@ pub static KEYS: &[Key] = &[
     no("engine", "healthcheck_events", LATER),
     no("engine", "helper_binaries_dir", "programs are looked for in $PATH"),
     yes("engine", "hooks_dir"),
-    no("engine", "image_build_format", LATER),
+    yes("engine", "image_build_format"),
     yes("engine", "image_copy_tmp_dir"),
     yes("engine", "image_default_format"),
     no("engine", "image_default_transport", "a name without a transport is one in a registry"),

@@ -26,7 +26,7 @@ use crate::networks;
 use crate::notify::{self, Proxy};
 use crate::oci::{self, Given, NetworkNamespace};
 use crate::spec::{
-    CgroupsMode, IdMap, IpcMode, LogDriver, MountKind, NamespaceMode, Remove, SdNotify, Source, UserNamespace,
+    CgroupsMode, IdMap, IpcMode, LogDriver, MountKind, NamespaceMode, SdNotify, Source, UserNamespace,
 };
 use crate::state::State;
 use crate::{cdi, devices, hooks, list, seccomp, secrets, trees, userns, users, volumes};
@@ -277,8 +277,8 @@ pub(super) fn prepare(
 
     // 4. The processes: the container's first one and the uplink make themselves ready side by side.
     let mut bundle = Bundle::new(configuration, root).named(container.id().as_str(), &run_dir);
-    // A working directory of the image's is made, the user's own must be there.
-    bundle.make_cwd = spec.workdir.is_none();
+    // A working directory of the image's, or of a build, is made, the user's own must be there.
+    bundle.make_cwd = spec.workdir.is_none() || container.record.builder.is_some();
     bundle.trees = trees.trees;
     if let IpcMode::Container(other) = &spec.namespaces.ipc {
         let donor = list::find(engine, other)?;
@@ -465,7 +465,7 @@ fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) 
     let request = RootfsRequest {
         layers: container.record.image.as_ref().map(|image| image.layers.as_slice()).unwrap_or_default(),
         container_dir: &engine.container_dir(container.id()),
-        volatile: container.spec().remove != Remove::Nothing,
+        volatile: container.is_volatile(),
         read_only: false,
     };
     let shift = userns::shift(uids, gids);

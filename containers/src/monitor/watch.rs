@@ -155,7 +155,7 @@ pub(super) fn watch(
         container.status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?);
     }
     write_status(engine, container, &container.status)?;
-    storage::events::record(&engine.store, events::ended(container, "died"));
+    events::tell(engine, container, events::ended(container, "died"));
     released.connectivity = run.connectivity;
     Ok(End {
         exit,
@@ -166,6 +166,9 @@ pub(super) fn watch(
 }
 
 fn tell_of_start(engine: &Engine, container: &Container, was_held: bool, attached: bool) {
+    if container.record.builder.is_some() {
+        return;
+    }
     let init = (!was_held).then(|| events::event(container, "init"));
     let attach = attached.then(|| events::event(container, "attach"));
     let told: Vec<_> = init.into_iter().chain([events::event(container, "start")]).chain(attach).collect();

@@ -56,7 +56,7 @@ pub fn all(networks: &Networks) -> Result<Vec<Network>, Failure> {
 /// The containers that are to be on each network, by full id.
 pub fn users(engine: &Engine) -> Result<BTreeMap<String, Vec<String>>, Failure> {
     let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for container in containers::list(engine)? {
+    for container in containers::list_with_working(engine)? {
         for network in crate::state::networks(&container) {
             users.entry(network).or_default().push(container.id().to_string());
         }

@@ -61,7 +61,7 @@ pub fn all(engine: &Engine) -> Result<Vec<Volume>, Failure> {
 /// The containers that mount each volume, by full id.
 pub fn users(engine: &Engine) -> Result<BTreeMap<String, Vec<String>>, Failure> {
     let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for container in containers::list(engine)? {
+    for container in containers::list_with_working(engine)? {
         for mount in &container.spec().mounts {
             if let MountKind::Volume { name: Some(name), .. } = &mount.kind {
                 users.entry(name.clone()).or_default().push(container.id().to_string());

@@ -1,0 +1,250 @@
+//! Carrying a plan out: stage by stage, step by step.
+
+mod cache;
+mod copy;
+mod mounts;
+mod stage;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use containers::{ContainerSpec, Engine};
+use images::{Image, PullOptions, RemoveOptions};
+
+use crate::containerfile::Containerfile;
+use crate::error::{Error, Problem, Result};
+use crate::pattern::Ignore;
+use crate::plan::{self, Base, Plan, Wanted};
+
+pub use copy::begins_like_an_archive;
+
+/// What is built, and how.
+pub struct Options {
+    /// The Containerfiles and their names, read one after the other as if they were one.
+    pub files: Vec<(String, String)>,
+    pub context: Context,
+    /// `--build-context`.
+    pub contexts: BTreeMap<String, Named>,
+    /// Names for the image.
+    pub names: Vec<String>,
+    pub target: Option<String>,
+    pub arguments: BTreeMap<String, String>,
+    /// Another image for the first FROM.
+    pub from: Option<String>,
+    pub every_stage: bool,
+    /// Steps that were done before are not done again.
+    pub uses_cache: bool,
+    pub squash: Squash,
+    pub pull: PullOptions,
+    pub format: images::Format,
+    pub labels: Vec<(String, String)>,
+    pub unset_labels: Vec<String>,
+    pub annotations: Vec<(String, String)>,
+    pub env: Vec<(String, String)>,
+    pub unset_env: Vec<String>,
+    /// The time of everything (seconds since 1970).
+    pub timestamp: Option<i64>,
+    pub secrets: BTreeMap<String, Secret>,
+    /// Sockets of ssh agents, by id.
+    pub agents: BTreeMap<String, PathBuf>,
+    /// What every RUN has in common: network, security, limits, mounts.
+    pub spec: ContainerSpec,
+    pub streams: containers::Streams,
+}
+
+/// How many layers an image gets above its base.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Squash {
+    /// One for each step.
+    #[default]
+    Steps,
+    /// One for each stage; nothing is kept for the next build.
+    Stages,
+    /// One in all.
+    All,
+}
+
+/// A directory whose files can be copied.
+pub struct Context {
+    pub path: PathBuf,
+    pub ignore: Ignore,
+}
+
+/// What a name given with `--build-context` stands for.
+pub enum Named {
+    Directory(Context),
+    Image(String),
+}
+
+/// What `--mount=type=secret` shows.
+pub enum Secret {
+    File(PathBuf),
+    Value(String),
+}
+
+/// What a build tells of itself.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A step begins. `stage` is its number and how many there are, where there is more than one.
+    Step { stage: Option<(usize, usize)>, number: usize, of: usize, text: &'a str },
+    /// It was done before.
+    Cached { id: &'a str },
+    /// It has come to this image.
+    Made { id: &'a str },
+    /// The image is about to be made.
+    Commit { stage: Option<(usize, usize)>, name: Option<&'a str> },
+    /// It has got this name.
+    Tagged { name: &'a str },
+    /// The user should know, but the build goes on.
+    Warning { text: &'a str },
+    /// `--build-arg` that no ARG asked for.
+    Unused { arguments: &'a [String] },
+}
+
+/// Everything of a build that its stages share.
+pub(crate) struct Build<'a> {
+    engine: &'a Engine,
+    options: &'a Options,
+    file: Containerfile,
+    plan: Plan,
+    predefined: BTreeMap<String, String>,
+    /// What stages have come to; `None` is nothing at all (`FROM scratch` alone).
+    made: BTreeMap<usize, Option<Image>>,
+    tell: &'a mut dyn FnMut(Event<'_>),
+}
+
+/// Builds the image and gives it its names. A file with a mistake is refused before anything is made.
+pub fn build(engine: &Engine, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Image> {
+    let text: String = options.files.iter().map(|(_, text)| with_end(text)).collect();
+    let bad = |problem: Problem| {
+        let (file, line) = place(options, problem.line);
+        Error::Containerfile { file: file.to_owned(), problem: Problem { line, ..problem } }
+    };
+    let file = Containerfile::parse(&text).map_err(bad)?;
+    let predefined = predefined();
+    let wanted = Wanted {
+        target: options.target.as_deref(),
+        arguments: options.arguments.clone(),
+        predefined: predefined.clone(),
+        from: options.from.as_deref(),
+        every_stage: options.every_stage,
+    };
+    let plan = plan::plan(&file, &wanted).map_err(bad)?;
+    for name in &options.names {
+        name.parse::<images::Reference>()?;
+    }
+    containers::sweep_working(engine);
+    let mut build = Build { engine, options, file, plan, predefined, made: BTreeMap::new(), tell };
+    let made = build.stages();
+    if let Err(error) = cache::sweep(&engine.store) {
+        tracing::warn!(%error, "cannot forget what earlier builds have made");
+    }
+    made
+}
+
+impl Build<'_> {
+    fn stages(&mut self) -> Result<Image> {
+        let order = self.plan.order.clone();
+        let Some(last) = order.last().copied() else {
+            return Err(Error::Invalid("there is no stage to build".to_owned()));
+        };
+        let mut unused: Vec<String> = self.options.arguments.keys().cloned().collect();
+        for number in order {
+            let image = stage::carry_out(self, number, number == last, &mut unused)?;
+            self.made.insert(number, image);
+        }
+        let Some(image) = self.made.remove(&last).flatten() else {
+            return Err(Error::Invalid("there is no stage to build".to_owned()));
+        };
+        if self.options.squash != Squash::Steps {
+            self.forget_stages(&image);
+        }
+        let names: Vec<&str> = self.options.names.iter().map(String::as_str).collect();
+        if !names.is_empty() {
+            images::tag(&self.engine.store, &image.id, &names)?;
+        }
+        let image = images::get(&self.engine.store, &format!("sha256:{}", image.id))?;
+        for name in image.names.iter().filter(|_| !names.is_empty()) {
+            (self.tell)(Event::Tagged { name });
+        }
+        unused.retain(|name| !stage::PROXIES.contains(&name.as_str()) && !self.plan.globals.contains_key(name));
+        if !unused.is_empty() {
+            (self.tell)(Event::Unused { arguments: &unused });
+        }
+        Ok(image)
+    }
+
+    /// Without a cache the images of the other stages are of no use to anybody.
+    fn forget_stages(&mut self, kept: &Image) {
+        let steps = self.plan.order.iter().filter(|number| !self.file.stages[**number].steps.is_empty());
+        let made: Vec<String> = steps
+            .filter_map(|number| self.made.get(number)?.as_ref())
+            .filter(|image| image.names.is_empty() && image.id != kept.id)
+            .map(|image| image.id.clone())
+            .collect();
+        for id in made {
+            // Somebody else may use it by now.
+            let _ = images::remove(&self.engine.store, &[&id], &RemoveOptions::default(), &[]);
+        }
+    }
+
+    /// The image of a name: a named context, or one that is here or is pulled.
+    pub(crate) fn image(&self, name: &str) -> Result<Image> {
+        let name = match self.options.contexts.get(name) {
+            Some(Named::Image(other)) => other,
+            Some(Named::Directory(_)) => {
+                return Err(Error::Invalid(format!("{name} is a directory (--build-context), no image")));
+            }
+            None => name,
+        };
+        if images::embedded::is_named(name) {
+            return Ok(images::embedded::ensure(&self.engine.store)?);
+        }
+        Ok(images::ensure(&self.engine.store, name, &self.options.pull)?)
+    }
+
+    /// What a stage is made from.
+    pub(crate) fn base(&self, number: usize) -> Result<Option<Image>> {
+        match &self.plan.bases[number] {
+            Base::Scratch => Ok(None),
+            Base::Stage(earlier) => Ok(self.made.get(earlier).cloned().flatten()),
+            Base::Image(name) => self.image(name).map(Some),
+        }
+    }
+
+    /// The number of the stage for the user, where there are several.
+    pub(crate) fn position(&self, number: usize) -> Option<(usize, usize)> {
+        let all = self.plan.order.last().map_or(1, |last| last + 1);
+        (all > 1).then_some((number + 1, all))
+    }
+}
+
+/// Which file a line of the joined text is in, and where.
+pub(crate) fn place(options: &Options, line: usize) -> (&str, usize) {
+    let mut before = 0;
+    for (name, text) in &options.files {
+        let lines = with_end(text).lines().count();
+        if line <= before + lines {
+            return (name, line - before);
+        }
+        before += lines;
+    }
+    options.files.last().map_or(("Containerfile", line), |(name, _)| (name, line.saturating_sub(before).max(1)))
+}
+
+fn with_end(text: &str) -> String {
+    if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
+}
+
+/// Arguments that need only be declared.
+fn predefined() -> BTreeMap<String, String> {
+    let architecture = images::host_architecture();
+    let mut all = BTreeMap::new();
+    for side in ["BUILD", "TARGET"] {
+        all.insert(format!("{side}PLATFORM"), format!("linux/{architecture}"));
+        all.insert(format!("{side}OS"), "linux".to_owned());
+        all.insert(format!("{side}ARCH"), architecture.to_owned());
+        all.insert(format!("{side}VARIANT"), String::new());
+    }
+    all
+}
