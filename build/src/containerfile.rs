@@ -59,7 +59,10 @@ impl Containerfile {
             match (file.stages.last_mut(), instruction) {
                 (None, Instruction::Arg(arguments)) => file.arguments.extend(arguments),
                 (None, _) => {
-                    return Err(Problem::at(line.number, format!("{word} before the first FROM: only ARG may stand there")));
+                    return Err(Problem::at(
+                        line.number,
+                        format!("{word} before the first FROM: only ARG may stand there"),
+                    ));
                 }
                 (Some(stage), instruction) => {
                     stage.steps.push(Step { line: line.number, text: shown(line), instruction });

@@ -187,7 +187,8 @@ pub(crate) fn argument(word: &str) -> Result<Argument, String> {
         Some((name, default)) => (name, Some(default.to_owned())),
         None => (word, None),
     };
-    let fine = !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.'));
+    let fine =
+        !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.'));
     match fine {
         true => Ok(Argument { name: name.to_owned(), default }),
         false => Err(format!("ARG {word}: a name is needed, or NAME=default")),

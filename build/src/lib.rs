@@ -13,6 +13,6 @@ mod pattern;
 mod plan;
 mod words;
 
-pub use act::{begins_like_an_archive, Context, Event, Named, Options, Secret, Squash, build};
+pub use act::{Context, Event, Named, Options, Secret, Squash, begins_like_an_archive, build};
 pub use error::{Error, Problem, Result};
 pub use pattern::Ignore;

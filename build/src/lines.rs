@@ -221,8 +221,10 @@ mod tests {
 
     #[test]
     fn here_documents_are_taken_off() {
-        let lines = split("RUN <<A cat <<-'B' # \"<<C\"\n1\nA\n\t2\n\tB\nENV <<X\nCOPY <<f.txt /x\n\nf.txt\n").unwrap().lines;
-        let docs: Vec<_> = lines[0].heredocs.iter().map(|doc| (doc.name.as_str(), doc.expands, doc.content.as_str())).collect();
+        let lines =
+            split("RUN <<A cat <<-'B' # \"<<C\"\n1\nA\n\t2\n\tB\nENV <<X\nCOPY <<f.txt /x\n\nf.txt\n").unwrap().lines;
+        let docs: Vec<_> =
+            lines[0].heredocs.iter().map(|doc| (doc.name.as_str(), doc.expands, doc.content.as_str())).collect();
         assert_eq!(docs, [("A", true, "1\n"), ("B", false, "2\n")]);
         assert_eq!((lines[1].text.as_str(), lines[1].heredocs.len()), ("ENV <<X", 0));
         assert_eq!(lines[2].heredocs[0].content, "\n");

@@ -88,7 +88,9 @@ fn fits_path(pattern: &[String], path: &[String]) -> bool {
             let least = usize::from(rest.is_empty());
             (least..=path.len()).any(|taken| fits_path(rest, &path[taken..]))
         }
-        Some((first, rest)) => path.split_first().is_some_and(|(name, path)| fits(first, name) && fits_path(rest, path)),
+        Some((first, rest)) => {
+            path.split_first().is_some_and(|(name, path)| fits(first, name) && fits_path(rest, path))
+        }
     }
 }
 

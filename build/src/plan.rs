@@ -161,11 +161,9 @@ mod tests {
     fn only_what_is_needed_is_planned() {
         let plan = planned(STAGES, &Wanted::default()).unwrap();
         assert_eq!(plan.order, [0, 2, 3]);
-        assert_eq!(
-            plan.bases,
-            [Base::Image("a".into()), Base::Image("b".into()), Base::Stage(0), Base::Scratch]
-        );
-        let order = |target| planned(STAGES, &Wanted { target: Some(target), ..Wanted::default() }).map(|plan| plan.order);
+        assert_eq!(plan.bases, [Base::Image("a".into()), Base::Image("b".into()), Base::Stage(0), Base::Scratch]);
+        let order =
+            |target| planned(STAGES, &Wanted { target: Some(target), ..Wanted::default() }).map(|plan| plan.order);
         assert_eq!(order("two"), Ok(vec![1]));
         assert_eq!(order("2"), Ok(vec![0, 2]));
         assert_eq!(planned(STAGES, &Wanted { every_stage: true, ..Wanted::default() }).unwrap().order, [0, 1, 2, 3]);

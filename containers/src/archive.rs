@@ -237,12 +237,7 @@ pub(crate) fn unpack(
 }
 
 /// Makes a directory of the tree and those above it, where they are missing.
-pub(crate) fn make_directories(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    ids: &Ids,
-    options: &CopyOptions,
-) -> io::Result<()> {
+pub(crate) fn make_directories(root: BorrowedFd<'_>, path: &Path, ids: &Ids, options: &CopyOptions) -> io::Result<()> {
     Unpacker { root, dest: Path::new("/"), ids, options }.make_directories(path).map(drop)
 }
 

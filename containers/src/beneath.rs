@@ -133,8 +133,9 @@ impl Endpoint {
 
     /// Sets the time of a directory's last change.
     pub fn set_modified(&self, path: &Path, seconds: i64) -> Result<()> {
-        let set = archive::open(self.root.as_fd(), path, OFlags::RDONLY | OFlags::DIRECTORY)
-            .and_then(|dir| Ok(rustix::fs::futimens(&dir, &archive::times(u64::try_from(seconds).unwrap_or_default()))?));
+        let set = archive::open(self.root.as_fd(), path, OFlags::RDONLY | OFlags::DIRECTORY).and_then(|dir| {
+            Ok(rustix::fs::futimens(&dir, &archive::times(u64::try_from(seconds).unwrap_or_default()))?)
+        });
         set.map_err(Error::io(path))
     }
 

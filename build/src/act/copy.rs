@@ -125,8 +125,17 @@ pub(super) fn find(tree: &Tree<'_>, sources: &[String]) -> Result<Vec<PathBuf>, 
                 match pattern::is_pattern(name) {
                     false => next.push(path.join(name)),
                     true => {
-                        let is_directory = tree.files.followed(&path).ok().flatten().is_some_and(|entry| entry.kind == EntryKind::Directory);
-                        let entries = if is_directory { tree.files.entries(&path).map_err(|error| error.to_string())? } else { Vec::new() };
+                        let is_directory = tree
+                            .files
+                            .followed(&path)
+                            .ok()
+                            .flatten()
+                            .is_some_and(|entry| entry.kind == EntryKind::Directory);
+                        let entries = if is_directory {
+                            tree.files.entries(&path).map_err(|error| error.to_string())?
+                        } else {
+                            Vec::new()
+                        };
                         let fits = |entry: &Entry| pattern::fits(name, &entry.name.to_string_lossy());
                         next.extend(entries.iter().filter(|entry| fits(entry)).map(|entry| path.join(&entry.name)));
                     }
@@ -171,7 +180,8 @@ impl Destination {
         let path = Path::new("/").join(pattern::names(&joined).iter().collect::<PathBuf>());
         let found = image.followed(&path).map_err(|error| error.to_string())?;
         let is_directory = found.as_ref().is_some_and(|entry| entry.kind == EntryKind::Directory);
-        let wants = typed.ends_with('/') || typed == "." || typed == ".." || typed.ends_with("/.") || path == Path::new("/");
+        let wants =
+            typed.ends_with('/') || typed == "." || typed == ".." || typed.ends_with("/.") || path == Path::new("/");
         if found.is_some() && !is_directory && (wants || sources > 1) {
             return Err(format!("{typed} is a file in the image and cannot hold others"));
         }
@@ -365,7 +375,8 @@ pub(super) fn is_archive(files: &Endpoint, path: &Path) -> Result<bool> {
 }
 
 pub fn begins_like_an_archive(start: &[u8]) -> bool {
-    const PACKED: [&[u8]; 4] = [&[0x1f, 0x8b, 0x08], b"BZh", &[0xfd, b'7', b'z', b'X', b'Z', 0], &[0x28, 0xb5, 0x2f, 0xfd]];
+    const PACKED: [&[u8]; 4] =
+        [&[0x1f, 0x8b, 0x08], b"BZh", &[0xfd, b'7', b'z', b'X', b'Z', 0], &[0x28, 0xb5, 0x2f, 0xfd]];
     PACKED.iter().any(|magic| start.starts_with(magic)) || start.get(257..262) == Some(b"ustar".as_slice())
 }
 

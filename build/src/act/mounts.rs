@@ -233,12 +233,20 @@ impl Mounted {
         self.add(kind, target(mount, workdir), mount.read_only.unwrap_or(false));
     }
 
-    pub(super) fn secret(&mut self, store: &Store, mount: &Mount, options: &Options, workdir: &str) -> Result<(), String> {
+    pub(super) fn secret(
+        &mut self,
+        store: &Store,
+        mount: &Mount,
+        options: &Options,
+        workdir: &str,
+    ) -> Result<(), String> {
         let id = mount.id.clone().or_else(|| Some(mount.target.as_ref()?.file_name()?.to_str()?.to_owned()));
         let id = id.unwrap_or_default();
         let Some(secret) = options.secrets.get(&id) else {
             return match mount.required {
-                true => Err(format!("secret required but no secret with id \"{id}\" found: give it with --secret id={id}")),
+                true => {
+                    Err(format!("secret required but no secret with id \"{id}\" found: give it with --secret id={id}"))
+                }
                 false => Ok(()),
             };
         };
@@ -361,7 +369,10 @@ mod tests {
     #[test]
     fn mounts_are_understood() {
         let mount: Mount = "type=cache,target=/c,id=x,sharing=locked,mode=0700,uid=1,gid=2,ro".parse().unwrap();
-        assert_eq!((mount.kind, mount.target.as_deref(), mount.id.as_deref()), (Kind::Cache, Some(Path::new("/c")), Some("x")));
+        assert_eq!(
+            (mount.kind, mount.target.as_deref(), mount.id.as_deref()),
+            (Kind::Cache, Some(Path::new("/c")), Some("x"))
+        );
         assert_eq!((mount.sharing, mount.mode, mount.uid, mount.gid), (Sharing::Locked, Some(0o700), 1, 2));
         assert_eq!(mount.read_only, Some(true));
         let mount: Mount = "target=/b,from=stage,source=a/b,rw".parse().unwrap();

@@ -282,7 +282,10 @@ impl<'b> Stage<'_, 'b> {
             let stage = self.build.position(self.number);
             (self.build.tell)(Event::Commit { stage, name });
         }
-        let changes_config = self.is_last && !(self.build.options.annotations.is_empty() && self.build.options.unset_env.is_empty() && self.build.options.unset_labels.is_empty());
+        let changes_config = self.is_last
+            && !(self.build.options.annotations.is_empty()
+                && self.build.options.unset_env.is_empty()
+                && self.build.options.unset_labels.is_empty());
         let all = self.is_last && self.build.options.squash == Squash::All;
         if !is_empty || self.image.is_none() || all || changes_config {
             let entry = self.pending.pop();
@@ -375,8 +378,10 @@ impl<'b> Stage<'_, 'b> {
             }
             Instruction::Env(pairs) => {
                 // Every value of one instruction sees what was before it.
-                let pairs: Vec<(String, String)> =
-                    pairs.iter().map(|(name, text)| Ok((value(self, name)?, value(self, text)?))).collect::<Result<_>>()?;
+                let pairs: Vec<(String, String)> = pairs
+                    .iter()
+                    .map(|(name, text)| Ok((value(self, name)?, value(self, text)?)))
+                    .collect::<Result<_>>()?;
                 for (name, value) in pairs {
                     self.settings.set_variable(&name, &value);
                 }
@@ -462,7 +467,8 @@ impl<'b> Stage<'_, 'b> {
             Work::Run(run) => {
                 let set: Vec<String> = self.set_arguments().map(|(name, value)| format!("{name}={value}")).collect();
                 let given = if set.is_empty() { String::new() } else { format!("|{} {} ", set.len(), set.join(" ")) };
-                let documents: String = run.heredocs.iter().map(|doc| format!("\n{}{}", doc.content, doc.name)).collect();
+                let documents: String =
+                    run.heredocs.iter().map(|doc| format!("\n{}{}", doc.content, doc.name)).collect();
                 let line = match &run.command {
                     Command::Shell(line) => format!("{} {line}", self.shell().join(" ")),
                     Command::Exec(words) => words.join(" "),
@@ -675,9 +681,8 @@ impl<'b> Stage<'_, 'b> {
         let count = copy.heredocs.len() + urls.len();
         let made_for = owner.unwrap_or_default();
         let workdir = &self.settings.working_dir;
-        let destination = |sources: usize| {
-            Destination::new(&image, &copy.destination, workdir, sources).map_err(Error::Invalid)
-        };
+        let destination =
+            |sources: usize| Destination::new(&image, &copy.destination, workdir, sources).map_err(Error::Invalid);
         if !workdir.is_empty() {
             image.make_directory(Path::new(workdir), (0, 0))?;
         }
@@ -707,7 +712,8 @@ impl<'b> Stage<'_, 'b> {
             let to = destination(count + found.len())?;
             let mut plain = Vec::new();
             for path in found {
-                let is_file = tree.files.followed(&path)?.is_some_and(|entry| entry.kind == containers::EntryKind::File);
+                let is_file =
+                    tree.files.followed(&path)?.is_some_and(|entry| entry.kind == containers::EntryKind::File);
                 if copy.adds && copy.unpack != Some(false) && is_file && copy::is_archive(tree.files, &path)? {
                     let archive = tree.files.open_file(&path)?;
                     image.make_directory(&to.path, made_for)?;

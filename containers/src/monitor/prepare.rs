@@ -25,9 +25,7 @@ use crate::log::{Log, LogFile};
 use crate::networks;
 use crate::notify::{self, Proxy};
 use crate::oci::{self, Given, NetworkNamespace};
-use crate::spec::{
-    CgroupsMode, IdMap, IpcMode, LogDriver, MountKind, NamespaceMode, SdNotify, Source, UserNamespace,
-};
+use crate::spec::{CgroupsMode, IdMap, IpcMode, LogDriver, MountKind, NamespaceMode, SdNotify, Source, UserNamespace};
 use crate::state::State;
 use crate::{cdi, devices, hooks, list, seccomp, secrets, trees, userns, users, volumes};
 

@@ -320,10 +320,9 @@ fn show(event: &Event<'_>, quiet: bool) -> Result<(), Failure> {
         Event::Commit { stage, name: Some(name) } => output::line(format_args!("{}COMMIT {name}", before(stage))),
         Event::Commit { stage, name: None } => output::line(format_args!("{}COMMIT", before(stage))),
         Event::Tagged { name } => output::line(format_args!("Successfully tagged {name}")),
-        Event::Unused { arguments } => output::line(format_args!(
-            "[Warning] one or more build args were not consumed: [{}]",
-            arguments.join(" ")
-        )),
+        Event::Unused { arguments } => {
+            output::line(format_args!("[Warning] one or more build args were not consumed: [{}]", arguments.join(" ")))
+        }
     }
 }
 
@@ -367,7 +366,8 @@ fn refuse_foreign(platform: Option<&images::Platform>) -> Result<(), Failure> {
     let Some(platform) = platform else { return Ok(()) };
     let host = images::host_architecture();
     let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
-    let aliases = matches!((platform.architecture.as_deref(), host), (Some("x86_64"), "amd64") | (Some("aarch64"), "arm64"));
+    let aliases =
+        matches!((platform.architecture.as_deref(), host), (Some("x86_64"), "amd64") | (Some("aarch64"), "arm64"));
     match is(&platform.os, "linux") && (aliases || is(&platform.architecture, host)) {
         true => Ok(()),
         false => Err(Failure::plain(format!("creel builds for this machine only, which is linux/{host}"))),
@@ -487,11 +487,13 @@ fn build_arguments(args: &Args) -> Result<BTreeMap<String, String>, Failure> {
 fn named_contexts(args: &Args) -> Result<BTreeMap<String, Named>, Failure> {
     let mut contexts = BTreeMap::new();
     for (name, value) in pairs(&args.build_context, "")? {
-        let image = ["docker-image://", "container-image://", "docker://"].iter().find_map(|word| value.strip_prefix(word));
+        let image =
+            ["docker-image://", "container-image://", "docker://"].iter().find_map(|word| value.strip_prefix(word));
         let named = match image {
             Some(image) => Named::Image(image.to_owned()),
             None if value.contains("://") => {
-                let what = format!("--build-context {name}={value}: only directories and images are supported by creel yet");
+                let what =
+                    format!("--build-context {name}={value}: only directories and images are supported by creel yet");
                 return Err(Failure::plain(what));
             }
             None => Named::Directory(source::directory(&value)?),
@@ -504,7 +506,9 @@ fn named_contexts(args: &Args) -> Result<BTreeMap<String, Named>, Failure> {
 fn secrets(args: &Args) -> Result<BTreeMap<String, Secret>, Failure> {
     let mut secrets = BTreeMap::new();
     for text in &args.secret {
-        let wrong = || Failure::plain("incorrect secret flag format: should be --secret id=foo,src=bar[,env=ENV][,type=file|env]");
+        let wrong = || {
+            Failure::plain("incorrect secret flag format: should be --secret id=foo,src=bar[,env=ENV][,type=file|env]")
+        };
         let (mut id, mut path, mut env, mut kind) = (None, None, None, None);
         for option in text.split(',') {
             match option.split_once('=').ok_or_else(wrong)? {
