@@ -423,7 +423,9 @@ impl Server {
         let Some(connection) = self.connections.get(key) else { return };
         match connection.advance(key, &self.epoll, &mut self.pipes) {
             Progress::Waits => {}
-            Progress::HasMore => self.busy.push(key),
+            // Once, whoever found it so: it had been served twice in a round otherwise, and ever more often.
+            Progress::HasMore if !self.busy.contains(&key) => self.busy.push(key),
+            Progress::HasMore => {}
             Progress::Refused => self.retry(key),
             Progress::Read => self.route(key),
             Progress::Over => self.end(key),

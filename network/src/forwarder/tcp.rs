@@ -86,6 +86,11 @@ pub(super) enum Progress {
 /// Fillings of a pipe that one connection may move before the others have their turn. Measured with eight busy
 /// connections: one filling moves twice as much as eight, since clients and servers work on while others are served.
 const TURN: usize = 1;
+/// What a socket between two processes of this machine may hold (the kernel takes twice that for its own accounts, and not
+/// more than net.core.wmem_max, of which this is the default). Left to itself a busy one grows to many MB, and with a few
+/// of them no byte is still in the processor's cache when it is read: with 32 busy connections that took a fifth more
+/// time per byte.
+const LOCAL_BUFFER: usize = 208 << 10;
 /// A client that vanishes without a word is noticed after some minutes.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// How long a client may take to send the head of its request.
@@ -116,6 +121,9 @@ impl Connection {
         let _ = sockopt::set_tcp_nodelay(&client, true);
         let _ = sockopt::set_socket_keepalive(&client, true);
         let _ = sockopt::set_tcp_keepidle(&client, KEEP_ALIVE);
+        if is_local(&client, peer) {
+            bound_buffers(&client);
+        }
         Connection {
             client: End { socket: client, ready: Ready::default() },
             peer,
@@ -194,6 +202,7 @@ impl Connection {
         while let Some(candidate) = left.pop() {
             let Ok(towards) = routes.connect(Protocol::Tcp, self.peer, candidate) else { continue };
             let _ = sockopt::set_tcp_nodelay(&towards.socket, true);
+            bound_buffers(&towards.socket);
             self.server_ready = Ready::default();
             *since = Instant::now();
             let watched = watch_edges(epoll, &towards.socket, Token::Server(key));
@@ -267,6 +276,17 @@ impl Connection {
             routes.release(place, &towards);
         }
     }
+}
+
+/// Whether the client is on this machine. The way to a far one holds more than [`LOCAL_BUFFER`].
+fn is_local(client: &OwnedFd, peer: SocketAddr) -> bool {
+    let own = || SocketAddr::try_from(rustix::net::getsockname(client).ok()?).ok();
+    peer.ip().is_loopback() || own().is_some_and(|own| own.ip() == peer.ip())
+}
+
+fn bound_buffers(socket: &OwnedFd) {
+    let _ = sockopt::set_socket_recv_buffer_size(socket, LOCAL_BUFFER);
+    let _ = sockopt::set_socket_send_buffer_size(socket, LOCAL_BUFFER);
 }
 
 /// Takes in what a client has sent, as far as the head of a request may reach.
