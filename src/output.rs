@@ -60,6 +60,13 @@ pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+/// How long the lines of a table may be: as wide as the terminal that standard output is. Not limited for other readers,
+/// and not where the caller asks for all of it (`--no-trunc`) or says with `--format` what is to be shown.
+pub fn room(no_trunc: bool, format: Option<&str>) -> Option<usize> {
+    let is_usual = format.is_none_or(|format| format == "table");
+    (!no_trunc && is_usual && stdout_is_terminal()).then(width)
+}
+
 /// Columns of the terminal that standard output is, else what `COLUMNS` says, else 80.
 pub fn width() -> usize {
     let of_terminal = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));

@@ -89,13 +89,14 @@ fn doctor_finds_a_good_machine_good_within_a_blink() {
     let table = lab.ok("doctor");
     assert!(table.starts_with("RUNG  "), "{table}");
     assert_eq!(lab.ok("doctor --format '{{.Name}}={{.Verdict}}'").lines().count(), names.len());
-    let fastest = (0..8).map(|_| {
+    // On a machine under load some turns are slow, but not all.
+    let mut took = Vec::new();
+    while took.iter().all(|took| *took >= Duration::from_millis(300)) {
+        assert!(took.len() < 60, "{took:?}");
         let start = Instant::now();
         let _ = lab.ok("doctor");
-        start.elapsed()
-    });
-    let fastest = fastest.min().unwrap();
-    assert!(fastest < Duration::from_millis(300), "{fastest:?}");
+        took.push(start.elapsed());
+    }
 }
 
 #[test]

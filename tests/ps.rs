@@ -205,3 +205,29 @@ fn annotations_choose_what_is_listed() {
     assert_eq!(listed("annotation=colour=red"), "one");
     assert_eq!(listed("annotation=colour=blue"), "");
 }
+
+#[test]
+fn a_row_fits_the_terminal_and_is_whole_everywhere_else() {
+    if crate::lab::differs_on_purpose("Podman's rows break where the terminal ends") {
+        return;
+    }
+    let lab = Lab::new();
+    let name = "a-container-with-quite-some-name";
+    lab.ok(&format!("create --name {name} -p 8080:80 -p 8443:443 box sh -c 'sleep 1000; sleep 1000'"));
+    let rows = |line: &str| {
+        let mut terminal = lab.terminal(line);
+        let heading = terminal.expect("NAMES\r\n");
+        let row = terminal.expect("\r\n");
+        assert_eq!(terminal.end(), 0);
+        [heading, row].map(|row| row.trim_end().to_owned())
+    };
+    let short = rows("ps -a");
+    assert!(short.iter().all(|row| row.chars().count() <= 80), "{short:?}");
+    assert!(short[1].contains("…") && short[1].contains("a-contain"), "{short:?}");
+    // What is asked for as a whole, or read by a program, is whole.
+    assert!(rows("ps -a --no-trunc")[1].contains(name));
+    assert!(rows("ps -a --format 'table {{.Command}} {{.Image}} {{.Ports}} {{.Names}}'")[1].contains(name));
+    let piped = lab.ok("ps -a");
+    assert!(piped.contains(name) && piped.contains("0.0.0.0:8080->80/tcp, 0.0.0.0:8443->443/tcp"), "{piped}");
+    assert!(!piped.contains('…'), "{piped}");
+}

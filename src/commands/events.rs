@@ -121,7 +121,9 @@ fn line(event: &Event, format: Option<&Format>, full: bool) -> Result<String, Fa
     match format {
         None => Ok(sentence(event, full)),
         Some(Format::Json) => Ok(value(event).json()),
-        Some(Format::Table(template) | Format::Plain(template)) => template.run(&value(event)).map_err(Failure::plain),
+        Some(Format::Table(template, _) | Format::Plain(template)) => {
+            template.run(&value(event)).map_err(Failure::plain)
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         None if args.quiet => "{{.ID}}".into(),
         None => "table {{.ID}}\t{{.Created}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}".into(),
     };
-    let format = Format::parse("history", &layout)?;
+    let format = Format::parse("history", &layout)?.within(output::room(args.no_trunc, args.format.as_deref()));
     let values = rows.iter().map(|row| value(row, &args, now)).collect();
     output::print(&format.list(values, HEADINGS, !args.quiet, 4)?)?;
     Ok(ExitCode::Success)

@@ -131,7 +131,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         output::print(&(Value::List(values).json_indented(4) + "\n"))?;
         return Ok(ExitCode::Success);
     }
-    let format = Format::parse("images", &layout(&args))?;
+    let format = Format::parse("images", &layout(&args))?.within(output::room(args.no_trunc, args.format.as_deref()));
     let values = rows.iter().map(|row| value(row, &users, &args, now)).collect();
     output::print(&format.list(values, HEADINGS, !args.noheading, 4)?)?;
     Ok(ExitCode::Success)

@@ -115,7 +115,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 }
 
 fn show(engine: &Engine, args: &Args) -> Result<(), Failure> {
-    let format = Format::parse("ps", &layout(args))?;
+    let format = Format::parse("ps", &layout(args))?.within(output::room(args.no_trunc, args.format.as_deref()));
     let containers = chosen(engine, args)?;
     let now = Timestamp::now();
     // Their records are read only where a name is shown.

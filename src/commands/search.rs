@@ -154,7 +154,8 @@ fn print(args: &Args, usual: &str, rows: Vec<Value>) -> Result<ExitCode, Failure
         return Ok(ExitCode::Success);
     }
     let layout = args.format.as_deref().filter(|format| *format != "table").unwrap_or(usual);
-    output::print(&Format::parse("search", layout)?.list(rows, &[], true, 4)?)?;
+    let format = Format::parse("search", layout)?.within(output::room(args.no_trunc, args.format.as_deref()));
+    output::print(&format.list(rows, &[], true, 4)?)?;
     Ok(ExitCode::Success)
 }
 

@@ -64,7 +64,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("invalid interval, must be a positive number greater zero"));
     };
     let layout = args.format.as_deref().filter(|format| *format != "table").unwrap_or(LAYOUT);
-    let format = Format::parse("stats", layout)?;
+    let format = Format::parse("stats", layout)?.within(output::room(args.no_trunc, args.format.as_deref()));
     let engine = context.engine()?;
     let mut before: BTreeMap<String, Usage> = BTreeMap::new();
     let mut told = false;

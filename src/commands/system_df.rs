@@ -202,7 +202,7 @@ fn verbose(store: &Store, survey: &Survey) -> Result<ExitCode, Failure> {
             ));
         }
     }
-    output::print(&format!("Images space usage:\n\n{}\n", table::align(&text)))?;
+    output::print(&format!("Images space usage:\n\n{}\n", fitted(&text)))?;
 
     let mut text = String::from("CONTAINER ID\tIMAGE\tCOMMAND\tLOCAL VOLUMES\tSIZE\tCREATED\tSTATUS\tNAMES\n");
     for container in &survey.containers {
@@ -221,13 +221,21 @@ fn verbose(store: &Store, survey: &Survey) -> Result<ExitCode, Failure> {
             container.name()
         ));
     }
-    output::print(&format!("Containers space usage:\n\n{}\n", table::align(&text)))?;
+    output::print(&format!("Containers space usage:\n\n{}\n", fitted(&text)))?;
 
     let mut text = String::from("VOLUME NAME\tLINKS\tSIZE\n");
     for (name, tree) in &survey.usage.volumes {
         let links = survey.links.get(name).copied().unwrap_or(0);
         text.push_str(&format!("{name}\t{links}\t{}\n", human::size4(tree.disk)));
     }
-    output::print(&format!("Local Volumes space usage:\n\n{}", table::align(&text)))?;
+    output::print(&format!("Local Volumes space usage:\n\n{}", fitted(&text)))?;
     Ok(ExitCode::Success)
+}
+
+/// Lined up, in the width of the terminal where it is one.
+fn fitted(text: &str) -> String {
+    match output::room(false, None) {
+        Some(room) => table::align_within(text, true, room),
+        None => table::align(text),
+    }
 }

@@ -18,8 +18,8 @@ use crate::error::Failure;
 #[derive(Debug)]
 pub enum Format {
     Json,
-    /// Lined up, with a heading.
-    Table(Template),
+    /// Lined up, with a heading, in lines of so many characters where that can be.
+    Table(Template, Option<usize>),
     /// Anything else, printed as it comes.
     Plain(Template),
 }
@@ -39,21 +39,29 @@ impl Format {
         let body = if is_table { spaces_to_tabs(&body) } else { body };
         let template = Template::parse(name, body.trim_start_matches([' ', '\n'])).map_err(Failure::plain)?;
         let template = if template.begins_with_range() { template } else { template.for_each() };
-        Ok(if is_table { Format::Table(template) } else { Format::Plain(template) })
+        Ok(if is_table { Format::Table(template, None) } else { Format::Plain(template) })
+    }
+
+    /// A table is to fit in lines of that many characters, if any: see [`crate::output::room`].
+    pub fn within(self, room: Option<usize>) -> Format {
+        match self {
+            Format::Table(template, _) => Format::Table(template, room),
+            other => other,
+        }
     }
 
     /// Shows a list. `heading`: whether a table gets its line of headings; `width`: the indentation of JSON.
     pub fn list(&self, items: Vec<Value>, headings: Headings, heading: bool, width: usize) -> Result<String, Failure> {
         match self {
             Format::Json => Ok(Value::List(items).json_indented(width) + "\n"),
-            Format::Table(template) => {
-                let mut text = String::new();
-                if heading {
-                    let words = Value::Heading { text: String::new(), words: headings };
-                    text.push_str(&each(template, vec![words])?);
-                }
+            Format::Table(template, room) => {
+                let mut text = each(template, vec![Value::Heading { text: String::new(), words: headings }])?;
+                let first = if heading { 0 } else { text.len() };
                 text.push_str(&each(template, items)?);
-                Ok(table::align(&text))
+                Ok(match room {
+                    Some(room) => table::align_within(&text, heading, *room),
+                    None => table::align(&text[first..]),
+                })
             }
             Format::Plain(template) => each(template, items),
         }

@@ -1,10 +1,110 @@
-//! Rows of cells with tabs between them, lined up.
+//! Rows of cells with tabs between them, lined up, and made to fit a terminal.
+
+/// Spaces between two columns.
+const GAP: usize = 2;
 
 /// Lines up tab-separated cells: every column is at least 12 wide with two spaces between, the last cell of a line is
 /// left as it is.
 pub fn align(text: &str) -> String {
-    const LEAST: usize = 12;
-    const GAP: usize = 2;
+    columns(text, 12)
+}
+
+/// As [`align`], in lines of `room` characters: columns come nearer to each other first, then the widest are shortened,
+/// with `…` where something is left out. What one types again stays whole: ids and tags always, names as long as the rest
+/// can give way and where no id stands beside them. A table that cannot fit is not shortened at all.
+/// `text` begins with the headings, which tell what a column holds, whether or not they are shown.
+pub fn align_within(text: &str, heading: bool, room: usize) -> String {
+    let shown = if heading { text } else { text.split_once('\n').map_or("", |(_, rest)| rest) };
+    let aligned = align(shown);
+    if aligned.lines().all(|line| length(line.trim_end()) <= room) {
+        return aligned;
+    }
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    let widths = rows.first().and_then(|headings| widths_within(headings, &rows, room));
+    let (Some(headings), Some(widths)) = (rows.first(), widths) else { return columns(shown, 0) };
+    let mut shortened = String::with_capacity(text.len());
+    for row in rows.iter().skip(usize::from(!heading)) {
+        let cells = row.iter().zip(&widths).zip(headings);
+        let cells = cells.map(|((cell, width), heading)| shorten(cell, *width, is_reference(heading)));
+        shortened.push_str(&cells.collect::<Vec<_>>().join("\t"));
+        shortened.push('\n');
+    }
+    columns(&shortened, 0)
+}
+
+/// How wide each column may be; `None` when they cannot fit.
+fn widths_within(headings: &[&str], rows: &[Vec<&str>], room: usize) -> Option<Vec<usize>> {
+    if rows.iter().any(|row| row.len() != headings.len()) {
+        return None;
+    }
+    let widest_of = |column: usize| rows.iter().map(|row| length(row[column])).max().unwrap_or_default();
+    let mut widths: Vec<usize> = (0..headings.len()).map(widest_of).collect();
+    let mut surplus = (widths.iter().sum::<usize>() + GAP * (widths.len() - 1)).saturating_sub(room);
+    let has_id = headings.iter().any(|heading| typed_again(heading) == Some(Typed::Id));
+    // How short a cell may become, and a name: shorter step by step.
+    for (cell, name) in [(8, usize::MAX), (8, 12), (6, 8)] {
+        let floors: Vec<usize> = (headings.iter().zip(&widths))
+            .map(|(heading, width)| match typed_again(heading) {
+                None => cell.min(*width),
+                Some(Typed::Name) if has_id => name.min(*width),
+                Some(_) => *width,
+            })
+            .collect();
+        while surplus > 0 {
+            let can_give = (0..widths.len()).filter(|column| widths[*column] > floors[*column]);
+            let Some(widest) = can_give.max_by_key(|column| widths[*column]) else { break };
+            widths[widest] -= 1;
+            surplus -= 1;
+        }
+    }
+    (surplus == 0).then_some(widths)
+}
+
+/// In characters, not bytes.
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Typed {
+    Id,
+    Name,
+}
+
+/// Whether what is in a column is typed into the next command.
+fn typed_again(heading: &str) -> Option<Typed> {
+    match heading.rsplit(' ').next() {
+        Some("ID" | "TAG") => Some(Typed::Id),
+        Some("NAME" | "NAMES" | "PODNAME" | "INDEX") => Some(Typed::Name),
+        _ => None,
+    }
+}
+
+/// Whether a column holds names of images, of which the end says most.
+fn is_reference(heading: &str) -> bool {
+    matches!(heading, "IMAGE" | "REPOSITORY")
+}
+
+/// The cell in `width` characters. A reference loses its registry and path first: `…/nginx:latest`.
+fn shorten(cell: &str, width: usize, is_reference: bool) -> String {
+    if length(cell) <= width {
+        return cell.to_owned();
+    }
+    let mut rest = cell;
+    while is_reference && let Some((_, after)) = rest.split_once('/') {
+        rest = after;
+        if length(after) + 2 <= width {
+            return format!("…/{after}");
+        }
+    }
+    if length(rest) <= width {
+        return rest.to_owned();
+    }
+    rest.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// `least` is the width of a column with the spaces behind it.
+fn columns(text: &str, least: usize) -> String {
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
     // A column is a run of neighbouring rows that have a cell there ended by a tab, as Go's tabwriter has it: a row
     // without the cell breaks the column, and the widths above and below do not depend on each other.
@@ -20,7 +120,7 @@ pub fn align(text: &str) -> String {
                 continue;
             }
             let first = row;
-            let mut width = LEAST;
+            let mut width = least;
             while row < rows.len() && ended(row) {
                 width = width.max(rows[row][column].chars().count() + GAP);
                 row += 1;
@@ -95,6 +195,33 @@ mod tests {
     #[test]
     fn the_last_cell_is_not_padded_but_empty_ones_before_it_are() {
         assert_eq!(align("A\tB\tC\nx\t\t\n"), "A           B           C\nx                       \n");
+    }
+
+    #[test]
+    fn a_table_that_fits_is_left_as_it_is() {
+        let text = "NAME\tSTATUS\none\tup\n";
+        assert_eq!(align_within(text, true, 18), align(text));
+        assert_eq!(align_within(text, true, 10), "NAME  STATUS\none   up\n");
+    }
+
+    #[test]
+    fn the_widest_columns_are_shortened_and_what_is_typed_again_is_not() {
+        let text = "CONTAINER ID\tIMAGE\tCOMMAND\tNAMES\n\
+                    9fb6b92fc807\tdocker.io/library/nginx:latest\tnginx -g daemon off;\ta_name_of_twenty_four__\n";
+        let second = |room| align_within(text, true, room).lines().nth(1).unwrap().to_owned();
+        assert_eq!(second(80), "9fb6b92fc807  …/nginx:latest  nginx -g daemon of…  a_name_of_twenty_four__");
+        assert_eq!(second(66), "9fb6b92fc807  nginx:latest  nginx -g da…  a_name_of_twenty_four__");
+        assert_eq!(second(46), "9fb6b92fc807  nginx:l…  nginx -…  a_name_of_t…");
+        assert_eq!(second(38), "9fb6b92fc807  nginx…  nginx…  a_name_…");
+        // Where it cannot be, lines break and nothing is lost.
+        assert!(second(37).contains("docker.io/library/nginx:latest  nginx -g daemon off;"));
+        assert_eq!(align_within(text, false, 40).lines().count(), 1);
+    }
+
+    #[test]
+    fn a_name_without_an_id_beside_it_stays_whole() {
+        let text = "DRIVER\tVOLUME NAME\nlocal\ta-name-of-some-length\n";
+        assert_eq!(align_within(text, true, 20), "DRIVER  VOLUME NAME\nlocal   a-name-of-some-length\n");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             value(network, short, None)
         })
         .collect();
-    let text = Format::parse("network ls", layout)?.list(values, HEADINGS, !args.noheading, 2)?;
-    output::print(&text)?;
+    let format = Format::parse("network ls", layout)?.within(output::room(args.no_trunc, args.format.as_deref()));
+    output::print(&format.list(values, HEADINGS, !args.noheading, 2)?)?;
     Ok(ExitCode::Success)
 }

@@ -71,7 +71,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("invalid option for --sort, options are: created, id, name, number, or status"));
     }
     let engine = context.reader()?;
-    let format = Format::parse("pod ps", &layout(&args))?;
+    let format = Format::parse("pod ps", &layout(&args))?.within(output::room(args.no_trunc, args.format.as_deref()));
     let filters = Filters::parse(&args.filter)?;
     let mut pods = pods::list(&engine)?;
     pods.reverse();

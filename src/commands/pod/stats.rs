@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("--all, --latest and arguments cannot be used together"));
     }
     let layout = args.format.as_deref().filter(|format| *format != "table").unwrap_or(LAYOUT);
-    let format = Format::parse("pod stats", layout)?;
+    let format = Format::parse("pod stats", layout)?.within(output::room(false, args.format.as_deref()));
     let engine = context.engine()?;
     let mut before: BTreeMap<String, Usage> = BTreeMap::new();
     loop {

@@ -61,7 +61,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             }
         })
         .collect();
-    let text = Format::parse("secret ls", layout)?.list(values, HEADINGS, !args.noheading, 4)?;
-    output::print(&text)?;
+    let format = Format::parse("secret ls", layout)?.within(output::room(false, args.format.as_deref()));
+    output::print(&format.list(values, HEADINGS, !args.noheading, 4)?)?;
     Ok(ExitCode::Success)
 }

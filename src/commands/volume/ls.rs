@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         .filter(|volume| filters.pass(volume, users.contains_key(&volume.name)))
         .map(|volume| value(&engine, volume))
         .collect();
-    let text = Format::parse("volume ls", layout)?.list(values, HEADINGS, !args.noheading, 2)?;
-    output::print(&text)?;
+    let format = Format::parse("volume ls", layout)?.within(output::room(false, args.format.as_deref()));
+    output::print(&format.list(values, HEADINGS, !args.noheading, 2)?)?;
     Ok(ExitCode::Success)
 }
