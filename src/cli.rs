@@ -282,7 +282,7 @@ pub static VERBS: &[Verb] = &[
     verb!(top, ["top", "container top"], order: Order::FlagsFirst),
     verb!(unmount, ["unmount", "umount", "container unmount"]),
     verb!(unpause, ["unpause", "container unpause"]),
-    verb!(unshare, ["unshare"], order: Order::FlagsFirst, tolerance: Tolerance { not_yet: &["rootless-netns"], ..PLAIN.tolerance }),
+    verb!(unshare, ["unshare"], order: Order::FlagsFirst),
     verb!(untag, ["untag", "image untag"]),
     verb!(update, ["update", "container update"],
         tolerance: Tolerance { obsolete: &["cpu-rt-period", "cpu-rt-runtime", "memory-swappiness"], ..PLAIN.tolerance }),
@@ -310,19 +310,25 @@ const NOT_YET: &[&str] = &[
     "container checkpoint",
     "container restore",
     "container runlabel",
-    "farm",
     "generate spec",
     "generate systemd",
     "image scp",
     "image sign",
     "kube apply",
-    "machine",
     "quadlet install",
     "quadlet list",
     "quadlet print",
     "quadlet rm",
-    "system connection",
     "system service",
+];
+
+/// Commands of Podman and Docker that creel will not have, and why.
+const NEVER: &[(&str, &str)] = &[
+    ("context", "it works on this machine, without a server to choose"),
+    ("farm", "it builds on this machine only"),
+    ("machine", "it runs on this machine, without a virtual one"),
+    ("system connection", "it has no remote connections; run it on the other machine, over ssh"),
+    ("system locks", "its locks belong to open files and go with whoever holds them"),
 ];
 
 /// Groups of commands, with what they are about.
@@ -499,9 +505,11 @@ pub fn global_flags_end(args: &[String]) -> usize {
         }
         let takes_value = !word.contains('=')
             && match word.strip_prefix("--") {
-                Some(long) => !matches!(long, "debug" | "help" | "version" | "noout" | "syslog" | "transient-store"),
-                // `-c NAME` is the only short one with a value.
-                None => word.ends_with('c'),
+                Some(long) => {
+                    !matches!(long, "debug" | "help" | "version" | "noout" | "remote" | "syslog" | "transient-store")
+                }
+                // `-c NAME` and `-H HOST` are the only short ones with a value.
+                None => word.ends_with(['c', 'H']),
             };
         at += if takes_value { 2 } else { 1 };
     }
@@ -558,6 +566,9 @@ fn translate(command: &Command, error: clap::Error) -> Failure {
 fn unknown(program: &str, name: &str) -> Failure {
     if NOT_YET.contains(&name) {
         return Failure::plain(format!("creel has no \"{name}\" yet"));
+    }
+    if let Some((_, why)) = NEVER.iter().find(|(never, _)| *never == name) {
+        return Failure::plain(format!("creel has no \"{name}\": {why}"));
     }
     let (group, word) = name.split_once(' ').unwrap_or(("", name));
     let mut similar: Vec<&str> = VERBS
@@ -694,6 +705,14 @@ mod tests {
                 .to_string()
                 .ends_with("Try 'creel container --help' for more information")
         );
+    }
+
+    #[test]
+    fn commands_that_never_come_say_why() {
+        assert!(
+            unknown("creel", "machine").to_string().starts_with("creel has no \"machine\": it runs on this machine")
+        );
+        assert!(NEVER.iter().all(|(name, _)| !NOT_YET.contains(name)));
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Config {
             config.merge_dir(&user.join("containers.conf.d"))?;
         }
         for module in &places.modules {
-            config.merge_file(&find_module(module, places), true)?;
+            config.merge_file(&find_module(module, places)?, true)?;
         }
         if let Some(last) = &places.last {
             config.merge_file(last, true)?;
@@ -183,9 +183,9 @@ fn parse(text: &str, path: &Path) -> Result<Table, Failure> {
 }
 
 /// A relative module is looked for below the module directories, the user's first.
-fn find_module(module: &Path, places: &Places) -> PathBuf {
+fn find_module(module: &Path, places: &Places) -> Result<PathBuf, Failure> {
     if module.is_absolute() {
-        return module.to_owned();
+        return Ok(module.to_owned());
     }
     let user = places.config_home.join("containers/containers.conf.modules");
     let places = [
@@ -193,7 +193,10 @@ fn find_module(module: &Path, places: &Places) -> PathBuf {
         Path::new("/etc/containers/containers.conf.modules"),
         Path::new("/usr/share/containers/containers.conf.modules"),
     ];
-    places.iter().map(|dir| dir.join(module)).find(|path| path.exists()).unwrap_or_else(|| module.to_owned())
+    places.iter().map(|dir| dir.join(module)).find(|path| path.exists()).ok_or_else(|| {
+        let failure = Failure::plain(format!("could not resolve module \"{}\"", module.display()));
+        failure.hint(format!("modules lie in {}, or are named by their whole path", user.display()))
+    })
 }
 
 /// Tables merge by key, everything else is replaced; an array that ends in `{append=true}` is added to what was there.
@@ -230,26 +233,25 @@ pub struct StorageConfig {
 }
 
 impl StorageConfig {
-    /// The user's file replaces the system's as a whole; the system's paths are root's, so only its options count.
-    pub fn load(places: &Places, variable: impl Fn(&str) -> Option<String>) -> Result<StorageConfig, Failure> {
+    /// The file that counts, and whether it is the user's: that one replaces the system's as a whole.
+    pub fn file(places: &Places) -> Option<(PathBuf, bool)> {
         if let Some(path) = &places.storage {
-            let text = fs::read_to_string(path).map_err(crate::error::on_path("open", path))?;
-            return StorageConfig::parse(&text, path, true, &variable);
+            return Some((path.clone(), true));
         }
-        let user = places.config_home.join("containers/storage.conf");
         let candidates = [
-            (user.as_path(), true),
-            (Path::new("/etc/containers/storage.conf"), false),
-            (Path::new("/usr/share/containers/storage.conf"), false),
+            (places.config_home.join("containers/storage.conf"), true),
+            ("/etc/containers/storage.conf".into(), false),
+            ("/usr/share/containers/storage.conf".into(), false),
         ];
-        for (path, ours) in candidates {
-            match fs::read_to_string(path) {
-                Ok(text) => return StorageConfig::parse(&text, path, ours, &variable),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(crate::error::on_path("open", path)(error)),
-            }
-        }
-        Ok(StorageConfig::default())
+        // One that nobody may look at is there: reading it says so.
+        candidates.into_iter().find(|(path, _)| path.try_exists().unwrap_or(true))
+    }
+
+    /// The system's paths are root's, so only its options count.
+    pub fn load(places: &Places, variable: impl Fn(&str) -> Option<String>) -> Result<StorageConfig, Failure> {
+        let Some((path, ours)) = StorageConfig::file(places) else { return Ok(StorageConfig::default()) };
+        let text = fs::read_to_string(&path).map_err(crate::error::on_path("open", &path))?;
+        StorageConfig::parse(&text, &path, ours, &variable)
     }
 
     fn parse(

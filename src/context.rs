@@ -66,6 +66,12 @@ pub struct Globals {
     /// Where named networks are defined
     #[arg(long, value_name = "DIR")]
     pub network_config_dir: Option<PathBuf>,
+    /// Remote services do not exist here
+    #[arg(short, long, hide = true)]
+    pub remote: bool,
+    /// Remote services do not exist here: Docker's flag
+    #[arg(short = 'H', long, hide = true)]
+    pub host: Option<String>,
     /// Write standard output to a file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -105,6 +111,13 @@ pub struct Globals {
     /// Where volumes are kept
     #[arg(long, value_name = "DIR")]
     pub volumepath: Option<PathBuf>,
+}
+
+impl Globals {
+    /// Whether a flag asks for an engine on another machine.
+    fn is_remote(&self) -> bool {
+        self.remote || self.connection.is_some() || self.url.is_some() || self.host.is_some()
+    }
 }
 
 /// See the module.
@@ -257,6 +270,11 @@ impl Context {
         Ok(self.config.get_or_init(|| config))
     }
 
+    /// The storage.conf that counts, if there is one.
+    pub fn storage_conf(&self) -> Result<Option<PathBuf>, Failure> {
+        Ok(StorageConfig::file(&self.places()?).map(|(path, _)| path))
+    }
+
     fn storage_config(&self) -> Result<&StorageConfig, Failure> {
         if let Some(config) = self.storage.get() {
             return Ok(config);
@@ -338,8 +356,15 @@ impl Context {
                 "mount_program" => {
                     options.mount_program = Some(value.into()).filter(|path: &PathBuf| !path.as_os_str().is_empty())
                 }
-                "ignore_chown_errors" => options.ignore_chown_errors = value == "true",
-                _ => return Err(Failure::plain(format!("--storage-opt {option} is not supported by creel yet"))),
+                "ignore_chown_errors" => {
+                    options.ignore_chown_errors = crate::arguments::go_bool(value).ok_or_else(|| {
+                        Failure::plain(format!("--storage-opt {option}: {value:?} is neither true nor false"))
+                    })?;
+                }
+                _ => {
+                    let failure = Failure::plain(format!("--storage-opt {option}: creel has no such option"));
+                    return Err(failure.hint("there are mount_program and ignore_chown_errors"));
+                }
             }
         }
         Ok(options)
@@ -350,7 +375,7 @@ impl Context {
         if let Some(imagestore) = &self.globals.imagestore {
             return Err(Failure::plain(format!("--imagestore {} is not supported by creel yet", imagestore.display())));
         }
-        if self.globals.connection.is_some() || self.globals.url.is_some() {
+        if self.globals.is_remote() {
             return Err(Failure::plain("creel has no remote connections").hint("run creel on that machine, over ssh"));
         }
         // What is wrong with a flag is wrong for every command.
@@ -401,7 +426,7 @@ impl Context {
         // Paths of the user first: inside of the namespace we are root, and everything would be root's.
         let (dirs, options) = (self.dirs()?, self.store_options()?);
         self.enter(&mut settings)?;
-        if self.globals.imagestore.is_some() || self.globals.connection.is_some() || self.globals.url.is_some() {
+        if self.globals.imagestore.is_some() || self.globals.is_remote() {
             self.store()?;
         }
         Ok(Engine { store: Store::open(dirs, options)?, settings })

@@ -100,6 +100,9 @@ fn every_deed_is_told_of() {
     }
     assert_eq!(told("event=exec_died", "{{.ContainerExitCode}}"), ["3"]);
     assert_eq!(told("event=kill", "{{.Name}}"), ["two"]);
+    // An exit code of 0 is there, too.
+    let one = lab.ok("events --stream=false --since 1h --filter event=died --filter container=one --format json");
+    assert!(one.lines().all(|line| line.starts_with("{\"ContainerExitCode\":")), "{one}");
     assert_eq!(told("type=volume", "{{.Name}} {{.Status}}"), ["vol create", "vol remove"]);
     let image = told("type=image", "{{.Status}}");
     assert!(image.ends_with(&["tag".to_owned(), "untag".to_owned(), "untag".to_owned()]), "{image:?}");
@@ -145,4 +148,24 @@ fn nothing_is_told_where_nobody_wants_it() {
     lab.creel("--events-backend none events --stream=false").run().fails(125);
     lab.creel("--events-backend nonsense volume create two").run().fails(125);
     lab.creel("volume exists two").run().code(1);
+}
+
+#[test]
+fn events_of_networks_name_the_driver_and_the_container() {
+    let lab = Lab::new();
+    lab.ok("network create lan");
+    lab.ok("run -d --name one --network none box idle");
+    lab.ok("run -d --name two --network lan box idle");
+    lab.ok("network disconnect lan two");
+    lab.ok("network connect lan two");
+    let told = |format: &str| lab.ok(&format!("events --stream=false --since 1h --filter type=network{format}"));
+    let text = told("");
+    assert!(text.lines().next().unwrap().ends_with(" (name=lan, type=bridge)"), "{text}");
+    let json: Vec<serde_json::Value> =
+        told(" --format json").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(json[0]["Attributes"]["driver"], "bridge");
+    assert_eq!(json[0]["network"], "lan");
+    assert!(json[0].get("Name").is_none());
+    let names: Vec<_> = json[1..].iter().map(|event| (&event["Status"], &event["Name"], &event["network"])).collect();
+    assert!(names.iter().all(|(_, name, network)| *name == "two" && *network == "lan"), "{names:?}");
 }

@@ -68,4 +68,17 @@ fn info_has_the_keys_that_programs_look_for() {
     }
     lab.creel("info --format {{.Nope}}").run().fails(125);
     assert_eq!(lab.ok("version --format {{.Client.Os}}"), "linux");
+    // There is no service, so the client stands for the server.
+    let version = lab.ok("version --format {{.Client.Version}}");
+    assert_eq!(lab.ok("version --format {{.Server.Version}}"), version);
+    assert_eq!(lab.ok("version --format {{.Version}}"), version);
+    assert!(lab.json("version --format json").get("Server").is_none());
+    assert!(["file", "journald"].contains(&json["host"]["eventLogger"].as_str().unwrap()), "{json}");
+    assert_eq!(lab.ok("--events-backend none info --format {{.Host.EventLogger}}"), "none");
+    assert!(json["store"]["graphStatus"]["Backing Filesystem"].is_string(), "{json}");
+    if let Some(path) =
+        json.pointer("/host/slirp4netns/executable").and_then(|path| path.as_str()).filter(|path| !path.is_empty())
+    {
+        assert!(json["host"]["slirp4netns"]["version"].as_str().unwrap().starts_with("slirp4netns version"), "{path}");
+    }
 }

@@ -92,3 +92,37 @@ fn reset_leaves_nothing() {
         assert!(disk_usage(&lab.store()) < 200_000);
     }
 }
+
+#[test]
+fn renumber_and_migrate_have_nothing_to_do_and_take_no_words() {
+    let lab = Lab::empty();
+    for command in ["renumber", "migrate"] {
+        assert_eq!(lab.ok(&format!("system {command}")), "");
+        let refused = lab.creel(&format!("system {command} now")).run().fails(125);
+        assert!(refused.ends_with(&format!("system {command}` takes no arguments")), "{refused}");
+    }
+    let refused = lab.creel("system check --max 1x").run().fails(125);
+    assert!(refused.contains("time: unknown unit \"x\" in duration \"1x\""), "{refused}");
+}
+
+#[test]
+fn what_belongs_to_other_machines_is_refused_with_the_reason() {
+    if crate::lab::differs_on_purpose("Podman has remote connections and virtual machines") {
+        return;
+    }
+    let lab = Lab::empty();
+    for line in ["machine ls", "system connection ls", "farm list", "context ls"] {
+        let refused = lab.creel(line).run().fails(125);
+        assert!(refused.starts_with("Error: creel has no \"") && !refused.contains("yet"), "{refused}");
+    }
+    for flags in ["--remote", "-r", "--url ssh://me@there", "--connection there", "-H tcp://there:2375"] {
+        for command in ["ps", "run box true"] {
+            let refused = lab.creel(&format!("{flags} {command}")).run().fails(125);
+            assert!(refused.starts_with("Error: creel has no remote connections"), "{refused}");
+        }
+    }
+    let refused = lab.creel("--storage-opt ignore_chown_errors=maybe ps").run().fails(125);
+    assert!(refused.contains("neither true nor false"), "{refused}");
+    let refused = lab.creel("--module nowhere ps").run().fails(125);
+    assert!(refused.contains("could not resolve module \"nowhere\""), "{refused}");
+}

@@ -32,3 +32,25 @@ fn flags_behind_the_command_belong_to_it() {
     let lab = Lab::empty();
     assert_eq!(lab.ok("unshare echo --rm -x"), "--rm -x");
 }
+
+#[test]
+fn the_network_of_containers_can_be_entered() {
+    let lab = Lab::new();
+    if !crate::lab::is_podman() {
+        let refused = lab.creel("unshare --rootless-netns true").run().fails(125);
+        assert!(refused.contains("nothing is connected"), "{refused}");
+    }
+    lab.ok("network create --subnet 10.77.3.0/24 lan");
+    lab.ok("run -d --name one --network lan box idle");
+    let routes = lab.ok("unshare --rootless-netns cat /proc/net/route");
+    // 10.77.3.0, the least significant byte first.
+    assert!(routes.contains("00034D0A"), "{routes}");
+    assert_eq!(lab.ok("unshare --rootless-netns id -u"), "0");
+    if !crate::lab::is_podman() {
+        // Podman has all networks in one namespace.
+        lab.ok("network create other");
+        lab.ok("run -d --name two --network other box idle");
+        let refused = lab.creel("unshare --rootless-netns true").run().fails(125);
+        assert!(refused.contains("2 are in use: lan, other"), "{refused}");
+    }
+}

@@ -9,7 +9,7 @@ use storage::events::{Backend, Event, Kind, Notice, Tail};
 
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::format::{Format, Nil, Value, go_time};
+use crate::format::{self, Field, Format, Nil, Value, go_time};
 use crate::{object, output, when};
 
 /// Show what happened
@@ -171,8 +171,8 @@ fn value(event: &Event) -> Value {
         Kind::Container => Value::map(&event.attributes),
         _ => Value::map_or_nil(&event.attributes),
     };
-    object! {
-        "ContainerExitCode"?: exit_code,
+    let mut value = object! {
+        fn "ContainerExitCode": exit_code.clone(),
         "ID"?: event.id.as_str(),
         "Image"?: event.image.as_str(),
         "Name"?: event.name.as_str(),
@@ -182,13 +182,20 @@ fn value(event: &Event) -> Value {
         "timeNano" as "TimeNano"?: event.time,
         "Type"?: event.kind.as_str(),
         "health_status" as "HealthStatus"?: health,
-        "error" as "Error"?: event.error.as_str(),
+        "Error"?: event.error.as_str(),
         "PodID"?: event.pod.as_str(),
         "OOMKilled"?: event.oom_killed,
         json "Attributes": attributes.clone(),
         fn "Attributes": attributes.clone(),
         fn "Details": object! { "PodID"?: event.pod.as_str(), "Attributes": attributes },
+    };
+    // It is there or not, and 0 is there.
+    if let (Value::Struct(fields), Some(_)) = (&mut value, event.exit_code) {
+        let code =
+            Field { json: "ContainerExitCode", name: "ContainerExitCode", kind: format::Kind::Plain, value: exit_code };
+        fields.insert(0, code);
     }
+    value
 }
 
 /// `--filter`: of one key any must hold, of several keys all.

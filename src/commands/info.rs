@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use network::{Mode, UplinkKind};
+use storage::events::Backend;
 use storage::{Driver, Store};
 use sys::userns::MapLine;
 
@@ -95,7 +97,10 @@ fn host(context: &Context) -> Result<Value, Failure> {
             "version" as "Version": of_release("VERSION_ID"),
             "codename" as "Codename"?: of_release("VERSION_CODENAME").replace("unknown", ""),
         },
-        "eventLogger" as "EventLogger": "none",
+        "eventLogger" as "EventLogger": match context.store_options()?.events.backend {
+            Backend::File => "file",
+            Backend::None => "none",
+        },
         "freeLocks" as "FreeLocks": Value::Nil(Nil::Pointer),
         "hostname" as "Hostname": name.nodename().to_string_lossy().into_owned(),
         "idMappings" as "IDMappings": object! {
@@ -140,8 +145,8 @@ fn host(context: &Context) -> Result<Value, Failure> {
             "seccompProfilePath" as "SECCOMPProfilePath": config.text("containers", "seccomp_profile").unwrap_or_default(),
             "selinuxEnabled" as "SELinuxEnabled": false,
         },
-        "slirp4netns" as "Slirp4NetNS": object! { "executable" as "Executable": program("slirp4netns"), "package" as "Package": "", "version" as "Version": "" },
-        "pasta" as "Pasta": object! { "executable" as "Executable": program("pasta"), "package" as "Package": "", "version" as "Version": "" },
+        "slirp4netns" as "Slirp4NetNS": program("slirp4netns"),
+        "pasta" as "Pasta": program("pasta"),
         "swapFree" as "SwapFree": bytes("SwapFree"),
         "swapTotal" as "SwapTotal": bytes("SwapTotal"),
         "uptime" as "Uptime": uptime(),
@@ -194,10 +199,17 @@ fn lines(map: &[MapLine]) -> Value {
     Value::List(map.iter().map(line).collect())
 }
 
-fn program(name: &str) -> String {
+/// Where a program is, and what it says of its version.
+fn program(name: &str) -> Value {
     let path = context::variable("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     let found = path.split(':').map(|dir| Path::new(dir).join(name)).find(|path| path.is_file());
-    found.map(|path| path.display().to_string()).unwrap_or_default()
+    let said = found.as_ref().and_then(|path| Command::new(path).arg("--version").stdin(Stdio::null()).output().ok());
+    let version = said.map(|said| String::from_utf8_lossy(&said.stdout).trim_end().to_owned());
+    object! {
+        "executable" as "Executable": found.map(|path| path.display().to_string()).unwrap_or_default(),
+        "package" as "Package": "",
+        "version" as "Version": version.unwrap_or_default(),
+    }
 }
 
 fn cpu_use() -> Value {
@@ -222,13 +234,13 @@ fn cpu_use() -> Value {
     }
 }
 
-/// `1h 2m 3.00s`, with the hours as days once there are many.
+/// `1h 2m 3.00s`, with the hours as days, too.
 fn uptime() -> String {
     let text = read("/proc/uptime");
     let seconds: f64 = text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
     let (hours, minutes) = ((seconds / 3600.0) as u64, (seconds / 60.0) as u64 % 60);
     let mut shown = format!("{hours}h {minutes}m {:.2}s", seconds.floor() % 60.0);
-    if hours >= 24 {
+    if hours > 0 {
         shown.push_str(&format!(" (Approximately {:.2} days)", hours as f64 / 24.0));
     }
     shown
@@ -255,9 +267,8 @@ fn store(context: &Context) -> Result<Value, Failure> {
     if let Some(program) = &engine.store.options().mount_program {
         options.insert("overlay.mount_program".to_owned(), Value::from(program.as_path()));
     }
-    let home_config = context::home().map(|home| home.join(".config/containers/storage.conf")).unwrap_or_default();
     Ok(object! {
-        "configFile" as "ConfigFile": home_config.display().to_string(),
+        "configFile" as "ConfigFile"?: context.storage_conf()?.map(|path| path.display().to_string()).unwrap_or_default(),
         "containerStore" as "ContainerStore": object! {
             "number" as "Number": containers.len(),
             "paused" as "Paused": paused,
@@ -282,6 +293,7 @@ fn store(context: &Context) -> Result<Value, Failure> {
 fn graph_status(store: &Store) -> BTreeMap<String, Value> {
     let mut status = BTreeMap::new();
     let mut say = |key: &str, value: &str| status.insert(key.to_owned(), Value::from(value));
+    say("Backing Filesystem", backing_filesystem(&store.dirs().root));
     if store.options().driver == Driver::Vfs {
         return status;
     }
@@ -301,6 +313,26 @@ fn graph_status(store: &Store) -> BTreeMap<String, Value> {
         (None, None) => {}
     }
     status
+}
+
+/// By the numbers of statfs(2).
+fn backing_filesystem(root: &Path) -> &'static str {
+    use nix::sys::statfs::{
+        BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC,
+        XFS_SUPER_MAGIC,
+    };
+    const ZFS: FsType = FsType(0x2fc1_2fc1);
+    match nix::sys::statfs::statfs(root).map(|stat| stat.filesystem_type()) {
+        // ext2, ext3 and ext4 have one number.
+        Ok(EXT4_SUPER_MAGIC) => "extfs",
+        Ok(XFS_SUPER_MAGIC) => "xfs",
+        Ok(BTRFS_SUPER_MAGIC) => "btrfs",
+        Ok(ZFS) => "zfs",
+        Ok(TMPFS_MAGIC) => "tmpfs",
+        Ok(OVERLAYFS_SUPER_MAGIC) => "overlayfs",
+        Ok(NFS_SUPER_MAGIC) => "nfs",
+        _ => "<unknown>",
+    }
 }
 
 fn registries() -> Result<Value, Failure> {

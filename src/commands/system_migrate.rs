@@ -1,3 +1,4 @@
+use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 
@@ -10,6 +11,8 @@ pub struct Args {
     words: Vec<String>,
 }
 
-pub fn run(_context: &Context, _args: Args) -> Result<ExitCode, Failure> {
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    let is_renumber = context.command_line.iter().any(|word| word == "renumber");
+    arguments::none(&args.words, if is_renumber { "system renumber" } else { "system migrate" })?;
     Ok(ExitCode::Success)
 }

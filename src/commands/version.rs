@@ -1,7 +1,7 @@
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::format::{Nil, Value};
+use crate::format::{Field, Kind, Value};
 use crate::{format, object, output};
 
 /// Show the version
@@ -35,7 +35,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 }
 
 fn value(program: &str) -> Value {
-    object! { "Client": client(program), fn "Server": Value::Nil(Nil::Pointer) }
+    // Without a service the client is the server, too, and its fields are found without naming it.
+    let mut value = object! { "Client": client(program), fn "Server": client(program) };
+    if let (Value::Struct(fields), Value::Struct(of_client)) = (&mut value, client(program)) {
+        fields.extend(of_client.into_iter().map(|field| Field { kind: Kind::Method, ..field }));
+    }
+    value
 }
 
 /// What `info` shows as version, too.

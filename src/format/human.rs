@@ -87,9 +87,45 @@ pub fn parse_size(text: &str) -> Result<i64, String> {
 /// A duration in Go's syntax: `1h30m`, `250ms`, `1.5s`, with a sign allowed. Negative ones come back as `Err` of their
 /// size in `negative`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    parse_signed_duration(text)
-        .and_then(|(negative, duration)| if negative && !duration.is_zero() { None } else { Some(duration) })
-        .ok_or_else(|| format!("time: invalid duration {}", crate::arguments::go_quote(text)))
+    let quoted = crate::arguments::go_quote(text);
+    match parse_signed_duration(text) {
+        Some((negative, duration)) if !negative || duration.is_zero() => Ok(duration),
+        Some(_) => Err(format!("time: invalid duration {quoted}")),
+        None => Err(match unknown_unit(text) {
+            Some("") => format!("time: missing unit in duration {quoted}"),
+            Some(unit) => format!("time: unknown unit {} in duration {quoted}", crate::arguments::go_quote(unit)),
+            None => format!("time: invalid duration {quoted}"),
+        }),
+    }
+}
+
+/// What stands where a unit should, behind the first number that has none.
+fn unknown_unit(text: &str) -> Option<&str> {
+    let is_of_number = |c: char| c.is_ascii_digit() || c == '.';
+    let mut rest = text.trim_start_matches(['-', '+']);
+    loop {
+        let unit = rest.trim_start_matches(is_of_number);
+        if unit.len() == rest.len() || rest.starts_with("..") {
+            return None;
+        }
+        let end = unit.find(is_of_number).unwrap_or(unit.len());
+        if nanoseconds_of(&unit[..end]).is_none() {
+            return Some(&unit[..end]);
+        }
+        rest = &unit[end..];
+    }
+}
+
+fn nanoseconds_of(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "ns" => 1.0,
+        "us" | "µs" | "μs" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        "m" => 60e9,
+        "h" => 3600e9,
+        _ => return None,
+    })
 }
 
 fn parse_signed_duration(text: &str) -> Option<(bool, Duration)> {
@@ -110,16 +146,7 @@ fn parse_signed_duration(text: &str) -> Option<(bool, Duration)> {
         let number: f64 = rest[..end].parse().ok()?;
         rest = &rest[end..];
         let unit_end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let unit = match &rest[..unit_end] {
-            "ns" => 1.0,
-            "us" | "µs" | "μs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => return None,
-        };
-        nanoseconds += number * unit;
+        nanoseconds += number * nanoseconds_of(&rest[..unit_end])?;
         rest = &rest[unit_end..];
     }
     (nanoseconds <= i64::MAX as f64).then(|| (negative, Duration::from_nanos(nanoseconds as u64)))

@@ -49,7 +49,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let network = super::networks(context, &engine)?.find(name)?;
     let container = containers::find(&engine, container)?;
     containers::connect(&engine, &container, &NetworkRef { name: network.name.clone(), options })?;
-    super::record(&engine, &network, "connect", Some(container.id().as_str()));
+    super::record(&engine, &network, "connect", Some(&container));
     Ok(ExitCode::Success)
 }
 

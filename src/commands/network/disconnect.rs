@@ -29,6 +29,6 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
         error => error.into(),
     })?;
-    super::record(&engine, &network, "disconnect", Some(found.id().as_str()));
+    super::record(&engine, &network, "disconnect", Some(&found));
     Ok(ExitCode::Success)
 }

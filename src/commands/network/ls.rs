@@ -4,7 +4,7 @@ use super::{Filters, Keys, all, users, value};
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::format::{Format, Headings};
+use crate::format::{Field, Format, Headings, Kind, Value};
 use crate::output;
 
 /// List networks
@@ -47,7 +47,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         .filter(|network| filters.pass(network, &used))
         .map(|network| {
             let short = if args.no_trunc { network.id.as_str() } else { network.id.get(..12).unwrap_or(&network.id) };
-            value(network, short, None)
+            let mut value = value(network, short, None);
+            if let Value::Struct(fields) = &mut value {
+                let labels: Vec<String> = network.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                Field::add(fields, "Labels", "Labels", Kind::Method, labels.join(",").into());
+            }
+            value
         })
         .collect();
     let format = Format::parse("network ls", layout)?.within(output::room(args.no_trunc, args.format.as_deref()));

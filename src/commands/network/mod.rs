@@ -13,7 +13,7 @@ pub mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use containers::Engine;
+use containers::{Container, Engine};
 use jiff::Timestamp;
 use network::{Endpoint, Network, Networks, Route, RouteKind, Subnet};
 use storage::events::{self, Event};
@@ -64,18 +64,17 @@ pub fn users(engine: &Engine) -> Result<BTreeMap<String, Vec<String>>, Failure> 
     Ok(users)
 }
 
-/// Tells the journal.
-pub fn record(engine: &Engine, network: &Network, status: &'static str, container: Option<&str>) {
-    let event = Event {
-        id: container.unwrap_or(&network.id).to_owned(),
-        name: network.name.clone(),
-        network: network.name.clone(),
-        attributes: match container {
-            Some(_) => BTreeMap::new(),
-            None => BTreeMap::from([("type".to_owned(), network.driver.clone())]),
-        },
-        ..Event::new(events::Kind::Network, status)
+/// Tells the journal. `container` is who was connected or disconnected.
+pub fn record(engine: &Engine, network: &Network, status: &'static str, container: Option<&Container>) {
+    let (id, name, attributes) = match container {
+        Some(container) => (container.id().to_string(), container.name().to_owned(), BTreeMap::new()),
+        None => {
+            let driver = BTreeMap::from([("driver".to_owned(), network.driver.clone())]);
+            (network.id.clone(), String::new(), driver)
+        }
     };
+    let event =
+        Event { id, name, attributes, network: network.name.clone(), ..Event::new(events::Kind::Network, status) };
     events::record(&engine.store, event);
 }
 
