@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::lab::{Lab, comes_true, differs_on_purpose, eventually, free_port};
+use crate::lab::{Lab, comes_true, differs_on_purpose, eventually, free_port, ingress_port, ingress_turn};
 
 fn no_controllers() -> bool {
     differs_on_purpose("podman plays one pod of each and keeps none")
@@ -172,6 +172,35 @@ fn a_pod_that_is_killed_comes_back_and_clients_do_not_notice_for_long() {
         assert!(answer.as_ref().is_ok_and(|text| text.contains("one")), "{answer:?}");
     }
     eventually("there are two again", || pods(&lab).len() == 2);
+    lab.ok("kube down site.yaml");
+}
+
+#[test]
+fn a_client_stays_with_its_pod_where_the_service_says_so() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let port = node_port();
+    let affinity = "  sessionAffinity: ClientIP\n  sessionAffinityConfig: { clientIP: { timeoutSeconds: 600 } }\n";
+    lab.write(
+        "site.yaml",
+        site(3, "one", port).replace("  type: NodePort\n", &format!("  type: NodePort\n{affinity}")),
+    );
+    lab.ok("kube play site.yaml");
+    eventually("it serves", || get(port, "/", "x").is_ok_and(|text| text.contains("one")));
+    let page = || get(port, "/", "x").unwrap().lines().last().unwrap().to_owned();
+    let first = page();
+    for _ in 0..9 {
+        assert_eq!(page(), first);
+    }
+    // When its pod goes, another one takes the client over, and keeps it.
+    lab.ok(&format!("pod rm -f -t 0 {}", first.trim_start_matches("one ")));
+    eventually("another one serves", || get(port, "/", "x").is_ok_and(|text| text.contains("one")));
+    let second = page();
+    for _ in 0..9 {
+        assert_eq!(page(), second);
+    }
     lab.ok("kube down site.yaml");
 }
 
@@ -382,13 +411,9 @@ spec:
         part("b")
     );
     lab.write("ingress.yaml", text);
+    let Some(_turn) = ingress_turn() else { return };
     lab.ok("kube play ingress.yaml");
-    // One Ingress port serves a user; where another one of this machine has it there is nothing to be seen.
-    let port = if std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap().trim() == "1024" {
-        8080
-    } else {
-        80
-    };
+    let port = ingress_port();
     for name in ["a", "b"] {
         eventually(name, || {
             get(port, &format!("/{name}/"), "shop.example").is_ok_and(|text| text.contains(&format!("page of {name}")))

@@ -89,7 +89,7 @@ pub use remove::{RemoveRequest, cleanup, prune, remove, remove_image_if_unused, 
 pub use rename::rename;
 pub use secrets::update_secret;
 pub use spec::*;
-pub use start::{Launch, StartRequest, Started, init, launch, start};
+pub use start::{Launch, StartRequest, Started, init, launch, start, why_no_limits};
 pub use state::{Exit, State};
 pub use stats::{Interface, Usage, usage};
 pub use stop::{kill, restart, stop, stop_by};

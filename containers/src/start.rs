@@ -247,6 +247,14 @@ pub(crate) fn cgroup_manager(engine: &Engine, spec: &ContainerSpec) -> Result<Ma
     }
 }
 
+/// Why no container of this machine can be given limits, where that is so.
+pub fn why_no_limits(engine: &Engine) -> Result<Option<&'static str>> {
+    match Manager::choose(engine.settings.cgroup_manager.as_deref(), engine.settings.uid)? {
+        Manager::None { why } => Ok(Some(why)),
+        Manager::Systemd { .. } | Manager::Cgroupfs { .. } => Ok(None),
+    }
+}
+
 /// `None` when the monitor closed the channel without a word.
 fn answer(channel: &Channel) -> std::io::Result<Option<FromMonitor>> {
     let (message, _) = channel.recv()?;

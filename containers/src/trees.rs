@@ -45,10 +45,15 @@ pub(crate) fn make(engine: &Engine, container: &Container, uids: &[IdMap], gids:
                     }
                     Backing::Data { .. } | Backing::Directory { .. } => {
                         if let Some(below) = &mount.subpath {
-                            let tree = beneath(&volumes::place(engine, &volume)?, below, name)?;
+                            let tree = beneath(&volumes::place(engine, &volume)?, below, &format!("volume {name}"))?;
                             all.trees.push((destination, tree));
                         }
                     }
+                }
+            }
+            MountKind::Bind { source, overlay: false } => {
+                if let Some(below) = &mount.subpath {
+                    all.trees.push((destination, beneath(source, below, &source.display().to_string())?));
                 }
             }
             MountKind::Volume { .. }
@@ -107,8 +112,8 @@ impl Trees {
 }
 
 /// A part of a directory. What is in there may be made by a container: no link leads out of it.
-fn beneath(source: &Path, below: &Path, volume: &str) -> Result<OwnedFd> {
-    let step = format!("open the subpath {} of volume {volume}", below.display());
+fn beneath(source: &Path, below: &Path, whole: &str) -> Result<OwnedFd> {
+    let step = format!("open the subpath {} of {whole}", below.display());
     Ok(runtime::detached(&step, || tree_beneath(source, below))?)
 }
 

@@ -176,7 +176,7 @@ fn one(engine: &Engine, container: &Container, mount: &MountSpec) -> Result<Volu
             let lower = place(engine, &volume(engine, name, mount)?)?;
             Ok(file_system("overlay", over(engine, container, mount, &lower)?))
         }
-        MountKind::Bind { source, .. } => Ok(bind(source.clone())),
+        MountKind::Bind { source, .. } => Ok(bind(subpath(source.clone(), mount.subpath.as_deref()))),
         MountKind::Volume { name, .. } => {
             let volume = volume(engine, name, mount)?;
             // Podman's defaults for volumes, each of which the user may turn around.

@@ -111,4 +111,16 @@ impl Plan {
             .chain(self.ingresses.iter().map(|ingress| &ingress.meta))
             .chain(self.autoscalers.iter().map(|autoscaler| &autoscaler.meta))
     }
+
+    /// All pods that are written, and the templates of all others, each with whose it is.
+    pub fn templates(&self) -> impl Iterator<Item = (&Meta, &PodTemplate)> {
+        self.pods.iter().map(|pod| (&pod.meta, &pod.template)).chain(self.kept_templates())
+    }
+
+    /// The templates of workloads, Jobs and CronJobs.
+    pub fn kept_templates(&self) -> impl Iterator<Item = (&Meta, &PodTemplate)> {
+        let workloads = self.workloads.iter().map(|workload| (&workload.meta, &workload.template));
+        let jobs = self.jobs.iter().map(|job| (&job.meta, &job.run.template));
+        workloads.chain(jobs).chain(self.cron_jobs.iter().map(|job| (&job.meta, &job.run.template)))
+    }
 }

@@ -204,6 +204,7 @@ fn balance(port: u16) -> Outcome {
     let group = |places: &[u32]| network::Group {
         protocol: network::Protocol::Tcp,
         backends: places.iter().copied().map(backend).collect(),
+        sticky: None,
     };
     forwarder.group(7, group(&[]))?;
     forwarder.listen(7, &[listeners[0].fd.as_fd()])?;

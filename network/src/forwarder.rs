@@ -20,4 +20,5 @@ mod place;
 pub(crate) mod serve;
 mod slab;
 mod tcp;
+mod turns;
 mod udp;

@@ -7,6 +7,7 @@ pub(crate) mod image;
 pub(crate) mod probe;
 mod processes;
 pub(crate) mod registry;
+mod servers;
 mod terminal;
 mod user;
 mod words;
@@ -520,4 +521,22 @@ pub(crate) fn free_ports(count: u16) -> u16 {
             return first;
         }
     }
+}
+
+/// The port on which Ingresses are served.
+pub(crate) fn ingress_port() -> u16 {
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    if first.trim().parse::<u16>().unwrap() <= 80 { 80 } else { 8080 }
+}
+
+/// There is one Ingress port on a machine: tests take turns at it. `None` (and a skip) while somebody else has it.
+pub(crate) fn ingress_turn() -> Option<std::sync::MutexGuard<'static, ()>> {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let is_free = || std::net::TcpListener::bind(("0.0.0.0", ingress_port())).is_ok();
+    if !comes_true(Duration::from_secs(10), is_free) {
+        skip(&format!("port {} is in use on this machine", ingress_port()));
+        return None;
+    }
+    Some(turn)
 }

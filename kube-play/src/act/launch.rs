@@ -235,6 +235,10 @@ fn member(
     }
     spec.env.extend(identity.environment.iter().cloned());
     spec.mounts = volumes.mounts(engine, &resolved.mounts)?;
+    if containers::why_no_limits(engine)?.is_some() {
+        // The play has said so.
+        spec.resources = containers::Resources::default();
+    }
     spec.pod_role = Some(role);
     spec.probes = probes(plan);
     // `NOTIFY_SOCKET` is the play's own: no container of its many is the unit's main process.

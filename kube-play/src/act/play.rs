@@ -146,10 +146,7 @@ impl Work<'_> {
     /// Has every image before anything is made. What comes later takes them from the store.
     fn images(&self, pods: &[(PodPlan, Change)]) -> Result<()> {
         let of_pods = pods.iter().map(|(pod, _)| (&pod.meta.id, &pod.template));
-        let of_workloads = self.plan.workloads.iter().map(|workload| (&workload.meta, &workload.template));
-        let of_jobs = self.plan.jobs.iter().map(|job| (&job.meta, &job.run.template));
-        let of_cron_jobs = self.plan.cron_jobs.iter().map(|job| (&job.meta, &job.run.template));
-        let changed = of_workloads.chain(of_jobs).chain(of_cron_jobs).filter(|(meta, _)| !self.is_stored(meta));
+        let changed = self.plan.kept_templates().filter(|(meta, _)| !self.is_stored(meta));
         let mut had = BTreeSet::new();
         for (id, template) in of_pods.chain(changed.map(|(meta, template)| (&meta.id, template))) {
             for container in template.all_containers() {

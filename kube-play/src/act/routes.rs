@@ -58,6 +58,7 @@ pub(super) fn wanted(shelf: &Shelf, seen: &[Seen]) -> Result<Wanted> {
                 inside: service.address.map(|address| SocketAddr::new(address, port.port)),
                 outside: outside(service.plan, port),
                 behind: Behind::Pods(pods.collect()),
+                sticky: service.plan.affinity,
             };
             wanted.fronts.insert(front_key(service.plan, port), front);
         }
@@ -83,6 +84,7 @@ pub(super) fn wanted(shelf: &Shelf, seen: &[Seen]) -> Result<Wanted> {
             inside: None,
             outside: vec![mapping],
             behind: Behind::Fronts(rules),
+            sticky: None,
         };
         wanted.fronts.insert("Ingress".into(), front);
     }

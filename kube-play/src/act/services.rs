@@ -26,6 +26,8 @@ pub(super) struct Front {
     /// Sockets on the host.
     pub(super) outside: Vec<PortMapping>,
     pub(super) behind: Behind,
+    /// Seconds for which a client stays with its pod.
+    pub(super) sticky: Option<u32>,
 }
 
 /// Who answers.
@@ -253,7 +255,7 @@ impl Plane {
                 let backends = pods.iter().filter_map(|(pod, port)| {
                     Some(Backend { place: self.places.get(pod)?.0, port: *port, address: None })
                 });
-                let group = Group { protocol: front.protocol, backends: backends.collect() };
+                let group = Group { protocol: front.protocol, backends: backends.collect(), sticky: front.sticky };
                 Ok(self.forwarder()?.group(id, group)?)
             }
             Behind::Fronts(rules) => {

@@ -79,7 +79,7 @@ fn place(
 ) -> Result<Place> {
     let own = root.join(&volume.name);
     Ok(match &volume.source {
-        VolumeSource::EmptyDir { memory: true, limit } if users(template, &volume.name) == 1 => {
+        VolumeSource::EmptyDir { memory: true, limit } if is_for_one(template, &volume.name) => {
             Place::Tmpfs { size: *limit }
         }
         VolumeSource::EmptyDir { memory, .. } => {
@@ -122,8 +122,10 @@ fn place(
     })
 }
 
-fn users(template: &PodTemplate, volume: &str) -> usize {
-    template.all_containers().filter(|one| one.mounts.iter().any(|mount| mount.volume == volume)).count()
+/// Whether one container alone has the whole volume mounted, in one place.
+fn is_for_one(template: &PodTemplate, volume: &str) -> bool {
+    let mut mounts = template.all_containers().flat_map(|one| &one.mounts).filter(|mount| mount.volume == volume);
+    mounts.next().is_some_and(|only| only.sub_path.is_none()) && mounts.next().is_none()
 }
 
 /// Writes what a ConfigMap, a Secret or the pod itself says now into the volumes of a pod that has them mounted. `true`:

@@ -8,6 +8,10 @@ use super::{At, Lowering};
 use crate::model::{self, IngressBackend, PathType, ServiceType, SessionAffinity};
 use crate::plan::{IngressPlan, IngressRulePlan, IngressTarget, Kind, Meta, PortRef, ServicePlan, ServicePortPlan};
 
+/// Seconds, and what is meant where none are written; both are Kubernetes'.
+const MOST_AFFINITY: u32 = 86_400;
+const USUAL_AFFINITY: u32 = 10_800;
+
 impl Lowering<'_> {
     pub(super) fn service(&mut self, service: &model::Service, meta: Meta, at: &At<'_>) -> ServicePlan {
         let spec = &service.spec;
@@ -43,12 +47,13 @@ impl Lowering<'_> {
         if spec.selector.0.is_empty() && kind != ServiceType::ExternalName {
             self.warn(&at.key("selector"), "chooses no pods: nothing answers");
         }
-        if spec.session_affinity == Some(SessionAffinity::ClientIp) {
-            self.unsupported(&at.key("sessionAffinity"), "ClientIP is not carried out: connections are spread evenly");
-        }
+        let timeout_at = at.keys("sessionAffinityConfig.clientIP.timeoutSeconds");
         let ports = self.service_ports(spec, kind, &at);
         let timeout =
             spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref()?.timeout_seconds);
+        if timeout.is_some_and(|seconds| seconds.0 > MOST_AFFINITY) {
+            self.wrong(&timeout_at, format!("must be at most {MOST_AFFINITY}"));
+        }
         ServicePlan {
             kind,
             address,
@@ -60,7 +65,7 @@ impl Lowering<'_> {
             load_balancer_address: spec.load_balancer_ip,
             affinity: match spec.session_affinity.unwrap_or_default() {
                 SessionAffinity::None => None,
-                SessionAffinity::ClientIp => Some(timeout.map_or(10800, |seconds| seconds.0)),
+                SessionAffinity::ClientIp => Some(timeout.map_or(USUAL_AFFINITY, |seconds| seconds.0)),
             },
             publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
             meta,

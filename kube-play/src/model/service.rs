@@ -27,7 +27,7 @@ object! {
         "externalIPs" external_ips: Vec<IpAddr>,
         /// Of a LoadBalancer: the address of the host to listen on.
         "loadBalancerIP" load_balancer_ip: Option<IpAddr>,
-        /// `None`; `ClientIP` is refused: connections are spread evenly.
+        /// `ClientIP`: a client stays with the pod that has served it.
         "sessionAffinity" session_affinity: Option<SessionAffinity>,
         "sessionAffinityConfig" session_affinity_config: Option<SessionAffinityConfig>,
         "publishNotReadyAddresses" publish_not_ready_addresses: Option<bool>,

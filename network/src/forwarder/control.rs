@@ -54,11 +54,14 @@ pub struct Backend {
     pub address: Option<IpAddr>,
 }
 
-/// What stands behind a set of listening sockets; clients go to the back ends in turn.
+/// What stands behind a set of listening sockets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     pub protocol: Protocol,
     pub backends: Vec<Backend>,
+    /// Seconds for which a client goes on to be served by the same back end; without it back ends take turns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<u32>,
 }
 
 /// One thing to do. Descriptors travel beside it, in the order in which they are named here.
@@ -122,7 +125,8 @@ fn groups(listeners: &[Listener]) -> Vec<(Group, Vec<BorrowedFd<'_>>)> {
             .or_default()
             .push(listener.fd.as_fd());
     }
-    let group = |(protocol, port)| Group { protocol, backends: vec![Backend { place: 0, port, address: None }] };
+    let group =
+        |(protocol, port)| Group { protocol, backends: vec![Backend { place: 0, port, address: None }], sticky: None };
     groups.into_iter().map(|(key, sockets)| (group(key), sockets)).collect()
 }
 
@@ -244,7 +248,11 @@ mod tests {
 
     #[test]
     fn requests_survive_the_channel() {
-        let group = Group { protocol: Protocol::Udp, backends: vec![Backend { place: 3, port: 53, address: None }] };
+        let group = Group {
+            protocol: Protocol::Udp,
+            backends: vec![Backend { place: 3, port: 53, address: None }],
+            sticky: None,
+        };
         let text = encode(&Step { request: Request::Group { id: 7, group }, fds: vec![] });
         assert_eq!(text, r#"{"do":"group","id":7,"group":{"protocol":"udp","backends":[{"place":3,"port":53}]}}"#);
         let step: Step = serde_json::from_str(&text).unwrap();

@@ -13,12 +13,13 @@ use rustix::net::SocketFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sys::channel::Channel;
 
-use super::control::{Group, Plan, Request};
+use super::control::{Plan, Request};
 use super::http::{self, Rule, Status, Verdict};
 use super::pipes::Pipes;
 use super::place::{Prepared, Towards, Whereabouts};
 use super::slab::Slab;
 use super::tcp::{Connection, Progress};
+use super::turns::Turns;
 use super::udp::Flows;
 use crate::ports::Protocol;
 use crate::{Error, Result};
@@ -95,7 +96,7 @@ impl Token {
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     places: HashMap<u32, Prepared>,
-    groups: HashMap<u32, (Group, usize)>,
+    groups: HashMap<u32, Turns>,
     routers: HashMap<u32, Vec<Rule>>,
     whereabouts: Whereabouts,
 }
@@ -108,21 +109,14 @@ pub(super) struct Candidate {
 }
 
 impl Routes {
-    /// The ways from `client` to the servers of `group`, the last one to be tried first. The turn passes on with each
-    /// call.
+    /// The ways from `client` to the servers of `group`, the last one to be tried first.
     ///
     /// A server that listens only on the other family is reached there, so that a client who says `localhost`, which
     /// is ::1 first, is served by one on 0.0.0.0.
     pub(super) fn candidates(&mut self, group: u32, client: SocketAddr) -> Vec<Candidate> {
-        let Some((group, turn)) = self.groups.get_mut(&group) else { return Vec::new() };
-        let count = group.backends.len();
-        if count == 0 {
-            return Vec::new();
-        }
-        let first = *turn % count;
-        *turn = first + 1;
+        let Some(turns) = self.groups.get_mut(&group) else { return Vec::new() };
         let mut candidates = Vec::with_capacity(2);
-        for backend in group.backends[first..].iter().chain(&group.backends[..first]) {
+        for backend in turns.order(client.ip(), Instant::now()) {
             let Some(place) = self.places.get(&backend.place) else { continue };
             for target in place.targets(backend.port, backend.address, client.ip()) {
                 candidates.push(Candidate { place: backend.place, target });
@@ -205,15 +199,17 @@ impl Server {
                 }
             }
             Request::Group { id, group } => {
-                let turn = self.routes.groups.get(&id).map_or(0, |(_, turn)| *turn);
-                self.routes.groups.insert(id, (group, turn));
+                match self.routes.groups.get_mut(&id) {
+                    Some(turns) => turns.replace(group),
+                    None => drop(self.routes.groups.insert(id, Turns::new(group))),
+                }
                 // The next datagram of every client of it finds its server anew.
                 self.flows.forget(id, &mut self.routes);
             }
             Request::Router { id, rules } => drop(self.routes.routers.insert(id, rules)),
             Request::Listen { group } => {
                 let protocol = match self.routes.groups.get(&group) {
-                    Some((group, _)) => group.protocol,
+                    Some(turns) => turns.group().protocol,
                     None if self.routes.routers.contains_key(&group) => Protocol::Tcp,
                     None => return Err(io::ErrorKind::NotFound.into()),
                 };

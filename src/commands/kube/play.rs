@@ -141,6 +141,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.dry_run || args.diff {
         return preview(&engine, &plan, args.diff);
     }
+    if let (Some(why), true) = (containers::why_no_limits(&engine)?, has_limits(&plan)) {
+        output::warn(&format!("limits of resources are not enforced: they need cgroups, {why}"));
+    }
     let pull = pull_options(&args)?;
     let find_image = |engine: &containers::Engine, name: &str, policy| super::image(engine, name, policy, &pull);
     let progress = Progress::new(args.quiet);
@@ -161,6 +164,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         true => until_the_end(&engine, &plan),
         false => Ok(ExitCode::Success),
     }
+}
+
+fn has_limits(plan: &Plan) -> bool {
+    plan.templates().any(|(_, template)| template.all_containers().any(|container| !container.limits.is_empty()))
 }
 
 fn level(text: &str) -> Result<Validate, Failure> {
