@@ -1,5 +1,7 @@
 //! `kube play`, `kube down`, `kube generate`
 
+use crate::lab::image::{Compression, box_draft};
+use crate::lab::registry::{Guarded, Registry};
 use crate::lab::{Lab, differs_on_purpose, eventually, free_port, is_podman};
 
 fn served(port: u16) -> bool {
@@ -339,4 +341,51 @@ fn a_pod_becomes_a_manifest_with_its_members_in_order() {
     assert_eq!(text.matches("claimName: shared").count(), 1, "{text}");
     let error = lab.creel("kube generate first").run().fails(125);
     assert!(error.contains("is associated with pod"), "{error}");
+}
+
+#[test]
+fn an_image_is_pulled_with_the_pods_pull_secret() {
+    if differs_on_purpose("podman passes over imagePullSecrets") {
+        return;
+    }
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Password) else { return };
+    registry.put(box_draft(), "private:1", Compression::Gzip);
+    let text = |password: &str| {
+        format!(
+            "
+apiVersion: v1
+kind: Secret
+metadata: {{ name: regcred }}
+type: kubernetes.io/dockerconfigjson
+stringData:
+  .dockerconfigjson: '{{\"auths\": {{\"127.0.0.1:{}\": {{\"username\": \"alice\", \"password\": \"{password}\"}}}}}}'
+---
+apiVersion: v1
+kind: Pod
+metadata: {{ name: private }}
+spec:
+  terminationGracePeriodSeconds: 0
+  imagePullSecrets: [{{ name: regcred }}]
+  containers:
+  - {{ name: it, image: \"{}:1\", command: [idle] }}
+",
+            registry.port,
+            registry.name("private")
+        )
+    };
+    lab.write("wrong.yaml", text("guess"));
+    let play = |file: &str| lab.creel(&format!("kube play --tls-verify=false {file}")).within(60).run();
+    let error = play("wrong.yaml").fails(125);
+    assert!(error.contains("unauthorized") || error.contains("authentication required"), "{error}");
+    assert_eq!((lab.ok("secret ls -q"), lab.ok("pod ps -q")), (String::new(), String::new()));
+    lab.write("right.yaml", text("open sesame"));
+    play("right.yaml").ok();
+    assert_eq!(lab.state("private-it"), "running");
+    lab.ok("kube down right.yaml");
+    lab.ok("rmi -a -f");
+    let without = text("open sesame");
+    lab.write("without.yaml", without.split_once("---").unwrap().1);
+    let outcome = play("without.yaml");
+    assert!(outcome.fails(125).contains("regcred"), "{outcome}");
 }

@@ -9,6 +9,49 @@ use serde_json::Value;
 
 use crate::places::Places;
 use crate::pull::Credentials;
+use crate::reference::{HUB, Reference};
+
+impl Credentials {
+    /// Those for `image` in a configuration of Docker's, the text of a `config.json`: of the entry whose name says most of
+    /// the image's. Helpers that it names are not asked.
+    pub fn in_config(config: &Value, image: &Reference) -> Option<Credentials> {
+        let image = image.complete();
+        let name = format!("{}/{}", image.domain()?, image.path());
+        let fits = |key: &str| {
+            let key = plain(key);
+            let rest = name.strip_prefix(&key)?;
+            (rest.is_empty() || rest.starts_with('/')).then_some(key.len())
+        };
+        let entries = config.get("auths")?.as_object()?.iter();
+        let (_, entry) =
+            entries.filter_map(|(key, entry)| Some((fits(key)?, entry))).max_by_key(|(length, _)| *length)?;
+        of_entry(entry)
+    }
+}
+
+/// The name of an entry, which Docker writes as a URL, as names of images begin.
+fn plain(key: &str) -> String {
+    let key = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+    let key = key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2")).unwrap_or(key);
+    match key {
+        "index.docker.io" | "registry-1.docker.io" => HUB.to_owned(),
+        key => key.to_owned(),
+    }
+}
+
+/// `auth`, or the two parts of it.
+fn of_entry(entry: &Value) -> Option<Credentials> {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let (user, password) = match text("auth") {
+        Some(token) => {
+            let text = String::from_utf8(decode(token)?).ok()?;
+            let (user, password) = text.split_once(':')?;
+            (user.to_owned(), password.trim_matches('\0').to_owned())
+        }
+        None => (text("username")?.to_owned(), text("password")?.to_owned()),
+    };
+    Some(Credentials { user, password })
+}
 
 /// The credentials for a registry: of `authfile` alone where one is named, else of the first file that has some.
 pub(crate) fn stored(registry: &str, authfile: Option<&PathBuf>, places: &Places) -> Option<Credentials> {
@@ -38,10 +81,7 @@ fn of_file(file: &Value, registry: &str) -> Option<Credentials> {
     let auths = file.get("auths")?;
     // Docker writes URLs.
     let spellings = [registry.to_owned(), format!("https://{registry}"), format!("https://{registry}/v1/")];
-    let token = spellings.iter().find_map(|name| auths.get(name)?.get("auth")?.as_str())?;
-    let text = String::from_utf8(decode(token)?).ok()?;
-    let (user, password) = text.split_once(':')?;
-    Some(Credentials { user: user.to_owned(), password: password.trim_matches('\0').to_owned() })
+    of_entry(spellings.iter().find_map(|name| auths.get(name))?)
 }
 
 /// `docker-credential-NAME get`: the registry on its standard input, JSON on its output.
@@ -103,5 +143,24 @@ mod tests {
             assert_eq!((found.user.as_str(), found.password.as_str()), ("alice", "open"));
         }
         assert!(of_file(&file("other.test"), "reg.test:5000").is_none());
+    }
+
+    #[test]
+    fn the_entry_that_says_most_of_an_image_is_taken() {
+        let config = serde_json::json!({ "auths": {
+            "https://index.docker.io/v1/": { "username": "hub", "password": "a" },
+            "reg.test:5000": { "username": "all", "password": "b" },
+            "reg.test:5000/team": { "auth": "dGVhbTpj" },
+        } });
+        for (image, user) in [
+            ("nginx", Some("hub")),
+            ("reg.test:5000/one:1", Some("all")),
+            ("reg.test:5000/team/one", Some("team")),
+            ("reg.test:5000/teams/one", Some("all")),
+            ("reg.test/one", None),
+        ] {
+            let found = Credentials::in_config(&config, &image.parse().unwrap());
+            assert_eq!(found.map(|found| found.user).as_deref(), user, "{image}");
+        }
     }
 }

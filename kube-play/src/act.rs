@@ -18,7 +18,7 @@ pub use change::{restart, scale, undo};
 pub use child::pod_main;
 pub use down::{Claims, Down, down};
 pub use error::{Error, Result};
-pub use launch::{FindImage, Launched, PodRequest, Start, node_name};
+pub use launch::{FindImage, Launched, PodRequest, Start, WantedImage, node_name};
 pub use objects::{Body, Object, Shelf};
 pub use observe::{Seen, pod_manifest, pod_uid, pods, uid_of};
 pub use play::{Actor, PlayOptions, Played, have_ended, play, preview, resume, template_of};

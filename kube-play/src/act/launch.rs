@@ -17,12 +17,22 @@ use super::error::{Error, Result};
 use super::objects::Shelf;
 use super::volumes::{self, PodVolumes};
 use crate::plan::{
-    ContainerPlan, DnsPolicy, EnvEntry, FieldRef, Handler, ObjectId, Objects, PodFacts, PodIdentity, PodNetwork,
-    PodRestartPolicy, PodTemplate, ProbePlan, PullPolicy, Scheme, VolumePlan, identity, service_variables, volume_name,
+    ConfigObject, ContainerPlan, DnsPolicy, EnvEntry, FieldRef, Handler, ObjectId, Objects, PodFacts, PodIdentity,
+    PodNetwork, PodRestartPolicy, PodTemplate, ProbePlan, PullPolicy, Scheme, VolumePlan, identity, service_variables,
+    volume_name,
 };
 
 /// How an image is had: by the surface, which knows the user's registries and shows progress.
-pub type FindImage<'a> = dyn Fn(&Engine, &str, PullPolicy) -> std::result::Result<containers::Image, String> + 'a;
+pub type FindImage<'a> = dyn Fn(&Engine, &WantedImage<'_>) -> std::result::Result<containers::Image, String> + 'a;
+
+/// An image that a pod needs.
+#[derive(Clone, Copy, Debug)]
+pub struct WantedImage<'a> {
+    pub name: &'a str,
+    pub pull: PullPolicy,
+    /// What the pod's pull secrets say, each as a config.json of Docker's.
+    pub logins: &'a [serde_json::Value],
+}
 
 /// One pod to be made. It can be written down: pods of one play start side by side, each in a process of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,13 +112,12 @@ pub(super) fn ensure_network(engine: &Engine, namespace: &str) -> Result<network
 /// Makes the pod with all its containers, none of which runs yet. Nothing of it is left when that fails.
 pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodRequest) -> Result<Launched> {
     let template = &request.template;
+    let objects = Shelf::new(engine).objects(engine)?;
+    let logins = logins(template, |name| objects.secret(&request.namespace, name));
     let mut images = BTreeMap::new();
-    for container in template.all_containers() {
-        if !images.contains_key(&container.image) {
-            let image = find_image(engine, &container.image, container.pull)
-                .map_err(|error| Error::Image(error).of(format!("container {}", container.name)))?;
-            images.insert(container.image.clone(), image);
-        }
+    for (name, pull) in template.images() {
+        let image = find_image(engine, &WantedImage { name, pull, logins: &logins });
+        images.insert(name.to_owned(), image.map_err(|error| Error::Image(error).of(format!("image {name}")))?);
     }
     if template.network == PodNetwork::Namespace {
         ensure_network(engine, &request.namespace)?;
@@ -121,11 +130,25 @@ pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodR
     let spec = pod_spec(request, &identity)?;
     let made = pods::CreateRequest { spec, name: Some(&name), replace: false, infra_image: None };
     let pod = pods::create(engine, made)?;
-    let result = furnish(engine, &pod, &images, request, &identity);
+    let result = furnish(engine, &pod, &images, request, &identity, &objects);
     result.inspect_err(|_| {
         // The error that matters is the first.
         let _ = pods::remove(engine, &pod, true, Some(0));
     })
+}
+
+/// What a template's pull secrets say. One that is not there, or holds something else, says nothing.
+pub(super) fn logins<'a>(
+    template: &PodTemplate,
+    secret: impl Fn(&str) -> Option<&'a ConfigObject>,
+) -> Vec<serde_json::Value> {
+    let secrets = template.pull_secrets.iter().filter_map(|name| secret(name));
+    let login = |secret: &ConfigObject| {
+        let content = |key: &str| serde_json::from_slice(&secret.data.get(key)?.bytes).ok();
+        // The older form is the inside of the newer one.
+        content(".dockerconfigjson").or_else(|| Some(serde_json::json!({ "auths": content(".dockercfg")? })))
+    };
+    secrets.filter_map(login).collect()
 }
 
 fn furnish(
@@ -134,18 +157,18 @@ fn furnish(
     images: &BTreeMap<String, containers::Image>,
     request: &PodRequest,
     identity: &PodIdentity,
+    objects: &Objects,
 ) -> Result<Launched> {
     let template = &request.template;
-    let objects = Shelf::new(engine).objects(engine)?;
     let mut facts = facts(pod.id().as_str(), &request.name, &request.namespace, template, identity);
     if asks_for_address(template) {
         let infra = pod.infra().ok_or_else(|| Error::NotFound("the pod's infra container".into()))?;
         containers::start(engine, infra, containers::StartRequest::default())?;
         facts.addresses = addresses(engine, pod)?;
     }
-    let volumes = volumes::prepare(engine, pod.id().as_str(), template, &objects, &facts)?;
+    let volumes = volumes::prepare(engine, pod.id().as_str(), template, objects, &facts)?;
     let services = match template.service_links {
-        true => services_of(&objects, &request.namespace),
+        true => services_of(objects, &request.namespace),
         false => Vec::new(),
     };
     let mut launched = Launched { pod: pod.id().to_string(), containers: Vec::new() };
@@ -159,7 +182,7 @@ fn furnish(
             (false, _) => PodRole::Member,
         };
         let made =
-            member(engine, pod, container, image, role, request, (&volumes, &services, &objects, &facts, identity))
+            member(engine, pod, container, image, role, request, (&volumes, &services, objects, &facts, identity))
                 .map_err(|error| error.of(format!("container {}", container.name)))?;
         launched.containers.push(made.id().to_string());
     }

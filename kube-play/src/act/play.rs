@@ -12,7 +12,7 @@ use sys::lock::FileLock;
 
 use super::child::{self, Deed, Working};
 use super::error::{Error, Result};
-use super::launch::{self, FindImage, Launched, PodRequest, Start, launch};
+use super::launch::{self, FindImage, Launched, PodRequest, Start, WantedImage, launch};
 use super::objects::{Body, Object, Shelf, service_address};
 use super::observe::{self, Seen};
 use super::{secrets, supervise, volumes};
@@ -145,14 +145,22 @@ impl Work<'_> {
 
     /// Has every image before anything is made. What comes later takes them from the store.
     fn images(&self, pods: &[(PodPlan, Change)]) -> Result<()> {
-        let of_pods = pods.iter().map(|(pod, _)| (&pod.meta.id, &pod.template));
+        let of_pods = pods.iter().map(|(pod, _)| (&pod.meta, &pod.template));
         let changed = self.plan.kept_templates().filter(|(meta, _)| !self.is_stored(meta));
+        let stored = self.shelf.objects(self.engine())?;
         let mut had = BTreeSet::new();
-        for (id, template) in of_pods.chain(changed.map(|(meta, template)| (&meta.id, template))) {
-            for container in template.all_containers() {
-                if had.insert(&container.image) {
-                    (self.actor.find_image)(self.engine(), &container.image, container.pull)
-                        .map_err(|error| Error::Image(error).of(format!("{id}: container {}", container.name)))?;
+        for (meta, template) in of_pods.chain(changed) {
+            let namespace = &meta.id.namespace;
+            let logins = launch::logins(template, |name| {
+                let planned = self.plan.secrets.iter().map(|secret| (&secret.meta.id, secret));
+                let planned = planned.into_iter().find(|(id, _)| id.namespace == *namespace && id.name == name);
+                planned.map(|(_, secret)| secret).or_else(|| stored.secret(namespace, name))
+            });
+            for (name, pull) in template.images() {
+                if had.insert(name) {
+                    let wanted = WantedImage { name, pull, logins: &logins };
+                    (self.actor.find_image)(self.engine(), &wanted)
+                        .map_err(|error| Error::Image(error).of(format!("{}: image {name}", meta.id)))?;
                 }
             }
         }

@@ -130,6 +130,7 @@ impl Lowering<'_> {
             fs_group: None,
             fs_group_change: Default::default(),
             service_account: spec.service_account_name.as_deref().unwrap_or("default").to_owned(),
+            pull_secrets: self.pull_secrets(spec, namespace, at),
             service_links: spec.enable_service_links.unwrap_or(true),
             infra_name: annotations.get(podman::INFRA_NAME).cloned(),
             container_prefix: !self.options.no_pod_prefix,
@@ -202,6 +203,17 @@ impl Lowering<'_> {
             self.wrong(&at.keys("dnsConfig.nameservers"), "must have at most 3 items");
         }
         dns
+    }
+
+    /// As in Kubernetes, one that is not there is no reason to give up.
+    fn pull_secrets(&mut self, spec: &PodSpec, namespace: &str, at: &At<'_>) -> Vec<String> {
+        let mut names = Vec::new();
+        for (index, secret) in spec.image_pull_secrets.iter().enumerate() {
+            let at = at.key("imagePullSecrets").index(index).key("name");
+            self.refer(Kind::Secret, namespace, &secret.name, &at).or_warn();
+            names.push(secret.name.to_string());
+        }
+        names
     }
 
     fn host_aliases(&mut self, spec: &PodSpec, at: &At<'_>) -> Vec<(std::net::IpAddr, Vec<String>)> {

@@ -17,6 +17,11 @@ impl Reference {
     pub(super) fn new(id: ObjectId, at: &At<'_>) -> Reference {
         Reference { id, key: None, problem: at.problem(Severity::Error, "", None) }
     }
+
+    /// It goes on without.
+    pub(super) fn or_warn(&mut self) {
+        self.problem.severity = Severity::Warning;
+    }
 }
 
 impl Lowering<'_> {

@@ -52,14 +52,14 @@ object! {
         "enableServiceLinks" enable_service_links: Option<bool>,
         /// Shown as a pod's account, and given to `fieldRef`; there is no API server to log in to.
         "serviceAccountName" service_account_name: Option<Subdomain>,
+        /// Secrets of type `kubernetes.io/dockerconfigjson` or `kubernetes.io/dockercfg`, asked before what `creel login` knows.
+        "imagePullSecrets" image_pull_secrets: Vec<PullSecret>,
     }
     checked {
         /// `linux`; containers of Windows are refused.
         "os": PodOs,
     }
     no_effect {
-        /// registries are asked with what `creel login` or `--authfile` knows
-        "imagePullSecrets",
         /// there is one node
         "nodeSelector",
         /// there is one node
@@ -116,6 +116,12 @@ words! {
         ClusterFirstWithHostNet = "ClusterFirstWithHostNet",
         Default = "Default",
         None = "None",
+    }
+}
+
+object! {
+    PullSecret {
+        "name" name: Subdomain,
     }
 }
 

@@ -72,6 +72,9 @@ pub struct PodTemplate {
     pub fs_group: Option<u32>,
     pub fs_group_change: FsGroupChangePolicy,
     pub service_account: String,
+    /// Secrets that know the registries' passwords.
+    #[serde(default)]
+    pub pull_secrets: Vec<String>,
     /// Variables for the namespace's Services?
     pub service_links: bool,
     /// Podman's annotation: the name of the container that holds the namespaces.
@@ -154,6 +157,22 @@ impl PodTemplate {
     /// All containers, init containers first.
     pub fn all_containers(&self) -> impl Iterator<Item = &ContainerPlan> {
         self.init.iter().chain(&self.containers)
+    }
+
+    /// All images that a pod needs, each once.
+    pub fn images(&self) -> Vec<(&str, PullPolicy)> {
+        let of_volumes = self.volumes.iter().filter_map(|volume| match &volume.source {
+            VolumeSource::Image { reference, pull } => Some((reference.as_str(), *pull)),
+            _ => None,
+        });
+        let of_containers = self.all_containers().map(|container| (container.image.as_str(), container.pull));
+        let mut images = Vec::new();
+        for image in of_containers.chain(of_volumes) {
+            if !images.contains(&image) {
+                images.push(image);
+            }
+        }
+        images
     }
 
     /// The number behind a port's name, or the number itself.

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, ExitCode as ProcessExit};
 
-use images::{PullOptions, PullPolicy as ImagePolicy};
+use images::{Credentials, PullOptions, PullPolicy as ImagePolicy};
 use kube_play::{Kind, Manifests, ObjectId, Problem, PullPolicy, Severity, Source, Unknown, Validate, act};
 
 use crate::error::Failure;
@@ -43,8 +43,12 @@ fn one_object(words: &[String], namespace: &str) -> Result<ObjectId, Failure> {
 
 /// The whole of `creel __kube-pod`: one pod is made or removed.
 pub fn pod_main() -> ProcessExit {
-    // Images were had before; what a registry would need of the caller's configuration was used then.
-    match act::pod_main(&|engine, name, policy| image(engine, name, policy, &PullOptions::default())) {
+    // Images were had before, with all that the play was told of registries. They do where those cannot be asked again.
+    let again = |engine: &containers::Engine, wanted: &act::WantedImage<'_>| {
+        let pull = if wanted.pull == PullPolicy::Always { PullPolicy::Newer } else { wanted.pull };
+        image(engine, &act::WantedImage { pull, ..*wanted }, &PullOptions::default())
+    };
+    match act::pod_main(&again) {
         Ok(()) => ProcessExit::SUCCESS,
         Err(_) => ProcessExit::FAILURE,
     }
@@ -76,23 +80,24 @@ fn forwarder_program() -> Command {
     ourselves("forwarder")
 }
 
-/// An image by a manifest's policy.
+/// An image by a manifest's policy, from a registry with the pod's pull secrets or else what the user has.
 fn image(
     engine: &containers::Engine,
-    name: &str,
-    policy: PullPolicy,
+    wanted: &act::WantedImage<'_>,
     options: &PullOptions,
 ) -> Result<images::Image, String> {
-    let policy = match policy {
+    let policy = match wanted.pull {
         PullPolicy::Always => ImagePolicy::Always,
         // No registry has a newer one of those that were made here.
-        PullPolicy::Newer if name.starts_with("localhost/") => ImagePolicy::Missing,
+        PullPolicy::Newer if wanted.name.starts_with("localhost/") => ImagePolicy::Missing,
         PullPolicy::Newer => ImagePolicy::Newer,
         PullPolicy::IfNotPresent => ImagePolicy::Missing,
         PullPolicy::Never => ImagePolicy::Never,
     };
-    let options = PullOptions { policy, ..options.clone() };
-    super::create::find_image(engine, name, &options).map_err(|error| error.to_string())
+    let reference = wanted.name.parse().ok();
+    let login = reference.and_then(|image| wanted.logins.iter().find_map(|it| Credentials::in_config(it, &image)));
+    let options = PullOptions { policy, creds: options.creds.clone().or(login), ..options.clone() };
+    super::create::find_image(engine, wanted.name, &options).map_err(|error| error.to_string())
 }
 
 /// One file of the command line and what is in it.

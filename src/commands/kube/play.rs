@@ -145,7 +145,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         output::warn(&format!("limits of resources are not enforced: they need cgroups, {why}"));
     }
     let pull = pull_options(&args)?;
-    let find_image = |engine: &containers::Engine, name: &str, policy| super::image(engine, name, policy, &pull);
+    let find_image = |engine: &containers::Engine, wanted: &act::WantedImage<'_>| super::image(engine, wanted, &pull);
     let progress = Progress::new(args.quiet);
     let actor = Actor {
         engine: &engine,
