@@ -43,6 +43,7 @@ const SETTLED: Duration = Duration::from_secs(10);
 pub fn monitor_main(channel: std::os::fd::RawFd) -> ExitCode {
     // An old kernel without the calls for it cannot; what starts the program refuses our own file all the same.
     let _ = sys::exe::seal(&[]);
+    sys::memory::settle();
     let Some(channel) = sys::task::inherited_descriptor(channel) else { return ExitCode::FAILURE };
     let mut channel = Some(Channel::from(channel));
     match run(&mut channel) {
@@ -69,9 +70,9 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
     let (message, mut fds) = channel.recv().map_err(Error::io("the starter's channel"))?;
     let request: MonitorRequest =
         serde_json::from_slice(&message).map_err(|error| Error::Invalid(error.to_string()))?;
-    let store = Store::open(request.dirs.clone(), request.options.clone())?;
-    let engine = Engine { store, settings: request.settings.clone() };
-    let id = request.id.clone();
+    drop(message);
+    let MonitorRequest { id, dirs, options, settings, attach, passthrough, executable, hold } = request;
+    let engine = Engine { store: Store::open(dirs, options)?, settings };
 
     let run_dir = engine.run_dir(&id);
     std::fs::create_dir_all(&run_dir).map_err(Error::io(&run_dir))?;
@@ -84,15 +85,15 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
     sys::userns::hold(&engine.settings.userns_dir).map_err(Error::io(&engine.settings.userns_dir))?;
 
     let mut container = crate::list::find(&engine, id.as_str())?;
-    let passthrough: Vec<_> = if request.passthrough { fds.drain(..3.min(fds.len())).collect() } else { Vec::new() };
-    let mut streams = prepare::Inherited { passthrough, preserved: fds, executable: request.executable.clone() };
+    let passthrough: Vec<_> = if passthrough { fds.drain(..3.min(fds.len())).collect() } else { Vec::new() };
+    let mut streams = prepare::Inherited { passthrough, preserved: fds, executable };
     let handled = [SIGTERM, SIGINT, SIGHUP];
     let signals = SignalFd::new(&handled).map_err(Error::io("signalfd"))?;
     let (mut restarts, mut in_a_row) = (0, 0);
     let mut backoff = FIRST_BACKOFF;
     let code = loop {
         let begun = Instant::now();
-        let hold = request.hold && restarts == 0;
+        let hold = hold && restarts == 0;
         let prepared = match prepare::prepare(&engine, &container, &mut streams, restarts) {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -100,7 +101,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
                 return Err(error);
             }
         };
-        let attach = request.attach.filter(|_| restarts == 0);
+        let attach = attach.filter(|_| restarts == 0);
         let end = match watch::watch(&engine, &mut container, prepared, starter, attach, hold, &signals) {
             Ok(end) => end,
             Err(error) => {

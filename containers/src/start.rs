@@ -285,7 +285,7 @@ fn spawn(
     // The monitor's end is meant to be inherited, by this child alone.
     rustix::io::fcntl_setfd(theirs.as_fd(), rustix::io::FdFlags::empty())
         .map_err(|error| Error::Io { path: "socketpair".into(), source: error.into() })?;
-    let child = Command::new("/proc/self/exe")
+    let child = sys::memory::frugal(&mut Command::new("/proc/self/exe"))
         .arg0("creel")
         .args(["monitor", container.id().as_str(), &theirs.as_fd().as_raw_fd().to_string()])
         .stdin(Stdio::null())

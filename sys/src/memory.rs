@@ -1,6 +1,32 @@
 //! Memory of a process that stays: given back when the busy part of its life is over.
 
 use std::io;
+use std::process::Command;
+
+/// What makes glibc's malloc(3) keep no freed pieces for quick use again. They lie wherever the busy part of a life has put them,
+/// and each keeps its page from being given back. Read at the start of a program.
+const FRUGAL: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
+
+/// Bytes. Where pages are larger, madvise(2) refuses, and memory is all that is lost.
+const PAGE: usize = 4096;
+
+/// The environment of a process of ours that stays, where `command` would pass on our own. It calls [`settle`].
+pub fn frugal(command: &mut Command) -> &mut Command {
+    match std::env::var_os(FRUGAL.0) {
+        Some(_) => command,
+        None => command.env(FRUGAL.0, FRUGAL.1),
+    }
+}
+
+/// The environment of a process of ours that stays and needs no other.
+pub fn frugal_environment() -> String {
+    format!("{}={}", FRUGAL.0, FRUGAL.1)
+}
+
+/// In a process that was started frugal, before its first thread: what it starts itself is as usual.
+pub fn settle() {
+    crate::environment::remove_if(FRUGAL.0, FRUGAL.1);
+}
 
 /// Gives back what the start needed and the rest of the life does not: free heap, and pages of our own program. The
 /// latter come back from the page cache one by one as they are used.
@@ -9,30 +35,39 @@ pub fn shrink() -> io::Result<()> {
     unsafe {
         libc::malloc_trim(0);
     }
-    let maps = std::fs::read_to_string("/proc/self/maps")?;
-    for (start, length) in program_pages(&maps) {
-        // SAFETY: the range is one mapping of a file, as the kernel has just told, which this process cannot write and never
-        // could: every page of it is the file's. Dropping it changes no byte.
-        if unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_DONTNEED) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+    // Also where no /proc is mounted.
+    for (start, length) in program_pages() {
+        // SAFETY: the range is one mapping of our program's file, which this process cannot write and never could: every page of
+        // it is the file's. Dropping it changes no byte.
+        unsafe { drop_pages(start, length)? }
     }
+    let maps = match std::fs::read_to_string("/proc/self/maps") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        maps => maps?,
+    };
     let here = 0u8;
     if let Some((start, length)) = unused_stack(&maps, &raw const here as usize) {
         // SAFETY: the range is the main thread's stack from its lower end to well below where we are now: whatever was there
         // belonged to calls that have returned.
-        if unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_DONTNEED) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        unsafe { drop_pages(start, length)? }
     }
     Ok(())
 }
 
+/// # Safety
+/// Nobody may miss what is in these pages: they read as the file they are of, or as zero.
+unsafe fn drop_pages(start: usize, length: usize) -> io::Result<()> {
+    // SAFETY: as the caller promises.
+    match unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_DONTNEED) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// The part of the stack that deeper calls have used and left. `here` is an address of the caller's frame.
 fn unused_stack(maps: &str, here: usize) -> Option<(usize, usize)> {
-    /// Room for what a call may use below its frame, the red zone and the calls that this takes itself.
-    const MARGIN: usize = 16 * 1024;
-    const PAGE: usize = 4096;
+    /// Room for the rest of the caller's frame, and for the system call.
+    const MARGIN: usize = 8 * 1024;
     let line = maps.lines().find(|line| line.ends_with("[stack]"))?;
     let (start, end) = line.split_ascii_whitespace().next()?.split_once('-')?;
     let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
@@ -85,25 +120,33 @@ impl Drop for Buffer {
     }
 }
 
-/// Text and constants: read-only mappings of a file up to the text's end. What lies behind is read-only only since the
-/// start-up code filled it in, see proc_pid_maps(5).
-fn program_pages(maps: &str) -> Vec<(usize, usize)> {
-    let mut pages = Vec::new();
-    for line in maps.lines() {
-        let mut words = line.split_ascii_whitespace();
-        let (Some(range), Some(rights), Some(inode)) = (words.next(), words.next(), words.nth(2)) else { break };
-        let address = |text: &str| usize::from_str_radix(text, 16).ok();
-        let Some((Some(start), Some(end))) = range.split_once('-').map(|(start, end)| (address(start), address(end)))
-        else {
-            break;
-        };
-        if inode == "0" || rights.contains('w') {
-            break;
+/// Text and constants: what the program's headers tell to map without the right to write. (What is read-only only since the
+/// start-up code filled it in is part of a mapping that may be written.) Address and length in whole pages, see elf(5).
+fn program_pages() -> Vec<(usize, usize)> {
+    unsafe extern "C" fn note(
+        object: *mut libc::dl_phdr_info,
+        _: libc::size_t,
+        pages: *mut libc::c_void,
+    ) -> libc::c_int {
+        // SAFETY: dl_iterate_phdr(3) passes a description that lives through the call, and what it was given itself.
+        let (object, pages) = unsafe { (&*object, &mut *pages.cast::<Vec<(usize, usize)>>()) };
+        // SAFETY: the headers are part of the loaded program.
+        let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
+        for header in headers {
+            if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0 {
+                let start = (object.dlpi_addr + header.p_vaddr) as usize;
+                let end = start + header.p_memsz as usize;
+                let start = start / PAGE * PAGE;
+                pages.push((start, end.next_multiple_of(PAGE) - start));
+            }
         }
-        pages.push((start, end - start));
-        if rights.contains('x') {
-            break;
-        }
+        // The program itself comes first; what else there is (the kernel's vdso) is not ours.
+        1
+    }
+    let mut pages: Vec<(usize, usize)> = Vec::new();
+    // SAFETY: the callback takes the list for what it is, and is done when the call returns.
+    unsafe {
+        libc::dl_iterate_phdr(Some(note), (&raw mut pages).cast());
     }
     pages
 }
@@ -113,17 +156,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_no_start_up_code_filled_in_is_dropped() {
-        let maps = "00200000-00330000 r--p 00000000 fe:00 9 /creel\n00330000-00700000 r-xp 00130000 fe:00 9 /creel\n\
-                    00700000-00708000 r--p 00500000 fe:00 9 /creel\n00708000-0070a000 rw-p 00508000 fe:00 9 /creel\n";
-        assert_eq!(program_pages(maps), [(0x20_0000, 0x13_0000), (0x33_0000, 0x3d_0000)]);
-        assert!(program_pages("00200000-00330000 rw-p 00000000 00:00 0 [heap]\n").is_empty());
+    fn only_what_nobody_can_write_is_dropped() {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let pages = program_pages();
+        assert!(!pages.is_empty());
+        for (start, length) in pages {
+            let range = format!("{start:08x}-{:08x} r-", start + length);
+            assert!(maps.lines().any(|line| line.starts_with(&range)), "{range}: {maps}");
+        }
     }
 
     #[test]
     fn the_stack_is_given_back_below_the_frame() {
         let maps = "7ffd000d0000-7ffd00100000 rw-p 00000000 00:00 0 [stack]\n";
-        assert_eq!(unused_stack(maps, 0x7ffd_000f_f123), Some((0x7ffd_000d_0000, 0x2_b000)));
+        assert_eq!(unused_stack(maps, 0x7ffd_000f_f123), Some((0x7ffd_000d_0000, 0x2_d000)));
         assert_eq!(unused_stack(maps, 0x7ffd_000d_1000), None);
         assert_eq!(unused_stack(maps, 0x7fff_0000_0000), None);
         assert_eq!(unused_stack("", 0x7ffd_000f_f123), None);

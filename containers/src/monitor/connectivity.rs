@@ -243,7 +243,7 @@ fn forward(listeners: &[Listener], netns: &OwnedFd, addresses: &Addresses) -> Re
         inherit(listener.fd.as_fd())?;
     }
     let plan = network::forwarder_plan(listeners, netns.as_fd(), addresses)?;
-    let child = Command::new("/proc/self/exe")
+    let child = sys::memory::frugal(&mut Command::new("/proc/self/exe"))
         .arg0("creel")
         .args(["forwarder", &plan])
         .stdin(ProcessStdio::null())

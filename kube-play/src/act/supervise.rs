@@ -43,6 +43,8 @@ const BLIND: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_millis(20);
 /// When it looks again at a namespace in which somebody else acts: the end of that is told by nobody.
 const OTHERS_ACT: Duration = Duration::from_millis(100);
+/// Before a sleep that may be this long it makes itself small.
+const QUIET: Duration = Duration::from_secs(1);
 /// When it tries again what failed: a port of the host that is taken, an autoscaler without its target.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The pause after a pod that could not be made; it doubles.
@@ -595,6 +597,10 @@ impl<'a> Supervisor<'a> {
         let now = Timestamp::now();
         let left = |moment: Timestamp| Duration::try_from(moment.duration_since(now)).unwrap_or_default();
         let timeout = self.look_again.map_or(longest, |moment| left(moment).min(longest));
+        if self.working.is_empty() && timeout >= QUIET {
+            // It only costs memory where it fails.
+            let _ = sys::memory::shrink();
+        }
         let outputs = self.working.values().map(|work| work.working.output());
         let told = self.watch.iter().map(AsFd::as_fd).chain(self.processes.values().map(AsFd::as_fd));
         let fds = outputs.chain(told).chain(self.plane.watched());
@@ -686,8 +692,8 @@ pub fn start_supervisor(engine: &Engine, mut program: Command) -> Result<()> {
     };
     let place = serde_json::to_vec(&place).map_err(|error| Error::Invalid(error.to_string()))?;
     let (null, failed) = (std::process::Stdio::null, Error::io("/proc/self/exe"));
-    let mut child =
-        program.stdin(std::process::Stdio::piped()).stdout(null()).stderr(null()).spawn().map_err(failed)?;
+    program.stdin(std::process::Stdio::piped()).stdout(null()).stderr(null());
+    let mut child = sys::memory::frugal(&mut program).spawn().map_err(failed)?;
     if let Some(mut input) = child.stdin.take() {
         std::io::Write::write_all(&mut input, &place).map_err(Error::io("/proc/self/exe"))?;
     }
@@ -710,6 +716,7 @@ pub fn end_supervisor(engine: &Engine) -> Result<()> {
 
 /// The whole of `creel __kube-supervisor`.
 pub fn supervisor_main(program: fn() -> Command, forwarder: fn() -> Command) -> Result<()> {
+    sys::memory::settle();
     let mut place = Vec::new();
     std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut place).map_err(Error::io("standard input"))?;
     let place: Place = serde_json::from_slice(&place).map_err(|error| Error::Invalid(error.to_string()))?;

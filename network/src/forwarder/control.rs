@@ -156,7 +156,7 @@ impl Forwarder {
         fcntl_setfd(&theirs, FdFlags::empty()).map_err(Error::kernel(action))?;
         let plan = Plan { parent: own_pid(), control: Some(theirs.as_fd().as_raw_fd()), steps: vec![] };
         program.arg(encode(&plan)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = program.spawn().map_err(Error::kernel(action))?;
+        let child = sys::memory::frugal(&mut program).spawn().map_err(Error::kernel(action))?;
         Ok(Forwarder { child, channel })
     }
 

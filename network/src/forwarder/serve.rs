@@ -248,6 +248,8 @@ impl Server {
             epoll::add(&self.epoll, control, Token::Control.data(), epoll::EventFlags::IN)?;
         }
         let mut events: Vec<epoll::Event> = Vec::with_capacity(256);
+        // It only costs memory where it fails.
+        let _ = sys::memory::shrink();
         loop {
             events.clear();
             let timeout = self

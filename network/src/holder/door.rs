@@ -295,7 +295,7 @@ fn spawn(network: &str) -> io::Result<Channel> {
     let null: OwnedFd = std::fs::File::options().read(true).write(true).open("/dev/null")?.into();
     let program = c"/proc/self/exe";
     let words = StringList::new(["creel", "network-holder", "3", network])?;
-    let environment = StringList::new(Vec::<&str>::new())?;
+    let environment = StringList::new([sys::memory::frugal_environment()])?;
     let descriptors = [null.as_fd(), null.as_fd(), null.as_fd(), theirs.as_fd()];
     let become_holder = || -> io::Result<Infallible> {
         rustix::process::setsid()?;

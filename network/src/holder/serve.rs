@@ -32,6 +32,7 @@ const BUSY: Duration = Duration::from_millis(300);
 pub fn holder_main(channel: RawFd) -> ExitCode {
     let Some(channel) = sys::task::inherited_descriptor(channel) else { return ExitCode::FAILURE };
     let channel = Channel::from(channel);
+    sys::memory::settle();
     let _ = rustix::thread::set_name(c"creel-network");
     match begin(&channel) {
         Ok((holder, userns_dir)) => {
