@@ -1,0 +1,143 @@
+//! Which pods a command is about: names, `--all`, `--latest`, `--pod-id-file`.
+
+use std::path::PathBuf;
+
+use containers::Engine;
+use pods::{Outcome, Pod};
+
+use super::{failures_of, latest};
+use crate::error::{ExitCode, Failure};
+use crate::output;
+use crate::select::{self, Missing};
+
+/// The flags and arguments that choose pods, the same for every command that goes through several.
+#[derive(clap::Args, Debug, Default)]
+pub struct Selected {
+    /// All pods
+    #[arg(short, long)]
+    all: bool,
+    /// The newest pod
+    #[arg(short, long)]
+    latest: bool,
+    /// Names or ids
+    #[arg(value_name = "POD")]
+    pods: Vec<String>,
+}
+
+/// The same for a command that finds ids in files, too.
+#[derive(clap::Args, Debug, Default)]
+pub struct SelectedOrInFiles {
+    #[command(flatten)]
+    selected: Selected,
+    /// Read the pod's id from a file
+    #[arg(long, value_name = "FILE")]
+    pod_id_file: Vec<PathBuf>,
+}
+
+/// A pod and the word by which it was named.
+pub(super) struct Chosen {
+    pub(super) label: String,
+    pub(super) pod: Pod,
+}
+
+/// The pods, and an error for each name that leads to none.
+pub(super) type Choice = (Vec<Chosen>, Vec<Failure>);
+
+impl Selected {
+    pub(super) fn choose(&self, engine: &Engine) -> Result<Choice, Failure> {
+        self.choose_with(engine, &[], Missing::Fails)
+    }
+
+    fn choose_with(&self, engine: &Engine, id_files: &[PathBuf], missing: Missing) -> Result<Choice, Failure> {
+        self.check(id_files)?;
+        let by_id = |pod: Pod| Chosen { label: pod.id().to_string(), pod };
+        if self.all {
+            return Ok((pods::list(engine)?.into_iter().map(by_id).collect(), Vec::new()));
+        }
+        if self.latest {
+            return Ok((vec![by_id(latest(engine)?)], Vec::new()));
+        }
+        let mut names = Vec::new();
+        for path in id_files {
+            match std::fs::read_to_string(path) {
+                Ok(text) => names.push(text.lines().next().unwrap_or_default().trim().to_owned()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && matches!(missing, Missing::Ignored) => {}
+                Err(error) => {
+                    let failure = crate::error::on_path("open", path)(error);
+                    return Err(failure.context("reading pod ID file"));
+                }
+            }
+        }
+        names.extend(self.pods.iter().cloned());
+        let (mut chosen, mut failures) = (Vec::new(), Vec::new());
+        for label in names {
+            match (pods::find(engine, &label), missing) {
+                (Ok(pod), _) => chosen.push(Chosen { label, pod }),
+                (Err(pods::Error::NotFound { .. }), Missing::Ignored) => {}
+                (Err(error @ pods::Error::NotFound { .. }), Missing::FailsWith(code)) => {
+                    failures.push(Failure::from(error).code(code));
+                }
+                (Err(error), _) => failures.push(error.into()),
+            }
+        }
+        Ok((chosen, failures))
+    }
+
+    /// Refuses what cannot be meant together, in Podman's words.
+    fn check(&self, id_files: &[PathBuf]) -> Result<(), Failure> {
+        let wrong = |text: &str| Err(Failure::plain(text));
+        if self.all && self.latest {
+            return wrong("--all and --latest cannot be used together");
+        }
+        if !id_files.is_empty() && (self.all || self.latest) {
+            return wrong("--all, --latest, and --pod-id-file cannot be used together");
+        }
+        if self.all && !self.pods.is_empty() {
+            return wrong("no arguments are needed with --all");
+        }
+        if self.latest && !self.pods.is_empty() {
+            return wrong("--latest and pods cannot be used together");
+        }
+        if self.pods.is_empty() && id_files.is_empty() && !self.all && !self.latest {
+            return wrong("you must provide at least one name or id");
+        }
+        Ok(())
+    }
+}
+
+impl SelectedOrInFiles {
+    pub(super) fn all(&self) -> bool {
+        self.selected.all
+    }
+
+    pub(super) fn choose(&self, engine: &Engine, missing: Missing) -> Result<Choice, Failure> {
+        self.selected.choose_with(engine, &self.pod_id_file, missing)
+    }
+}
+
+/// Does the deed for each pod and prints what `shown` makes of it. A failure does not hold up the others.
+pub(super) fn each(
+    (chosen, mut failures): Choice,
+    mut deed: impl FnMut(&Pod) -> pods::Result<Outcome>,
+    shown: fn(&Chosen) -> &str,
+) -> Result<ExitCode, Failure> {
+    for one in chosen {
+        match deed(&one.pod) {
+            Ok(outcome) if outcome.failed.is_empty() => output::line(shown(&one))?,
+            Ok(outcome) => {
+                failures.extend(failures_of(outcome, |id, failure| failure.context(format!("container {id}"))))
+            }
+            Err(error) => failures.push(error.into()),
+        }
+    }
+    select::conclude(failures)
+}
+
+/// The pod as it was named.
+pub(super) fn label(one: &Chosen) -> &str {
+    &one.label
+}
+
+pub(super) fn id(one: &Chosen) -> &str {
+    one.pod.id().as_str()
+}
