@@ -1,9 +1,8 @@
 //! `pod`
 
-use crate::lab::{Lab, eventually, free_port};
+use crate::lab::{Lab, differs_on_purpose, eventually, free_port};
 
 #[test]
-
 fn a_pod_is_made_listed_looked_at_and_removed() {
     let lab = Lab::new();
     let id = lab.ok("pod create --name one -l k=v");
@@ -31,7 +30,6 @@ fn a_pod_is_made_listed_looked_at_and_removed() {
 }
 
 #[test]
-
 fn members_share_network_ipc_and_host_name() {
     let lab = Lab::new();
     lab.ok("pod create --name duo");
@@ -54,7 +52,6 @@ fn members_share_network_ipc_and_host_name() {
 }
 
 #[test]
-
 fn start_stop_and_restart_take_all_members() {
     let lab = Lab::new();
     lab.ok("pod create --name duo --infra-conmon-pidfile monitor.pid");
@@ -80,7 +77,6 @@ fn start_stop_and_restart_take_all_members() {
 }
 
 #[test]
-
 fn a_pod_publishes_for_its_members() {
     let lab = Lab::new();
     let port = free_port();
@@ -100,7 +96,6 @@ fn a_pod_publishes_for_its_members() {
 }
 
 #[test]
-
 fn a_pod_can_be_made_on_the_way() {
     let lab = Lab::new();
     lab.ok("run -d --pod new:fresh --name one box idle");
@@ -113,7 +108,6 @@ fn a_pod_can_be_made_on_the_way() {
 }
 
 #[test]
-
 fn namespaces_are_shared_as_asked() {
     let lab = Lab::new();
     lab.ok("pod create --name all --share +pid");
@@ -183,6 +177,9 @@ fn a_pod_ends_with_its_last_member_where_it_is_meant_to() {
 
 #[test]
 fn a_pod_whose_holder_was_killed_is_degraded_and_starts_again_whole() {
+    if differs_on_purpose("podman's members stay without the network that the infra container had") {
+        return;
+    }
     let lab = Lab::new();
     lab.ok("pod create --name duo");
     lab.ok("run -d --pod duo --name web box httpd -f -p 80 -h /www");
@@ -299,6 +296,9 @@ fn a_pod_is_paused_as_a_whole() {
     assert_eq!(lab.ok("pod ps --format {{.Status}}"), "Running");
     let of_one = lab.ok("inspect --format {{.State.CgroupPath}} one");
     let of_pod = lab.ok("pod inspect a --format {{.CgroupPath}}");
+    if differs_on_purpose("podman tells of a cgroup that is not around the members'") {
+        return;
+    }
     assert!(!of_pod.is_empty() && of_one.starts_with(&format!("{of_pod}/")), "{of_pod}: {of_one}");
     lab.ok("pod rm -f -t 0 a");
     assert!(!std::path::Path::new(&format!("/sys/fs/cgroup{of_pod}")).exists());
@@ -319,7 +319,9 @@ fn a_pod_is_cloned_and_counted() {
     assert_eq!(lab.ok("pod ps --format {{.Name}} --sort name"), "a-clone\nb");
     let rows = lab.json("pod stats --no-stream --format json a-clone");
     assert_eq!(rows.as_array().unwrap().len(), 2, "{rows:#}");
-    assert!(rows.as_array().unwrap().iter().any(|row| row["Name"] == "one-clone" && row["PIDS"] != "--"), "{rows:#}");
+    // With a controller podman knows, too.
+    let counts = !differs_on_purpose("podman counts nothing without a controller for it");
+    assert!(!counts || rows.as_array().unwrap().iter().any(|row| row["Name"] == "one-clone" && row["PIDS"] != "--"), "{rows:#}");
     let error = lab.creel("pod stats --no-stream nosuch").run().fails(125);
     assert!(error.contains("unable to get list of pods"), "{error}");
 }
