@@ -225,7 +225,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 }
 
 fn write_id(engine: &Engine, path: &Path, pod: &Pod) -> Result<(), Failure> {
-    std::fs::write(path, pod.id().as_str()).map_err(crate::error::on_path("open", path)).inspect_err(|_| {
+    let failed =
+        |error| crate::error::on_path("open", path)(error).context("failed to write pod ID to file: creating idfile");
+    std::fs::write(path, pod.id().as_str()).map_err(failed).inspect_err(|_| {
         // The caller would not know what to remove.
         let _ = pods::remove(engine, pod, true, Some(0));
     })
@@ -239,6 +241,12 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         None if !has_infra => Share::default(),
         None => Share::usual(),
     };
+    if share.cgroup && args.share_parent {
+        return Err(Failure::plain(
+            "cannot define the pod as the cgroup parent at the same time as joining the infra container's cgroupNS: invalid argument",
+        )
+        .hint("add --share-parent=false"));
+    }
     // Sharing nothing needs nobody to hold it.
     let has_infra = has_infra && (args.infra.is_some() || !share.is_empty());
     if !has_infra {

@@ -94,18 +94,18 @@ fn layout(args: &Args) -> String {
         None if args.quiet => return "{{.ID}}".into(),
         None => {}
     }
-    let mut fields = "table {{.ID}}\t{{.Name}}\t{{.Status}}\t{{.Created}}\t{{.InfraID}}".to_owned();
-    if args.ns {
-        fields.push_str("\t{{.Cgroup}}\t{{.Namespace}}");
-    }
+    let fields = "table {{.ID}}\t{{.Name}}\t{{.Status}}\t{{.Created}}\t{{.InfraID}}".to_owned();
     let containers = [
         (args.ctr_ids, "\t{{.ContainerIds}}"),
         (args.ctr_names, "\t{{.ContainerNames}}"),
         (args.ctr_status, "\t{{.ContainerStatuses}}"),
     ];
     let wanted: String = containers.into_iter().filter_map(|(wanted, field)| wanted.then_some(field)).collect();
-    fields.push_str(if wanted.is_empty() { "\t{{.NumberOfContainers}}" } else { &wanted });
-    fields
+    let namespaces = if args.ns { "\t{{.Cgroup}}\t{{.Namespace}}" } else { "" };
+    match wanted.as_str() {
+        "" => fields + namespaces + "\t{{.NumberOfContainers}}",
+        wanted => fields + wanted + namespaces,
+    }
 }
 
 fn sort(pods: &mut [Pod], key: &str) {
