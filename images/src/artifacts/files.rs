@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_blob_without_a_title_is_called_by_its_digest() {
         let expected = Digest::of(b"0").to_string().replace(':', "-");
-        assert_eq!(names(&[None]).unwrap(), [expected.clone()]);
+        assert_eq!(names(&[None]).unwrap(), [expected.as_str()]);
         assert_eq!(names(&[Some("")]).unwrap(), [expected]);
     }
 
