@@ -21,6 +21,6 @@ pub use error::{Error, Result};
 pub use launch::{FindImage, Launched, PodRequest, Start, WantedImage, node_name};
 pub use objects::{Body, Object, Shelf};
 pub use observe::{Seen, pod_manifest, pod_uid, pods, uid_of};
-pub use play::{Actor, PlayOptions, Played, have_ended, play, preview, resume, template_of};
+pub use play::{Actor, PlayOptions, Played, ShowProgress, have_ended, play, preview, resume, template_of};
 pub use routes::{endpoints, published};
 pub use supervise::{Kept, end_supervisor, is_needed, kept, start_supervisor, supervisor_main};

@@ -23,12 +23,14 @@ use crate::plan::{
 };
 use crate::steps::{PodPhase, Progress, pod_status};
 
+/// Hears what a play waits for, and why, each time that changes.
+pub type ShowProgress<'a> = dyn Fn(&[(ObjectId, String)]) + 'a;
+
 /// What acts: the engine, and how processes of creel itself are begun.
 pub struct Actor<'a> {
     pub engine: &'a Engine,
     pub find_image: &'a FindImage<'a>,
-    /// Hears what the play waits for, each time that changes.
-    pub progress: &'a dyn Fn(&[(ObjectId, String)]),
+    pub progress: &'a ShowProgress<'a>,
     /// `creel __kube-pod`.
     pub pod_program: fn() -> Command,
     /// `creel __kube-supervisor`.
