@@ -1,6 +1,6 @@
 use images::lists::{self, AddOptions, Annotation};
 
-use super::{Access, annotations};
+use super::{ListAccess, annotations};
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long)]
     variant: Option<String>,
     #[command(flatten)]
-    access: Access,
+    access: ListAccess,
     #[arg(value_name = "LIST IMAGE...")]
     words: Vec<String>,
 }

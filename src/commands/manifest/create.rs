@@ -1,6 +1,6 @@
 use images::lists::{self, CreateOptions};
 
-use super::{Access, annotations};
+use super::{ListAccess, annotations};
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long, value_name = "KEY=VALUE")]
     annotation: Vec<String>,
     #[command(flatten)]
-    access: Access,
+    access: ListAccess,
     #[arg(value_name = "LIST [IMAGE...]")]
     words: Vec<String>,
 }

@@ -1,4 +1,4 @@
-use super::Access;
+use super::ListAccess;
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -11,7 +11,7 @@ pub struct Args {
     #[arg(short, long, hide = true)]
     verbose: bool,
     #[command(flatten)]
-    access: Access,
+    access: ListAccess,
     #[arg(value_name = "LIST")]
     words: Vec<String>,
 }

@@ -17,7 +17,7 @@ use crate::transfer;
 
 /// How to reach the registries of images that are added, looked at or sent.
 #[derive(clap::Args)]
-pub struct Access {
+pub struct ListAccess {
     #[command(flatten)]
     registry: transfer::Access,
     /// The same as --tls-verify=false
@@ -25,7 +25,7 @@ pub struct Access {
     insecure: bool,
 }
 
-impl Access {
+impl ListAccess {
     fn for_pull(self) -> Result<PullOptions, Failure> {
         self.checked()?.for_pull()
     }

@@ -1,7 +1,7 @@
 use images::Progress;
 use images::lists::{self, ListPushOptions};
 
-use super::Access;
+use super::ListAccess;
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -11,7 +11,7 @@ use crate::transfer::{Form, Signing};
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    access: Access,
+    access: ListAccess,
     #[command(flatten)]
     signing: Signing,
     #[command(flatten)]
