@@ -13,9 +13,9 @@ use crate::reference::{HUB, Reference};
 
 impl Credentials {
     /// Those for `image` in a configuration of Docker's, the text of a `config.json`: of the entry whose name says most of
-    /// the image's. Helpers that it names are not asked.
+    /// the image's. None for a name without a registry: whoever it is looked for at is not to learn another's password.
+    /// Helpers that the configuration names are not asked.
     pub fn in_config(config: &Value, image: &Reference) -> Option<Credentials> {
-        let image = image.complete();
         let name = format!("{}/{}", image.domain()?, image.path());
         let fits = |key: &str| {
             let key = plain(key);
@@ -153,7 +153,8 @@ mod tests {
             "reg.test:5000/team": { "auth": "dGVhbTpj" },
         } });
         for (image, user) in [
-            ("nginx", Some("hub")),
+            ("docker.io/library/nginx", Some("hub")),
+            ("nginx", None),
             ("reg.test:5000/one:1", Some("all")),
             ("reg.test:5000/team/one", Some("team")),
             ("reg.test:5000/teams/one", Some("all")),

@@ -52,7 +52,8 @@ object! {
         "enableServiceLinks" enable_service_links: Option<bool>,
         /// Shown as a pod's account, and given to `fieldRef`; there is no API server to log in to.
         "serviceAccountName" service_account_name: Option<Subdomain>,
-        /// Secrets of type `kubernetes.io/dockerconfigjson` or `kubernetes.io/dockercfg`, asked before what `creel login` knows.
+        /// Secrets of type `kubernetes.io/dockerconfigjson` or `kubernetes.io/dockercfg`, asked before what `creel login` knows;
+        /// for images whose names begin with their registry.
         "imagePullSecrets" image_pull_secrets: Vec<PullSecret>,
     }
     checked {
