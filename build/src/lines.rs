@@ -130,9 +130,9 @@ impl Opener {
 /// The here-documents that a line asks for: `<<` at the beginning of a word, outside of quotes.
 fn openers(text: &str) -> Vec<Opener> {
     let mut words = text.split_whitespace().map(str::to_ascii_uppercase);
-    let takes = |word: Option<String>| matches!(word.as_deref(), Some("RUN" | "COPY" | "ADD"));
     let first = words.next();
-    if !takes(first.clone()) && !(first.as_deref() == Some("ONBUILD") && takes(words.next())) {
+    let instruction = if first.as_deref() == Some("ONBUILD") { words.next() } else { first };
+    if !matches!(instruction.as_deref(), Some("RUN" | "COPY" | "ADD")) {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -143,11 +143,8 @@ fn openers(text: &str) -> Vec<Opener> {
     while at < letters.len() {
         let letter = letters[at];
         match quote {
-            Some(open) => {
-                if letter == open {
-                    quote = None;
-                }
-            }
+            Some(open) if letter == open => quote = None,
+            Some(_) => {}
             None if letter == '\'' || letter == '"' => quote = Some(letter),
             None if letter == '\\' => at += 1,
             None if begins => {

@@ -146,7 +146,7 @@ pub(super) fn find(tree: &Tree<'_>, sources: &[String]) -> Result<Vec<PathBuf>, 
         let mut wanted = Vec::new();
         for path in paths {
             let is_there = tree.files.followed(&path).map_err(|error| error.to_string())?.is_some();
-            if is_there && !tree.ignore.leaves_out(relative(&path)) || (is_there && tree.ignore.may_bring_back()) {
+            if is_there && (!tree.ignore.leaves_out(relative(&path)) || tree.ignore.may_bring_back()) {
                 wanted.push(path);
             }
         }

@@ -602,13 +602,13 @@ impl<'b> Stage<'_, 'b> {
         if !self.build.options.contexts.contains_key(name)
             && let Some(stage) = stage_named(&self.build.file.stages[..self.number], name, Numbers::Count)
         {
-            return Ok(Source::Image(self.build.made.get(&stage).cloned().flatten()));
+            return Ok(Source::Image(self.build.made.get(&stage).cloned().flatten().map(Box::new)));
         }
         if name.parse::<usize>().is_ok() {
             return Err(Error::Invalid(format!("there is no stage {name} before this one")));
         }
         match self.build.image(name) {
-            Ok(image) => Ok(Source::Image(Some(image))),
+            Ok(image) => Ok(Source::Image(Some(Box::new(image)))),
             Err(error) => {
                 let names: Vec<&str> =
                     self.build.file.stages[..self.number].iter().filter_map(|stage| stage.name.as_deref()).collect();
@@ -630,7 +630,7 @@ impl<'b> Stage<'_, 'b> {
                 then(&Tree { files: &files, ignore: &context.ignore, keeps_owners: false })
             }
             Source::Image(image) => {
-                let working = Working::new(self.build.engine, image.as_ref())?;
+                let working = Working::new(self.build.engine, image.as_deref())?;
                 let files = working.files()?;
                 then(&Tree { files: &files, ignore: &Ignore::default(), keeps_owners: true })
             }
@@ -869,7 +869,7 @@ impl<'b> Stage<'_, 'b> {
 /// What `--from` means.
 enum Source<'a> {
     /// `None` is scratch.
-    Image(Option<Image>),
+    Image(Option<Box<Image>>),
     Directory(&'a Context),
 }
 
