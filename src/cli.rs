@@ -67,7 +67,6 @@ macro_rules! verb {
 
 const CREATE_TOLERANCE: Tolerance = Tolerance {
     not_yet: &[
-        "preserve-fd",
         "rdt-class",
         "signature-policy",
         "cpu-count",
@@ -173,7 +172,7 @@ pub static VERBS: &[Verb] = &[
     verb!(events, ["events", "system events"]),
     verb!(doctor, ["doctor"]),
     verb!(exec, ["exec", "container exec"], order: Order::FlagsFirst,
-        tolerance: Tolerance { not_yet: &["preserve-fd", "wait"], no_op: &["no-session"], obsolete: &[] }),
+        tolerance: Tolerance { not_yet: &["wait"], no_op: &["no-session"], obsolete: &[] }),
     verb!(export, ["export", "container export"]),
     verb!(healthcheck_run, ["healthcheck run"]),
     verb!(history, ["history", "image history"]),

@@ -335,6 +335,14 @@ fn restart_policy_always_ends_with_stop() {
 }
 
 #[test]
+fn preserve_fd_passes_those_and_no_others() {
+    let lab = Lab::new();
+    let script = "echo through > f; exec 4< f 6< f; creel run --rm --preserve-fd 6 --network none box sh -c 'cat <&6; test -e /proc/self/fd/4 || echo closed'";
+    assert_eq!(lab.shell(script).run().ok(), "through\nclosed");
+    assert!(lab.creel("run --rm --preserve-fd 9 box true").run().fails(125).contains("descriptor 9 is not available"));
+}
+
+#[test]
 fn preserve_fds_passes_exactly_that_many() {
     let lab = Lab::new();
     let script = "echo through > f; exec 3< f 4< f; creel run --rm --preserve-fds 1 --network none box sh -c 'cat <&3; ls /proc/self/fd | wc -l'";

@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use sys::process::{Pidfd, Process};
+use sys::task::Numbered;
 
 use crate::attach::{ClientSignals, DetachKeys, RawTerminal, own_terminal_size, write_all};
 use crate::container::Container;
@@ -44,7 +45,7 @@ pub struct ExecRequest {
     pub detach: bool,
     pub privileged: bool,
     /// Become 3, 4, ... in the new process.
-    pub preserve_fds: Vec<OwnedFd>,
+    pub preserve_fds: Vec<Numbered>,
     /// In a terminal only; empty for none.
     pub detach_keys: Vec<u8>,
 }
@@ -221,7 +222,7 @@ impl Plan {
         })
     }
 
-    fn run(&self, stdio: Stdio, preserve_fds: Vec<OwnedFd>) -> Result<ExecChild> {
+    fn run(&self, stdio: Stdio, preserve_fds: Vec<Numbered>) -> Result<ExecChild> {
         Ok(runtime::exec(runtime::ExecRequest {
             init: &self.init,
             process: &self.process,

@@ -90,8 +90,6 @@ pub struct ContainerSpec {
     pub pidfile: Option<PathBuf>,
     /// Where the pid of the container's monitor is written.
     pub monitor_pidfile: Option<PathBuf>,
-    /// Extra descriptors (3..3+n) that the caller hands to the container.
-    pub preserve_fds: u32,
     /// The whole command line, for inspect.
     pub create_command: Vec<String>,
     pub personality: Option<String>,

@@ -1,7 +1,7 @@
 //! Starting a container: spawn its monitor, hand it the request, wait for "it runs" or for why it does not.
 
 use std::fs::TryLockError;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -13,6 +13,7 @@ use storage::{Dirs, StoreOptions};
 use sys::channel::Channel;
 use sys::lock::FileLock;
 use sys::process::Process;
+use sys::task::Numbered;
 
 use crate::attach::{Attached, Streams};
 use crate::container::Container;
@@ -31,8 +32,8 @@ use crate::{list, notify};
 pub struct StartRequest {
     /// Stay connected to the container's streams.
     pub attach: Option<Streams>,
-    /// Descriptors that become 3, 4, ... in the container.
-    pub preserve_fds: Vec<OwnedFd>,
+    /// Descriptors that the container's program gets, at these numbers.
+    pub preserve_fds: Vec<Numbered>,
 }
 
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub(crate) struct MonitorRequest {
     pub(crate) settings: Settings,
     pub(crate) attach: Option<Streams>,
     pub(crate) passthrough: bool,
+    /// The numbers of the descriptors to preserve.
+    pub(crate) preserve_fds: Vec<u32>,
     /// Where our own file is: the monitor runs from a view of it that has no path.
     pub(crate) executable: PathBuf,
     /// Stop before the program (`creel init`); it goes on at `start`.
@@ -199,7 +202,7 @@ fn begin(
     }
     let stdio = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
     let mut fds: Vec<BorrowedFd<'_>> = if passthrough { stdio.to_vec() } else { Vec::new() };
-    fds.extend(request.preserve_fds.iter().map(AsFd::as_fd));
+    fds.extend(request.preserve_fds.iter().map(|preserved| preserved.fd.as_fd()));
     let gone = |detail: String| Error::MonitorGone { id: id.to_string(), detail };
     channel.send(&request_message, &fds).map_err(|error| gone(format!(": {error}")))?;
     let socket = engine.settings.notify_socket.clone().filter(|_| !hold);
@@ -278,6 +281,7 @@ fn spawn(
         settings: engine.settings.clone(),
         attach: request.attach,
         passthrough,
+        preserve_fds: request.preserve_fds.iter().map(|preserved| preserved.number).collect(),
         executable: std::env::current_exe().map_err(Error::io("/proc/self/exe"))?,
         hold,
     };

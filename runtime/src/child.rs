@@ -11,6 +11,7 @@ use sys::channel::Channel;
 use sys::clone::exit_now;
 use sys::mount::RootMount;
 use sys::pty::{self, Pty};
+use sys::task::Numbered;
 
 use crate::handshake::{self, Heard, Message};
 use crate::parent::Stdio;
@@ -24,7 +25,7 @@ pub(crate) struct Given<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) root: Root<'a>,
     pub(crate) stdio: &'a Stdio,
-    pub(crate) extra: &'a [OwnedFd],
+    pub(crate) extra: &'a [Numbered],
     pub(crate) state: &'a hooks::State,
     pub(crate) make_cwd: bool,
 }

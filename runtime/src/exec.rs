@@ -10,6 +10,7 @@ use sys::channel::Channel;
 use sys::clone::{Child, CloneRequest, clone_child, clone_child_into_pid_namespace, exit_now};
 use sys::process::{Pidfd, Process};
 use sys::pty::{self, Pty};
+use sys::task::Numbered;
 
 use crate::attach;
 use crate::cgroup::Cgroup;
@@ -31,7 +32,7 @@ pub struct ExecRequest<'a> {
     pub cgroup: Option<&'a Cgroup>,
     pub stdio: Stdio,
     /// Become 3 and up in the new process.
-    pub preserve_fds: Vec<OwnedFd>,
+    pub preserve_fds: Vec<Numbered>,
     /// The filter of the container, unless the process is privileged.
     pub seccomp: Option<&'a LinuxSeccomp>,
 }

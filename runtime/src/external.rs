@@ -10,6 +10,7 @@ use std::process::{Command, Stdio as ProcessStdio};
 use nix::sched::CloneFlags;
 use sys::channel::Channel;
 use sys::process::{Pidfd, Process};
+use sys::task::Numbered;
 
 use crate::cgroup::Cgroup;
 use crate::parent::{Bundle, Running, Stdio};
@@ -57,11 +58,15 @@ impl External {
         bundle: &Bundle,
         stdio: Stdio,
         cgroup: Option<&Cgroup>,
-        preserve_fds: &[OwnedFd],
+        preserve_fds: &[Numbered],
     ) -> Result<ExternalCreated> {
         let Bundle { spec, root, id, directory, make_cwd: _, trees } = bundle;
         if let Some((destination, _)) = trees.first() {
             let what = format!("another runtime cannot be given the mount of {}", destination.display());
+            return Err(Error::configuration(what));
+        }
+        if preserve_fds.iter().zip(3..).any(|(preserved, next)| preserved.number != next) {
+            let what = "another runtime can be given descriptors from 3 upward without a gap, by --preserve-fds";
             return Err(Error::configuration(what));
         }
         let target = spec.root().as_ref().ok_or_else(|| Error::configuration("the bundle has no `root`"))?.path();
@@ -152,7 +157,7 @@ impl External {
         &self,
         mut command: Command,
         stdio: Stdio,
-        preserve_fds: &[OwnedFd],
+        preserve_fds: &[Numbered],
         errors: &Path,
     ) -> Result<()> {
         let log = matches!(self.name(), "crun" | "runc" | "youki");
@@ -172,7 +177,7 @@ impl External {
                 command.stdin(stdin).stdout(stdout).stderr(stderr);
             }
         }
-        let kept: Vec<_> = preserve_fds.iter().map(AsFd::as_fd).collect();
+        let kept: Vec<_> = preserve_fds.iter().map(|preserved| preserved.fd.as_fd()).collect();
         let status =
             sys::task::run_with_descriptors(&mut command, &kept).map_err(|error| self.failed(error.to_string()))?;
         let text = fs::read_to_string(errors).unwrap_or_default();

@@ -12,6 +12,7 @@ use sys::channel::Channel;
 use sys::clone::{Child, CloneRequest, clone_child, clone_child_into_pid_namespace, clone_sibling, exit_now};
 use sys::mount::RootMount;
 use sys::process::{Pidfd, Process};
+use sys::task::Numbered;
 
 use crate::cgroup::Cgroup;
 use crate::child::{self, Given, Root};
@@ -101,7 +102,7 @@ pub struct Running {
 
 /// Clones the container's process. It makes its mounts while the caller does other things; [`Created::prepared`] waits
 /// for it.
-pub fn create(bundle: &Bundle, stdio: Stdio, cgroup: Option<&Cgroup>, preserve_fds: Vec<OwnedFd>) -> Result<Created> {
+pub fn create(bundle: &Bundle, stdio: Stdio, cgroup: Option<&Cgroup>, preserve_fds: Vec<Numbered>) -> Result<Created> {
     let mut plan = Plan::of(&bundle.spec)?;
     attach::use_trees(&mut plan.mounts, &bundle.trees)?;
     let mut state = hooks::State::new(&bundle.id, &bundle.directory, &bundle.spec);
@@ -182,7 +183,7 @@ struct Start<'a> {
     bundle: &'a Bundle,
     plan: Plan,
     stdio: Stdio,
-    extra: Vec<OwnedFd>,
+    extra: Vec<Numbered>,
     cgroup: Option<&'a Cgroup>,
     state: hooks::State,
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, ResolveFlags, StatxFlags, Uid};
 use rustix::io::Errno;
 use sys::capabilities;
-use sys::task;
+use sys::task::{self, Numbered};
 
 use crate::plan::Program;
 use crate::{Error, Result};
@@ -292,15 +292,15 @@ fn errno(error: &io::Error) -> Option<Errno> {
     Errno::from_io_error(error)
 }
 
-/// Puts the extra descriptors at 3 and up and marks everything above close-on-exec. `keep` moves out of their way.
-pub(crate) fn take_descriptors(extra: &[OwnedFd], keep: &mut OwnedFd) -> Result<()> {
+/// Puts the extra descriptors at their numbers and marks all others from 3 on close-on-exec. `keep` moves out of their way.
+pub(crate) fn take_descriptors(extra: &[Numbered], keep: &mut OwnedFd) -> Result<()> {
     let step = |error| Error::kernel("pass on descriptors", error);
-    let above = 3 + u32::try_from(extra.len()).unwrap_or(u32::MAX);
-    if !extra.is_empty() {
-        let at_least = i32::try_from(above).map_err(|_| Error::configuration("too many descriptors"))?;
-        *keep = task::out_of_the_way(keep.as_fd(), at_least).map_err(step)?;
-        let extra: Vec<BorrowedFd<'_>> = extra.iter().map(AsFd::as_fd).collect();
-        task::place_descriptors(3, &extra).map_err(step)?;
+    task::close_on_exec_from(3).map_err(step)?;
+    if let Some(last) = extra.iter().map(|descriptor| descriptor.number).max() {
+        let above = i32::try_from(last).ok().and_then(|last| last.checked_add(1));
+        let above = above.ok_or_else(|| Error::configuration("the number of a descriptor is too large"))?;
+        *keep = task::out_of_the_way(keep.as_fd(), above).map_err(step)?;
+        task::place_numbered(extra).map_err(step)?;
     }
-    task::close_on_exec_from(above).map_err(step)
+    Ok(())
 }

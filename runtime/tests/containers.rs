@@ -21,6 +21,7 @@ use oci_spec::runtime::Spec;
 use runtime::{Bundle, Created, Error, ExecRequest, Running, Stdio};
 use serde_json::{Value, json};
 use sys::mount::RootMount;
+use sys::task::Numbered;
 
 /// The name under which this program lies in the containers.
 const PROBE: &str = "/bin/probe";
@@ -183,7 +184,7 @@ impl Lab {
         self.create_with(bundle, stdio, Vec::new())
     }
 
-    fn create_with(&self, bundle: Value, stdio: Stdio, extra: Vec<OwnedFd>) -> runtime::Result<Created> {
+    fn create_with(&self, bundle: Value, stdio: Stdio, extra: Vec<Numbered>) -> runtime::Result<Created> {
         let spec: Spec = serde_json::from_value(bundle).unwrap();
         let bundle = Bundle::new(spec, RootMount::Directory(self.root.clone())).named("test", &self.base);
         runtime::create(&bundle, stdio, None, extra)
@@ -194,7 +195,7 @@ impl Lab {
         self.run_with(bundle, Vec::new())
     }
 
-    fn run_with(&self, bundle: Value, extra: Vec<OwnedFd>) -> runtime::Result<(i32, String)> {
+    fn run_with(&self, bundle: Value, extra: Vec<Numbered>) -> runtime::Result<(i32, String)> {
         let (stdio, mut output) = piped();
         let running = self.create_with(bundle, stdio, extra)?.start()?;
         let mut text = String::new();
@@ -417,7 +418,12 @@ fn descriptors_are_preserved(lab: &Lab) {
             File::open(path).unwrap().into()
         })
         .collect();
-    let (code, text) = lab.run_with(lab.bundle(&["descriptors", "3", "4", "5"]), files).unwrap();
+    let (code, text) = lab
+        .run_with(
+            lab.bundle(&["descriptors", "3", "4", "5"]),
+            (3..).zip(files).map(|(number, fd)| Numbered { number, fd }).collect(),
+        )
+        .unwrap();
     assert_eq!((code, text.as_str()), (0, "content 0content 1content 2"));
 }
 
@@ -545,7 +551,7 @@ fn namespaces_are_joined(lab: &Lab) {
     }
 }
 
-fn exec(container: &Live, bundle: &Value, extra: Vec<OwnedFd>) -> runtime::Result<(i32, String)> {
+fn exec(container: &Live, bundle: &Value, extra: Vec<Numbered>) -> runtime::Result<(i32, String)> {
     let process = serde_json::from_value(bundle["process"].clone()).unwrap();
     let profile = runtime::seccomp::default_profile(&[]);
     let (stdio, mut output) = piped();

@@ -1,7 +1,8 @@
-use std::os::fd::OwnedFd;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use containers::{ExecEnd, ExecRequest};
+use sys::task::Numbered;
 
 use crate::arguments::number;
 use crate::context::Context;
@@ -33,6 +34,9 @@ pub struct Args {
     /// Use the newest container
     #[arg(short, long)]
     latest: bool,
+    /// Pass these descriptors on
+    #[arg(long, value_name = "NUMBER", value_parser = number::u32, value_delimiter = ',')]
+    preserve_fd: Vec<u32>,
     /// Pass so many descriptors on, from 3 upward
     #[arg(long, value_name = "NUMBER", value_parser = number::u32, default_value_t = 0)]
     preserve_fds: u32,
@@ -101,7 +105,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         stdin: args.interactive,
         detach: args.detach,
         privileged: args.privileged,
-        preserve_fds: preserved_fds(args.preserve_fds)?,
+        preserve_fds: preserved(args.preserve_fds, &args.preserve_fd)?,
         detach_keys: super::attach::detach_keys(context, args.detach_keys.as_deref())?,
     };
     let end = containers::exec(&engine, &container, request).map_err(|error| match error {
@@ -118,15 +122,25 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 /// Podman's code where no session could be begun.
 const NO_SESSION: ExitCode = ExitCode::Container(255);
 
-/// The descriptors 3, 4, ... that the caller left open for the container.
-pub fn preserved_fds(count: u32) -> Result<Vec<OwnedFd>, Failure> {
-    (3..3 + count)
+/// The descriptors that the caller left open for the container: 3, 4, ... up to `count`, and these.
+pub fn preserved(count: u32, numbers: &[u32]) -> Result<Vec<Numbered>, Failure> {
+    if count > 0 && !numbers.is_empty() {
+        return Err(Failure::plain("cannot specify both --preserve-fds and --preserve-fd"));
+    }
+    if let Some(stream) = numbers.iter().find(|number| **number < 3) {
+        let text = format!("cannot preserve FD {stream}: it is one of the standard streams: invalid argument");
+        return Err(Failure::plain(text).hint("--log-driver passthrough passes the standard streams on"));
+    }
+    let wanted: BTreeSet<u32> = (3..3 + count).chain(numbers.iter().copied()).collect();
+    wanted
+        .into_iter()
         .map(|number| {
+            let flag = if numbers.contains(&number) { "preserve-fd" } else { "preserve-fds" };
             let absent = format!(
-                "file descriptor {number} is not available - the preserve-fds option requires that file descriptors must be passed"
+                "file descriptor {number} is not available - the {flag} option requires that file descriptors must be passed"
             );
-            let number = i32::try_from(number).map_err(|_| Failure::plain(absent.clone()))?;
-            sys::task::inherited_descriptor(number).ok_or_else(|| Failure::plain(absent))
+            let fd = i32::try_from(number).ok().and_then(sys::task::inherited_descriptor);
+            fd.map(|fd| Numbered { number, fd }).ok_or_else(|| Failure::plain(absent))
         })
         .collect()
 }

@@ -20,6 +20,9 @@ pub struct Args {
     /// Add the user to /etc/passwd and /etc/group where the image does not have it
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     passwd: bool,
+    /// Pass these descriptors on
+    #[arg(long, value_name = "NUMBER", value_parser = number::u32, value_delimiter = ',')]
+    preserve_fd: Vec<u32>,
     /// Pass so many descriptors on, from 3 upward
     #[arg(long, value_name = "NUMBER", value_parser = number::u32, default_value_t = 0)]
     preserve_fds: u32,
@@ -33,7 +36,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let create = &args.create;
-    let preserve_fds = super::exec::preserved_fds(args.preserve_fds)?;
+    let preserve_fds = super::exec::preserved(args.preserve_fds, &args.preserve_fd)?;
     let detach_keys = super::attach::detach_keys(context, args.detach_keys.as_deref())?;
     if create.tty && create.interactive && !args.detach && !output::stdin_is_terminal() {
         output::warn("The input device is not a TTY. The --tty and --interactive flags might not work properly");
@@ -45,7 +48,6 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         if !args.passwd {
             spec.passwd = PasswdMode::LeaveAlone;
         }
-        spec.preserve_fds = args.preserve_fds;
     })?;
     let spec = container.spec();
 

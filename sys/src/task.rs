@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Sets all group ids, then all user ids, then nothing can be taken back without CAP_SETUID.
 ///
@@ -88,11 +88,31 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
 /// Whatever had these numbers is closed: call it when no other descriptor below `first + len` is needed any more, except
 /// through what [`out_of_the_way`] returned.
 pub fn place_descriptors(first: u32, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let above = first as RawFd + RawFd::try_from(descriptors.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let copies = descriptors.iter().map(|fd| out_of_the_way(*fd, above)).collect::<io::Result<Vec<_>>>()?;
-    for (number, copy) in (first as RawFd..).zip(&copies) {
+    place((first..).zip(descriptors.iter().copied()).collect())
+}
+
+/// A descriptor, and the number it is to have in another program.
+#[derive(Debug)]
+pub struct Numbered {
+    pub number: u32,
+    pub fd: OwnedFd,
+}
+
+/// As [`place_descriptors`], each at its own number.
+pub fn place_numbered(descriptors: &[Numbered]) -> io::Result<()> {
+    place(descriptors.iter().map(|descriptor| (descriptor.number, descriptor.fd.as_fd())).collect())
+}
+
+fn place(descriptors: Vec<(u32, BorrowedFd<'_>)>) -> io::Result<()> {
+    let number = |number: u32| RawFd::try_from(number).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+    let above = number(descriptors.iter().map(|(number, _)| number + 1).max().unwrap_or(0))?;
+    let mut copies = Vec::new();
+    for (at, fd) in descriptors {
+        copies.push((number(at)?, out_of_the_way(fd, above)?));
+    }
+    for (number, copy) in &copies {
         // SAFETY: the caller gave these numbers up.
-        if unsafe { libc::dup2(copy.as_raw_fd(), number) } < 0 {
+        if unsafe { libc::dup2(copy.as_raw_fd(), *number) } < 0 {
             return Err(io::Error::last_os_error());
         }
     }

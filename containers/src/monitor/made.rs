@@ -7,6 +7,7 @@ use runtime::cgroup::Cgroup;
 use runtime::external::{External, ExternalCreated};
 use runtime::{Bundle, Created, Running, Stdio};
 use sys::process::{Pidfd, Process};
+use sys::task::Numbered;
 
 use crate::container::Container;
 use crate::error::Result;
@@ -38,7 +39,7 @@ impl Made {
         bundle: &Bundle,
         stdio: Stdio,
         cgroup: Option<&Cgroup>,
-        preserved: Vec<OwnedFd>,
+        preserved: Vec<Numbered>,
     ) -> Result<(Made, Option<Kept>)> {
         let Some(runtime) = other else {
             return Ok((Made::Own(runtime::create(bundle, stdio, cgroup, preserved)?), None));

@@ -13,6 +13,7 @@ use runtime::{Bundle, Stdio};
 use storage::{FuseServer, RootfsRequest};
 use sys::mount::RootMount;
 use sys::process::Process;
+use sys::task::Numbered;
 
 use super::connectivity::Connectivity;
 use super::files;
@@ -41,7 +42,7 @@ pub(super) struct Inherited {
     /// With a passthrough log driver: the starter's stdin, stdout, stderr.
     pub(super) passthrough: Vec<OwnedFd>,
     /// Become 3, 4, ... in the container.
-    pub(super) preserved: Vec<OwnedFd>,
+    pub(super) preserved: Vec<Numbered>,
     /// Where our own file is.
     pub(super) executable: PathBuf,
 }
