@@ -128,7 +128,9 @@ pub(crate) fn lookup(files: &AccountFiles, wanted: &str, group_add: &[String]) -
         account.groups.push(find_group(files, group)?);
     }
     check_range(account.gid)?;
-    account.groups.insert(0, account.gid);
+    if !wanted.is_empty() {
+        account.groups.insert(0, account.gid);
+    }
     let mut seen = std::collections::BTreeSet::new();
     account.groups.retain(|gid| seen.insert(*gid));
     if account.home.is_empty() {
@@ -405,6 +407,7 @@ mod tests {
     #[test]
     fn users_are_found_by_name_and_by_number() {
         assert_eq!(shown("", &[]), "0:0 [0] /root root");
+        assert!(lookup(&AccountFiles::default(), "", &[]).unwrap().groups.is_empty());
         assert_eq!(shown("web", &[]), "33:34 [34, 40, 41] /srv web");
         assert_eq!(shown("33", &[]), "33:34 [34, 40, 41] /srv web");
         assert_eq!(shown("1234", &[]), "1234:0 [0] / 1234");

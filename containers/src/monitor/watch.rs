@@ -95,6 +95,8 @@ pub(super) fn watch(
         }
     };
     let since = Timestamp::now();
+    // Whoever is told that it runs finds them.
+    released.write_pid_files(container, &init);
     put(container, State::Running { init: init.clone(), monitor, since })?;
     tell_of_start(engine, container, hold, attach.is_some() && starter.is_some());
     let started = FromMonitor::Started { init: init.clone() };
@@ -107,7 +109,6 @@ pub(super) fn watch(
             clients.add(starter, streams).map_err(Error::io("the starter's channel"))?;
         }
     }
-    released.write_pid_files(container, &init);
     let mut run = Run {
         stdin: Stdin { pipe: None, pending: VecDeque::new(), ended: false },
         stdout: None,
