@@ -2,6 +2,7 @@
 
 mod keys;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -121,6 +122,13 @@ impl Config {
     pub fn list(&self, section: &str, key: &str) -> Vec<String> {
         let items = self.get(section, key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    }
+
+    /// A table of texts, as `[secrets.opts]`.
+    pub fn texts_of(&self, section: &str, key: &str) -> BTreeMap<String, String> {
+        let table = self.get(section, key).and_then(Value::as_table);
+        let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+        table.into_iter().flatten().filter_map(text).collect()
     }
 
     /// Where events go: by the flag, else the file.

@@ -129,3 +129,30 @@ fn options_of_a_secret_are_checked_before_anything_is_made() {
     }
     assert_eq!(lab.ok("ps -aq"), "");
 }
+
+#[test]
+fn commands_of_the_user_keep_a_secret() {
+    let lab = Lab::new();
+    lab.write("word", "sesame");
+    let vault = lab.home().join("vault");
+    let option =
+        |name: &str, command: &str| format!("--driver-opts \"{name}={command} {}/vault-$SECRET_ID\"", vault.display());
+    let options: Vec<String> = [("list", "ls"), ("lookup", "cat"), ("store", "cat >"), ("delete", "rm")]
+        .map(|(name, command)| option(name, command))
+        .into();
+    let options = options.join(" ").replace('$', "\\$");
+    lab.shell(&format!("mkdir vault; creel secret create -d shell {options} one word")).run().ok();
+    assert_eq!(lab.shell("cat vault/*").run().ok(), "sesame");
+    assert_eq!(
+        lab.ok("secret inspect --showsecret --format '{{.Spec.Driver.Name}} {{.SecretData}}' one"),
+        "shell sesame"
+    );
+    assert_eq!(lab.ok("run --rm --network none --secret one box cat /run/secrets/one"), "sesame");
+    assert_eq!(lab.ok("run --rm --network none --secret one,type=env,target=WORD box sh -c 'echo $WORD'"), "sesame");
+    lab.ok("secret rm one");
+    assert_eq!(lab.shell("ls vault").run().ok(), "");
+    let refused = "secret create -d shell --driver-opts list=true,lookup=true,store=false,delete=true two word";
+    assert!(lab.creel(refused).run().fails(125).contains("creating secret two"));
+    assert_eq!(lab.creel("secret exists two").run().exit_code(), 1);
+    lab.creel("secret create -d shell --driver-opts list=true three word").run().fails(125);
+}

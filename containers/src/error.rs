@@ -40,6 +40,9 @@ pub enum Error {
     /// What the monitor said before it gave up; the code is the one `run` exits with (125, 126, 127).
     #[error("{message}")]
     StartFailed { message: String, exit_code: i32 },
+    /// The program that keeps a secret's content did not do its part.
+    #[error("{action}: {why}")]
+    SecretDriver { action: String, why: String },
     #[error(transparent)]
     Storage(#[from] storage::Error),
     #[error(transparent)]

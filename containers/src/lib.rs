@@ -39,6 +39,7 @@ mod reconnect;
 mod remove;
 mod rename;
 mod seccomp;
+mod secret_drivers;
 mod secrets;
 mod spec;
 mod start;
@@ -87,6 +88,7 @@ pub use probes::{Action, Backoff, Probe, ProbeStatus, Probes, in_backoff, probe_
 pub use reconnect::{connect, disconnect, reload as reload_network};
 pub use remove::{RemoveRequest, cleanup, prune, remove, remove_image_if_unused, sweep};
 pub use rename::rename;
+pub use secret_drivers::{check_secret_driver, create_secret, name as secret_driver_name, remove_secret, secret_data};
 pub use secrets::update_secret;
 pub use spec::*;
 pub use start::{Launch, StartRequest, Started, init, launch, start, why_no_limits};

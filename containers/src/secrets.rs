@@ -11,16 +11,17 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
-use storage::Secret;
 use storage::record::{self, Durability};
+use storage::{Secret, SecretDriver};
 
 use crate::archive::Ids;
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::VolumeMount;
+use crate::secret_drivers::secret_data;
 use crate::spec::{ContainerSpec, IdMap, SecretTarget, SecretUse};
-use crate::{list, userns};
+use crate::{list, secret_drivers, userns};
 
 /// Where secrets are unless the user says otherwise. The directory is mounted whole: then a file in it can be replaced at
 /// once, by a rename.
@@ -28,7 +29,7 @@ const DIR: &str = "/run/secrets";
 
 /// Replaces the content of a secret in the store and in every container that runs with it, and says which those are.
 pub fn update_secret(engine: &Engine, name_or_id: &str, data: &[u8]) -> Result<(Secret, Vec<Container>)> {
-    let secret = engine.store.update_secret(name_or_id, data)?;
+    let secret = secret_drivers::replace(engine, name_or_id, data)?;
     let mut reached = Vec::new();
     for container in list::list(engine)? {
         let uses = &container.spec().secrets;
@@ -62,7 +63,12 @@ pub(crate) fn keep(engine: &Engine, spec: &ContainerSpec, container_dir: &Path) 
     let dir = container_dir.join("secrets");
     fs::DirBuilder::new().mode(0o700).create(&dir).map_err(Error::io(&dir))?;
     for (index, used) in spec.secrets.iter().enumerate() {
-        let data = engine.store.secret_data(&used.id)?.ok_or_else(|| missing(&used.name))?;
+        let secret = engine.store.secret_by_id(&used.id)?.ok_or_else(|| missing(&used.name))?;
+        if matches!(used.target, SecretTarget::Env { .. }) && secret.driver != SecretDriver::File {
+            // Whoever keeps it elsewhere does not want a copy that nothing needs.
+            continue;
+        }
+        let data = secret_data(engine, &secret)?.ok_or_else(|| missing(&used.name))?;
         record::write_bytes(&dir.join(index.to_string()), &data, Durability::Visible)?;
     }
     Ok(())
@@ -111,16 +117,18 @@ pub(crate) fn environment(engine: &Engine, container: &Container) -> Result<Vec<
 }
 
 fn content(engine: &Engine, container: &Container, index: usize, used: &SecretUse) -> Result<Vec<u8>> {
-    if let Some(data) = engine.store.secret_data(&used.id)? {
-        return Ok(data);
-    }
-    // A variable follows the name, as Podman has it; a file stays what it was.
-    if matches!(used.target, SecretTarget::Env { .. })
-        && let Ok(other) = engine.store.secret(&used.name)
-        && other.name == used.name
-        && let Some(data) = engine.store.secret_data(&other.id)?
-    {
-        return Ok(data);
+    let is_file = matches!(used.target, SecretTarget::Mount { .. });
+    let secret = match engine.store.secret_by_id(&used.id)? {
+        // A variable follows the name, as Podman has it; a file stays what it was.
+        None if !is_file => engine.store.secret(&used.name).ok().filter(|other| other.name == used.name),
+        secret => secret,
+    };
+    match secret.map(|secret| secret_data(engine, &secret)).transpose() {
+        Ok(Some(Some(data))) => return Ok(data),
+        Ok(_) => {}
+        // The copy is there so that a restart does not depend on somebody else.
+        Err(error @ Error::SecretDriver { .. }) if is_file => tracing::warn!(%error, "the content of before is used"),
+        Err(error) => return Err(error),
     }
     let path = engine.container_dir(container.id()).join("secrets").join(index.to_string());
     fs::read(&path).map_err(|error| match error.kind() {

@@ -104,9 +104,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 /// The name and the content of a secret.
 fn of_secret(context: &Context, name: &str) -> Result<(String, String), Failure> {
     let missing = || Failure::plain(format!("no secret with name or id {}: no such secret", arguments::go_quote(name)));
-    let store = context.engine()?.store;
-    let secret = store.secret(name).map_err(|_| missing())?;
-    let data = store.secret_data(&secret.id)?.ok_or_else(missing)?;
+    let engine = context.engine()?;
+    let secret = engine.store.secret(name).map_err(|_| missing())?;
+    let data = containers::secret_data(&engine, &secret)?.ok_or_else(missing)?;
     let text = String::from_utf8(data).map_err(|_| Failure::plain(format!("the secret {name} is no text")))?;
     Ok((secret.name, text.trim_end_matches(['\n', '\r']).to_owned()))
 }

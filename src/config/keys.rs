@@ -160,7 +160,7 @@ pub static KEYS: &[Key] = &[
     no("network", "network_config_dir", LATER),
     no("network", "pasta_options", LATER),
     yes("secrets", "driver"),
-    no("secrets", "opts", "the driver file needs none"),
+    yes("secrets", "opts"),
     no("configmaps", "driver", LATER),
     no("configmaps", "opts", LATER),
     no("farms", "default", NO_REMOTE),

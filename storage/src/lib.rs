@@ -41,7 +41,7 @@ pub use error::{Error, Result};
 pub use layers::{BYTES_SETTING, ENTRIES_SETTING, Layer, Limits, RATIO_SETTING, chain_id};
 pub use record::{Durability, Record};
 pub use rootfs::{FuseServer, Prepared, RootfsRequest};
-pub use secrets::{OnTaken, SECRET_MAX, Secret};
+pub use secrets::{Created, OnTaken, SECRET_MAX, Secret, SecretDriver, check_secret, new_secret_id};
 pub use shift::{IdRange, IdShift};
 pub use staging::Staging;
 pub use store::{Dirs, Driver, Store, StoreOptions};

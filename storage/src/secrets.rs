@@ -1,5 +1,8 @@
 //! Secrets: `ROOT/secrets/ID/{secret.json,data}`, and `ROOT/secrets/names/NAME -> ID`.
 //!
+//! `data` is there with the driver `file` only, and elsewhere where its option `path` says so (`PATH/ID`). What keeps the
+//! content of other drivers is a program, which is run by whoever uses this.
+//!
 //! Directories are 0700 and files 0600. A change of the content replaces `data` by a rename, so a reader sees the old or
 //! the new one; the id stays, so whoever remembered it finds the new content.
 
@@ -15,6 +18,7 @@ use crate::error::{At, Error, Result};
 use crate::events::{self, Event, Kind};
 use crate::names;
 use crate::record::{self, Durability, Record};
+use crate::staging::Staging;
 use crate::store::{Store, make_private_dir};
 use crate::volumes::now;
 
@@ -27,6 +31,19 @@ pub const SECRET_MAX: usize = 512_000;
 /// Longest name, in bytes.
 const NAME_MAX: usize = 253;
 
+/// Who keeps the content of a secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretDriver {
+    /// A file of ours.
+    #[default]
+    File,
+    /// Commands of the user's.
+    Shell,
+    /// Files that gpg encrypts, as in the store of the program `pass`.
+    Pass,
+}
+
 /// What is known of a secret, without its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret {
@@ -36,7 +53,9 @@ pub struct Secret {
     pub name: String,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// As typed; nothing here reads them.
+    #[serde(default)]
+    pub driver: SecretDriver,
+    /// `path` of the driver `file` is read here, the others by whoever runs the driver's program.
     #[serde(default)]
     pub driver_options: BTreeMap<String, String>,
     /// Seconds and nanoseconds since 1970.
@@ -50,6 +69,14 @@ impl Record for Secret {
     const VERSION: u32 = 1;
 }
 
+/// A secret that was made.
+#[derive(Clone, Debug)]
+pub struct Created {
+    pub secret: Secret,
+    /// The one whose name it has taken.
+    pub replaced: Option<Secret>,
+}
+
 /// What happens to a secret of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnTaken {
@@ -59,20 +86,37 @@ pub enum OnTaken {
 }
 
 impl Store {
-    /// Makes a secret of `secret.name`; id and times are drawn here.
+    /// Makes a secret of `secret.name`. Times are set here, and the id where there is none. `data` is kept by the driver
+    /// `file` only.
     ///
     /// # Errors
     /// [`Error::NameTaken`], whose `holder` is the id of the one that has the name; [`Error::Invalid`] for a name or a
     /// content that cannot be.
-    pub fn create_secret(&self, mut secret: Secret, data: &[u8], on_taken: OnTaken) -> Result<Secret> {
-        check_name(&secret.name)?;
-        check_data(data)?;
-        secret.id = random_id()?;
+    pub fn create_secret(&self, mut secret: Secret, data: &[u8], on_taken: OnTaken) -> Result<Created> {
+        check_secret(&secret.name, data)?;
+        if secret.id.is_empty() {
+            secret.id = new_secret_id()?;
+        }
         secret.updated = now();
         secret.created = secret.updated;
         let staging = self.staging()?;
-        record::write_bytes(&staging.join(DATA), data, Durability::Durable)?;
+        match (secret.driver, secret.driver_options.get("path")) {
+            (SecretDriver::File, None) => record::write_bytes(&staging.join(DATA), data, Durability::Durable)?,
+            (SecretDriver::File, Some(dir)) => {
+                make_private_dir(Path::new(dir))?;
+                record::write_bytes(&self.secret_file(&secret), data, Durability::Durable)?;
+            }
+            (SecretDriver::Shell | SecretDriver::Pass, _) => {}
+        }
+        let made = self.commit_secret(secret.clone(), staging, on_taken);
+        if made.is_err() {
+            // The first error counts.
+            let _ = self.remove_elsewhere(&secret);
+        }
+        made
+    }
 
+    fn commit_secret(&self, mut secret: Secret, staging: Staging, on_taken: OnTaken) -> Result<Created> {
         let _lock = self.lock_secrets()?;
         let gone = |holder: &str| !self.secret_dir(holder).join(RECORD).exists();
         let replaced = match names::reserve_from_dead(&self.secret_names(), &secret.name, &secret.id, gone) {
@@ -86,18 +130,19 @@ impl Store {
         };
         record::write(&staging.join(RECORD), &secret, Durability::Durable)?;
         let committed = staging.commit(&self.secret_dir(&secret.id));
-        if let Some(old) = replaced {
+        if let Some(old) = &replaced {
             committed?;
             // At any moment the name leads to one of the two.
             names::hand_over(&self.secret_names(), &secret.name, &secret.id)?;
             self.trash(&self.secret_dir(&old.id))?;
+            self.remove_elsewhere(old)?;
         } else if let Err(error) = committed {
             // The first error counts; a name without a secret is taken over by the next one of that name.
             let _ = names::release(&self.secret_names(), &secret.name, &secret.id);
             return Err(error);
         }
         self.tell_secret(&secret, "create");
-        Ok(secret)
+        Ok(Created { secret, replaced })
     }
 
     /// The secret of that name, of that id, or the only one whose id begins so.
@@ -142,9 +187,14 @@ impl Store {
         Ok(all)
     }
 
-    /// The content of the secret with that id; `None` when it is gone.
-    pub fn secret_data(&self, id: &str) -> Result<Option<Vec<u8>>> {
-        let path = self.secret_dir(id).join(DATA);
+    /// The secret with that id; `None` when it is gone.
+    pub fn secret_by_id(&self, id: &str) -> Result<Option<Secret>> {
+        record::read_optional(&self.secret_dir(id).join(RECORD))
+    }
+
+    /// The content of a secret of the driver `file`; `None` when it is gone.
+    pub fn secret_data(&self, secret: &Secret) -> Result<Option<Vec<u8>>> {
+        let path = self.secret_file(secret);
         match fs::read(&path) {
             Ok(data) => Ok(Some(data)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -152,13 +202,16 @@ impl Store {
         }
     }
 
-    /// Gives a secret new content in place: name, id and labels stay.
+    /// Gives a secret new content in place: name, id and labels stay. With a driver other than `file` only the time
+    /// changes here.
     pub fn update_secret(&self, name_or_id: &str, data: &[u8]) -> Result<Secret> {
         check_data(data)?;
         let _lock = self.lock_secrets()?;
         let mut secret = self.secret(name_or_id)?;
         let dir = self.secret_dir(&secret.id);
-        record::write_bytes(&dir.join(DATA), data, Durability::Durable)?;
+        if secret.driver == SecretDriver::File {
+            record::write_bytes(&self.secret_file(&secret), data, Durability::Durable)?;
+        }
         secret.updated = now();
         record::write(&dir.join(RECORD), &secret, Durability::Durable)?;
         Ok(secret)
@@ -169,10 +222,23 @@ impl Store {
         let _lock = self.lock_secrets()?;
         let secret = self.secret(name_or_id)?;
         names::release(&self.secret_names(), &secret.name, &secret.id)?;
+        self.remove_elsewhere(&secret)?;
         self.trash(&self.secret_dir(&secret.id))?;
         self.sweep_secrets()?;
         self.tell_secret(&secret, "remove");
         Ok(secret)
+    }
+
+    /// Takes away what the driver `file` keeps outside of the store.
+    fn remove_elsewhere(&self, secret: &Secret) -> Result<()> {
+        if secret.driver != SecretDriver::File || !secret.driver_options.contains_key("path") {
+            return Ok(());
+        }
+        let path = self.secret_file(secret);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("cannot remove", &path, error)),
+            _ => Ok(()),
+        }
     }
 
     fn tell_secret(&self, secret: &Secret, status: &'static str) {
@@ -202,18 +268,33 @@ impl Store {
         self.path("secrets").join("names")
     }
 
+    /// Where the driver `file` has the content.
+    fn secret_file(&self, secret: &Secret) -> PathBuf {
+        match secret.driver_options.get("path") {
+            Some(dir) => Path::new(dir).join(&secret.id),
+            None => self.secret_dir(&secret.id).join(DATA),
+        }
+    }
+
     fn secret_dir(&self, id: &str) -> PathBuf {
         self.path("secrets").join(id)
     }
 }
 
-fn random_id() -> Result<String> {
+/// An id for a secret in the making: 25 hex digits.
+pub fn new_secret_id() -> Result<String> {
     let mut bytes = [0u8; 13];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .at("cannot read", Path::new("random numbers"))?;
     let mut id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     id.truncate(25);
     Ok(id)
+}
+
+/// Whether a secret can have that name and that content.
+pub fn check_secret(name: &str, data: &[u8]) -> Result<()> {
+    check_name(name)?;
+    check_data(data)
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -250,7 +331,7 @@ mod tests {
 
     #[test]
     fn ids_are_25_digits_and_differ() {
-        let (one, other) = (random_id().unwrap(), random_id().unwrap());
+        let (one, other) = (new_secret_id().unwrap(), new_secret_id().unwrap());
         assert_eq!(one.len(), 25);
         assert_ne!(one, other);
     }

@@ -21,7 +21,7 @@ pub(super) fn store(engine: &Engine, secret: &ConfigObject) -> Result<String> {
     let made = storage::Secret { name, labels, ..storage::Secret::default() };
     let content =
         serde_json::to_vec(&secret.meta.manifest).map_err(|error| super::Error::Invalid(error.to_string()))?;
-    Ok(engine.store.create_secret(made, &content, OnTaken::Replace)?.id)
+    Ok(engine.store.create_secret(made, &content, OnTaken::Replace)?.secret.id)
 }
 
 /// `None`: it was not there.
@@ -40,7 +40,7 @@ pub(super) fn manifest(engine: &Engine, id: &ObjectId) -> Result<Option<serde_js
         Err(storage::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let content = engine.store.secret_data(&secret.id)?.unwrap_or_default();
+    let content = engine.store.secret_data(&secret)?.unwrap_or_default();
     Ok(serde_json::from_slice(&content).ok())
 }
 
@@ -54,7 +54,7 @@ pub(super) fn all(engine: &Engine) -> Result<BTreeMap<(String, String), ConfigOb
             Some((namespace, name)) => (namespace.to_owned(), name.to_owned()),
             None => ("default".to_owned(), secret.name.clone()),
         };
-        let Ok(Some(content)) = engine.store.secret_data(&secret.id) else { continue };
+        let Ok(Some(content)) = engine.store.secret_data(&secret) else { continue };
         let Some(object) = read(&namespace, &name, &content) else { continue };
         found.insert((namespace, name), object);
     }

@@ -1,8 +1,10 @@
 //! `creel secret create`
 
-use storage::{OnTaken, Secret};
+use std::collections::BTreeMap;
 
-use crate::arguments;
+use storage::{OnTaken, Secret, SecretDriver};
+
+use crate::arguments::{self, go_quote};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::output;
@@ -10,9 +12,9 @@ use crate::output;
 /// Make a secret
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Driver of the secret; there is one, "file"
-    #[arg(short, long, value_name = "NAME", default_value = "file")]
-    driver: String,
+    /// Who keeps the content: "file", "shell" (commands of yours), "pass" (gpg)
+    #[arg(short, long, value_name = "NAME")]
+    driver: Option<String>,
     /// Option of the driver (KEY=VALUE)
     #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
     driver_opts: Vec<String>,
@@ -37,28 +39,67 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("cannot use --ignore and --replace flags together"));
     }
     arguments::exactly(&args.words, 2)?;
-    let driver = context.config()?.text("secrets", "driver").unwrap_or("file");
-    for driver in [args.driver.as_str(), driver] {
-        if driver != "file" {
-            return Err(Failure::plain("invalid driver")
-                .hint(format!("creel keeps secrets in files of its own (--driver file), it has no driver {driver}")));
-        }
-    }
+    let (driver, driver_options) = driver(context, &args)?;
+    containers::check_secret_driver(driver, &driver_options)?;
     let data = super::content(&args.words[1], args.env)?;
     let engine = context.engine()?;
     let secret = Secret {
         name: args.words[0].clone(),
         labels: super::pairs(&args.label),
-        driver_options: super::pairs(&args.driver_opts),
+        driver,
+        driver_options,
         ..Secret::default()
     };
     let on_taken = if args.replace { OnTaken::Replace } else { OnTaken::Fail };
-    let id = match engine.store.create_secret(secret, &data, on_taken) {
+    let id = match containers::create_secret(&engine, secret, &data, on_taken) {
         Ok(secret) => secret.id,
-        Err(storage::Error::NameTaken { holder, .. }) if args.ignore => holder,
-        Err(error) => return Err(super::failure(error, &args.words[0]).code(ExitCode::Failed)),
+        Err(containers::Error::Storage(storage::Error::NameTaken { holder, .. })) if args.ignore => holder,
+        Err(containers::Error::Storage(error)) => {
+            return Err(super::failure(error, &args.words[0]).code(ExitCode::Failed));
+        }
+        Err(error) => return Err(error.into()),
     };
     engine.store.sweep()?;
     output::line(id)?;
     Ok(ExitCode::Success)
+}
+
+/// The driver and its options: those of the command line, else those of containers.conf.
+fn driver(context: &Context, args: &Args) -> Result<(SecretDriver, BTreeMap<String, String>), Failure> {
+    let config = context.config()?;
+    let name = args.driver.as_deref().or_else(|| config.text("secrets", "driver")).unwrap_or("file");
+    let driver = match name {
+        "file" => SecretDriver::File,
+        "shell" => SecretDriver::Shell,
+        "pass" => SecretDriver::Pass,
+        _ => return Err(Failure::plain("invalid driver").hint("the drivers are file, shell and pass")),
+    };
+    let mut options = BTreeMap::new();
+    for text in &args.driver_opts {
+        let Some((key, value)) = text.split_once('=') else {
+            return Err(Failure::usage(format!(
+                "invalid argument {} for \"--driver-opts\" flag: {text} must be formatted as key=value",
+                go_quote(text)
+            )));
+        };
+        options.insert(key.to_owned(), value.to_owned());
+    }
+    if args.driver_opts.is_empty()
+        && (args.driver.is_none() || args.driver.as_deref() == config.text("secrets", "driver"))
+    {
+        options = config.texts_of("secrets", "opts");
+    }
+    if driver == SecretDriver::Pass && !options.contains_key("root") {
+        // Where the program `pass` has its store.
+        let variable = crate::context::variable;
+        let root = variable("PASSWORD_STORE_DIR").or_else(|| variable("HOME").map(|home| home + "/.password-store"));
+        options.insert("root".into(), root.unwrap_or_default());
+    }
+    for key in ["path", "root", "gpghomedir"] {
+        if let Some(path) = options.get_mut(key).filter(|path| driver != SecretDriver::Shell && !path.is_empty()) {
+            let absolute = std::path::absolute(&path).map_err(crate::error::on_path("find", &path))?;
+            *path = absolute.display().to_string();
+        }
+    }
+    Ok((driver, options))
 }

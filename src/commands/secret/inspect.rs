@@ -43,7 +43,13 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let mut values = Vec::new();
     for secret in &found {
         let data = match args.showsecret {
-            true => engine.store.secret_data(&secret.id)?.map(|data| String::from_utf8_lossy(&data).into_owned()),
+            true => match containers::secret_data(&engine, secret) {
+                Ok(data) => data.map(|data| String::from_utf8_lossy(&data).into_owned()),
+                Err(error) => {
+                    failures.push(Failure::from(error).context("inspecting secret"));
+                    continue;
+                }
+            },
             false => None,
         };
         values.push(super::value(context, secret, data)?);
@@ -63,7 +69,8 @@ fn pretty(secret: &Secret) -> String {
     }
     let time = |time| crate::format::go_time(super::time(time));
     text.push_str(&format!(
-        "Driver:            file\nCreated at:        {}\nUpdated at:        {}\n",
+        "Driver:            {}\nCreated at:        {}\nUpdated at:        {}\n",
+        containers::secret_driver_name(secret.driver),
         time(secret.created),
         time(secret.updated)
     ));

@@ -55,7 +55,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             object! {
                 "ID": secret.id.clone(),
                 "Name": secret.name.clone(),
-                "Driver": "file",
+                "Driver": containers::secret_driver_name(secret.driver),
                 "CreatedAt": human::ago(super::time(secret.created), now),
                 "UpdatedAt": human::ago(super::time(secret.updated), now),
             }

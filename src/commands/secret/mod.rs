@@ -12,7 +12,7 @@ use std::io::Read;
 
 use containers::Engine;
 use jiff::Timestamp;
-use storage::{SECRET_MAX, Secret};
+use storage::{SECRET_MAX, Secret, SecretDriver};
 
 use crate::arguments::go_quote;
 use crate::context::Context;
@@ -86,7 +86,9 @@ pub fn time(time: (i64, u32)) -> Timestamp {
 /// As `inspect` shows it; `data` with `--showsecret`.
 fn value(context: &Context, secret: &Secret, data: Option<String>) -> Result<Value, Failure> {
     let mut options = secret.driver_options.clone();
-    options.insert("path".into(), context.reader()?.store.path("secrets").display().to_string());
+    if secret.driver == SecretDriver::File && !options.contains_key("path") {
+        options.insert("path".into(), context.reader()?.store.path("secrets").display().to_string());
+    }
     Ok(object! {
         "ID": secret.id.clone(),
         "CreatedAt": time(secret.created),
@@ -94,7 +96,7 @@ fn value(context: &Context, secret: &Secret, data: Option<String>) -> Result<Val
         "Spec": object! {
             "Name": secret.name.clone(),
             "Driver": object! {
-                "Name": "file",
+                "Name": containers::secret_driver_name(secret.driver),
                 "Options": Value::map(&options),
             },
             "Labels": Value::map(&secret.labels),
@@ -103,7 +105,7 @@ fn value(context: &Context, secret: &Secret, data: Option<String>) -> Result<Val
     })
 }
 
-/// `KEY=VALUE`, or a key alone.
+/// A label: `KEY=VALUE`, or a key alone.
 fn pairs(texts: &[String]) -> BTreeMap<String, String> {
     let pair = |text: &String| {
         let (key, value) = text.split_once('=').unwrap_or((text, ""));

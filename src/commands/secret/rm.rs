@@ -28,10 +28,13 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     };
     let mut failures = Vec::new();
     for name in names {
-        match engine.store.remove_secret(&name) {
+        match containers::remove_secret(&engine, &name) {
             Ok(secret) => output::line(secret.id)?,
-            Err(storage::Error::NotFound { .. }) if args.ignore || args.all => {}
-            Err(error) => failures.push(super::failure(error, &name).code(ExitCode::Failed)),
+            Err(containers::Error::Storage(storage::Error::NotFound { .. })) if args.ignore || args.all => {}
+            Err(containers::Error::Storage(error)) => {
+                failures.push(super::failure(error, &name).code(ExitCode::Failed));
+            }
+            Err(error) => failures.push(error.into()),
         }
     }
     engine.store.sweep()?;
