@@ -110,7 +110,7 @@ pub fn normalise(
                     None => failure,
                 });
             };
-            if value.is_none() && !is_boolean(flag) {
+            if value.is_none() && !needs_no_value(flag) {
                 value = Some(match args.next() {
                     Some(next) => next.clone(),
                     None => return Err(Failure::usage(format!("flag needs an argument: --{name}"))),
@@ -136,7 +136,7 @@ pub fn normalise(
                     push(&mut found, flag, global, Some(value.to_owned()))?;
                     break;
                 }
-                if is_boolean(flag) {
+                if needs_no_value(flag) {
                     push(&mut found, flag, global, None)?;
                     continue;
                 }
@@ -197,7 +197,12 @@ fn push(found: &mut Vec<Occurrence>, flag: &Arg, global: bool, value: Option<Str
         found.push(Occurrence { id, text, global, boolean: true });
         return Ok(());
     }
-    let value = value.unwrap_or_default();
+    // `--pull` alone: clap knows what that stands for.
+    let Some(value) = value else {
+        found.retain(|other| other.id != id || other.global != global);
+        found.push(Occurrence { id, text: format!("--{name}"), global, boolean: false });
+        return Ok(());
+    };
     match flag.get_action() {
         ArgAction::Append if flag.get_value_delimiter().is_some() => {
             for element in csv(&value).map_err(|problem| invalid(flag, &value, &problem))? {
@@ -362,9 +367,15 @@ pub mod number {
     }
 }
 
-/// Whether the flag needs no value: clap's own booleans, and those that are true unless said otherwise.
-fn is_boolean(flag: &Arg) -> bool {
+/// Whether the flag may stand alone: booleans, and those like `--pull` that stand for something without a value.
+fn needs_no_value(flag: &Arg) -> bool {
     matches!(flag.get_action(), ArgAction::SetTrue) || flag.get_num_args().is_some_and(|range| range.min_values() == 0)
+}
+
+/// Whether the flag is true or false: clap's own booleans, and those that are true unless said otherwise.
+fn is_boolean(flag: &Arg) -> bool {
+    let is_truth = flag.get_value_parser().type_id() == std::any::TypeId::of::<bool>();
+    matches!(flag.get_action(), ArgAction::SetTrue) || (needs_no_value(flag) && is_truth)
 }
 
 fn by_long<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {

@@ -156,10 +156,10 @@ fn onbuild(rest: &str, line: &Line, escape: char) -> Result<(), Problem> {
     parse(&Line { text: rest.to_owned(), ..line.clone() }, escape).map(drop)
 }
 
-/// The known word at most two letters away.
+/// The known word that is near enough: one letter off in three, two at most.
 pub(crate) fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let near = known.iter().map(|known| (distance(word, known), *known)).min()?;
-    (near.0 <= 2 && near.0 < word.len()).then_some(near.1)
+    (near.0 <= (word.len() / 3).min(2)).then_some(near.1)
 }
 
 /// Letters to put in, take out, change or swap with their neighbour (optimal string alignment).
@@ -401,7 +401,7 @@ mod tests {
             ("COPY a", "COPY requires at least two arguments", None),
             ("COPY --chwon=1 a b", "COPY has no flag --chwon", Some("chown")),
             ("COPY --from a b", "--from needs a value", None),
-            ("RUN --mnt=x y", "RUN has no flag --mnt", Some("mount")),
+            ("RUN --mont=x y", "RUN has no flag --mont", Some("mount")),
             ("LABEL", "LABEL requires at least one argument", None),
             ("RUN", "RUN requires at least one argument", None),
             ("SHELL foo", "SHELL requires the arguments to be in JSON form", None),

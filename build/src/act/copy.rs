@@ -145,8 +145,10 @@ pub(super) fn find(tree: &Tree<'_>, sources: &[String]) -> Result<Vec<PathBuf>, 
         }
         let mut wanted = Vec::new();
         for path in paths {
-            let is_there = tree.files.followed(&path).map_err(|error| error.to_string())?.is_some();
-            if is_there && (!tree.ignore.leaves_out(relative(&path)) || tree.ignore.may_bring_back()) {
+            let found = tree.files.followed(&path).map_err(|error| error.to_string())?;
+            // Something below a directory that is left out may be wanted.
+            let may_bring = |entry: &Entry| entry.kind == EntryKind::Directory && tree.ignore.may_bring_back();
+            if found.is_some_and(|entry| !tree.ignore.leaves_out(relative(&path)) || may_bring(&entry)) {
                 wanted.push(path);
             }
         }

@@ -110,6 +110,8 @@ pub(crate) struct Build<'a> {
     predefined: BTreeMap<String, String>,
     /// What stages have come to; `None` is nothing at all (`FROM scratch` alone).
     made: BTreeMap<usize, Option<Image>>,
+    /// What the ARGs of each stage have come to.
+    arguments: BTreeMap<usize, stage::Arguments>,
     tell: &'a mut dyn FnMut(Event<'_>),
 }
 
@@ -134,7 +136,7 @@ pub fn build(engine: &Engine, options: &Options, tell: &mut dyn FnMut(Event<'_>)
         name.parse::<images::Reference>()?;
     }
     containers::sweep_working(engine);
-    let mut build = Build { engine, options, file, plan, predefined, made: BTreeMap::new(), tell };
+    let mut build = Build { engine, options, file, plan, predefined, made: BTreeMap::new(), arguments: BTreeMap::new(), tell };
     let made = build.stages();
     if let Err(error) = cache::sweep(&engine.store) {
         tracing::warn!(%error, "cannot forget what earlier builds have made");

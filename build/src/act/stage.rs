@@ -35,6 +35,9 @@ pub(super) const PROXIES: [&str; 10] = [
     "all_proxy",
 ];
 
+/// Names that ARG has declared, with values.
+pub(super) type Arguments = Vec<(String, Option<String>)>;
+
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Carries a stage out and says what it has come to. `unused` loses the arguments that were asked for.
@@ -87,6 +90,11 @@ pub(super) fn carry_out(
         Base::Image(name) => base.as_ref().map(|base| base.names.first().cloned().unwrap_or_else(|| name.clone())),
         Base::Scratch | Base::Stage(_) => None,
     };
+    // A stage sees what the one below it has declared.
+    let arguments = match &build.plan.bases[number] {
+        Base::Stage(earlier) => build.arguments.get(earlier).cloned().unwrap_or_default(),
+        Base::Scratch | Base::Image(_) => Vec::new(),
+    };
     let mut stage = Stage {
         build,
         number,
@@ -95,7 +103,7 @@ pub(super) fn carry_out(
         image: base,
         known_as,
         settings,
-        arguments: Vec::new(),
+        arguments,
         author: None,
         working: None,
         pending: Vec::new(),
@@ -110,8 +118,12 @@ pub(super) fn carry_out(
     }
     if stage.build.options.squash != Squash::Steps || (is_last && count == 0) {
         stage.finish(count == 0)?;
+    } else if let Some(image) = stage.image.as_ref().filter(|_| count == 0) {
+        (stage.build.tell)(Event::Made { id: &image.id });
     }
-    Ok(stage.image)
+    let Stage { image, arguments, .. } = stage;
+    build.arguments.insert(number, arguments);
+    Ok(image)
 }
 
 /// FROM as it is shown: with what its variables came to.
@@ -174,7 +186,7 @@ struct Stage<'a, 'b> {
     known_as: Option<String>,
     settings: Settings,
     /// What ARG has declared here, with values.
-    arguments: Vec<(String, Option<String>)>,
+    arguments: Arguments,
     author: Option<String>,
     /// With one layer for all steps: where they work.
     working: Option<Working<'b>>,
@@ -219,7 +231,7 @@ impl<'b> Stage<'_, 'b> {
         match found {
             Some(image) => {
                 (self.build.tell)(Event::Cached { id: &image.id });
-                if is_image {
+                if is_image && name.is_some() {
                     (self.build.tell)(Event::Commit { stage: position, name });
                 }
                 self.image = Some(image);
@@ -475,8 +487,19 @@ impl<'b> Stage<'_, 'b> {
                 };
                 format!("{given}{line}{documents}{times}")
             }
-            Work::Copy(_) | Work::Nothing => format!("/bin/sh -c #(nop) {}{times}", step.text),
+            Work::Copy(_) | Work::Nothing => format!("/bin/sh -c #(nop) {}{times}", self.shown(step)),
         })
+    }
+
+    /// As the history has it: what an argument is by default is nobody's business.
+    fn shown(&self, step: &Step) -> String {
+        match &step.instruction {
+            Instruction::Arg(arguments) => {
+                let names: Vec<&str> = arguments.iter().map(|argument| argument.name.as_str()).collect();
+                format!("ARG {}", names.join(" "))
+            }
+            _ => step.text.clone(),
+        }
     }
 
     /// Declared arguments that have a value and that no ENV hides.
@@ -798,6 +821,11 @@ impl<'b> Stage<'_, 'b> {
                 }
             };
         }
+        let files = working.files()?;
+        for path in self.settings.volumes.keys() {
+            files.make_directory(Path::new(path), (0, 0))?;
+        }
+        drop(files);
         let code = working.run(spec, self.image.as_ref(), options.streams)?;
         drop(mounted);
         match code {
