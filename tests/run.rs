@@ -184,6 +184,7 @@ fn cidfile_holds_the_id() {
     let lab = Lab::new();
     let id = lab.ok("run -d --cidfile id --network none box true");
     assert_eq!(lab.read("id").trim(), id);
+    lab.ok(&format!("wait {id}"));
     assert_eq!(lab.ok("rm --cidfile id"), id);
 }
 

@@ -134,8 +134,12 @@ fn begin(channel: &Channel) -> Result<(Holder, PathBuf)> {
         _lock: lock,
     };
     holder.take_over();
-    holder.wait_for_way_out()?;
-    answer(channel, &Answer::Done, &[]).map_err(start("answer the maker"))?;
+    if let Err(error) = holder.wait_for_way_out() {
+        holder.end();
+        return Err(error);
+    }
+    // A maker that is gone is noticed as every client that goes.
+    let _ = answer(channel, &Answer::Done, &[]);
     Ok((holder, userns_dir))
 }
 
