@@ -136,7 +136,8 @@ pub fn build(engine: &Engine, options: &Options, tell: &mut dyn FnMut(Event<'_>)
         name.parse::<images::Reference>()?;
     }
     containers::sweep_working(engine);
-    let mut build = Build { engine, options, file, plan, predefined, made: BTreeMap::new(), arguments: BTreeMap::new(), tell };
+    let mut build =
+        Build { engine, options, file, plan, predefined, made: BTreeMap::new(), arguments: BTreeMap::new(), tell };
     let made = build.stages();
     if let Err(error) = cache::sweep(&engine.store) {
         tracing::warn!(%error, "cannot forget what earlier builds have made");
