@@ -199,7 +199,7 @@ mod tests {
                         found.extend(named);
                     }
                     for four in words.windows(4) {
-                        let reads = [".text(", ".list(", ".integer(", ".boolean(", ".get("];
+                        let reads = [".text(", ".texts_of(", ".list(", ".integer(", ".boolean(", ".get("];
                         if reads.iter().any(|end| four[0].trim_end().ends_with(end)) && four[2].trim() == "," {
                             found.insert((four[1].to_owned(), four[3].to_owned()));
                         }
