@@ -4,7 +4,7 @@ use containers::{Engine, RestartPolicy};
 use network::Mode;
 use pods::Pod;
 
-use crate::commands::inspect::{self as of_container, namespace_word, port_bindings, userns_word};
+use crate::commands::inspect::container::{self as of_container, namespace_word, port_bindings, userns_word};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::format::{Nil, Value};
@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             Err(error) => failures.push(error.into()),
         }
     }
-    of_container::print(values, &args.format)?;
+    crate::commands::inspect::print(values, &args.format)?;
     select::conclude(failures)
 }
 

@@ -1,0 +1,77 @@
+//! `Mounts`, and the two lists of `HostConfig` that tell of the same.
+
+use containers::{Container, Facts, MountFact, MountKind};
+
+use super::path_or_empty;
+use crate::format::Value;
+use crate::object;
+
+/// What the user mounts, without what is of no use to see.
+pub fn mounts(facts: &[MountFact]) -> Vec<Value> {
+    // Volumes first, as Podman has them.
+    let of = |kinds: &'static [&'static str]| facts.iter().filter(move |mount| kinds.contains(&mount.kind));
+    let shown = of(&["volume"]).chain(of(&["image", "bind"]));
+    shown
+        .map(|mount| {
+            let mut options = mount.options.clone();
+            options.retain(|option| *option != mount.propagation);
+            if matches!(mount.kind, "bind" | "volume")
+                && !options.iter().any(|option| matches!(option.as_str(), "bind" | "rbind"))
+            {
+                options.push("rbind".into());
+            }
+            object! {
+                "Type": mount.kind,
+                "Name"?: mount.name.clone().unwrap_or_default(),
+                "Source": mount.source.as_path(),
+                "Destination": mount.destination.as_path(),
+                "Driver": mount.driver.clone().unwrap_or_default(),
+                "Mode": "",
+                "Options": Value::list(&options),
+                "RW": mount.writable,
+                "Propagation": mount.propagation.clone(),
+                "SubPath"?: path_or_empty(mount.subpath.as_deref()),
+            }
+        })
+        .collect()
+}
+
+/// Volumes and binds as `source:destination:options`.
+pub fn binds(facts: &Facts) -> Value {
+    let of = |kind: &'static str| facts.mounts.iter().filter(move |mount| mount.kind == kind);
+    let shown = of("volume").chain(of("bind"));
+    let text = shown.map(|mount| {
+        let source = mount.name.clone().unwrap_or_else(|| mount.source.display().to_string());
+        let mut options: Vec<&str> = if mount.writable { Vec::new() } else { vec!["ro"] };
+        options.push(mount.propagation.as_str());
+        options.extend(mount.options.iter().map(String::as_str).filter(|option| *option != mount.propagation));
+        if !options.iter().any(|option| matches!(*option, "bind" | "rbind")) {
+            options.push("rbind");
+        }
+        Value::from(format!("{source}:{}:{}", mount.destination.display(), options.join(",")))
+    });
+    Value::List(text.collect())
+}
+
+/// `{"/tmp": "size=64,rprivate,nosuid,nodev"}`.
+pub fn tmpfs(container: &Container) -> Value {
+    let all = container.spec().mounts.iter().filter_map(|mount| {
+        let MountKind::Tmpfs { size, mode, copy_up } = &mount.kind else { return None };
+        let mut options = mount.options.clone();
+        options.extend(size.map(|size| format!("size={size}")));
+        options.extend(mode.map(|mode| format!("mode={mode:o}")));
+        if mount.read_only {
+            options.push("ro".into());
+        }
+        for usual in ["rprivate", "nosuid", "nodev"] {
+            if !options.iter().any(|option| option == usual) {
+                options.push(usual.into());
+            }
+        }
+        if *copy_up {
+            options.push("tmpcopyup".into());
+        }
+        Some((mount.destination.display().to_string(), Value::from(options.join(","))))
+    });
+    Value::Map(all.collect())
+}

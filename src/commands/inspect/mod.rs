@@ -1,0 +1,158 @@
+//! `creel inspect`: an object of any kind as JSON, or through a template.
+
+pub mod container;
+
+use containers::Engine;
+
+use crate::context::Context;
+use crate::error::{ExitCode, Failure};
+use crate::format::{self, Value};
+use crate::{output, select};
+
+/// Show everything about containers, images, volumes and networks
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Show through a Go template
+    #[arg(short, long, value_name = "TEMPLATE", default_value = "json")]
+    pub format: String,
+    /// Show the newest container
+    #[arg(short, long)]
+    pub latest: bool,
+    /// Show a container's sizes, too
+    #[arg(short, long)]
+    pub size: bool,
+    /// What the names mean: container, image, volume, network or all
+    #[arg(short, long, value_name = "TYPE", default_value = "all")]
+    pub r#type: String,
+    /// Names or ids
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// What a name may mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Container,
+    Image,
+    Volume,
+    Network,
+    Pod,
+    Artifact,
+    All,
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    let kind = match args.r#type.as_str() {
+        "all" => Kind::All,
+        "container" => Kind::Container,
+        "image" => Kind::Image,
+        "volume" => Kind::Volume,
+        "network" => Kind::Network,
+        "pod" => Kind::Pod,
+        "artifact" => Kind::Artifact,
+        other => {
+            let other = crate::arguments::go_quote(other);
+            let known = "must be \"image\", \"container\", \"pod\", \"network\", \"volume\", \"artifact\", or \"all\"";
+            return Err(Failure::plain(format!("invalid type {other}: {known}")));
+        }
+    };
+    if args.latest && !matches!(kind, Kind::All | Kind::Container) {
+        return Err(Failure::plain(format!("--latest is not supported for type \"{}\"", args.r#type)));
+    }
+    let kind = if args.latest { Kind::Container } else { kind };
+    show(context, &args.names, args.latest, args.size, &args.format, kind)
+}
+
+fn show(
+    context: &Context,
+    names: &[String],
+    latest: bool,
+    size: bool,
+    template: &str,
+    kind: Kind,
+) -> Result<ExitCode, Failure> {
+    if latest && !names.is_empty() {
+        return Err(Failure::plain("--latest and arguments cannot be used together"));
+    }
+    if names.is_empty() && !latest {
+        return Err(Failure::plain("no names or ids specified"));
+    }
+    // Files of other ids are counted only from within the namespace.
+    let engine = if size { context.engine()? } else { context.reader()? };
+    let (mut values, mut failures) = (Vec::new(), Vec::new());
+    if latest {
+        values.push(container::value(&engine, &select::latest(&engine)?, size)?);
+    }
+    for name in names {
+        match find(&engine, name, size, kind) {
+            Ok(value) => values.push(value),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    print(values, template)?;
+    select::conclude(failures)
+}
+
+/// Shows a list of objects, for this command and its kin.
+pub fn print(values: Vec<Value>, template: &str) -> Result<(), Failure> {
+    if matches!(template.trim(), "json" | "{{json}}" | "") {
+        return output::print(&(Value::List(values).json_indented(5) + "\n"));
+    }
+    values.iter().try_for_each(|value| output::print(&format::object("inspect", template, value)?))
+}
+
+fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Failure> {
+    let may_be = |wanted: Kind| kind == wanted || kind == Kind::All;
+    if may_be(Kind::Container) {
+        match containers::find(engine, name) {
+            Ok(container) => return container::value(engine, &container, size),
+            Err(containers::Error::NotFound { .. }) if kind == Kind::All => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if may_be(Kind::Image) {
+        match images::find(&engine.store, name) {
+            Ok(Some(image)) => return super::image_inspect::value(&engine.store, &image),
+            Ok(None) if kind == Kind::All => {}
+            Ok(None) => return Err(Failure::plain(format!("{name}: image not known"))),
+            // A name that cannot be an image's may be something else's.
+            Err(_) if kind == Kind::All => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if may_be(Kind::Volume) {
+        match engine.store.volume(name) {
+            Ok(Some(volume)) => return Ok(super::volume::value(engine, &volume)),
+            Ok(None) => {}
+            Err(_) if kind == Kind::All => {}
+            Err(error) => return Err(error.into()),
+        }
+        if kind == Kind::Volume {
+            return Err(Failure::plain(format!("no volume with name {name:?} found: no such volume")));
+        }
+    }
+    if may_be(Kind::Network) {
+        let networks = containers::networks(engine);
+        match super::network::find(&networks, name) {
+            Ok(network) => return super::network::full_value(&networks, &network),
+            Err(failure) if failure.exit_code() == ExitCode::No && kind == Kind::All => {}
+            Err(failure) => return Err(failure.context(format!("network {name}")).code(ExitCode::Failed)),
+        }
+    }
+    if may_be(Kind::Pod) {
+        match pods::find(engine, name) {
+            Ok(pod) => return Ok(super::pod::inspect::value(engine, &pod)),
+            Err(pods::Error::NotFound { .. }) if kind == Kind::All => {}
+            Err(pods::Error::NotFound { .. }) => return Err(Failure::plain(format!("no such pod {name}"))),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if may_be(Kind::Artifact) {
+        match images::artifacts::get(&engine.store, name) {
+            Ok(artifact) => return Ok(super::artifact::value(&artifact)),
+            Err(images::Error::ArtifactNotFound { .. }) if kind == Kind::All => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Failure::plain(format!("no such object: {name:?}")))
+}
