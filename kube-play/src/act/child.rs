@@ -6,13 +6,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use containers::{Engine, Settings};
+use containers::{Engine, PodRole};
+use pods::Pod;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::{Deserialize, Serialize};
-use storage::{Dirs, StoreOptions};
 
 use super::error::{Error, Result};
-use super::launch::{self, FindImage, Launched, PodRequest, Start, launch};
+use super::launch::{FindImage, Launched, PodRequest, Start, launch};
+use super::place::Place;
+use super::{mark, start};
 
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,9 +31,7 @@ pub(super) enum Deed {
 /// What the process reads from its standard input.
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
-    dirs: Dirs,
-    options: StoreOptions,
-    settings: Settings,
+    place: Place,
     deed: Deed,
 }
 
@@ -57,14 +57,9 @@ pub(super) struct Working {
 }
 
 /// Starts `program` (`creel __kube-pod`) with a deed.
-pub(super) fn start(engine: &Engine, mut program: Command, deed: Deed) -> Result<Working> {
-    let order = Order {
-        dirs: engine.store.dirs().clone(),
-        options: engine.store.options().clone(),
-        settings: engine.settings.clone(),
-        deed,
-    };
-    let order = serde_json::to_vec(&order).map_err(|error| Error::Invalid(error.to_string()))?;
+pub(super) fn begin(engine: &Engine, mut program: Command, deed: Deed) -> Result<Working> {
+    let order = serde_json::to_vec(&Order { place: Place::of(engine), deed })
+        .map_err(|error| Error::Invalid(error.to_string()))?;
     let failed = Error::io("/proc/self/exe");
     let child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
     let mut child = child.map_err(failed)?;
@@ -74,6 +69,18 @@ pub(super) fn start(engine: &Engine, mut program: Command, deed: Deed) -> Result
     }
     let output = child.stdout.take().ok_or_else(|| Error::Failed("a process without its output".into()))?;
     Ok(Working { child, output: BufReader::new(output), made: None, end: None })
+}
+
+/// Starts a pod: by a process of its own, which is still at it, where it has init containers.
+pub(super) fn start_pod(engine: &Engine, program: fn() -> Command, pod: &Pod) -> Result<Option<Working>> {
+    let is_init = |member: &containers::Container| {
+        matches!(member.spec().pod_role, Some(PodRole::InitAlways | PodRole::InitOnce | PodRole::Sidecar))
+    };
+    if pod.members().any(is_init) {
+        let deed = Deed::Start { pod: pod.id().to_string() };
+        return begin(engine, program(), deed).map(Some);
+    }
+    start::start(engine, pod).map(|()| None)
 }
 
 impl Working {
@@ -143,10 +150,7 @@ pub fn pod_main(find_image: &FindImage<'_>) -> io::Result<()> {
     let mut order = Vec::new();
     io::stdin().lock().read_to_end(&mut order)?;
     let order: Order = serde_json::from_slice(&order)?;
-    let engine = Engine {
-        store: storage::Store::open(order.dirs, order.options).map_err(io::Error::other)?,
-        settings: order.settings,
-    };
+    let engine = order.place.open().map_err(io::Error::other)?;
     let done = match order.deed {
         Deed::Make(request) => launch(&engine, find_image, &request).and_then(|launched| {
             let pod = launched.pod.clone();
@@ -156,14 +160,14 @@ pub fn pod_main(find_image: &FindImage<'_>) -> io::Result<()> {
             }
             go_on_alone();
             let pod = pods::find(&engine, &pod)?;
-            launch::start(&engine, &pod).inspect_err(|_| {
+            start::start(&engine, &pod).inspect_err(|_| {
                 // The error that matters is the first.
                 let _ = pods::remove(&engine, &pod, true, Some(0));
             })
         }),
         Deed::Start { pod } => {
             go_on_alone();
-            pods::find(&engine, &pod).map_err(Error::from).and_then(|pod| launch::start(&engine, &pod))
+            pods::find(&engine, &pod).map_err(Error::from).and_then(|pod| start::start(&engine, &pod))
         }
         Deed::Remove { pod, timeout } => remove(&engine, &pod, timeout),
     };
@@ -212,7 +216,7 @@ pub(super) fn remove(engine: &Engine, id: &str, timeout: Option<u32>) -> Result<
             Some((id, error)) => return Err(Error::from(error).of(format!("container {id}"))),
         }
     }
-    let in_memory = engine.store.dirs().runroot.join("kube").join(super::launch::uid(id));
+    let in_memory = engine.store.dirs().runroot.join("kube").join(mark::uid(id));
     match std::fs::remove_dir_all(&in_memory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(&in_memory)(error)),
         _ => Ok(()),

@@ -7,11 +7,9 @@ use containers::Engine;
 
 use super::child::{self, Deed, Working};
 use super::error::Result;
-use super::launch::network_of;
 use super::objects::{Body, Shelf};
 use super::observe::{self, Seen};
-use super::secrets;
-use super::supervise::kept_path;
+use super::{networks, secrets};
 use crate::plan::{Kind, ObjectId, volume_name};
 
 /// What was taken away, and what was not.
@@ -66,7 +64,7 @@ pub fn down(engine: &Engine, pod_program: fn() -> Command, ids: &[ObjectId], cla
         }
     }
     for namespace in namespaces {
-        leave(engine, &shelf, namespace);
+        networks::leave(engine, &shelf, namespace);
     }
     Ok(down)
 }
@@ -86,7 +84,6 @@ fn forget(engine: &Engine, shelf: &Shelf, id: &ObjectId, down: &mut Down) -> Res
             }
         }
     }
-    let _ = std::fs::remove_file(kept_path(shelf, id));
     if shelf.remove(id)? && !matches!(id.kind, Kind::Pod | Kind::PersistentVolumeClaim) {
         down.removed.push(id.clone());
     }
@@ -96,17 +93,13 @@ fn forget(engine: &Engine, shelf: &Shelf, id: &ObjectId, down: &mut Down) -> Res
 fn remove_pods(engine: &Engine, pod_program: fn() -> Command, ids: &[ObjectId], down: &mut Down) -> Result<()> {
     let seen = observe::pods(engine)?;
     let is_meant = |pod: &&Seen| {
-        ids.iter().filter(|id| id.namespace == pod.namespace).any(|id| match &pod.owner {
-            None => id.kind == Kind::Pod && id.name == pod.name,
-            Some(owner) => {
-                let cron = id.kind == Kind::CronJob
-                    && owner
-                        .strip_prefix("Job/")
-                        .and_then(|job| job.rsplit_once('-'))
-                        .is_some_and(|(job, _)| job == id.name);
-                cron || *owner == format!("{}/{}", id.kind, id.name)
-            }
-        })
+        // What a CronJob has begun: its Jobs may be gone already.
+        let job = pod.owner.as_deref().and_then(|owner| owner.strip_prefix("Job/"));
+        let cron_job = job.and_then(|job| Some(job.rsplit_once('-')?.0));
+        let of_cron_job = |id: &ObjectId| {
+            id.kind == Kind::CronJob && id.namespace == pod.namespace && cron_job == Some(id.name.as_str())
+        };
+        ids.iter().any(|id| pod.belongs_to(id) || of_cron_job(id))
     };
     let meant: Vec<&Seen> = seen.iter().filter(is_meant).collect();
     let begun: Vec<(String, Result<Working>)> = meant
@@ -114,7 +107,7 @@ fn remove_pods(engine: &Engine, pod_program: fn() -> Command, ids: &[ObjectId], 
         .map(|pod| {
             let id = pod.pod.id().to_string();
             let deed = Deed::Remove { pod: id.clone(), timeout: None };
-            (id, child::start(engine, pod_program(), deed))
+            (id, child::begin(engine, pod_program(), deed))
         })
         .collect();
     for (id, begun) in begun {
@@ -131,19 +124,4 @@ fn remove_pods(engine: &Engine, pod_program: fn() -> Command, ids: &[ObjectId], 
         }
     }
     Ok(())
-}
-
-/// What a namespace needed while there was something in it.
-pub(super) fn leave(engine: &Engine, shelf: &Shelf, namespace: &str) {
-    if shelf.all(namespace).is_ok_and(|objects| objects.is_empty()) {
-        let networks = containers::networks(engine);
-        let is_empty = |name: &str| networks.state(name).is_ok_and(|state| state.members.is_empty());
-        let name = network_of(namespace);
-        // Somebody else's container may be on it, or about to be: then it stays.
-        if is_empty(&name)
-            && let Ok(network) = networks.named(&name)
-        {
-            let _ = networks.remove(&network);
-        }
-    }
 }

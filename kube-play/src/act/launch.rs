@@ -1,8 +1,6 @@
 //! A pod as planned becomes one that runs: its network, its volumes, its containers.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use containers::{
@@ -11,11 +9,11 @@ use containers::{
 use network::{HostAddress, HostEntry, Mode, NetworkRef, PortMapping};
 use pods::{ExitPolicy, Own, Pod, PodSpec, Share};
 use serde::{Deserialize, Serialize};
-use sys::lock::FileLock;
 
 use super::error::{Error, Result};
 use super::objects::Shelf;
 use super::volumes::{self, PodVolumes};
+use super::{mark, networks};
 use crate::plan::{
     ConfigObject, ContainerPlan, DnsPolicy, EnvEntry, FieldRef, Handler, ObjectId, Objects, PodFacts, PodIdentity,
     PodNetwork, PodRestartPolicy, PodTemplate, ProbePlan, PullPolicy, Scheme, VolumePlan, identity, service_variables,
@@ -73,42 +71,6 @@ pub struct Launched {
     pub containers: Vec<String>,
 }
 
-/// Annotations by which a pod is known again.
-pub(super) mod mark {
-    pub(in crate::act) const NAMESPACE: &str = "io.creel.kube/namespace";
-    pub(in crate::act) const NAME: &str = "io.creel.kube/name";
-    /// `Deployment/web`.
-    pub(in crate::act) const OWNER: &str = "io.creel.kube/owner";
-    /// The template's hash.
-    pub(in crate::act) const HASH: &str = "io.creel.kube/hash";
-    /// How many containers it has when it is whole.
-    pub(in crate::act) const CONTAINERS: &str = "io.creel.kube/containers";
-    pub(in crate::act) const INDEX: &str = "io.creel.kube/index";
-}
-
-/// The network of a Kubernetes namespace.
-pub(super) fn network_of(namespace: &str) -> String {
-    match namespace {
-        "default" => "podman-default-kube-network".to_owned(),
-        namespace => format!("podman-kube-{namespace}-network"),
-    }
-}
-
-/// The network of a namespace, made where it is not there yet.
-pub(super) fn ensure_network(engine: &Engine, namespace: &str) -> Result<network::Network> {
-    let networks = containers::networks(engine);
-    let name = network_of(namespace);
-    match networks.named(&name) {
-        Err(network::Error::NoSuchNetwork(_)) => {}
-        other => return Ok(other?),
-    }
-    let wanted = network::Network { name: name.clone(), driver: "bridge".into(), dns: true, ..Default::default() };
-    match networks.create(wanted) {
-        Err(network::Error::NetworkExists(_)) => Ok(networks.named(&name)?),
-        other => Ok(other?),
-    }
-}
-
 /// Makes the pod with all its containers, none of which runs yet. Nothing of it is left when that fails.
 pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodRequest) -> Result<Launched> {
     let template = &request.template;
@@ -120,7 +82,7 @@ pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodR
         images.insert(name.to_owned(), image.map_err(|error| Error::Image(error).of(format!("image {name}")))?);
     }
     if template.network == PodNetwork::Namespace {
-        ensure_network(engine, &request.namespace)?;
+        networks::ensure(engine, &request.namespace)?;
     }
     for claim in &request.claims {
         volumes::make_claim(engine, claim, &claim.volume)?;
@@ -164,7 +126,8 @@ fn furnish(
     if asks_for_address(template) {
         let infra = pod.infra().ok_or_else(|| Error::NotFound("the pod's infra container".into()))?;
         containers::start(engine, infra, containers::StartRequest::default())?;
-        facts.addresses = addresses(engine, pod)?;
+        let now = containers::find(engine, infra.id().as_str())?;
+        facts.addresses = networks::addresses_of(&now);
     }
     let volumes = volumes::prepare(engine, pod.id().as_str(), template, objects, &facts)?;
     let services = match template.service_links {
@@ -187,50 +150,6 @@ fn furnish(
         launched.containers.push(made.id().to_string());
     }
     Ok(launched)
-}
-
-/// The pause before init containers are tried again that ended in another way than by themselves.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
-
-/// Starts a pod and answers for all its containers. While it goes through its init containers, [`is_starting`].
-pub(super) fn start(engine: &Engine, pod: &Pod) -> Result<()> {
-    let path = starting_path(engine, pod);
-    let _starting = FileLock::exclusive(&path).map_err(Error::io(&path))?;
-    let outcome = loop {
-        match pods::start(engine, pod) {
-            Err(pods::Error::InitFailed { id, .. }) => {
-                let init = containers::find(engine, &id)?;
-                // With `restartPolicy: Never` that is how the pod ends. Otherwise its monitor tries until it succeeds, so
-                // that somebody has stopped it, or killed its monitor.
-                let is_wanted = init.state().exit().is_some_and(|exit| exit.stopped_by_user);
-                if is_wanted || init.spec().restart == RestartPolicy::No {
-                    // Sidecars and namespaces are of no use any more.
-                    pods::stop(engine, pod, None)?;
-                    return Ok(());
-                }
-                std::thread::sleep(TRY_AGAIN);
-            }
-            started => break started?,
-        }
-    };
-    match outcome.failed.into_iter().next() {
-        None => Ok(()),
-        Some((id, error)) => {
-            let name =
-                pod.members().find(|member| *member.id() == id).map_or(id.to_string(), |it| it.name().to_owned());
-            Err(Error::from(error).of(format!("container {name}")))
-        }
-    }
-}
-
-fn starting_path(engine: &Engine, pod: &Pod) -> PathBuf {
-    engine.store.path("pods").join(pod.id().as_str()).join("starting.lock")
-}
-
-/// Whether somebody starts it now: its containers have yet to come.
-pub(super) fn is_starting(engine: &Engine, pod: &Pod) -> bool {
-    let path = starting_path(engine, pod);
-    path.exists() && matches!(FileLock::try_exclusive(&path), Ok(None))
 }
 
 type Around<'a> = (&'a PodVolumes, &'a [(String, String)], &'a Objects, &'a PodFacts, &'a PodIdentity);
@@ -375,14 +294,14 @@ fn network(request: &PodRequest, identity: &PodIdentity) -> Result<NetworkSpec> 
         PodNetwork::Given(words) => Mode::parse_all(words)?,
         PodNetwork::Namespace => {
             let options = identity.names.iter().map(|name| format!("alias={name}")).collect();
-            Mode::Networks(vec![NetworkRef { name: network_of(&request.namespace), options }])
+            Mode::Networks(vec![NetworkRef { name: networks::of_namespace(&request.namespace), options }])
         }
     };
     let ports = template.ports.iter().map(|port| PortMapping {
         host_ip: port.host_ip,
         host_port: port.host_port,
         container_port: port.container_port,
-        protocol: protocol(port.protocol),
+        protocol: networks::protocol(port.protocol),
         ..PortMapping::default()
     });
     let dns = &template.dns;
@@ -403,14 +322,6 @@ fn network(request: &PodRequest, identity: &PodIdentity) -> Result<NetworkSpec> 
     })
 }
 
-pub(super) fn protocol(protocol: crate::plan::Protocol) -> network::Protocol {
-    match protocol {
-        crate::plan::Protocol::Tcp => network::Protocol::Tcp,
-        crate::plan::Protocol::Udp => network::Protocol::Udp,
-        crate::plan::Protocol::Sctp => network::Protocol::Sctp,
-    }
-}
-
 /// The variables of all Services of a namespace that have an address.
 fn services_of(objects: &Objects, namespace: &str) -> Vec<(String, String)> {
     let of_namespace = objects.services.iter().filter(|((space, _), _)| space == namespace);
@@ -423,23 +334,11 @@ fn asks_for_address(template: &PodTemplate) -> bool {
     template.all_containers().any(|container| container.env.iter().any(asks))
 }
 
-pub(super) fn addresses(engine: &Engine, pod: &Pod) -> Result<Vec<IpAddr>> {
-    let Some(infra) = pod.infra() else { return Ok(Vec::new()) };
-    let now = containers::find(engine, infra.id().as_str())?;
-    Ok(super::observe::addresses_of(&now))
-}
-
-/// A pod's uid: its id in the form of a UUID.
-pub(super) fn uid(id: &str) -> String {
-    let hex: String = id.chars().chain(std::iter::repeat('0')).take(32).collect();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
 pub(super) fn facts(id: &str, name: &str, namespace: &str, template: &PodTemplate, identity: &PodIdentity) -> PodFacts {
     PodFacts {
         name: name.to_owned(),
         namespace: namespace.to_owned(),
-        uid: uid(id),
+        uid: mark::uid(id),
         labels: identity.labels.clone(),
         annotations: identity.annotations.clone(),
         service_account: template.service_account.clone(),

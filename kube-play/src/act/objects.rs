@@ -17,7 +17,7 @@ use storage::record::{self, Durability};
 use sys::lock::FileLock;
 
 use super::error::{Error, Result};
-use super::supervise::Kept;
+use super::status::Kept;
 use crate::history::History;
 use crate::plan::{
     AutoscalerPlan, ConfigObject, CronJobPlan, IngressPlan, JobPlan, Kind, Meta, NamespacePlan, ObjectId, Objects,
@@ -144,8 +144,25 @@ impl Shelf {
         Ok(())
     }
 
-    /// `false`: it was not there.
+    fn status_path(&self, id: &ObjectId) -> PathBuf {
+        self.dir(&id.namespace).join(id.kind.word()).join(format!("{}.status", id.name))
+    }
+
+    /// As the supervisor last wrote it.
+    pub fn kept(&self, id: &ObjectId) -> Result<Kept> {
+        Ok(record::read_optional(&self.status_path(id))?.unwrap_or_default())
+    }
+
+    pub(super) fn keep(&self, id: &ObjectId, kept: &Kept) -> Result<()> {
+        record::write(&self.status_path(id), kept, Durability::Visible)?;
+        self.store.tell();
+        Ok(())
+    }
+
+    /// Takes an object and its status away. `false`: it was not there.
     pub fn remove(&self, id: &ObjectId) -> Result<bool> {
+        // What is said of an object is not to be believed of the next one of that name.
+        let _ = fs::remove_file(self.status_path(id));
         let path = self.path(id);
         match fs::remove_file(&path) {
             Ok(()) => {

@@ -5,14 +5,12 @@ use std::net::IpAddr;
 
 use containers::{Container, Engine, PodRole, RestartPolicy, State};
 use jiff::Timestamp;
-use network::{Mode, Place};
 use pods::Pod;
-use sys::process::Process;
 
 use super::error::Result;
-use super::launch::{self, mark};
-use super::services::Server;
-use crate::plan::{Kind, Meta, ObjectId, PodTemplate};
+use super::objects::{Body, Shelf};
+use super::{mark, networks, start};
+use crate::plan::{Kind, Meta, ObjectId, PodRestartPolicy, PodTemplate};
 use crate::steps::{ContainerState, Ended, ObservedContainer, ObservedPod, PodPhase, WaitReason};
 
 /// A played pod as it is now.
@@ -63,8 +61,8 @@ fn seen(engine: &Engine, pod: Pod) -> Option<Seen> {
     });
     let ready_since = started.max().filter(|_| ready);
     let restarts = pod.members().map(|container| container.status.restarts).sum();
-    let addresses = pod.infra().map(addresses_of).unwrap_or_default();
-    let starting = working(&pod).any(has_not_begun) && launch::is_starting(engine, &pod);
+    let addresses = pod.infra().map(networks::addresses_of).unwrap_or_default();
+    let starting = working(&pod).any(has_not_begun) && start::is_starting(engine, &pod);
     Some(Seen {
         namespace,
         name,
@@ -152,58 +150,7 @@ fn restarts_after(policy: RestartPolicy, code: i32) -> bool {
     }
 }
 
-/// The addresses of a container that runs, the first network's first.
-pub(super) fn addresses_of(container: &Container) -> Vec<IpAddr> {
-    let Some(network) = &container.status.network else { return Vec::new() };
-    let on_networks = network.endpoints.iter().flat_map(|endpoint| &endpoint.addresses).map(|at| at.address);
-    let of_uplink =
-        network.addresses.iter().flat_map(|at| at.ipv4.map(IpAddr::from).into_iter().chain(at.ipv6.map(IpAddr::from)));
-    let mut all: Vec<IpAddr> = on_networks.collect();
-    match all.is_empty() {
-        true => of_uplink.collect(),
-        false => {
-            all.dedup();
-            all
-        }
-    }
-}
-
 impl Seen {
-    /// How clients get into the pod. `None`: it has no network namespace of its own that runs.
-    pub(super) fn server(&self) -> Option<Server> {
-        let infra = self.pod.infra()?;
-        let init: Process = infra.state().init()?.clone();
-        if infra.spec().network.mode == Mode::Host {
-            return None;
-        }
-        let network = infra.status.network.as_ref()?;
-        let place = match network.endpoints.first() {
-            Some(endpoint) => {
-                let v4 = endpoint.address(true).map(|at| at.address);
-                let v6 = endpoint.address(false);
-                Place {
-                    interface: endpoint.interface.clone(),
-                    ipv4: v4.and_then(|address| match address {
-                        IpAddr::V4(address) => Some(address),
-                        IpAddr::V6(_) => None,
-                    }),
-                    ipv6: v6.and_then(|at| match at.address {
-                        IpAddr::V6(address) => Some(address),
-                        IpAddr::V4(_) => None,
-                    }),
-                    ipv6_prefix: v6.map_or(0, |at| at.prefix),
-                    host_alias: endpoint.address(true).and_then(|at| at.gateway).and_then(|gateway| match gateway {
-                        IpAddr::V4(address) => Some(address),
-                        IpAddr::V6(_) => None,
-                    }),
-                    host_alias6: None,
-                }
-            }
-            None => Place::from(network.addresses.as_ref()?),
-        };
-        Some(Server { init, place })
-    }
-
     /// Somebody was killed while starting it: containers that should run never did.
     pub(super) fn was_left(&self) -> bool {
         !self.starting && !self.ended_in_init() && working(&self.pod).any(has_not_begun)
@@ -218,6 +165,27 @@ impl Seen {
     /// A container of it is to run and nobody is left to start it, while the pod's namespaces stand.
     pub(super) fn is_deserted(&self) -> bool {
         self.phase == PodPhase::Running && !self.starting && self.pod.members().any(is_deserted)
+    }
+
+    /// It does not, and its restart policy wants it to.
+    pub(super) fn should_run(&self, template: &PodTemplate) -> bool {
+        let is_over = self.phase == PodPhase::Succeeded || template.restart == PodRestartPolicy::Never;
+        self.was_left()
+            || self.is_deserted()
+            || !self.starting && !self.runs() && (self.phase == PodPhase::Pending || !is_over)
+    }
+
+    fn runs(&self) -> bool {
+        self.pod.members().any(|member| member.state().init().is_some() || member.status.restarting.is_some())
+    }
+
+    /// Whether it is kept by that object, or is itself that object.
+    pub(super) fn belongs_to(&self, id: &ObjectId) -> bool {
+        self.namespace == id.namespace
+            && match &self.owner {
+                Some(owner) => owner.split_once('/') == Some((id.kind.word(), &id.name)),
+                None => id.kind == Kind::Pod && id.name == self.name,
+            }
     }
 
     pub fn has_ended(&self) -> bool {
@@ -310,12 +278,9 @@ impl Seen {
 
     /// The object that holds its template: its owner, or its own manifest. `None`: a kind that is not known here.
     pub(super) fn object(&self) -> Option<ObjectId> {
-        match self.owner.as_deref().map(|owner| owner.split_once('/')) {
+        match self.owner {
             None => Some(ObjectId::new(Kind::Pod, &self.namespace, &self.name)),
-            Some(owner) => {
-                let (kind, name) = owner?;
-                Some(ObjectId::new(Kind::typed(kind)?, &self.namespace, name))
-            }
+            Some(_) => self.owner_id(),
         }
     }
 
@@ -327,19 +292,30 @@ impl Seen {
 
 /// A pod's uid in Kubernetes' form.
 pub fn pod_uid(pod: &Seen) -> String {
-    super::launch::uid(pod.pod.id().as_str())
+    mark::uid(pod.pod.id().as_str())
 }
 
 /// A uid for an object that is known by its name alone: the same for as long as it is called so.
 pub fn uid_of(id: &ObjectId) -> String {
     let digest = storage::Digest::of(format!("{}/{}/{}", id.kind, id.namespace, id.name).as_bytes());
-    super::launch::uid(digest.hex())
+    mark::uid(digest.hex())
 }
 
 /// The `spec` that a pod's manifest, or its owner's template, was written with.
-pub fn pod_manifest(shelf: &super::objects::Shelf, pod: &Seen) -> Result<Option<serde_json::Value>> {
+pub fn pod_manifest(shelf: &Shelf, pod: &Seen) -> Result<Option<serde_json::Value>> {
     let id = pod.owner_id().unwrap_or_else(|| ObjectId::new(Kind::Pod, &pod.namespace, &pod.name));
     let Some(object) = shelf.get(&id)? else { return Ok(None) };
     let place = if id.kind == Kind::Pod { "/spec" } else { "/spec/template/spec" };
     Ok(object.body.meta().and_then(|meta| meta.manifest.pointer(place)).cloned())
+}
+
+/// The template that a pod was made from, as far as it is still known.
+pub fn template_of(shelf: &Shelf, pod: &Seen) -> Result<Option<PodTemplate>> {
+    let Some(id) = pod.object() else { return Ok(None) };
+    Ok(shelf.get(&id)?.and_then(|object| match object.body {
+        Body::Pod(plan) => Some(plan.template),
+        Body::Workload { plan, history } => Some(history.template(&pod.hash).cloned().unwrap_or(plan.template)),
+        Body::Job { plan, .. } => Some(plan.run.template),
+        _ => None,
+    }))
 }

@@ -1,27 +1,23 @@
 //! The story of `kube play`: compare with what was played before, store what is wanted, make what is missing, wait.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::AsFd;
-use std::process::Command;
-use std::time::{Duration, Instant};
+mod store;
+mod wait;
 
-use containers::{Engine, PodRole, State};
-use jiff::Timestamp;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+
+use containers::Engine;
 use sys::lock::FileLock;
 
 use super::child::{self, Deed, Working};
 use super::error::{Error, Result};
 use super::launch::{self, FindImage, Launched, PodRequest, Start, WantedImage, launch};
-use super::objects::{Body, Object, Shelf, service_address};
+use super::objects::{Body, Object, Shelf};
 use super::observe::{self, Seen};
-use super::{secrets, supervise, volumes};
+use super::{networks, secrets, start, supervisor};
 use crate::changes::{Change, ObjectChange, changes};
-use crate::history::History;
-use crate::plan::{
-    Kind, Meta, ObjectId, Plan, PodPlan, PodRestartPolicy, PodTemplate, PullPolicy, WorkloadPlan, identity, volume_name,
-};
-use crate::steps::{PodPhase, Progress, pod_status};
+use crate::plan::{Kind, Meta, ObjectId, Plan, PodPlan, PodTemplate, PullPolicy, volume_name};
 
 /// Hears what a play waits for, and why, each time that changes.
 pub type ShowProgress<'a> = dyn Fn(&[(ObjectId, String)]) + 'a;
@@ -58,11 +54,6 @@ pub struct Played {
     /// What is still on its way when the patience was over.
     pub underway: Vec<(ObjectId, String)>,
 }
-
-/// How often whoever waits looks where nobody tells: a `creel __kube-pod` that was killed does not.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// And where nobody can tell at all.
-const BLIND: Duration = Duration::from_millis(50);
 
 /// Carries out a plan. What it has made is taken away again when it fails.
 pub fn play(actor: &Actor<'_>, plan: &Plan, options: PlayOptions) -> Result<Played> {
@@ -103,8 +94,8 @@ impl Work<'_> {
         self.refresh(&seen)?;
         self.pods(&pods, &seen)?;
         drop(acting);
-        if supervise::is_needed(self.engine())? {
-            supervise::start_supervisor(self.engine(), (self.actor.supervisor_program)())?;
+        if supervisor::is_needed(self.engine())? {
+            supervisor::start_supervisor(self.engine(), (self.actor.supervisor_program)())?;
         }
         self.wait()
     }
@@ -123,7 +114,7 @@ impl Work<'_> {
                     self.played.changes.push((id.clone(), change));
                     if !same {
                         changed.push((pod.clone(), Change::Configured));
-                    } else if self.options.start == Start::Now && should_run(seen, &pod.template) {
+                    } else if self.options.start == Start::Now && seen.should_run(&pod.template) {
                         // After a reboot, or a stop by hand.
                         self.start(id, &seen.pod)?;
                     }
@@ -174,132 +165,6 @@ impl Work<'_> {
         stored.is_some_and(|object| object.body.meta().is_some_and(|known| known.hash == meta.hash))
     }
 
-    /// Writes down what is wanted.
-    fn store(&mut self, seen: &[Seen]) -> Result<()> {
-        let plan = self.plan;
-        for namespace in &plan.namespaces {
-            if let Some(meta) = &namespace.meta {
-                self.put(meta, |_| Ok(Body::Namespace(namespace.clone())))?;
-            }
-        }
-        for map in &plan.config_maps {
-            self.put(&map.meta, |_| Ok(Body::ConfigMap(map.clone())))?;
-        }
-        for secret in &plan.secrets {
-            let id = &secret.meta.id;
-            let change = match secrets::manifest(self.engine(), id)? {
-                Some(manifest) if manifest == secret.meta.manifest => Change::Unchanged,
-                Some(_) => Change::Configured,
-                None => Change::Created,
-            };
-            if change != Change::Unchanged {
-                let made = secrets::store(self.engine(), secret)?;
-                if change == Change::Created {
-                    self.made.push(id.clone());
-                }
-                self.played.secrets.push(made);
-            }
-            self.played.changes.push((id.clone(), change));
-        }
-        for volume in &plan.volumes {
-            let change = self.put(&volume.meta, |_| Ok(Body::Volume(volume.clone())))?;
-            let made = volumes::make_claim(self.engine(), volume, &volume.volume)?;
-            if made || change == Change::Created {
-                self.played.volumes.push(volume.volume.clone());
-            }
-        }
-        let mut taken = self.service_addresses()?;
-        for service in &plan.services {
-            let key = format!("{}/{}", service.meta.id.namespace, service.meta.id.name);
-            self.put(&service.meta, |old| {
-                let had = match old {
-                    Some(Body::Service { address, .. }) => *address,
-                    _ => None,
-                };
-                let address = match service.headless || service.external_name.is_some() {
-                    true => None,
-                    false => Some(service_address(service.address, had, &key, &taken)?),
-                };
-                taken.extend(address.map(|address| (address, key.clone())));
-                Ok(Body::Service { plan: service.clone(), address })
-            })?;
-        }
-        for workload in &plan.workloads {
-            self.put(&workload.meta, |old| Ok(workload_body(workload, old, seen)))?;
-        }
-        for job in &plan.jobs {
-            self.put(&job.meta, |_| Ok(Body::Job { plan: job.clone(), owner: None }))?;
-        }
-        for job in &plan.cron_jobs {
-            self.put(&job.meta, |_| Ok(Body::CronJob(job.clone())))?;
-        }
-        for ingress in &plan.ingresses {
-            self.put(&ingress.meta, |_| Ok(Body::Ingress(ingress.clone())))?;
-        }
-        for autoscaler in &plan.autoscalers {
-            self.put(&autoscaler.meta, |_| Ok(Body::Autoscaler(autoscaler.clone())))?;
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, meta: &Meta, body: impl FnOnce(Option<&Body>) -> Result<Body>) -> Result<Change> {
-        let old = self.shelf.get(&meta.id)?;
-        let same = old.as_ref().is_some_and(|old| old.body.meta().is_some_and(|old| old.hash == meta.hash));
-        let change = match (&old, same) {
-            (Some(_), true) => Change::Unchanged,
-            (Some(old), false) => {
-                let body = body(Some(&old.body)).map_err(|error| error.of(&meta.id))?;
-                self.shelf.put(&meta.id, &old.changed(body))?;
-                Change::Configured
-            }
-            (None, _) => {
-                let body = body(None).map_err(|error| error.of(&meta.id))?;
-                self.shelf.put(&meta.id, &Object::new(body))?;
-                self.made.push(meta.id.clone());
-                Change::Created
-            }
-        };
-        self.played.changes.push((meta.id.clone(), change));
-        Ok(change)
-    }
-
-    fn service_addresses(&self) -> Result<BTreeMap<std::net::IpAddr, String>> {
-        let mut taken = BTreeMap::new();
-        for namespace in self.shelf.namespaces()? {
-            for object in self.shelf.list(&namespace, Kind::Service)? {
-                if let Body::Service { plan, address: Some(address) } = object.body {
-                    taken.insert(address, format!("{namespace}/{}", plan.meta.id.name));
-                }
-            }
-        }
-        Ok(taken)
-    }
-
-    /// Brings changed ConfigMaps and Secrets to the pods that have them mounted.
-    fn refresh(&self, seen: &[Seen]) -> Result<()> {
-        let changed = |(id, change): &(ObjectId, Change)| {
-            matches!(id.kind, Kind::ConfigMap | Kind::Secret) && *change == Change::Configured
-        };
-        if !self.played.changes.iter().any(changed) {
-            return Ok(());
-        }
-        let objects = self.shelf.objects(self.engine())?;
-        for pod in seen.iter().filter(|pod| !pod.has_ended()) {
-            let Some(template) = template_of(&self.shelf, pod)? else { continue };
-            // Its files are another template's: they change with the pod.
-            if template.hash != pod.hash {
-                continue;
-            }
-            let id = pod.pod.id().as_str();
-            let owner = pod.object().filter(|_| pod.owner.is_some());
-            let identity = identity(owner.as_ref(), &template, &pod.namespace, &pod.name, pod.index);
-            let facts = launch::facts(id, &pod.name, &pod.namespace, &template, &identity);
-            volumes::refresh(self.engine(), id, &template, &objects, &facts)
-                .map_err(|error| error.of(format!("pod {}", pod.name)))?;
-        }
-        Ok(())
-    }
-
     /// Makes the pods that manifests write as such, side by side.
     fn pods(&mut self, pods: &[(PodPlan, Change)], seen: &[Seen]) -> Result<()> {
         for (pod, _) in pods {
@@ -324,7 +189,7 @@ impl Work<'_> {
             let launched = launch(self.engine(), self.actor.find_image, &request).map_err(|error| error.of(id))?;
             if request.start == Start::Now {
                 let made = pods::find(self.engine(), &launched.pod)?;
-                launch::start(self.engine(), &made).map_err(|error| error.of(id))?;
+                start::start(self.engine(), &made).map_err(|error| error.of(id))?;
             }
             self.played.pods.push((id.clone(), launched));
             return Ok(());
@@ -333,7 +198,7 @@ impl Work<'_> {
             .iter()
             .map(|(pod, _)| {
                 let deed = Deed::Make(Box::new(self.request(pod)));
-                (pod.meta.id.clone(), child::start(self.engine(), (self.actor.pod_program)(), deed))
+                (pod.meta.id.clone(), child::begin(self.engine(), (self.actor.pod_program)(), deed))
             })
             .collect();
         // All are waited for, whatever became of the first: none is left behind.
@@ -353,7 +218,7 @@ impl Work<'_> {
 
     /// Starts a pod that is there, by a process of its own where that may take long.
     fn start(&mut self, id: &ObjectId, pod: &pods::Pod) -> Result<()> {
-        let working = start(self.engine(), self.actor.pod_program, pod).map_err(|error| error.of(id))?;
+        let working = child::start_pod(self.engine(), self.actor.pod_program, pod).map_err(|error| error.of(id))?;
         self.starting.extend(working.map(|working| (id.clone(), working)));
         Ok(())
     }
@@ -367,139 +232,6 @@ impl Work<'_> {
             template: without_pull(&pod.template),
             claims: Vec::new(),
             start: self.options.start,
-        }
-    }
-
-    /// Until the supervisor has made of the plan's workloads and Jobs what they say, or says why it cannot.
-    fn wait(&mut self) -> Result<()> {
-        if self.options.start == Start::Later {
-            return Ok(());
-        }
-        let changed =
-            |id: &ObjectId| self.played.changes.iter().find(|(known, _)| known == id).map(|(_, change)| *change);
-        let of_plan = self.plan.workloads.iter().map(|workload| &workload.meta.id);
-        let mut waiting: Vec<(ObjectId, Change)> = of_plan
-            .chain(self.plan.jobs.iter().map(|job| &job.meta.id))
-            .filter_map(|id| Some((id.clone(), changed(id).filter(|change| *change != Change::Unchanged)?)))
-            .collect();
-        let services = self.plan.services.iter().any(|service| changed(&service.meta.id) != Some(Change::Unchanged));
-        let until = Instant::now() + self.options.patience;
-        let watch = storage::Watch::of(&self.engine().store).ok();
-        let (mut first, mut told) = (true, Vec::new());
-        while !waiting.is_empty() || !self.starting.is_empty() || first && services {
-            if let Some(watch) = &watch {
-                watch.clear();
-            }
-            let seen = observe::pods(self.engine())?;
-            let mut underway = Vec::new();
-            for (id, working) in std::mem::take(&mut self.starting) {
-                if let Some((working, why)) = self.starts(&id, working, &seen)? {
-                    self.starting.push((id.clone(), working));
-                    underway.push((id, why));
-                }
-            }
-            let mut left = Vec::new();
-            for (id, change) in waiting {
-                match self.standing(&id, change, &seen)? {
-                    Standing::There => self.there(&id, &seen),
-                    Standing::Failed(why) => {
-                        return Err(Error::NotReady { what: id.to_string(), why });
-                    }
-                    Standing::Underway(why) => {
-                        underway.push((id.clone(), why));
-                        left.push((id, change));
-                    }
-                }
-            }
-            waiting = left;
-            if Instant::now() >= until {
-                self.played.underway = underway;
-                return Ok(());
-            }
-            if told != underway {
-                (self.actor.progress)(&underway);
-                told = underway;
-            }
-            if waiting.is_empty() && self.starting.is_empty() {
-                break;
-            }
-            first = false;
-            self.pause(watch.as_ref());
-        }
-        Ok(())
-    }
-
-    /// How a pod is that is being started; `None`: it is through, whatever that came to. One that cannot be started fails
-    /// the play.
-    fn starts(&self, id: &ObjectId, mut working: Working, seen: &[Seen]) -> Result<Option<(Working, String)>> {
-        working.take_note();
-        if working.has_ended() {
-            return working.finish().map(|_| None).map_err(|error| error.of(id));
-        }
-        let pod =
-            seen.iter().find(|seen| seen.namespace == id.namespace && seen.name == id.name && seen.owner.is_none());
-        let plan = self.plan.pods.iter().find(|pod| pod.meta.id == *id);
-        let why = plan.zip(pod).map(|(plan, pod)| initializing(&plan.template, pod));
-        Ok(Some((working, why.unwrap_or_else(|| "it is being made".into()))))
-    }
-
-    /// Until something has changed, or may have.
-    fn pause(&self, watch: Option<&storage::Watch>) {
-        let outputs = self.starting.iter().map(|(_, working)| working.output());
-        let fds = outputs.chain(watch.map(AsFd::as_fd));
-        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        let pause = if watch.is_some() { LOOK_AGAIN } else { BLIND };
-        let pause = Timespec { tv_sec: 0, tv_nsec: pause.as_nanos() as i64 };
-        let _ = rustix::event::poll(&mut fds, Some(&pause));
-    }
-
-    fn standing(&self, id: &ObjectId, change: Change, seen: &[Seen]) -> Result<Standing> {
-        let Some(object) = self.shelf.get(id)? else { return Ok(Standing::There) };
-        let kept = supervise::kept(self.engine(), id)?;
-        if kept.generation != object.generation {
-            return Ok(Standing::Underway("waiting for the supervisor".into()));
-        }
-        let owner = format!("{}/{}", id.kind, id.name);
-        let own: Vec<&Seen> = seen
-            .iter()
-            .filter(|pod| pod.namespace == id.namespace && pod.owner.as_deref() == Some(owner.as_str()))
-            .collect();
-        match &object.body {
-            Body::Workload { plan, .. } => {
-                let current = || own.iter().filter(|pod| pod.hash == plan.template.hash);
-                let begun = current().filter(|pod| pod.phase == PodPhase::Running).count() as u64;
-                let progress = kept.workload.as_ref().map(|status| status.progress);
-                Ok(match (progress, kept.error) {
-                    (Some(Progress::Complete | Progress::Paused), _) => Standing::There,
-                    // A new one has begun when its pods run; one that changes goes on until the last old pod is gone.
-                    _ if change == Change::Created && begun >= u64::from(plan.replicas) => Standing::There,
-                    (_, Some(error)) if change == Change::Created => Standing::Failed(error),
-                    (Some(Progress::DeadlineExceeded), error) => {
-                        Standing::Failed(error.unwrap_or_else(|| "no progress within progressDeadlineSeconds".into()))
-                    }
-                    (Some(Progress::Progressing) | None, error) => {
-                        let ready = current().filter(|pod| pod.ready).count();
-                        let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
-                        Standing::Underway(format!("{ready} of {} new pods are ready{why}", plan.replicas))
-                    }
-                })
-            }
-            Body::Job { plan, .. } => Ok(match kept.error {
-                Some(error) => Standing::Failed(error),
-                None if own.iter().any(|pod| pod.phase != PodPhase::Pending) => Standing::There,
-                None if plan.run.suspend || kept.job.ended.is_some() => Standing::There,
-                None => Standing::Underway("its first pod has not begun".into()),
-            }),
-            _ => Ok(Standing::There),
-        }
-    }
-
-    fn there(&mut self, id: &ObjectId, seen: &[Seen]) {
-        let owner = format!("{}/{}", id.kind, id.name);
-        for pod in seen.iter().filter(|pod| pod.namespace == id.namespace && pod.owner.as_deref() == Some(&owner)) {
-            let members = pod.pod.members().map(|member| member.id().to_string());
-            let launched = Launched { pod: pod.pod.id().to_string(), containers: members.collect() };
-            self.played.pods.push((id.clone(), launched));
         }
     }
 
@@ -525,87 +257,18 @@ impl Work<'_> {
         }
         let Ok(seen) = observe::pods(self.engine()) else { return };
         for pod in &seen {
-            let owned_by = |id: &ObjectId| {
-                id.namespace == pod.namespace
-                    && match &pod.owner {
-                        Some(owner) => *owner == format!("{}/{}", id.kind, id.name),
-                        None => id.kind == Kind::Pod && id.name == pod.name,
-                    }
-            };
-            if self.made.iter().any(owned_by) {
+            if self.made.iter().any(|id| pod.belongs_to(id)) {
                 let _ = child::remove(self.engine(), pod.pod.id().as_str(), Some(0));
             }
         }
         for namespace in &self.plan.namespaces {
-            super::down::leave(self.engine(), &self.shelf, &namespace.name);
+            networks::leave(self.engine(), &self.shelf, &namespace.name);
         }
     }
-}
-
-enum Standing {
-    There,
-    Underway(String),
-    Failed(String),
-}
-
-/// What a pod is at that has not come to its containers yet.
-fn initializing(template: &PodTemplate, pod: &Seen) -> String {
-    let status = pod_status(template, &pod.containers(template), false);
-    let last = |init: &&containers::Container| match init.state() {
-        State::Exited(exit) if exit.code != 0 => Some(exit.code),
-        State::Running { .. } => init.status.last_exit.as_ref().map(|exit| exit.code),
-        State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => None,
-    };
-    let failed = pod.pod.members().filter(|member| member.spec().pod_role == Some(PodRole::InitAlways));
-    let failed = failed.filter_map(|init| Some((init.name(), last(&init)?))).next();
-    match failed {
-        Some((name, code)) => format!("{}: {name} has ended with exit code {code} and is tried again", status.shown),
-        None => status.shown,
-    }
-}
-
-/// Starts a pod: by a process of its own, which is still at it, where it has init containers.
-fn start(engine: &Engine, program: fn() -> Command, pod: &pods::Pod) -> Result<Option<Working>> {
-    let is_init = |member: &containers::Container| {
-        matches!(member.spec().pod_role, Some(PodRole::InitAlways | PodRole::InitOnce | PodRole::Sidecar))
-    };
-    if pod.members().any(is_init) {
-        let deed = Deed::Start { pod: pod.id().to_string() };
-        return child::start(engine, program(), deed).map(Some);
-    }
-    launch::start(engine, pod).map(|()| None)
-}
-
-/// Starts the pods that manifests wrote as such and that are to run: after a reboot. Pods of workloads are the
-/// supervisor's. What could not be started is in the answer; pods with init containers are not waited for.
-pub fn resume(engine: &Engine, program: fn() -> Command) -> Result<Vec<(ObjectId, Error)>> {
-    let shelf = Shelf::new(engine);
-    let mut failed = Vec::new();
-    for pod in observe::pods(engine)?.iter().filter(|pod| pod.owner.is_none()) {
-        let Some(template) = template_of(&shelf, pod)? else { continue };
-        if should_run(pod, &template)
-            && let Err(error) = start(engine, program, &pod.pod)
-        {
-            failed.push((ObjectId::new(Kind::Pod, &pod.namespace, &pod.name), error));
-        }
-    }
-    Ok(failed)
-}
-
-/// It does not, and its restart policy wants it to.
-fn should_run(seen: &Seen, template: &PodTemplate) -> bool {
-    let is_over = seen.phase == PodPhase::Succeeded || template.restart == PodRestartPolicy::Never;
-    seen.was_left()
-        || seen.is_deserted()
-        || !seen.starting && !runs(seen) && (seen.phase == PodPhase::Pending || !is_over)
-}
-
-fn runs(seen: &Seen) -> bool {
-    seen.pod.members().any(|member| member.state().init().is_some() || member.status.restarting.is_some())
 }
 
 /// The images are in the store already: whoever makes a pod takes them from there.
-pub(super) fn without_pull(template: &PodTemplate) -> PodTemplate {
+fn without_pull(template: &PodTemplate) -> PodTemplate {
     let mut template = template.clone();
     for container in template.init.iter_mut().chain(&mut template.containers) {
         if container.pull != PullPolicy::Never {
@@ -613,30 +276,6 @@ pub(super) fn without_pull(template: &PodTemplate) -> PodTemplate {
         }
     }
     template
-}
-
-fn workload_body(plan: &WorkloadPlan, old: Option<&Body>, seen: &[Seen]) -> Body {
-    let mut plan = plan.clone();
-    let mut history = History::default();
-    if let Some(Body::Workload { plan: before, history: known }) = old {
-        plan.adopt(before);
-        history.clone_from(known);
-    }
-    plan.template = without_pull(&plan.template);
-    let running: Vec<String> = seen.iter().map(|pod| pod.hash.clone()).collect();
-    history.record(&plan, &running, Timestamp::now());
-    Body::Workload { plan, history }
-}
-
-/// The template that a pod was made from, as far as it is still known.
-pub fn template_of(shelf: &Shelf, pod: &Seen) -> Result<Option<PodTemplate>> {
-    let Some(id) = pod.object() else { return Ok(None) };
-    Ok(shelf.get(&id)?.and_then(|object| match object.body {
-        Body::Pod(plan) => Some(plan.template),
-        Body::Workload { plan, history } => Some(history.template(&pod.hash).cloned().unwrap_or(plan.template)),
-        Body::Job { plan, .. } => Some(plan.run.template),
-        _ => None,
-    }))
 }
 
 /// What a play of this plan would do to each object.
@@ -660,11 +299,6 @@ pub fn preview(engine: &Engine, plan: &Plan) -> Result<Vec<ObjectChange>> {
 
 /// Whether every pod of these objects has ended.
 pub fn have_ended(engine: &Engine, ids: &[ObjectId]) -> Result<bool> {
-    let of_these = |pod: &&Seen| {
-        ids.iter().filter(|id| id.namespace == pod.namespace).any(|id| match &pod.owner {
-            Some(owner) => *owner == format!("{}/{}", id.kind, id.name),
-            None => id.kind == Kind::Pod && id.name == pod.name,
-        })
-    };
+    let of_these = |pod: &&Seen| ids.iter().any(|id| pod.belongs_to(id));
     Ok(observe::pods(engine)?.iter().filter(of_these).all(|pod| pod.has_ended()))
 }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use network::{PathMatch, PortMapping, Rule};
+use network::{Mode, PathMatch, Place, PortMapping, Rule};
+use sys::process::Process;
 
 use super::error::Result;
-use super::launch::{network_of, protocol};
+use super::networks::{self, protocol};
 use super::objects::{Body, Object, Shelf};
-use super::observe::Seen;
-use super::services::{Behind, Front, Wanted};
+use super::observe::{self, Seen};
+use super::services::{Behind, Front, Server, Wanted};
 use crate::plan::{
     IngressPlan, IngressTarget, Kind, PathType, PodTemplate, PortRef, ServicePlan, ServicePortPlan, ServiceType,
 };
@@ -63,7 +64,7 @@ pub(super) fn wanted(shelf: &Shelf, seen: &[Seen]) -> Result<Wanted> {
             wanted.fronts.insert(front_key(service.plan, port), front);
         }
         for pod in &service.pods {
-            if let Some(server) = pod.server() {
+            if let Some(server) = server(pod) {
                 wanted.servers.insert(pod.pod.id().to_string(), server);
             }
         }
@@ -94,6 +95,41 @@ pub(super) fn wanted(shelf: &Shelf, seen: &[Seen]) -> Result<Wanted> {
     Ok(wanted)
 }
 
+/// How clients get into the pod. `None`: it has no network namespace of its own that runs.
+fn server(pod: &Seen) -> Option<Server> {
+    let infra = pod.pod.infra()?;
+    let init: Process = infra.state().init()?.clone();
+    if infra.spec().network.mode == Mode::Host {
+        return None;
+    }
+    let network = infra.status.network.as_ref()?;
+    let place = match network.endpoints.first() {
+        Some(endpoint) => {
+            let v4 = endpoint.address(true).map(|at| at.address);
+            let v6 = endpoint.address(false);
+            Place {
+                interface: endpoint.interface.clone(),
+                ipv4: v4.and_then(|address| match address {
+                    IpAddr::V4(address) => Some(address),
+                    IpAddr::V6(_) => None,
+                }),
+                ipv6: v6.and_then(|at| match at.address {
+                    IpAddr::V6(address) => Some(address),
+                    IpAddr::V4(_) => None,
+                }),
+                ipv6_prefix: v6.map_or(0, |at| at.prefix),
+                host_alias: endpoint.address(true).and_then(|at| at.gateway).and_then(|gateway| match gateway {
+                    IpAddr::V4(address) => Some(address),
+                    IpAddr::V6(_) => None,
+                }),
+                host_alias6: None,
+            }
+        }
+        None => Place::from(network.addresses.as_ref()?),
+    };
+    Some(Server { init, place })
+}
+
 /// Port 80 where the kernel lets an ordinary user have it.
 pub(super) fn ingress_port() -> u16 {
     let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
@@ -111,7 +147,7 @@ fn networks(seen: &[Seen]) -> BTreeSet<(String, String)> {
     };
     let mut networks = BTreeMap::new();
     for (network, namespace) in seen.iter().filter(|pod| !pod.has_ended()).flat_map(on) {
-        let own = network == network_of(&namespace);
+        let own = network == networks::of_namespace(&namespace);
         if own || !networks.contains_key(&network) {
             networks.insert(network, namespace);
         }
@@ -241,7 +277,7 @@ pub fn endpoints(shelf: &Shelf, service: &ServicePlan, seen: &[Seen]) -> Result<
     for port in &service.ports {
         let mut of_port = Vec::new();
         for pod in &pods {
-            let template = super::play::template_of(shelf, pod)?;
+            let template = observe::template_of(shelf, pod)?;
             if let (Some(address), Some(number)) = (pod.addresses.first(), target(port, template.as_ref())) {
                 of_port.push(SocketAddr::new(*address, number).to_string());
             }

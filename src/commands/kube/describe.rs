@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
                     continue;
                 };
                 found.push(id.name.clone());
-                texts.push(describe(&engine, &shelf, &id, &object, &seen, now)?);
+                texts.push(describe(&shelf, &id, &object, &seen, now)?);
             }
         }
         failures.extend(names.iter().filter(|name| !found.contains(name)).map(|name| not_found(kind, name)));
@@ -67,14 +67,13 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 }
 
 fn describe(
-    engine: &containers::Engine,
     shelf: &Shelf,
     id: &ObjectId,
     object: &Object,
     seen: &[act::Seen],
     now: Timestamp,
 ) -> Result<String, Failure> {
-    let kept = act::kept(engine, id)?;
+    let kept = shelf.kept(id)?;
     // What could not be done is the one thing that is remembered of what happened.
     let happened: Vec<show::Event> = kept
         .error

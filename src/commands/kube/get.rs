@@ -98,7 +98,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
                 }
             }
             Some("json" | "yaml") => {
-                values.extend(shown.iter().map(|one| value(&engine, &shelf, one)).collect::<Result<Vec<_>, _>>()?)
+                values.extend(shown.iter().map(|one| value(&shelf, one)).collect::<Result<Vec<_>, _>>()?)
             }
             Some(other) => {
                 return Err(Failure::plain(format!(
@@ -205,7 +205,7 @@ fn table(
             Shown::Pod(_) => None,
         })
     };
-    let kept = |id: &ObjectId| act::kept(engine, id);
+    let kept = |id: &ObjectId| shelf.kept(id);
     Ok(match kind {
         Kind::Pod => {
             let mut rows = Vec::new();
@@ -393,18 +393,18 @@ pub fn outside(plan: &kube_play::ServicePlan) -> Vec<String> {
     }
 }
 
-fn value(engine: &Engine, shelf: &Shelf, shown: &Shown) -> Result<serde_json::Value, Failure> {
+fn value(shelf: &Shelf, shown: &Shown) -> Result<serde_json::Value, Failure> {
     let uid = |id: &ObjectId| act::uid_of(id);
     Ok(match shown {
         Shown::Stored(id, object) => {
             let Some(meta) = object.body.meta() else { return Ok(serde_json::Value::Null) };
             match &object.body {
                 Body::Workload { plan, .. } => {
-                    let status = workload_status(plan, act::kept(engine, id)?);
+                    let status = workload_status(plan, shelf.kept(id)?);
                     show::object(meta, &uid(id), object.created, Some(show::workload_status_value(id.kind, &status)))
                 }
                 Body::Job { plan, .. } => {
-                    let status = job_status(plan, act::kept(engine, id)?);
+                    let status = job_status(plan, shelf.kept(id)?);
                     show::object(meta, &uid(id), object.created, Some(show::job_status_value(&status)))
                 }
                 _ => show::object(meta, &uid(id), object.created, None),

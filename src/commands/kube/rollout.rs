@@ -62,7 +62,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             let mut said = String::new();
             loop {
                 let (plan, _, generation) = found()?;
-                let kept = act::kept(&engine, &id)?;
+                let kept = shelf.kept(&id)?;
                 let state = match kept.generation == generation {
                     true => show::rollout_status(&plan, &super::get::workload_status(&plan, kept)),
                     false => {

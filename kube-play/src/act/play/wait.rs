@@ -1,0 +1,173 @@
+//! A play stays until what it has asked for is there, cannot be, or takes too long.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use containers::{PodRole, State};
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use super::Work;
+use crate::act::child::Working;
+use crate::act::error::{Error, Result};
+use crate::act::launch::{Launched, Start};
+use crate::act::objects::Body;
+use crate::act::observe::{self, Seen};
+use crate::changes::Change;
+use crate::plan::{ObjectId, PodTemplate};
+use crate::steps::{PodPhase, Progress, pod_status};
+
+/// How often whoever waits looks where nobody tells: a `creel __kube-pod` that was killed does not.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// And where nobody can tell at all.
+const BLIND: Duration = Duration::from_millis(50);
+
+impl Work<'_> {
+    /// Until the supervisor has made of the plan's workloads and Jobs what they say, or says why it cannot.
+    pub(super) fn wait(&mut self) -> Result<()> {
+        if self.options.start == Start::Later {
+            return Ok(());
+        }
+        let changed =
+            |id: &ObjectId| self.played.changes.iter().find(|(known, _)| known == id).map(|(_, change)| *change);
+        let of_plan = self.plan.workloads.iter().map(|workload| &workload.meta.id);
+        let mut waiting: Vec<(ObjectId, Change)> = of_plan
+            .chain(self.plan.jobs.iter().map(|job| &job.meta.id))
+            .filter_map(|id| Some((id.clone(), changed(id).filter(|change| *change != Change::Unchanged)?)))
+            .collect();
+        let services = self.plan.services.iter().any(|service| changed(&service.meta.id) != Some(Change::Unchanged));
+        let until = Instant::now() + self.options.patience;
+        let watch = storage::Watch::of(&self.engine().store).ok();
+        let (mut first, mut told) = (true, Vec::new());
+        while !waiting.is_empty() || !self.starting.is_empty() || first && services {
+            if let Some(watch) = &watch {
+                watch.clear();
+            }
+            let seen = observe::pods(self.engine())?;
+            let mut underway = Vec::new();
+            for (id, working) in std::mem::take(&mut self.starting) {
+                if let Some((working, why)) = self.starts(&id, working, &seen)? {
+                    self.starting.push((id.clone(), working));
+                    underway.push((id, why));
+                }
+            }
+            let mut left = Vec::new();
+            for (id, change) in waiting {
+                match self.standing(&id, change, &seen)? {
+                    Standing::There => self.there(&id, &seen),
+                    Standing::Failed(why) => {
+                        return Err(Error::NotReady { what: id.to_string(), why });
+                    }
+                    Standing::Underway(why) => {
+                        underway.push((id.clone(), why));
+                        left.push((id, change));
+                    }
+                }
+            }
+            waiting = left;
+            if Instant::now() >= until {
+                self.played.underway = underway;
+                return Ok(());
+            }
+            if told != underway {
+                (self.actor.progress)(&underway);
+                told = underway;
+            }
+            if waiting.is_empty() && self.starting.is_empty() {
+                break;
+            }
+            first = false;
+            self.pause(watch.as_ref());
+        }
+        Ok(())
+    }
+
+    /// How a pod is that is being started; `None`: it is through, whatever that came to. One that cannot be started fails
+    /// the play.
+    fn starts(&self, id: &ObjectId, mut working: Working, seen: &[Seen]) -> Result<Option<(Working, String)>> {
+        working.take_note();
+        if working.has_ended() {
+            return working.finish().map(|_| None).map_err(|error| error.of(id));
+        }
+        let pod = seen.iter().find(|seen| seen.belongs_to(id));
+        let plan = self.plan.pods.iter().find(|pod| pod.meta.id == *id);
+        let why = plan.zip(pod).map(|(plan, pod)| initializing(&plan.template, pod));
+        Ok(Some((working, why.unwrap_or_else(|| "it is being made".into()))))
+    }
+
+    /// Until something has changed, or may have.
+    fn pause(&self, watch: Option<&storage::Watch>) {
+        let outputs = self.starting.iter().map(|(_, working)| working.output());
+        let fds = outputs.chain(watch.map(AsFd::as_fd));
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let pause = if watch.is_some() { LOOK_AGAIN } else { BLIND };
+        let pause = Timespec { tv_sec: 0, tv_nsec: pause.as_nanos() as i64 };
+        let _ = rustix::event::poll(&mut fds, Some(&pause));
+    }
+
+    fn standing(&self, id: &ObjectId, change: Change, seen: &[Seen]) -> Result<Standing> {
+        let Some(object) = self.shelf.get(id)? else { return Ok(Standing::There) };
+        let kept = self.shelf.kept(id)?;
+        if kept.generation != object.generation {
+            return Ok(Standing::Underway("waiting for the supervisor".into()));
+        }
+        let own: Vec<&Seen> = seen.iter().filter(|pod| pod.belongs_to(id)).collect();
+        match &object.body {
+            Body::Workload { plan, .. } => {
+                let current = || own.iter().filter(|pod| pod.hash == plan.template.hash);
+                let begun = current().filter(|pod| pod.phase == PodPhase::Running).count() as u64;
+                let progress = kept.workload.as_ref().map(|status| status.progress);
+                Ok(match (progress, kept.error) {
+                    (Some(Progress::Complete | Progress::Paused), _) => Standing::There,
+                    // A new one has begun when its pods run; one that changes goes on until the last old pod is gone.
+                    _ if change == Change::Created && begun >= u64::from(plan.replicas) => Standing::There,
+                    (_, Some(error)) if change == Change::Created => Standing::Failed(error),
+                    (Some(Progress::DeadlineExceeded), error) => {
+                        Standing::Failed(error.unwrap_or_else(|| "no progress within progressDeadlineSeconds".into()))
+                    }
+                    (Some(Progress::Progressing) | None, error) => {
+                        let ready = current().filter(|pod| pod.ready).count();
+                        let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
+                        Standing::Underway(format!("{ready} of {} new pods are ready{why}", plan.replicas))
+                    }
+                })
+            }
+            Body::Job { plan, .. } => Ok(match kept.error {
+                Some(error) => Standing::Failed(error),
+                None if own.iter().any(|pod| pod.phase != PodPhase::Pending) => Standing::There,
+                None if plan.run.suspend || kept.job.ended.is_some() => Standing::There,
+                None => Standing::Underway("its first pod has not begun".into()),
+            }),
+            _ => Ok(Standing::There),
+        }
+    }
+
+    fn there(&mut self, id: &ObjectId, seen: &[Seen]) {
+        for pod in seen.iter().filter(|pod| pod.belongs_to(id)) {
+            let members = pod.pod.members().map(|member| member.id().to_string());
+            let launched = Launched { pod: pod.pod.id().to_string(), containers: members.collect() };
+            self.played.pods.push((id.clone(), launched));
+        }
+    }
+}
+
+enum Standing {
+    There,
+    Underway(String),
+    Failed(String),
+}
+
+/// What a pod is at that has not come to its containers yet.
+fn initializing(template: &PodTemplate, pod: &Seen) -> String {
+    let status = pod_status(template, &pod.containers(template), false);
+    let last = |init: &&containers::Container| match init.state() {
+        State::Exited(exit) if exit.code != 0 => Some(exit.code),
+        State::Running { .. } => init.status.last_exit.as_ref().map(|exit| exit.code),
+        State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => None,
+    };
+    let failed = pod.pod.members().filter(|member| member.spec().pod_role == Some(PodRole::InitAlways));
+    let failed = failed.filter_map(|init| Some((init.name(), last(&init)?))).next();
+    match failed {
+        Some((name, code)) => format!("{}: {name} has ended with exit code {code} and is tried again", status.shown),
+        None => status.shown,
+    }
+}
