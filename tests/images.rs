@@ -103,7 +103,7 @@ fn an_image_is_shown_with_all_its_names_and_can_be_sorted() {
     assert_eq!(names("--sort tag"), "reg.test/second\nlocalhost/box");
     lab.creel("images --sort colour").run().fails(125);
     let shown = lab.ok("images --history --noheading box");
-    assert!(shown.contains("reg.test/second:2, localhost/box:latest"), "{shown}");
+    assert!(shown.contains("localhost/box:latest, reg.test/second:2"), "{shown}");
     lab.ok("untag box localhost/box");
     let row = lab.json("images --format '{{json .}}'");
     assert_eq!(row["repository"], "reg.test/second");
@@ -121,4 +121,23 @@ fn the_tree_shows_layers_and_what_is_built_on_them() {
     assert!(tree.contains("Top Layer of: [localhost/derived:latest]"), "{tree}");
     assert!(!lab.ok("image tree box").contains("derived"));
     lab.creel("image tree nosuch").run().fails(125);
+}
+
+#[test]
+fn parents_without_a_name_are_left_out_of_filtered_lists_too() {
+    let lab = Lab::new();
+    lab.write("Containerfile", "FROM box\nLABEL kind=x\nENV A=1\nENV B=2\n");
+    lab.ok("build -q -t made .");
+    assert_eq!(lab.ok("images -q --filter label=kind=x").lines().count(), 1);
+    assert_eq!(lab.ok("images -qa --filter label=kind=x").lines().count(), 3);
+}
+
+#[test]
+fn a_field_that_is_not_there_is_named_with_those_that_are() {
+    let lab = Lab::new();
+    let error = lab.creel("images --format {{.Nope}}").run().fails(125);
+    assert!(error.contains("can't evaluate field Nope in type images.imageReporter"), "{error}");
+    if !crate::lab::differs_on_purpose("Podman has no hints") {
+        assert!(error.contains("there are .Repository"), "{error}");
+    }
 }

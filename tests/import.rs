@@ -50,3 +50,18 @@ fn an_archive_comes_from_a_url() {
     assert_eq!(lab.creel("image exists missing").run().exit_code(), 1);
     drop(server);
 }
+
+#[test]
+fn a_file_makes_the_same_image_again_and_the_way_is_told_on_stderr() {
+    let lab = Lab::empty();
+    lab.write("root.tar", Archive::new().directory("etc", 0o755).bytes());
+    let first = lab.creel("import root.tar one").run();
+    let lines: Vec<String> =
+        first.err().lines().map(|line| line.split(" sha256:").next().unwrap().to_owned()).collect();
+    let expected =
+        ["Getting image source signatures", "Copying blob", "Copying config", "Writing manifest to image destination"];
+    assert_eq!(lines, expected);
+    let again = lab.creel("import -q root.tar two").run();
+    assert_eq!((again.ok(), again.err()), (first.ok(), String::new()));
+    assert_eq!(lab.ok("images --noheading").lines().count(), 2);
+}

@@ -125,3 +125,11 @@ fn an_archive_comes_from_a_url() {
     assert!(error.contains("downloading http://127.0.0.1"), "{error}");
     drop(server);
 }
+
+#[test]
+fn what_is_no_archive_is_refused_in_podmans_words() {
+    let lab = Lab::empty();
+    lab.write("text", "not an archive");
+    let error = lab.creel("load -i text").run().fails(125);
+    assert!(error.contains("payload does not match any of the supported image formats"), "{error}");
+}

@@ -24,7 +24,12 @@ fn by_id_with_several_names_needs_force() {
     let lab = Lab::new();
     lab.ok("tag box copy");
     let id = image::box_draft().id();
-    lab.creel(&format!("rmi {id}")).run().fails(125);
+    let error = lab.creel(&format!("rmi {}", &id[..12])).run().fails(125);
+    let names = "([localhost/copy:latest localhost/box:latest])";
+    assert!(
+        error.contains(&format!("unable to delete image \"{id}\" by ID with more than one tag {names}")),
+        "{error}"
+    );
     lab.ok(&format!("rmi -f {id}"));
     assert_eq!(lab.ok("images -q"), "");
 }
@@ -83,4 +88,16 @@ fn what_others_are_built_on_stays_without_a_name_until_they_go() {
     let gone = lab.ok("rmi derived");
     assert!(gone.contains(&format!("Deleted: {}", crate::lab::image::box_draft().id())), "{gone}");
     assert_eq!(lab.ok("images -aq"), "");
+}
+
+#[test]
+fn a_removal_is_told_by_name_also_where_other_names_stay() {
+    let lab = Lab::new();
+    lab.ok("tag box copy");
+    lab.ok("rmi copy");
+    lab.ok("rmi box");
+    let events = lab.ok("events --stream=false --since 10m --filter type=image --format '{{.Status}} {{.Name}}'");
+    for name in ["localhost/copy:latest", "localhost/box:latest"] {
+        assert!(events.contains(&format!("untag {name}\nremove {name}")), "{events}");
+    }
 }

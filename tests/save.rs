@@ -75,3 +75,14 @@ fn a_missing_image_is_an_error_and_leaves_no_file() {
     lab.creel("save -q --format nonsense -o x.tar box").run().fails(125);
     assert!(!lab.path("x.tar").exists());
 }
+
+#[test]
+fn what_is_written_is_told_unless_quiet() {
+    let lab = Lab::new();
+    let told = lab.creel("save -o a.tar box").run();
+    assert!(told.err().starts_with("Copying blob sha256:"), "{told}");
+    assert!(told.err().ends_with("Writing manifest to image destination"), "{told}");
+    assert_eq!(lab.creel("save -q -o b.tar box").run().err(), "");
+    let error = lab.creel("save -o a:b box").run().fails(125);
+    assert!(error.contains("invalid filename (should not contain ':') \"a:b\""), "{error}");
+}

@@ -126,3 +126,12 @@ fn what_belongs_to_other_machines_is_refused_with_the_reason() {
     let refused = lab.creel("--module nowhere ps").run().fails(125);
     assert!(refused.contains("could not resolve module \"nowhere\""), "{refused}");
 }
+
+#[test]
+fn df_counts_names_of_images_as_its_rows_do() {
+    let lab = Lab::new();
+    lab.ok("tag box one two");
+    assert!(lab.ok("system df --format '{{.Type}} {{.Total}}'").contains("Images 3"));
+    lab.ok("untag box");
+    assert!(lab.ok("system df --format '{{.Type}} {{.Total}}'").contains("Images 1"));
+}

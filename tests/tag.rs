@@ -33,3 +33,19 @@ fn bad_names_and_missing_images_are_errors() {
         lab.creel_words(&["tag", "box", name]).run().fails(125);
     }
 }
+
+#[test]
+fn the_name_given_last_comes_first_and_former_names_are_remembered() {
+    let lab = Lab::new();
+    lab.ok("tag box zebra ape");
+    let names = |field: &str| lab.ok(&format!("image inspect --format '{{{{join .{field} \" \"}}}}' box"));
+    assert_eq!(names("RepoTags"), "localhost/ape:latest localhost/zebra:latest localhost/box:latest");
+    lab.ok("untag box zebra");
+    assert_eq!(names("RepoTags"), "localhost/ape:latest localhost/box:latest");
+    assert_eq!(names("NamesHistory"), "localhost/box:latest localhost/ape:latest localhost/zebra:latest");
+    let digest = lab.ok("image inspect --format {{.Digest}} box");
+    let error = lab.creel(&format!("tag box x@{digest}")).run().fails(125);
+    assert!(error.contains("tag by digest not supported"), "{error}");
+    let error = lab.creel("tag box UPPER").run().fails(125);
+    assert!(error.contains("repository name must be lowercase"), "{error}");
+}

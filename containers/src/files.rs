@@ -212,9 +212,10 @@ pub(crate) const MADE_BY_US: [&str; 12] = [
     "/sys",
 ];
 
-/// Whether a path is a mount point that creel makes in every container, and thereby in what is committed of it.
+/// Whether a path is a mount point that creel makes in every container, and thereby in what is committed of it. Account
+/// files are the image's own more often than not.
 pub fn is_made_by_creel(path: &Path) -> bool {
-    path.to_str().is_some_and(|path| MADE_BY_US.contains(&path))
+    path.to_str().is_some_and(|path| MADE_BY_US.contains(&path) && !["/etc/passwd", "/etc/group"].contains(&path))
 }
 
 /// What the container changed in its image, sorted by path.
@@ -259,6 +260,7 @@ pub struct CommitOptions {
     pub include_volumes: bool,
     /// Settings to lay over the container's.
     pub config: Option<images::Settings>,
+    pub progress: images::Progress,
 }
 
 /// Makes an image of the container's root file system and settings.
@@ -302,6 +304,7 @@ pub fn commit(engine: &Engine, container: &Container, options: &CommitOptions) -
     request.format = options.format;
     request.squash = options.squash;
     request.names = options.names.clone();
+    request.progress = options.progress;
     let made = images::commit(&engine.store, request);
     drop(frozen);
     let made = made?;

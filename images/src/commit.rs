@@ -12,6 +12,7 @@ use crate::deposit::{self, Deposited, NewImage};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::platform::{self, Platform};
+use crate::progress::{Progress, Report};
 use crate::reference::Reference;
 use crate::settings::Settings;
 
@@ -85,6 +86,7 @@ pub struct CommitRequest<'a> {
     pub names: Vec<String>,
     /// Whether the record remembers `base` as its parent.
     pub keep_parent: bool,
+    pub progress: Progress,
 }
 
 impl<'a> CommitRequest<'a> {
@@ -107,6 +109,7 @@ impl<'a> CommitRequest<'a> {
             squash: Squash::No,
             names: Vec::new(),
             keep_parent: true,
+            progress: Progress::Quiet,
         }
     }
 }
@@ -139,6 +142,10 @@ pub fn commit(store: &Store, request: CommitRequest<'_>) -> Result<Image> {
     let mut chain: Vec<Digest> = under.map(|base| base.layers.clone()).unwrap_or_default();
     let mut layers = under.map(|base| base_layers(store, base)).transpose()?.unwrap_or_default();
 
+    let report = Report::new(request.progress);
+    report.line("Getting image source signatures");
+    let below = under.map(|base| base.config.rootfs().diff_ids().as_slice()).unwrap_or_default();
+    below.iter().for_each(|diff_id| report.line(&format!("Copying blob {diff_id}")));
     for entry in &request.history_before {
         config.add_history(entry, created, Layered::No);
     }
@@ -166,6 +173,7 @@ pub fn commit(store: &Store, request: CommitRequest<'_>) -> Result<Image> {
                 let hex = deposited.layer.diff_id.hex();
                 entry.created_by = format!("/bin/sh -c #(nop) ADD file:{hex} in /");
             }
+            report.line(&format!("Copying blob {}", deposited.layer.diff_id));
             config.add_history(&entry, created, Layered::Yes(&deposited.layer.diff_id));
             chain.push(deposited.layer.chain_id.clone());
             layers.push(BlobDescriptor::of(store, deposited)?);
@@ -175,6 +183,8 @@ pub fn commit(store: &Store, request: CommitRequest<'_>) -> Result<Image> {
     let config = Value::Object(config.0).to_string().into_bytes();
     let manifest = write_manifest(request.format, &config, &layers, &request.annotations);
     let parent = request.base.filter(|_| request.keep_parent).map(|base| base.id.clone());
+    report.line(&format!("Copying config {}", Digest::of(&config)));
+    report.line("Writing manifest to image destination");
     let new = NewImage { manifest, config, layers: chain, names, repositories: Vec::new(), parent };
     let image = deposit::image(store, &adding, new)?;
     drop(adding);

@@ -99,7 +99,8 @@ pub(crate) fn image(store: &Store, _adding: &FileLock, new: NewImage) -> Result<
         serde_json::from_slice(&new.manifest).map_err(|error| bad(format!("the manifest is no JSON: {error}")))?;
     let config: Value =
         serde_json::from_slice(&new.config).map_err(|error| bad(format!("the configuration is no JSON: {error}")))?;
-    let mut size = 0;
+    // As Podman counts, whose store has the manifest under two keys.
+    let mut size = (new.config.len() + 2 * new.manifest.len()) as u64;
     for chain_id in &new.layers {
         let layer = store.layer(chain_id)?.ok_or_else(|| bad(format!("layer {chain_id} is missing")))?;
         size += layer.size;
@@ -146,9 +147,9 @@ pub(crate) fn image(store: &Store, _adding: &FileLock, new: NewImage) -> Result<
     find::get(store, &format!("sha256:{id}"))
 }
 
-/// Newest name first.
+/// The name given last comes first.
 pub(crate) fn remember(history: &mut Vec<String>, names: &[String]) {
-    history.splice(0..0, names.iter().cloned());
+    history.splice(0..0, names.iter().rev().cloned());
     dedup(history);
 }
 

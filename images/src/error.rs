@@ -37,8 +37,8 @@ pub enum Error {
     InUse { name: String, users: Vec<String> },
 
     /// Typed by id while several names lead to it. Remove the names, or force.
-    #[error("unable to delete image {name:?} by ID with more than one tag ({}): please force removal", names.join(", "))]
-    SeveralNames { name: String, names: Vec<String> },
+    #[error("unable to delete image {id:?} by ID with more than one tag ([{}]): please force removal", names.join(" "))]
+    SeveralNames { id: String, names: Vec<String> },
 
     /// It has no name that could be taken, and other images were built on it. Remove these first.
     #[error("unable to delete image {name:?}: it has dependent images")]
@@ -63,6 +63,14 @@ pub enum Error {
     /// A name that follows no grammar. Write it differently.
     #[error("invalid reference format {name:?}: {reason}")]
     InvalidReference { name: String, reason: &'static str },
+
+    /// A digest follows from the content. Give a name with a tag.
+    #[error("{name}: tag by digest not supported")]
+    TagByDigest { name: String },
+
+    /// Several images where the format holds one. Take another format, or save one after the other.
+    #[error("unsupported format {format:?} for saving multiple images (only docker-archive)")]
+    OneImageOnly { format: &'static str },
 
     /// A `--change` that cannot be used.
     #[error("invalid change {instruction:?} - {reason}")]
@@ -105,7 +113,7 @@ pub enum Error {
     Policy { reference: String, message: String },
 
     /// The policy `never` and nothing local.
-    #[error("{name}: image not known, and the pull policy is never")]
+    #[error("{name}: image not known")]
     PullForbidden { name: String },
 
     /// No credentials are stored. Log in.

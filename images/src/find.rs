@@ -1,5 +1,6 @@
 //! Reading the store: one image by what the user typed, or all of them. Takes no lock.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use storage::{Digest, Store};
@@ -57,9 +58,15 @@ pub fn list(store: &Store) -> Result<Vec<Image>> {
             Err(error) => tracing::warn!("left out image {id}: {error}"),
         }
     }
-    images.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+    images.sort_by(newest_first);
     find_parents(&mut images);
     Ok(images)
+}
+
+/// Of one time, as they came.
+fn newest_first(one: &Image, other: &Image) -> Ordering {
+    let by_arrival = || one.stored.cmp(&other.stored).then_with(|| one.id.cmp(&other.id));
+    other.created.cmp(&one.created).then_with(by_arrival)
 }
 
 /// Images that came from elsewhere have the parents that their layers and their histories say: the same, one step less.
@@ -98,7 +105,7 @@ pub fn everything(store: &Store) -> Result<Vec<Image>> {
         for list in &lists {
             images.push(lists::as_image(list, names.remove(&list.id).unwrap_or_default())?);
         }
-        images.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        images.sort_by(newest_first);
     }
     Ok(images)
 }

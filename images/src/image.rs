@@ -12,7 +12,7 @@ use crate::settings::Settings;
 pub struct Image {
     /// 64 hexadecimal digits, the digest of the configuration.
     pub id: String,
-    /// Full names with tag, or with digest for one pulled by digest; sorted.
+    /// Full names with tag, or with digest for one pulled by digest; the one given last comes first.
     pub names: Vec<String>,
     /// As the registry has it, or as we made it.
     pub manifest: ImageManifest,
@@ -32,11 +32,11 @@ pub struct Image {
     pub digest: Digest,
     /// `repository@digest`.
     pub repo_digests: Vec<String>,
-    /// Bytes of the regular files in all layers.
+    /// Bytes of its uncompressed layers, configuration and manifest.
     pub size: u64,
     /// Id of the image this one was built on, when that happened here.
     pub parent: Option<String>,
-    /// Names it had at any time, newest first.
+    /// Names it had at any time, the one given last first; see [`Image::names_ever`].
     pub name_history: Vec<String>,
     /// A manifest list in the shape of an image: for tables of images, nothing of it can be run.
     pub is_list: bool,
@@ -46,6 +46,12 @@ impl Image {
     /// The first 12 digits of the id, as tables show it.
     pub fn short_id(&self) -> &str {
         &self.id[..12]
+    }
+
+    /// The names it has, oldest first, then those it had.
+    pub fn names_ever(&self) -> Vec<String> {
+        let former = self.name_history.iter().filter(|name| !self.names.contains(name));
+        self.names.iter().rev().chain(former).cloned().collect()
     }
 
     /// Whether no name leads to it.

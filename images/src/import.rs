@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
+use jiff::Timestamp;
 use storage::Store;
 
 use crate::archive::{self, Filter};
@@ -13,25 +14,36 @@ use crate::error::{Error, Result};
 use crate::events;
 use crate::image::Image;
 use crate::platform::Platform;
+use crate::progress::Progress;
 
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
     pub changes: Vec<String>,
     pub message: Option<String>,
     pub platform: Option<Platform>,
+    pub progress: Progress,
 }
 
 /// `source` is a path, `-` for standard input, or a URL. The tarball may be compressed.
 pub fn import(store: &Store, source: &str, reference: Option<&str>, options: &ImportOptions) -> Result<Image> {
+    let mut created = None;
     let reader: Box<dyn Read + Send> = match source {
         "-" => Box::new(std::io::stdin()),
         url if url.starts_with("http://") || url.starts_with("https://") => fetch(url)?,
-        path => Box::new(File::open(path).map_err(Error::file(path))?),
+        path => {
+            let file = File::open(path).map_err(Error::file(path))?;
+            // As Podman: the same file makes the same image.
+            let modified = file.metadata().and_then(|about| about.modified()).map_err(Error::file(path))?;
+            created = Timestamp::try_from(modified).ok();
+            Box::new(file)
+        }
     };
     let mut request = CommitRequest::new(None, Content::Tar(archive::layer_stream(reader, Path::new(source))?));
     request.changes = options.changes.clone();
     request.platform = options.platform.clone();
     request.message = Some(options.message.clone().unwrap_or_else(|| "imported from tarball".to_owned()));
+    request.created = created;
+    request.progress = options.progress;
     request.names = reference.map(str::to_owned).into_iter().collect();
     let image = commit(store, request)?;
     if let Some(name) = reference {

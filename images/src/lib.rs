@@ -71,6 +71,6 @@ pub use save::{SaveFormat, SaveOptions, SaveTarget, save};
 pub use search::{Found, SearchOptions, search};
 pub use settings::{Empty, Healthcheck, Set, Settings};
 pub use skopeo::list_tags;
-pub use tag::{tag, untag};
+pub use tag::{name_built, tag, untag};
 pub use tree::{TreeLayer, dependents, tree};
 pub use worker::pull_worker;

@@ -14,7 +14,7 @@ use crate::events;
 use crate::image::Image;
 use crate::platform::Platform;
 use crate::progress::{Progress, Report};
-use crate::reference::{LOCAL, Reference, Transport};
+use crate::reference::{Reference, Transport};
 
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
@@ -70,8 +70,7 @@ pub(crate) fn load_one(
         (Transport::DockerArchive | Transport::OciArchive, None) if !found.names.is_empty() => {
             found.names.iter().map(|name| local_name(name)).collect::<Result<Vec<_>>>()?
         }
-        (Transport::DockerArchive, None) => Vec::new(),
-        (_, None) => vec![path_name(path)?],
+        (_, None) => Vec::new(),
     };
     let image = store_found(store, &adding, &archive, found, names.into(), report, path)?;
     drop(adding);
@@ -133,13 +132,6 @@ fn local_name(name: &str) -> Result<String> {
     Ok(name.parse::<Reference>()?.local().to_string())
 }
 
-/// An image without a name is called after its place: `localhost/tmp/layout:latest`.
-fn path_name(path: &Path) -> Result<String> {
-    let text = path.to_string_lossy().to_lowercase();
-    let clean: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | "." | "..")).collect();
-    local_name(&format!("{LOCAL}/{}", clean.join("/")))
-}
-
 /// Unpacks the layers and writes the record.
 pub(crate) fn store_found(
     store: &Store,
@@ -157,6 +149,7 @@ pub(crate) fn store_found(
         return Err(Error::BadArchive { path: path.to_owned(), reason });
     }
     let chain = deposit::chain_ids(&diff_ids);
+    report.line("Getting image source signatures");
     let layers = unpack_all(store, archive, &found, &diff_ids, &chain, report)?;
     report.line(&format!("Copying config sha256:{}", Digest::of(&found.config).hex()));
     let manifest = match found.manifest {

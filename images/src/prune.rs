@@ -47,11 +47,18 @@ pub fn prune(store: &Store, options: &PruneOptions, users: &[ImageUser]) -> Resu
         }
         for image in going {
             if let Some(list) = image.is_list.then(|| lists::load(store, &image.id)).transpose()?.flatten() {
-                lists::delete(store, &list, &mut removed)?;
+                lists::delete(store, &list, "", &mut removed)?;
                 continue;
             }
             // The parents are candidates by themselves.
-            delete(store, image, &RemoveOptions { no_prune: true, ..RemoveOptions::default() }, users, &mut removed)?;
+            delete(
+                store,
+                image,
+                "",
+                &RemoveOptions { no_prune: true, ..RemoveOptions::default() },
+                users,
+                &mut removed,
+            )?;
         }
         drop(lock);
     }

@@ -112,7 +112,8 @@ pub fn ensure(store: &Store, name: &str, options: &PullOptions) -> Result<Image>
     };
     match (local, options.policy) {
         (Some(image), PullPolicy::Missing | PullPolicy::Never) if is_wanted(&image, options) => Ok(image),
-        (Some(image), PullPolicy::Newer) => match pull_one(store, name, options) {
+        // Only the news is worth a word.
+        (Some(image), PullPolicy::Newer) => match pull_one(store, name, &quiet(options)) {
             Ok(pulled) => Ok(pulled.image),
             Err(error) => {
                 tracing::debug!("{name}: keeping what is here: {error}");
@@ -125,6 +126,10 @@ pub fn ensure(store: &Store, name: &str, options: &PullOptions) -> Result<Image>
             pull_one(store, name, options).map(|pulled| pulled.image)
         }
     }
+}
+
+fn quiet(options: &PullOptions) -> PullOptions {
+    PullOptions { progress: Progress::Quiet, ..options.clone() }
 }
 
 /// What `pull` does: one image for each name, more with `all_tags`.
@@ -228,7 +233,9 @@ fn run_worker(store: &Store, source: &Source, options: &PullOptions) -> Result<P
         Source::Registry(reference) => reference.to_string(),
         other => other.to_string(),
     };
-    report.line(&format!("Trying to pull {name}..."));
+    if matches!(source, Source::Registry(_)) {
+        report.line(&format!("Trying to pull {name}..."));
+    }
     let broken = |error: io::Error| Error::Pull { message: format!("cannot run the pull worker: {error}") };
     let mut worker = Command::new("/proc/self/exe")
         .arg(WORKER)

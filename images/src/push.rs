@@ -89,6 +89,7 @@ impl PushOptions {
 /// Copies the image to `destination`, by default the registry its name says, and returns the digest it has there.
 pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &PushOptions) -> Result<Digest> {
     let image = find::get(store, name)?;
+    let typed = destination.unwrap_or(name);
     let destination: Source = match destination {
         Some(destination) => destination.parse()?,
         None => Source::Registry(own_registry(&image, name)?),
@@ -100,7 +101,7 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &Push
         return Err(Error::InvalidReference { name: reference.to_string(), reason });
     }
     let digest = options.persist(&destination, || attempt(store, &image, &destination, options))?;
-    events::record(store, "push", &image.id, &destination.to_string());
+    events::record(store, "push", &image.id, typed);
     Ok(digest)
 }
 

@@ -88,7 +88,8 @@ pub(crate) fn load(store: &Store, id: &str) -> Result<Option<Image>> {
 }
 
 /// The record in the types the rest of creel works with.
-pub(crate) fn image_of(record: ImageRecord, names: Vec<String>) -> Result<Image> {
+pub(crate) fn image_of(record: ImageRecord, mut names: Vec<String>) -> Result<Image> {
+    names.sort_by_key(|name| record.name_history.iter().position(|known| known == name).unwrap_or(usize::MAX));
     let bad = |part: &str, error: serde_json::Error| Error::BadImage {
         reference: record.id.clone(),
         reason: format!("its {part} does not follow the specification: {error}"),

@@ -110,7 +110,7 @@ fn check_path(path: &str) -> std::result::Result<(), &'static str> {
         return Err("the name is empty");
     }
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err("the repository must be lowercase");
+        return Err("repository name must be lowercase");
     }
     path.split('/').try_for_each(|component| match check_component(component.as_bytes()) {
         true => Ok(()),

@@ -89,14 +89,13 @@ fn remove_one(
     let by_id = image.id.starts_with(typed.strip_prefix("sha256:").unwrap_or(typed));
     if image.names.len() > 1 && !options.all {
         if by_id && !options.force {
-            return Err(Error::SeveralNames { name: typed.to_owned(), names: image.names });
+            return Err(Error::SeveralNames { id: image.id, names: image.names });
         }
         // As Podman: force does not take names that were not typed.
         if !by_id {
             let name = tag::name_of(&image, typed)?;
-            names::drop_name(store, &name, &image.id)?;
-            events::record(store, "untag", &image.id, &name);
-            removed.untagged.push(name);
+            take_name(store, &image.id, &name, removed)?;
+            events::record(store, "remove", &image.id, &name);
             return Ok(());
         }
     }
@@ -108,13 +107,28 @@ fn remove_one(
             return Err(Error::HasChildren { name: typed.to_owned() });
         }
         for name in &image.names {
-            names::drop_name(store, name, &image.id)?;
-            events::record(store, "untag", &image.id, name);
-            removed.untagged.push(name.clone());
+            take_name(store, &image.id, name, removed)?;
         }
+        events::record(store, "remove", &image.id, &told(&image, typed, by_id));
         return Ok(());
     }
-    delete(store, image, options, users, removed)
+    let name = if options.all { String::new() } else { told(&image, typed, by_id) };
+    delete(store, image, &name, options, users, removed)
+}
+
+/// What the journal calls the image that somebody removes: its full name, or the id as it was typed.
+fn told(image: &Image, typed: &str, by_id: bool) -> String {
+    match tag::name_of(image, typed) {
+        Ok(name) if !by_id => name,
+        _ => typed.to_owned(),
+    }
+}
+
+fn take_name(store: &Store, id: &str, name: &str, removed: &mut Removed) -> Result<()> {
+    names::drop_name(store, name, id)?;
+    events::record(store, "untag", id, name);
+    removed.untagged.push(name.to_owned());
+    Ok(())
 }
 
 fn refuse_used(image: &Image, typed: &str, users: &[ImageUser]) -> Result<()> {
@@ -126,25 +140,25 @@ fn refuse_used(image: &Image, typed: &str, users: &[ImageUser]) -> Result<()> {
     }
 }
 
-/// Takes the record away, and untagged parents that nothing else needs. The caller holds the store's lock.
+/// Takes the record away, and untagged parents that nothing else needs. `name` is what the journal calls the first, if
+/// anything. The caller holds the store's lock.
 pub(crate) fn delete(
     store: &Store,
     image: Image,
+    name: &str,
     options: &RemoveOptions,
     users: &[ImageUser],
     removed: &mut Removed,
 ) -> Result<()> {
-    let mut next = Some(image);
-    while let Some(image) = next.take() {
+    let mut next = Some((image, name));
+    while let Some((image, name)) = next.take() {
         let known = find::list(store)?.into_iter().find(|other| other.id == image.id);
         let parent = known.and_then(|known| known.parent);
         for name in &image.names {
-            names::drop_name(store, name, &image.id)?;
-            events::record(store, "untag", &image.id, name);
-            removed.untagged.push(name.clone());
+            take_name(store, &image.id, name, removed)?;
         }
         store.trash(&record::directory(store, &image.id))?;
-        events::record(store, "remove", &image.id, "");
+        events::record(store, "remove", &image.id, name);
         removed.deleted.push(image.id.clone());
         if options.no_prune {
             break;
@@ -153,7 +167,8 @@ pub(crate) fn delete(
         let all = find::list(store)?;
         let needed = all.iter().any(|other| other.parent.as_ref() == Some(parent))
             || users.iter().any(|user| user.image_id == *parent);
-        next = all.into_iter().find(|other| other.id == *parent && other.is_untagged() && !needed);
+        let orphan = all.into_iter().find(|other| other.id == *parent && other.is_untagged() && !needed);
+        next = orphan.map(|orphan| (orphan, ""));
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use storage::{Digest, Staging, Store};
 use crate::commit::{BlobDescriptor, Format, Packing, base_layers, write_manifest};
 use crate::error::{Error, Result};
 use crate::image::Image;
+use crate::progress::{Progress, Report};
 use crate::reference::Reference;
 use crate::{events, find, skopeo, tag, view};
 
@@ -22,6 +23,17 @@ pub enum SaveFormat {
     OciArchive,
     OciDir,
     DockerDir,
+}
+
+impl SaveFormat {
+    fn word(self) -> &'static str {
+        match self {
+            SaveFormat::DockerArchive => "docker-archive",
+            SaveFormat::OciArchive => "oci-archive",
+            SaveFormat::OciDir => "oci-dir",
+            SaveFormat::DockerDir => "docker-dir",
+        }
+    }
 }
 
 impl FromStr for SaveFormat {
@@ -51,6 +63,7 @@ pub struct SaveOptions {
     pub compress: bool,
     /// Write the layers of an OCI archive or directory without compression.
     pub uncompressed: bool,
+    pub progress: Progress,
 }
 
 /// Where to.
@@ -86,10 +99,7 @@ pub fn save(store: &Store, names: &[&str], target: SaveTarget<'_>, options: &Sav
     match (options.format, target) {
         _ if chosen.is_empty() => invalid("no image is named"),
         (SaveFormat::OciArchive | SaveFormat::OciDir | SaveFormat::DockerDir, _) if chosen.len() > 1 => {
-            Err(Error::Unsupported {
-                what: "several images in one archive".to_owned(),
-                reason: "only the format docker-archive holds several".to_owned(),
-            })
+            Err(Error::OneImageOnly { format: options.format.word() })
         }
         (SaveFormat::OciDir | SaveFormat::DockerDir, SaveTarget::Stream(_)) => {
             invalid("a directory needs a path to write to")
@@ -105,7 +115,15 @@ pub fn save(store: &Store, names: &[&str], target: SaveTarget<'_>, options: &Sav
         (SaveFormat::OciDir, SaveTarget::Path(path)) => oci_directory(store, &chosen[0], options, path),
         (SaveFormat::DockerDir, SaveTarget::Path(path)) => docker_directory(store, &chosen[0].0, options, path),
     }?;
-    chosen.iter().for_each(|(image, _)| events::record(store, "save", &image.id, &written_to));
+    let report = Report::new(options.progress);
+    for (image, _) in &chosen {
+        for diff_id in image.config.rootfs().diff_ids() {
+            report.line(&format!("Copying blob {diff_id}"));
+        }
+        report.line(&format!("Copying config sha256:{}", image.id));
+        report.line("Writing manifest to image destination");
+        events::record(store, "save", &image.id, &written_to);
+    }
     Ok(store.sweep()?)
 }
 

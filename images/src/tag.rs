@@ -9,28 +9,49 @@ use crate::{deposit, events, find, lists, names, record};
 
 /// Gives an image further names; a name that led elsewhere moves at once.
 pub fn tag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
-    let mut full = Vec::new();
-    for name in names {
-        let reference: Reference = name.parse()?;
-        if reference.digest().is_some() {
-            let reason = "a digest cannot be given, it follows from the content";
-            return Err(Error::InvalidReference { name: (*name).to_owned(), reason });
-        }
-        full.push(reference.local().to_string());
-    }
+    let full = full_names(names)?;
     let _lock = store.lock()?;
     if let Some(list) = lists::find(store, image)? {
-        return lists::give_names(store, &list, &full);
+        lists::give_names(store, &list, &full)?;
+        names.iter().for_each(|name| events::record(store, "tag", &list.id, name));
+        return Ok(());
     }
     let image = find::get(store, image)?;
-    for name in &full {
-        names::point(store, name, &image.id)?;
+    point(store, &image.id, &full)?;
+    names.iter().for_each(|name| events::record(store, "tag", &image.id, name));
+    Ok(())
+}
+
+/// Gives the image that a build has made its names, and tells of the build.
+pub fn name_built(store: &Store, id: &str, names: &[&str]) -> Result<()> {
+    let full = full_names(names)?;
+    let _lock = store.lock()?;
+    point(store, id, &full)?;
+    // As Podman: the id where others have the name.
+    events::record(store, "build", "", id);
+    Ok(())
+}
+
+fn full_names(names: &[&str]) -> Result<Vec<String>> {
+    let full = |name: &&str| {
+        let reference: Reference = name.parse()?;
+        match reference.digest() {
+            Some(_) => Err(Error::TagByDigest { name: (*name).to_owned() }),
+            None => Ok(reference.local().to_string()),
+        }
+    };
+    names.iter().map(full).collect()
+}
+
+/// The caller holds the store's lock.
+fn point(store: &Store, id: &str, names: &[String]) -> Result<()> {
+    for name in names {
+        names::point(store, name, id)?;
     }
-    if let Some(mut record) = record::read(store, &image.id)? {
-        deposit::remember(&mut record.name_history, &full);
+    if let Some(mut record) = record::read(store, id)? {
+        deposit::remember(&mut record.name_history, names);
         record::write(store, &record)?;
     }
-    names.iter().for_each(|name| events::record(store, "tag", &image.id, name));
     Ok(())
 }
 

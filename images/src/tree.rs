@@ -9,7 +9,7 @@ use crate::image::Image;
 #[derive(Clone, Debug, PartialEq)]
 pub struct TreeLayer {
     pub chain_id: Digest,
-    /// Bytes of its regular files.
+    /// Bytes of its uncompressed archive.
     pub size: u64,
     /// Names of the images whose top layer this is.
     pub top_of: Vec<String>,

@@ -70,6 +70,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         pause: args.pause,
         include_volumes: args.include_volumes,
         config,
+        progress: if args.quiet { images::Progress::Quiet } else { images::Progress::detect() },
     };
     let image = containers::commit(&engine, &container, &options)?;
     if let Some(path) = &args.iidfile {

@@ -55,12 +55,12 @@ fn id(row: &HistoryRow) -> &str {
 
 fn summary(row: &HistoryRow) -> Value {
     object! {
-        "id" as "ID": row.id.clone().unwrap_or_default(),
+        "id" as "ID": id(row),
         "created" as "Created": row.created,
         "CreatedBy": row.created_by.clone(),
         "tags" as "Tags"?: Value::list(&row.tags),
         "size" as "Size": row.size,
-        "comment" as "Comment": row.comment.clone(),
+        "comment" as "Comment"?: row.comment.clone(),
         "Created": row.created.map(|time| Timestamp::from_second(time.as_second()).unwrap_or(time)),
     }
 }

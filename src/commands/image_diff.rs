@@ -34,12 +34,13 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     };
     let image = get(&args.images[0])?;
     let below = &image.layers[..image.layers.len().saturating_sub(1)];
-    let changes = match args.images.get(1).map(get).transpose()? {
+    let mut changes = match args.images.get(1).map(get).transpose()? {
         Some(other) if other.layers != below => {
             containers::difference(&engine, Subject::Image(&image), Some(Subject::Image(&other)))?
         }
         Some(_) | None => changes(store, &image)?,
     };
+    changes.sort_by(|one, other| one.path.cmp(&other.path));
     output::print(&if json { as_json(&changes) } else { as_lines(&changes) })?;
     Ok(ExitCode::Success)
 }

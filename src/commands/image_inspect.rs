@@ -81,7 +81,7 @@ pub fn value(store: &Store, image: &Image) -> Result<Value, Failure> {
         "ManifestType": manifest_type.unwrap_or("application/vnd.oci.image.manifest.v1+json"),
         "User": image.settings.user.clone(),
         "History": if history.is_empty() { Value::Nil(Nil::List) } else { Value::List(history) },
-        "NamesHistory": Value::list(&image.name_history),
+        "NamesHistory": Value::list(&image.names_ever()),
         "Healthcheck"?: image.settings.healthcheck.as_ref().map(|check| object! {
             "Test"?: Value::list(&check.test),
             "StartPeriod"?: check.start_period,
@@ -102,6 +102,7 @@ pub fn repo_digests(image: &Image) -> Vec<String> {
             digests.push(digest);
         }
     }
+    digests.sort();
     digests
 }
 

@@ -30,7 +30,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     for (index, layer) in layers.iter().enumerate() {
         let branch = if index + 1 == layers.len() { "└──" } else { "├──" };
         let id = &layer.chain_id.hex()[..12];
-        text.push_str(&format!("{branch} ID: {id} Size: {}", human::size4(layer.size)));
+        text.push_str(&format!("{branch} ID: {id} Size: {:>7}", human::size4(layer.size)));
         if !layer.top_of.is_empty() {
             text.push_str(&format!(" Top Layer of: [{}]", layer.top_of.join(" ")));
         }

@@ -92,7 +92,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             None => filters.push(Filter::Reference(name.clone())),
         }
     }
-    if !args.all && filters.is_empty() && !only {
+    let asks_for_parents = filters.iter().any(|filter| matches!(filter, Filter::Intermediate(_)));
+    if !args.all && !asks_for_parents && !only {
         let parents: std::collections::HashSet<String> = all.iter().filter_map(|image| image.parent.clone()).collect();
         all.retain(|image| !(image.is_untagged() && parents.contains(&image.id)));
     }
@@ -180,10 +181,18 @@ fn summary(image: &Image, users: &BTreeMap<String, usize>) -> Value {
         "Containers": users.get(&image.id).copied().unwrap_or(0),
         "Dangling"?: image.is_untagged(),
         "Digest": image.digest.to_string(),
-        "History"?: Value::list(&image.name_history),
+        "History"?: Value::list(&image.names_ever()),
         "Names"?: Value::list(&image.names),
         "Created": image.created.as_second(),
         "CreatedAt": whole_seconds(image.created),
+    }
+}
+
+/// As the table shows them.
+fn former_names(image: &Image) -> String {
+    match image.name_history.is_empty() {
+        true => "<none>".to_owned(),
+        false => image.names_ever().join(", "),
     }
 }
 
@@ -217,8 +226,8 @@ fn value(row: &Row<'_>, users: &BTreeMap<String, usize>, args: &Args, now: Times
         "ReadOnly"?: false,
         "Dangling"?: image.is_untagged(),
         "Digest": image.digest.to_string(),
-        json "History": Value::list(&image.name_history),
-        fn "History": image.name_history.join(", "),
+        json "History": Value::list(&image.names_ever()),
+        fn "History": former_names(image),
         "Names": Value::list_or_nil(&image.names),
         fn "IsManifestList": Value::Nil(Nil::Pointer),
         fn "Arch": "",

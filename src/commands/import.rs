@@ -1,4 +1,4 @@
-use images::{ImportOptions, Platform};
+use images::{ImportOptions, Platform, Progress};
 
 use crate::arguments;
 use crate::context::Context;
@@ -47,6 +47,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         changes: args.change,
         message: args.message,
         platform: (platform != Platform::default()).then_some(platform),
+        progress: if args.quiet { Progress::Quiet } else { Progress::detect() },
     };
     let engine = context.engine()?;
     let image = images::import(&engine.store, source, args.words.get(1).map(String::as_str), &options)?;

@@ -32,7 +32,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         Some(path) if is_url(path) => load_url(&engine, path, &options)?,
         Some(path) => {
             std::fs::metadata(path).map_err(crate::error::on_path("faccessat", path))?;
-            images::load(&engine.store, path, &options)?
+            images::load(&engine.store, path, &options).map_err(unreadable)?
         }
         None => {
             if output::stdin_is_terminal() {
@@ -47,6 +47,16 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         output::line(format!("Loaded image: {name}"))?;
     }
     Ok(ExitCode::Success)
+}
+
+/// In Podman's words where it is no archive.
+fn unreadable(error: images::Error) -> Failure {
+    let is_bad = matches!(error, images::Error::BadArchive { .. });
+    let failure = Failure::from(error);
+    match is_bad {
+        true => failure.context("payload does not match any of the supported image formats"),
+        false => failure,
+    }
 }
 
 fn is_url(path: &Path) -> bool {
@@ -75,7 +85,7 @@ fn load_stream(
     images::load(&engine.store, &path, options).map_err(|error| match error {
         // Where the copy was says nothing to the user.
         images::Error::BadArchive { reason, .. } => {
-            images::Error::BadArchive { path: "the stream".into(), reason }.into()
+            unreadable(images::Error::BadArchive { path: "the stream".into(), reason })
         }
         error => error.into(),
     })

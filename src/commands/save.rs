@@ -1,7 +1,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use images::{SaveFormat, SaveOptions, SaveTarget};
+use images::{Progress, SaveFormat, SaveOptions, SaveTarget};
 
 use crate::arguments;
 use crate::context::Context;
@@ -23,7 +23,7 @@ pub struct Args {
     /// Write to a file, not to stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Accepted for scripts: nothing is said anyway
+    /// Do not say what is written
     #[arg(short, long)]
     quiet: bool,
     /// Write the layers of an OCI archive or directory without compression
@@ -48,6 +48,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if is_directory && args.output.is_none() {
         return Err(Failure::plain(format!("{} requires --output to be specified", args.format)));
     }
+    if let Some(path) = args.output.as_ref().filter(|path| path.to_string_lossy().contains(':')) {
+        let name = arguments::go_quote(&path.to_string_lossy());
+        return Err(Failure::plain(format!("invalid filename (should not contain ':') {name}")));
+    }
     if args.output.is_none() && output::stdout_is_terminal() {
         return Err(Failure::plain("refusing to save to terminal. Use -o flag or redirect"));
     }
@@ -58,6 +62,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             || context.config()?.boolean("engine", "multi_image_archive").unwrap_or(false),
         compress: args.compress,
         uncompressed: args.uncompressed,
+        progress: if args.quiet { Progress::Quiet } else { Progress::detect() },
     };
     let names: Vec<&str> = args.images.iter().map(String::as_str).collect();
     match &args.output {

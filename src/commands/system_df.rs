@@ -134,7 +134,7 @@ fn images_row(store: &Store, survey: &Survey) -> Result<Value, Failure> {
     let (mut layers, mut blobs) = (HashSet::new(), HashSet::new());
     let mut active = 0;
     for image in survey.images.iter().filter(|image| survey.users.contains_key(&image.id)) {
-        active += 1;
+        active += image.names.len().max(1);
         let (own_layers, own_blobs) = parts(store, image)?;
         layers.extend(own_layers);
         blobs.extend(own_blobs);
@@ -143,7 +143,9 @@ fn images_row(store: &Store, survey: &Survey) -> Result<Value, Failure> {
     let unused_layers = usage.layers.iter().filter(|(digest, _)| !layers.contains(digest)).map(|(_, tree)| tree.disk);
     let unused_blobs = own_blobs().filter(|(digest, _)| !blobs.contains(digest)).map(|(_, tree)| tree.disk);
     let reclaimable = unused_layers.chain(unused_blobs).sum();
-    Ok(row("Images", survey.images.len(), active, size, reclaimable))
+    // As Podman counts: the rows of the verbose table.
+    let rows = survey.images.iter().map(|image| image.names.len().max(1)).sum();
+    Ok(row("Images", rows, active, size, reclaimable))
 }
 
 fn containers_row(survey: &Survey) -> Value {

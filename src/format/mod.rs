@@ -82,11 +82,41 @@ fn each(template: &Template, items: Vec<Value>) -> Result<String, Failure> {
 
 /// What the template gives, with a newline behind it unless it says one itself.
 fn lines(template: &Template, value: &Value) -> Result<String, Failure> {
-    let mut text = template.run(value).map_err(Failure::plain)?;
+    let mut text = template.run(value).map_err(|why| unknown_field(template.name(), why, value))?;
     if !template.ends_line() {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// Go's names for what commands show, as its templates say them.
+const TYPES: &[(&str, &str)] = &[
+    ("df", "*system.dfSummary"),
+    ("events", "system.Event"),
+    ("history", "images.historyReporter"),
+    ("images", "images.imageReporter"),
+    ("info", "system.infoReport"),
+    ("inspect", "interface {}"),
+    ("search", "types.ImageSearchReport"),
+    ("version", "*define.Version"),
+];
+
+/// Why a template cannot be shown, with the fields that there are.
+fn unknown_field(command: &str, why: String, value: &Value) -> Failure {
+    let Some(subject) = why.strip_suffix("type struct") else { return Failure::plain(why) };
+    let kind = TYPES.iter().find(|(name, _)| *name == command).map_or("struct", |(_, kind)| kind);
+    let failure = Failure::plain(format!("{subject}type {kind}"));
+    let is_outermost = why.matches('.').count() == 1;
+    match value {
+        Value::Struct(fields) if is_outermost => {
+            let names =
+                fields.iter().filter(|field| field.kind != Kind::JsonOnly).map(|field| format!(".{}", field.name));
+            let mut names: Vec<String> = names.collect();
+            names.dedup();
+            failure.hint(format!("there are {}", names.join(" ")))
+        }
+        _ => failure,
+    }
 }
 
 /// Shows one object through a template.

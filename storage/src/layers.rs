@@ -16,7 +16,7 @@ use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{At, Error, Result};
 use crate::record::{self, Durability, Record};
 use crate::store::{Store, make_private_dir};
-use crate::unpack::{Owners, Unpacked, unpack};
+use crate::unpack::{Owners, unpack};
 
 /// Environment variables that raise the limits; the surface reads them.
 pub const BYTES_SETTING: &str = "CREEL_LAYER_MAX_BYTES";
@@ -38,7 +38,7 @@ pub struct Layer {
     pub diff_id: Digest,
     #[serde(default)]
     pub parent: Option<Digest>,
-    /// Bytes of its regular files.
+    /// Bytes of its uncompressed archive.
     pub size: u64,
     /// The compressed blob it came from, if it is known.
     #[serde(default)]
@@ -236,7 +236,7 @@ impl Store {
         let root = rustix::fs::open(&files, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .at("cannot open", &files)?;
         let algorithm = expected_diff_id.map_or(Algorithm::Sha256, Digest::algorithm);
-        let (diff_id, unpacked) = pipeline(tar, algorithm, root, &files, &below, &owners, limits)?;
+        let (diff_id, size) = pipeline(tar, algorithm, root, &files, &below, &owners, limits)?;
         if let Some(expected) = expected_diff_id
             && *expected != diff_id
         {
@@ -250,7 +250,7 @@ impl Store {
             chain_id: chain_id(parent, &diff_id),
             diff_id,
             parent: parent.cloned(),
-            size: unpacked.size,
+            size,
             blob: blob.cloned(),
             unsettled: (settling == Settling::Later).then(|| sys::process::boot_id().to_owned()),
         };
@@ -343,7 +343,7 @@ fn pipeline(
     below: &[PathBuf],
     owners: &Owners,
     limits: &Limits,
-) -> Result<(Digest, Unpacked)> {
+) -> Result<(Digest, u64)> {
     let (to_hash, hash_input) = sync_channel::<Arc<Vec<u8>>>(CHUNKS);
     let (to_writer, writer_input) = sync_channel::<Arc<Vec<u8>>>(CHUNKS);
     let (give_back, spare) = sync_channel::<Vec<u8>>(2 * CHUNKS);
@@ -376,9 +376,9 @@ fn pipeline(
         let digest = hashing.join();
         let unpacked = writing.join();
         // Where both failed, the stream's own error is the cause and "ends in the middle" what came of it.
-        read?;
+        let size = read?;
         match (digest, unpacked) {
-            (Ok(digest), Ok(unpacked)) => Ok((digest, unpacked?)),
+            (Ok(digest), Ok(unpacked)) => unpacked.map(|()| (digest, size)),
             (Err(panic), _) | (_, Err(panic)) => std::panic::resume_unwind(panic),
         }
     })
@@ -390,7 +390,7 @@ fn read_all(
     to_hash: &SyncSender<Arc<Vec<u8>>>,
     to_writer: &SyncSender<Arc<Vec<u8>>>,
     spare: &Receiver<Vec<u8>>,
-) -> Result<()> {
+) -> Result<u64> {
     let stream = Path::new("the layer's stream");
     let mut total = 0u64;
     loop {
@@ -406,7 +406,7 @@ fn read_all(
             }
         }
         if filled == 0 {
-            return Ok(());
+            return Ok(total);
         }
         total += filled as u64;
         if total > limits.max_bytes {
@@ -417,7 +417,7 @@ fn read_all(
         let chunk = Arc::new(chunk);
         if to_hash.send(chunk.clone()).is_err() || to_writer.send(chunk).is_err() {
             // The writer gave up and says why.
-            return Ok(());
+            return Ok(total);
         }
     }
 }

@@ -87,13 +87,6 @@ fn mapped(entry: &Entry, kind: &'static str, id: u64, map: &[sys::userns::MapLin
     Err(Error::UnmappedId { entry: text(&entry.path), kind, id, mapped })
 }
 
-/// What came of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Unpacked {
-    /// Bytes of regular files.
-    pub size: u64,
-}
-
 /// Unpacks a whole archive into `root`, which is empty and nobody else's. `below` are the layers beneath, top-most
 /// first: a directory that the archive uses without naming it looks like theirs.
 pub(crate) fn unpack<R: BufRead>(
@@ -103,7 +96,7 @@ pub(crate) fn unpack<R: BufRead>(
     below: &[PathBuf],
     owners: &Owners,
     limits: &Limits,
-) -> Result<Unpacked> {
+) -> Result<()> {
     let mut unpacker = Unpacker {
         root: Rc::new(root),
         root_path,
@@ -114,7 +107,6 @@ pub(crate) fn unpack<R: BufRead>(
         times: Vec::new(),
         times_bytes: 0,
         written: 0,
-        done: Unpacked::default(),
         root_named: false,
     };
     let mut archive = Archive::new(input);
@@ -152,7 +144,6 @@ struct Unpacker<'a> {
     times: Vec<(Vec<u8>, (i64, u32))>,
     times_bytes: usize,
     written: u64,
-    done: Unpacked,
     root_named: bool,
 }
 
@@ -208,7 +199,7 @@ impl Unpacker<'_> {
         }
     }
 
-    fn finish(mut self) -> Result<Unpacked> {
+    fn finish(mut self) -> Result<()> {
         if !self.root_named {
             let root = self.root.clone();
             self.like_below(root.as_fd(), b"")?;
@@ -228,7 +219,7 @@ impl Unpacker<'_> {
                 Err(error) => return Err(Error::io("cannot set the times of", &self.shown(&path), error)),
             }
         }
-        Ok(self.done)
+        Ok(())
     }
 
     fn directory(&mut self, dir: BorrowedFd<'_>, name: &CStr, path: Vec<u8>, entry: &Entry) -> Result<()> {
@@ -287,7 +278,6 @@ impl Unpacker<'_> {
                 rustix::fs::ftruncate(&fd, entry.size).map_err(|error| self.refused("cannot write", entry, error))?;
             }
         }
-        self.done.size += entry.size;
         // Owner first: chown(2) takes set-id bits and capabilities away.
         self.own(fd.as_fd(), entry)?;
         rustix::fs::fchmod(&fd, Mode::from_bits_truncate(entry.mode))

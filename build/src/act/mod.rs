@@ -163,9 +163,7 @@ impl Build<'_> {
             self.forget_stages(&image);
         }
         let names: Vec<&str> = self.options.names.iter().map(String::as_str).collect();
-        if !names.is_empty() {
-            images::tag(&self.engine.store, &image.id, &names)?;
-        }
+        images::name_built(&self.engine.store, &image.id, &names)?;
         let image = images::get(&self.engine.store, &format!("sha256:{}", image.id))?;
         for name in image.names.iter().filter(|_| !names.is_empty()) {
             (self.tell)(Event::Tagged { name });

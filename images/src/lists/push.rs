@@ -31,6 +31,7 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &List
         });
     }
     let list = get(store, name)?;
+    let typed = destination.unwrap_or(name);
     let destination: Source = match destination {
         Some(destination) => destination.parse()?,
         None => Source::Registry(own_registry(store, &list, name)?),
@@ -42,7 +43,7 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &List
         return Err(Error::InvalidReference { name: reference.to_string(), reason });
     }
     let digest = options.push.persist(&destination, || attempt(store, &list, &destination, options))?;
-    events::record(store, "push", &list.id, &destination.to_string());
+    events::record(store, "push", &list.id, typed);
     Ok(digest)
 }
 

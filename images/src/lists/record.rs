@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::reference::{LOCAL, Reference};
 use crate::remove::Removed;
-use crate::{names, platform, tag};
+use crate::{events, names, platform, tag};
 
 /// One list. Its names are in the index of names and point here.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -179,7 +179,7 @@ pub fn remove(store: &Store, lists: &[&str], ignore: bool) -> Result<Removed> {
     let mut removed = Removed::default();
     for name in lists {
         let _lock = store.lock()?;
-        match get(store, name).and_then(|list| delete(store, &list, &mut removed)) {
+        match get(store, name).and_then(|list| delete(store, &list, &told(store, &list, name)?, &mut removed)) {
             Ok(()) => {}
             Err(Error::NotFound { .. }) if ignore => {}
             Err(error) => removed.errors.push(error),
@@ -190,23 +190,35 @@ pub fn remove(store: &Store, lists: &[&str], ignore: bool) -> Result<Removed> {
     Ok(removed)
 }
 
+/// What the journal calls the list that somebody removes: its full name, or the id as it was typed.
+fn told(store: &Store, list: &ListRecord, typed: &str) -> Result<String> {
+    Ok(tag::among(&names_of(store, list)?, typed).unwrap_or_else(|_| typed.to_owned()))
+}
+
 /// Takes the name that was typed, and the list with its last one; typed by id, the list with all its names. The caller
 /// holds the store's lock.
 pub(crate) fn remove_by_name(store: &Store, list: &ListRecord, typed: &str, removed: &mut Removed) -> Result<()> {
     let names = names_of(store, list)?;
     match tag::among(&names, typed) {
         Ok(name) if names.len() > 1 => {
-            names::drop_name(store, &name, &list.id)?;
+            take_name(store, list, &name)?;
+            events::record(store, "remove", &list.id, &name);
             removed.untagged.push(name);
             Ok(())
         }
-        _ => delete(store, list, removed),
+        _ => delete(store, list, &told(store, list, typed)?, removed),
     }
 }
 
 /// Gives a list further names. The caller holds the store's lock.
 pub(crate) fn give_names(store: &Store, list: &ListRecord, names: &[String]) -> Result<()> {
     names.iter().try_for_each(|name| names::point(store, name, &list.id))
+}
+
+fn take_name(store: &Store, list: &ListRecord, name: &str) -> Result<()> {
+    names::drop_name(store, name, &list.id)?;
+    events::record(store, "untag", &list.id, name);
+    Ok(())
 }
 
 /// Takes names away from a list, all of them where none is given. The caller holds the store's lock.
@@ -216,19 +228,20 @@ pub(crate) fn take_names(store: &Store, list: &ListRecord, typed: &[&str]) -> Re
         [] => names,
         typed => typed.iter().map(|name| tag::among(&names, name)).collect::<Result<_>>()?,
     };
-    going.iter().try_for_each(|name| names::drop_name(store, name, &list.id))
+    going.iter().try_for_each(|name| take_name(store, list, name))
 }
 
 fn names_of(store: &Store, list: &ListRecord) -> Result<Vec<String>> {
     Ok(names::by_id(store)?.remove(&list.id).unwrap_or_default())
 }
 
-/// The caller holds the store's lock.
-pub(crate) fn delete(store: &Store, list: &ListRecord, removed: &mut Removed) -> Result<()> {
+/// `told` is what the journal calls it. The caller holds the store's lock.
+pub(crate) fn delete(store: &Store, list: &ListRecord, told: &str, removed: &mut Removed) -> Result<()> {
     for name in names_of(store, list)? {
-        names::drop_name(store, &name, &list.id)?;
+        take_name(store, list, &name)?;
         removed.untagged.push(name);
     }
+    events::record(store, "remove", &list.id, told);
     let path = file(store, &list.id);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::file(path)(error)),

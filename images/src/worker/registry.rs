@@ -14,6 +14,7 @@ use super::{bad, joined, line};
 use crate::archive::Manifest;
 use crate::deposit::{self, NewImage};
 use crate::error::{Error, Result};
+use crate::image::Image;
 use crate::platform;
 use crate::pull::PullOptions;
 use crate::reference::Reference;
@@ -51,9 +52,19 @@ async fn pull_registry(store: &Store, reference: &Reference, options: &PullOptio
     let repository = reference.repository();
     if let Some(id) = already_here(store, &name, &digest)? {
         // It may be here under another name only.
-        let _lock = store.lock()?;
-        if names::resolve(store, &name)?.as_deref() != Some(id.as_str()) {
-            add_name(store, &id, &name, &format!("{repository}@{digest}"))?;
+        {
+            let _lock = store.lock()?;
+            if names::resolve(store, &name)?.as_deref() != Some(id.as_str()) {
+                add_name(store, &id, &name, &format!("{repository}@{digest}"))?;
+            }
+        }
+        for layer in serde_json::from_slice::<Manifest>(&manifest).map(|manifest| manifest.layers).unwrap_or_default() {
+            line(format!("Copying blob {} skipped: already exists", layer.digest));
+        }
+        line(format!("Copying config sha256:{id}"));
+        line("Writing manifest to image destination");
+        if let Some(stored) = record::load(store, &id)? {
+            warn_of_platform(&stored, options);
         }
         return Ok((id, false));
     }
@@ -135,6 +146,14 @@ async fn pull_registry(store: &Store, reference: &Reference, options: &PullOptio
     let stored = deposit::image(store, &adding, new)?;
     collect::retract(store, &digest)?;
     drop(adding);
+    warn_of_platform(&stored, options);
+    // Its exit is not waited for: everything has been checked.
+    drop(proxy);
+    Ok((stored.id, true))
+}
+
+/// A registry that has one image only gives that one.
+fn warn_of_platform(stored: &Image, options: &PullOptions) {
     let wanted = options.platform.as_ref();
     if !platform::fits(wanted, stored.os(), stored.architecture(), stored.variant()) {
         send(&Event::Warning(format!(
@@ -144,9 +163,6 @@ async fn pull_registry(store: &Store, reference: &Reference, options: &PullOptio
             platform::describe(wanted)
         )));
     }
-    // Its exit is not waited for: everything has been checked.
-    drop(proxy);
-    Ok((stored.id, true))
 }
 
 /// The id of an image with this manifest of which nothing is missing: the one of that name, else any.

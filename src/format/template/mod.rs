@@ -33,6 +33,10 @@ impl Template {
         Ok(Template { name, source: source.to_owned(), column: 0, nodes, definitions })
     }
 
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The same, for each element of a list: as `{{range .}}...{{end}}` around it.
     pub fn for_each(mut self) -> Template {
         self.column = "{{range .}}".len();
