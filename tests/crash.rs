@@ -10,10 +10,14 @@ use crate::lab::registry::{Guarded, Registry};
 use crate::lab::{Lab, comes_true, differs_on_purpose};
 
 /// Marsaglia's xorshift: chance that can be had again from its first number.
-struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn new(seed: u64) -> Chance {
+        Chance(seed)
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -22,7 +26,7 @@ impl Chance {
 }
 
 /// How often; `CREEL_TEST_CRASHES` makes it more for a night.
-fn rounds(usual: u64) -> u64 {
+pub(crate) fn rounds(usual: u64) -> u64 {
     std::env::var("CREEL_TEST_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
@@ -30,7 +34,7 @@ fn rounds(usual: u64) -> u64 {
 fn killed_at_random(lab: &Lab, rounds: u64, longest: u64, lines: &[String]) {
     let seed = std::process::id().into();
     println!("chance begins with {seed}");
-    let mut chance = Chance(seed);
+    let mut chance = Chance::new(seed);
     for round in 0..rounds {
         let line = &lines[usize::try_from(chance.below(lines.len() as u64)).unwrap()];
         let running = lab.creel(line).within(60).spawn();

@@ -58,6 +58,7 @@ mod top;
 
 // Containers together.
 mod kube;
+mod kube_broken;
 mod kube_examples;
 mod kube_life;
 mod kube_workloads;

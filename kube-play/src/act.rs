@@ -35,7 +35,7 @@ pub use child::pod_main;
 pub use down::{Claims, Down, down};
 pub use error::{Error, Result};
 pub use launch::{FindImage, Launched, PodRequest, Start, WantedImage, node_name};
-pub use objects::{Body, Object, Shelf};
+pub use objects::{Body, Object, Shelf, Waits};
 pub use observe::{Seen, pod_manifest, pod_uid, pods, template_of, uid_of};
 pub use play::{Actor, PlayOptions, Played, ShowProgress, have_ended, play, preview};
 pub use resume::resume;

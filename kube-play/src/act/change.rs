@@ -4,30 +4,30 @@ use containers::Engine;
 use jiff::Timestamp;
 
 use super::error::{Error, Result};
-use super::objects::{Body, Object, Shelf};
+use super::objects::{Body, Object, Shelf, Waits};
 use super::observe;
 use crate::history::History;
 use crate::plan::{ObjectId, WorkloadPlan};
 
 /// `kube scale`.
-pub fn scale(engine: &Engine, id: &ObjectId, replicas: u32) -> Result<()> {
-    change(engine, id, |plan, _| {
+pub fn scale(engine: &Engine, id: &ObjectId, replicas: u32, waits: Waits<'_>) -> Result<()> {
+    change(engine, id, waits, |plan, _| {
         plan.scale(replicas);
         Ok(())
     })
 }
 
 /// `kube rollout undo`: back to the revision with that number, or to the one before.
-pub fn undo(engine: &Engine, id: &ObjectId, number: Option<u64>) -> Result<()> {
-    change(engine, id, |plan, history| {
+pub fn undo(engine: &Engine, id: &ObjectId, number: Option<u64>, waits: Waits<'_>) -> Result<()> {
+    change(engine, id, waits, |plan, history| {
         history.target(number).map_err(Error::Invalid)?.clone().restore(plan);
         Ok(())
     })
 }
 
 /// `kube rollout restart`: all pods are replaced by their equals.
-pub fn restart(engine: &Engine, id: &ObjectId) -> Result<()> {
-    change(engine, id, |plan, _| {
+pub fn restart(engine: &Engine, id: &ObjectId, waits: Waits<'_>) -> Result<()> {
+    change(engine, id, waits, |plan, _| {
         plan.restart(Timestamp::now());
         Ok(())
     })
@@ -36,10 +36,11 @@ pub fn restart(engine: &Engine, id: &ObjectId) -> Result<()> {
 fn change(
     engine: &Engine,
     id: &ObjectId,
+    waits: Waits<'_>,
     work: impl FnOnce(&mut WorkloadPlan, &mut History) -> Result<()>,
 ) -> Result<()> {
     let shelf = Shelf::new(engine);
-    let _acting = shelf.act_in(&id.namespace)?;
+    let _acting = shelf.act_in(&id.namespace, waits)?;
     let object: Object = shelf.get(id)?.ok_or_else(|| Error::NotFound(id.resource()))?;
     let Body::Workload { mut plan, mut history } = object.body.clone() else {
         return Err(Error::Invalid(format!("{} has no replicas", id.resource())));

@@ -7,7 +7,7 @@ use containers::Engine;
 
 use super::child::{self, Deed, Working};
 use super::error::Result;
-use super::objects::{Body, Shelf};
+use super::objects::{Body, Shelf, Waits};
 use super::observe::{self, Seen};
 use super::{networks, secrets};
 use crate::plan::{Kind, ObjectId, volume_name};
@@ -38,13 +38,19 @@ pub enum Claims {
 }
 
 /// Takes away the objects of these names. Objects that are not there are no error: it can be repeated.
-pub fn down(engine: &Engine, pod_program: fn() -> Command, ids: &[ObjectId], claims: Claims) -> Result<Down> {
+pub fn down(
+    engine: &Engine,
+    pod_program: fn() -> Command,
+    ids: &[ObjectId],
+    claims: Claims,
+    waits: Waits<'_>,
+) -> Result<Down> {
     let shelf = Shelf::new(engine);
     let mut down = Down::default();
     let namespaces: BTreeSet<&str> = ids.iter().map(|id| id.namespace.as_str()).collect();
     {
         // Without their records nobody makes their pods again.
-        let _acting = namespaces.iter().map(|namespace| shelf.act_in(namespace)).collect::<Result<Vec<_>>>()?;
+        let _acting = namespaces.iter().map(|namespace| shelf.act_in(namespace, waits)).collect::<Result<Vec<_>>>()?;
         for id in ids {
             forget(engine, &shelf, id, &mut down)?;
         }

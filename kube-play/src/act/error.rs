@@ -18,6 +18,9 @@ pub enum Error {
     /// Something did not become ready in time.
     #[error("{what} did not become ready: {why}")]
     NotReady { what: String, why: String },
+    /// Another command took away what was being played.
+    #[error("{objects} was taken down while it was played")]
+    TakenDown { objects: String },
     /// One step for one object failed.
     #[error("{object}: {source}")]
     Object { object: String, source: Box<Error> },

@@ -16,8 +16,8 @@ use super::volumes::{self, PodVolumes};
 use super::{mark, networks};
 use crate::plan::{
     ConfigObject, ContainerPlan, DnsPolicy, EnvEntry, FieldRef, Handler, ObjectId, Objects, PodFacts, PodIdentity,
-    PodNetwork, PodRestartPolicy, PodTemplate, ProbePlan, PullPolicy, Scheme, VolumePlan, identity, service_variables,
-    volume_name,
+    PodNetwork, PodRestartPolicy, PodTemplate, ProbePlan, PublishedPort, PullPolicy, Scheme, VolumePlan, identity,
+    service_variables, volume_name,
 };
 
 /// How an image is had: by the surface, which knows the user's registries and shows progress.
@@ -297,16 +297,9 @@ fn network(request: &PodRequest, identity: &PodIdentity) -> Result<NetworkSpec> 
             Mode::Networks(vec![NetworkRef { name: networks::of_namespace(&request.namespace), options }])
         }
     };
-    let ports = template.ports.iter().map(|port| PortMapping {
-        host_ip: port.host_ip,
-        host_port: port.host_port,
-        container_port: port.container_port,
-        protocol: networks::protocol(port.protocol),
-        ..PortMapping::default()
-    });
     let dns = &template.dns;
     Ok(NetworkSpec {
-        ports: if mode == Mode::Host { Vec::new() } else { ports.collect() },
+        ports: ports(template),
         dns: dns.servers.clone(),
         dns_none: dns.policy == DnsPolicy::None && dns.servers.is_empty(),
         dns_search: dns.searches.clone(),
@@ -320,6 +313,21 @@ fn network(request: &PodRequest, identity: &PodIdentity) -> Result<NetworkSpec> 
         mode,
         ..NetworkSpec::default()
     })
+}
+
+/// The ports of the host that a pod of the template publishes.
+pub(super) fn ports(template: &PodTemplate) -> Vec<PortMapping> {
+    if template.network == PodNetwork::Host {
+        return Vec::new();
+    }
+    let mapping = |port: &PublishedPort| PortMapping {
+        host_ip: port.host_ip,
+        host_port: port.host_port,
+        container_port: port.container_port,
+        protocol: networks::protocol(port.protocol),
+        ..PortMapping::default()
+    };
+    template.ports.iter().map(mapping).collect()
 }
 
 /// The variables of all Services of a namespace that have an address.

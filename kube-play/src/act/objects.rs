@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use containers::Engine;
 use jiff::Timestamp;
@@ -82,19 +83,6 @@ impl Body {
             Body::Autoscaler(plan) => &plan.meta,
         })
     }
-
-    /// Whether somebody has to look after it.
-    pub(super) fn needs_supervisor(&self, kept: &Kept) -> bool {
-        match self {
-            Body::Namespace(_) | Body::ConfigMap(_) | Body::Volume(_) | Body::Pod(_) => false,
-            Body::Job { plan, .. } => kept.job.ended.is_none() || plan.run.ttl.is_some(),
-            Body::Service { .. }
-            | Body::Workload { .. }
-            | Body::CronJob(_)
-            | Body::Ingress(_)
-            | Body::Autoscaler(_) => true,
-        }
-    }
 }
 
 impl Object {
@@ -108,6 +96,13 @@ impl Object {
         Object { created: self.created, applied: Timestamp::now(), generation: self.generation + 1, body }
     }
 }
+
+/// How long a round of the supervisor may take before somebody is told of having to wait.
+const ROUND_TRIES: u32 = 100;
+const ROUND_PAUSE: Duration = Duration::from_millis(5);
+
+/// Hears in which namespace a command has to wait for another one.
+pub type Waits<'a> = &'a dyn Fn(&str);
 
 /// The objects of one store.
 #[derive(Clone, Debug)]
@@ -135,6 +130,17 @@ impl Shelf {
         Ok(record::read_optional(&self.path(id))?)
     }
 
+    /// As [`Shelf::get`], for whoever is about to replace it: one that cannot be read is set aside.
+    pub(super) fn get_to_replace(&self, id: &ObjectId) -> Result<Option<Object>> {
+        match self.get(id) {
+            Err(Error::Storage(storage::Error::Damaged { path, .. })) => {
+                record::set_aside(&path)?;
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
     pub fn put(&self, id: &ObjectId, object: &Object) -> Result<()> {
         let path = self.path(id);
         let dir = path.parent().unwrap_or(&self.root);
@@ -148,9 +154,12 @@ impl Shelf {
         self.dir(&id.namespace).join(id.kind.word()).join(format!("{}.status", id.name))
     }
 
-    /// As the supervisor last wrote it.
+    /// As the supervisor last wrote it. A damaged one is begun anew: the pods are what counts.
     pub fn kept(&self, id: &ObjectId) -> Result<Kept> {
-        Ok(record::read_optional(&self.status_path(id))?.unwrap_or_default())
+        match record::read_optional(&self.status_path(id)) {
+            Err(storage::Error::Damaged { .. }) => Ok(Kept::default()),
+            kept => Ok(kept?.unwrap_or_default()),
+        }
     }
 
     pub(super) fn keep(&self, id: &ObjectId, kept: &Kept) -> Result<()> {
@@ -164,6 +173,9 @@ impl Shelf {
         // What is said of an object is not to be believed of the next one of that name.
         let _ = fs::remove_file(self.status_path(id));
         let path = self.path(id);
+        for aside in set_aside(&path)? {
+            fs::remove_file(&aside).map_err(Error::io(&aside))?;
+        }
         match fs::remove_file(&path) {
             Ok(()) => {
                 self.store.tell();
@@ -180,18 +192,30 @@ impl Shelf {
         Ok(names)
     }
 
-    /// All objects of a kind, by name.
+    /// All objects of a kind, by name. One that cannot be read holds up no other: [`Shelf::unreadable`] names it.
     pub fn list(&self, namespace: &str, kind: Kind) -> Result<Vec<Object>> {
-        let dir = self.dir(namespace).join(kind.word());
-        let mut objects = Vec::new();
-        for name in names_in(&dir)? {
-            if name.ends_with(".json")
-                && let Some(object) = record::read_optional(&dir.join(&name))?
-            {
-                objects.push(object);
+        let names = self.names(namespace, kind)?;
+        Ok(names.into_iter().filter_map(|name| self.get(&ObjectId::new(kind, namespace, &name)).ok()?).collect())
+    }
+
+    fn names(&self, namespace: &str, kind: Kind) -> Result<Vec<String>> {
+        let files = names_in(&self.dir(namespace).join(kind.word()))?;
+        let name = |file: String| file.strip_suffix(".json").filter(|name| !name.starts_with('.')).map(str::to_owned);
+        Ok(files.into_iter().filter_map(name).collect())
+    }
+
+    /// The objects of a namespace whose records cannot be read, and why.
+    pub fn unreadable(&self, namespace: &str) -> Result<Vec<(ObjectId, Error)>> {
+        let mut found = Vec::new();
+        for kind in Kind::ALL {
+            for name in self.names(namespace, kind)? {
+                let id = ObjectId::new(kind, namespace, &name);
+                if let Err(error) = self.get(&id) {
+                    found.push((id, error));
+                }
             }
         }
-        Ok(objects)
+        Ok(found)
     }
 
     /// All objects of a namespace, in the order in which they are made.
@@ -203,12 +227,19 @@ impl Shelf {
         Ok(objects)
     }
 
-    /// The one who acts in a namespace: a command, or its supervisor. Taken for a whole play; who only reads does not need
-    /// it.
-    pub fn act_in(&self, namespace: &str) -> Result<FileLock> {
+    /// The one who acts in a namespace: a command, or its supervisor. Who only reads does not need it. `waits` hears that
+    /// somebody else acts there.
+    pub(super) fn act_in(&self, namespace: &str, waits: Waits<'_>) -> Result<FileLock> {
         let dir = self.dir(namespace);
         fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
         let path = dir.join("acting.lock");
+        for _ in 0..ROUND_TRIES {
+            if let Some(lock) = FileLock::try_exclusive(&path).map_err(Error::io(&path))? {
+                return Ok(lock);
+            }
+            std::thread::sleep(ROUND_PAUSE);
+        }
+        waits(namespace);
         FileLock::exclusive(&path).map_err(Error::io(&path))
     }
 
@@ -244,6 +275,15 @@ impl Shelf {
         objects.secrets = super::secrets::all(engine)?;
         Ok(objects)
     }
+}
+
+/// What [`record::set_aside`] has made of earlier records at that path.
+fn set_aside(path: &Path) -> Result<Vec<PathBuf>> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Ok(Vec::new());
+    };
+    let before = format!("{name}.damaged-");
+    Ok(names_in(dir)?.into_iter().filter(|name| name.starts_with(&before)).map(|name| dir.join(name)).collect())
 }
 
 fn names_in(dir: &Path) -> Result<Vec<String>> {

@@ -179,6 +179,24 @@ impl Seen {
         self.pod.members().any(|member| member.state().init().is_some() || member.status.restarting.is_some())
     }
 
+    /// Of a pod that a manifest writes as such: whether somebody has to see to it that its containers run as their policy
+    /// says. Not of one that has yet to be started, or is over.
+    pub(super) fn is_to_be_kept(&self) -> bool {
+        self.pod.spec().restart != RestartPolicy::No
+            && self.phase != PodPhase::Succeeded
+            && (self.starting || self.pod.members().any(|member| !has_not_begun(member)))
+    }
+
+    /// What is to run of such a pod does not, and nobody is left to start it: a monitor was killed, the infra container's
+    /// with all that it held, or whoever was starting the pod.
+    pub(super) fn is_broken(&self) -> bool {
+        let lost = || {
+            let infra = self.pod.infra().filter(|infra| is_gone(infra));
+            infra.is_some_and(|infra| infra.state().exit().is_some_and(|exit| !exit.stopped_by_user))
+        };
+        self.is_to_be_kept() && self.whole && !self.starting && (self.is_deserted() || self.was_left() || lost())
+    }
+
     /// Whether it is kept by that object, or is itself that object.
     pub(super) fn belongs_to(&self, id: &ObjectId) -> bool {
         self.namespace == id.namespace

@@ -8,14 +8,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use containers::Engine;
+use network::PortMapping;
 use sys::lock::FileLock;
 
 use super::child::{self, Deed, Working};
 use super::error::{Error, Result};
 use super::launch::{self, FindImage, Launched, PodRequest, Start, WantedImage, launch};
-use super::objects::{Body, Object, Shelf};
+use super::objects::{Body, Object, Shelf, Waits};
 use super::observe::{self, Seen};
-use super::{networks, secrets, start, supervisor};
+use super::{networks, routes, secrets, start, supervisor};
 use crate::changes::{Change, ObjectChange, changes};
 use crate::plan::{Kind, Meta, ObjectId, Plan, PodPlan, PodTemplate, PullPolicy, volume_name};
 
@@ -27,6 +28,7 @@ pub struct Actor<'a> {
     pub engine: &'a Engine,
     pub find_image: &'a FindImage<'a>,
     pub progress: &'a ShowProgress<'a>,
+    pub waits: Waits<'a>,
     /// `creel __kube-pod`.
     pub pod_program: fn() -> Command,
     /// `creel __kube-supervisor`.
@@ -58,15 +60,15 @@ pub struct Played {
 /// Carries out a plan. What it has made is taken away again when it fails.
 pub fn play(actor: &Actor<'_>, plan: &Plan, options: PlayOptions) -> Result<Played> {
     let shelf = Shelf::new(actor.engine);
-    let namespaces: BTreeSet<&str> = plan.namespaces.iter().map(|namespace| namespace.name.as_str()).collect();
-    let acting = namespaces.iter().map(|namespace| shelf.act_in(namespace)).collect::<Result<Vec<FileLock>>>()?;
     let played = Played::default();
     let mut work = Work { actor, shelf, plan, options, played, made: Vec::new(), starting: Vec::new() };
-    let result = work.all(acting);
+    let result = work.all();
     if result.is_err() {
         work.undo();
     }
-    result.map(|()| work.played)
+    result?;
+    work.taken_down()?;
+    Ok(work.played)
 }
 
 struct Work<'a> {
@@ -86,59 +88,89 @@ impl Work<'_> {
         self.actor.engine
     }
 
-    fn all(&mut self, acting: Vec<FileLock>) -> Result<()> {
+    fn all(&mut self) -> Result<()> {
         let seen = observe::pods(self.engine())?;
-        let pods = self.changed_pods(&seen)?;
-        self.images(&pods)?;
+        self.images(&self.compare(&seen)?)?;
+        let namespaces: BTreeSet<&str> = self.plan.namespaces.iter().map(|namespace| namespace.name.as_str()).collect();
+        let acting = namespaces.iter().map(|namespace| self.shelf.act_in(namespace, self.actor.waits));
+        let acting = acting.collect::<Result<Vec<FileLock>>>()?;
+        // While images were fetched others may have acted.
+        let seen = observe::pods(self.engine())?;
+        let pods = self.compare(&seen)?;
+        self.ports(&pods)?;
+        self.played.changes.extend(pods.iter().map(|(pod, change)| (pod.meta.id.clone(), *change)));
         self.store(&seen)?;
         self.refresh(&seen)?;
         self.pods(&pods, &seen)?;
         drop(acting);
         if supervisor::is_needed(self.engine())? {
-            supervisor::start_supervisor(self.engine(), (self.actor.supervisor_program)())?;
+            self.start_supervisor()?;
         }
         self.wait()
     }
 
-    /// The pods of the plan that have to be made: those that are not there, or not like that.
-    fn changed_pods(&mut self, seen: &[Seen]) -> Result<Vec<(PodPlan, Change)>> {
-        let mut changed = Vec::new();
+    /// Where there is no supervisor.
+    fn start_supervisor(&self) -> Result<()> {
+        supervisor::start_supervisor(self.engine(), (self.actor.supervisor_program)())
+    }
+
+    /// What becomes of each pod that a manifest writes as such.
+    fn compare(&self, seen: &[Seen]) -> Result<Vec<(PodPlan, Change)>> {
+        let mut changes = Vec::new();
         for pod in &self.plan.pods {
             let id = &pod.meta.id;
-            let known = seen.iter().find(|seen| seen.namespace == id.namespace && seen.name == id.name);
             let name = volume_name(&id.namespace, &id.name);
-            match known {
-                Some(seen) if seen.owner.is_none() => {
-                    let same = seen.hash == pod.template.hash && seen.whole && !self.options.replace;
-                    let change = if same { Change::Unchanged } else { Change::Configured };
-                    self.played.changes.push((id.clone(), change));
-                    if !same {
-                        changed.push((pod.clone(), Change::Configured));
-                    } else if self.options.start == Start::Now && seen.should_run(&pod.template) {
-                        // After a reboot, or a stop by hand.
-                        self.start(id, &seen.pod)?;
-                    }
-                    continue;
+            let not_ours = || Err(Error::NotOurs { what: "pod", name: name.clone() });
+            let change = match seen.iter().find(|seen| seen.namespace == id.namespace && seen.name == id.name) {
+                Some(seen) if seen.owner.is_some() => return not_ours(),
+                Some(seen) if seen.hash == pod.template.hash && seen.whole && !self.options.replace => {
+                    Change::Unchanged
                 }
-                Some(_) => return Err(Error::NotOurs { what: "pod", name }),
-                None => {}
-            }
-            match pods::find(self.engine(), &name) {
-                Err(pods::Error::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-                Ok(other) if other.name() != name => {}
-                Ok(_) if !self.options.replace => return Err(Error::NotOurs { what: "pod", name }),
-                Ok(other) => child::remove(self.engine(), other.id().as_str(), None)?,
-            }
-            self.played.changes.push((id.clone(), Change::Created));
-            changed.push((pod.clone(), Change::Created));
+                Some(_) => Change::Configured,
+                None if self.stranger(&name)?.is_some() && !self.options.replace => return not_ours(),
+                None => Change::Created,
+            };
+            changes.push((pod.clone(), change));
         }
-        Ok(changed)
+        Ok(changes)
+    }
+
+    /// The pod that has a name of ours, and is from no manifest.
+    fn stranger(&self, name: &str) -> Result<Option<pods::Pod>> {
+        match pods::find(self.engine(), name) {
+            Ok(other) => Ok(Some(other).filter(|other| other.name() == name)),
+            Err(pods::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the ports of the host can be had that new objects ask for. Those of objects that are there may be ours.
+    fn ports(&self, pods: &[(PodPlan, Change)]) -> Result<()> {
+        let socket = |mapping: &PortMapping| (mapping.host_ip, mapping.host_port, mapping.protocol);
+        let mut ours = Vec::new();
+        for namespace in self.shelf.namespaces()? {
+            for kind in [Kind::Service, Kind::Ingress] {
+                let objects = self.shelf.list(&namespace, kind)?;
+                ours.extend(objects.iter().flat_map(|object| routes::on_the_host(&object.body)).map(|it| socket(&it)));
+            }
+        }
+        let services = self.plan.services.iter().map(|plan| (&plan.meta.id, routes::of_service(plan)));
+        let ingresses = self.plan.ingresses.iter().map(|plan| (&plan.meta.id, vec![routes::of_ingresses()]));
+        // A pod that is replaced holds them itself.
+        let new = pods.iter().filter(|(_, change)| *change == Change::Created && !self.options.replace);
+        let of_pods = new.map(|(pod, _)| (&pod.meta.id, launch::ports(&pod.template)));
+        for (id, mappings) in services.chain(ingresses).chain(of_pods) {
+            for mapping in mappings.iter().filter(|mapping| !ours.contains(&socket(mapping))) {
+                network::bind(std::slice::from_ref(mapping)).map_err(|error| Error::from(error).of(id))?;
+            }
+        }
+        Ok(())
     }
 
     /// Has every image before anything is made. What comes later takes them from the store.
     fn images(&self, pods: &[(PodPlan, Change)]) -> Result<()> {
-        let of_pods = pods.iter().map(|(pod, _)| (&pod.meta, &pod.template));
+        let made = pods.iter().filter(|(_, change)| *change != Change::Unchanged);
+        let of_pods = made.map(|(pod, _)| (&pod.meta, &pod.template));
         let changed = self.plan.kept_templates().filter(|(meta, _)| !self.is_stored(meta));
         let stored = self.shelf.objects(self.engine())?;
         let mut had = BTreeSet::new();
@@ -165,15 +197,29 @@ impl Work<'_> {
         stored.is_some_and(|object| object.body.meta().is_some_and(|known| known.hash == meta.hash))
     }
 
-    /// Makes the pods that manifests write as such, side by side.
+    /// Makes the pods that manifests write as such, side by side, and starts those that are there.
     fn pods(&mut self, pods: &[(PodPlan, Change)], seen: &[Seen]) -> Result<()> {
-        for (pod, _) in pods {
+        for (pod, change) in pods {
             let id = &pod.meta.id;
-            let old = seen.iter().find(|seen| seen.namespace == id.namespace && seen.name == id.name);
-            if let Some(old) = old {
-                child::remove(self.engine(), old.pod.id().as_str(), None).map_err(|error| error.of(id))?;
+            let old = seen.iter().find(|seen| seen.belongs_to(id));
+            match (change, old) {
+                (Change::Unchanged, Some(old)) => {
+                    // After a reboot, or a stop by hand.
+                    if self.options.start == Start::Now && old.should_run(&pod.template) {
+                        self.start(id, &old.pod)?;
+                    }
+                    continue;
+                }
+                (_, Some(old)) => {
+                    child::remove(self.engine(), old.pod.id().as_str(), None).map_err(|error| error.of(id))?
+                }
+                (_, None) => {
+                    if let Some(other) = self.stranger(&volume_name(&id.namespace, &id.name))? {
+                        child::remove(self.engine(), other.id().as_str(), None).map_err(|error| error.of(id))?;
+                    }
+                }
             }
-            let known = self.shelf.get(id)?;
+            let known = self.shelf.get_to_replace(id)?;
             if known.is_none() {
                 self.made.push(id.clone());
             }
@@ -181,8 +227,10 @@ impl Work<'_> {
             self.shelf
                 .put(id, &known.map_or_else(|| Object::new(body.clone()), |known| known.changed(body.clone())))?;
         }
+        let pods: Vec<&PodPlan> =
+            pods.iter().filter(|(_, change)| *change != Change::Unchanged).map(|(pod, _)| pod).collect();
         // One alone needs no process of its own, unless it may take as long as its init containers like.
-        if let [(pod, _)] = pods
+        if let [pod] = pods.as_slice()
             && pod.template.init.is_empty()
         {
             let (id, request) = (&pod.meta.id, self.request(pod));
@@ -196,7 +244,7 @@ impl Work<'_> {
         }
         let begun: Vec<(ObjectId, Result<Working>)> = pods
             .iter()
-            .map(|(pod, _)| {
+            .map(|pod| {
                 let deed = Deed::Make(Box::new(self.request(pod)));
                 (pod.meta.id.clone(), child::begin(self.engine(), (self.actor.pod_program)(), deed))
             })
@@ -283,7 +331,8 @@ pub fn preview(engine: &Engine, plan: &Plan) -> Result<Vec<ObjectChange>> {
     let shelf = Shelf::new(engine);
     let stored = |meta: &Meta| -> Result<Option<Meta>> {
         if meta.id.kind != Kind::Secret {
-            return Ok(shelf.get(&meta.id)?.and_then(|object| object.body.meta().cloned()));
+            // One that cannot be read is made anew.
+            return Ok(shelf.get(&meta.id).ok().flatten().and_then(|object| object.body.meta().cloned()));
         }
         // The store keeps the manifest of a Secret, and nothing besides.
         let known = secrets::manifest(engine, &meta.id)?;

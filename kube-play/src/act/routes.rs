@@ -12,11 +12,14 @@ use super::objects::{Body, Object, Shelf};
 use super::observe::{self, Seen};
 use super::services::{Behind, Front, Server, Wanted};
 use crate::plan::{
-    IngressPlan, IngressTarget, Kind, PathType, PodTemplate, PortRef, ServicePlan, ServicePortPlan, ServiceType,
+    IngressPlan, IngressTarget, Kind, ObjectId, PathType, PodTemplate, PortRef, ServicePlan, ServicePortPlan,
+    ServiceType,
 };
 
 /// The ports on which Ingresses are served, the first one that can be had.
 const INGRESS_PORTS: (u16, u16) = (80, 8080);
+/// The key of the front of all Ingresses.
+const INGRESS: &str = "Ingress";
 
 /// A Service and the pods behind it.
 struct Known<'a> {
@@ -78,16 +81,14 @@ pub(super) fn wanted(shelf: &Shelf, seen: &[Seen]) -> Result<Wanted> {
         .flatten()
         .collect();
     if !rules.is_empty() {
-        let mapping =
-            PortMapping { host_port: ingress_port(), container_port: INGRESS_PORTS.0, ..PortMapping::default() };
         let front = Front {
             protocol: network::Protocol::Tcp,
             inside: None,
-            outside: vec![mapping],
+            outside: vec![of_ingresses()],
             behind: Behind::Fronts(rules),
             sticky: None,
         };
-        wanted.fronts.insert("Ingress".into(), front);
+        wanted.fronts.insert(INGRESS.into(), front);
     }
     for (network, namespace) in networks(seen) {
         wanted.names.insert(network, names(&known, &namespace));
@@ -130,8 +131,26 @@ fn server(pod: &Seen) -> Option<Server> {
     Some(Server { init, place })
 }
 
+/// The ports of the host that an object has of the supervisor.
+pub(super) fn on_the_host(body: &Body) -> Vec<PortMapping> {
+    match body {
+        Body::Service { plan, .. } => of_service(plan),
+        Body::Ingress(_) => vec![of_ingresses()],
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn of_service(plan: &ServicePlan) -> Vec<PortMapping> {
+    plan.ports.iter().flat_map(|port| outside(plan, port)).collect()
+}
+
+/// All Ingresses have one port.
+pub(super) fn of_ingresses() -> PortMapping {
+    PortMapping { host_port: ingress_port(), container_port: INGRESS_PORTS.0, ..PortMapping::default() }
+}
+
 /// Port 80 where the kernel lets an ordinary user have it.
-pub(super) fn ingress_port() -> u16 {
+fn ingress_port() -> u16 {
     let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
     let first = first.trim().parse().unwrap_or(1024);
     if INGRESS_PORTS.0 >= first { INGRESS_PORTS.0 } else { INGRESS_PORTS.1 }
@@ -176,8 +195,15 @@ fn key_of(pod: &Seen) -> (String, String) {
 }
 
 fn front_key(service: &ServicePlan, port: &ServicePortPlan) -> String {
-    let id = &service.meta.id;
-    format!("Service/{}/{}/{}/{}", id.namespace, id.name, port.port, port.protocol)
+    format!("{}{}/{}", front_prefix(&service.meta.id), port.port, port.protocol)
+}
+
+/// How the keys of an object's fronts begin. All Ingresses have one.
+pub(super) fn front_prefix(id: &ObjectId) -> String {
+    match id.kind {
+        Kind::Ingress => INGRESS.to_owned(),
+        _ => format!("{}/{}/{}/", id.kind, id.namespace, id.name),
+    }
 }
 
 /// Pods that are selected and take clients.

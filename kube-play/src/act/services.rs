@@ -66,7 +66,7 @@ pub(super) struct Plane {
     networks: BTreeMap<String, (Link, OwnedFd)>,
     next: u32,
     /// Ports of the host that could not be had, by front: said once, tried again.
-    pub(super) refused: BTreeMap<String, String>,
+    refused: BTreeMap<String, String>,
 }
 
 const OWNER: &str = "kube";
@@ -102,6 +102,13 @@ impl Plane {
             *self = Plane { refused: std::mem::take(&mut self.refused), ..Plane::new(self.program) };
         }
         applied
+    }
+
+    /// Why ports of the host could not be had, of all fronts whose keys begin like that.
+    pub(super) fn refusal(&self, prefix: &str) -> Option<String> {
+        let refused = self.refused.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(_, why)| why.as_str());
+        let all: Vec<&str> = refused.collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// Whether all that is wanted is there. If not, nobody tells when it can be: it is to be tried again.

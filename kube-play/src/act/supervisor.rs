@@ -20,13 +20,14 @@ use storage::Watch;
 use sys::process::Pidfd;
 
 use super::error::Result;
-use super::objects::Shelf;
+use super::objects::{Body, Object, Shelf};
 use super::observe::{self, Seen};
 use super::routes;
 use super::services::Plane;
 use super::status::Kept;
 use crate::plan::ObjectId;
 use deeds::{Pause, Work};
+use process::is_to_be_kept;
 
 pub use process::{end_supervisor, is_needed, start_supervisor, supervisor_main};
 
@@ -55,7 +56,8 @@ struct Supervisor<'a> {
     /// Pods that are to be removed once no Service leads to them any more: their owners and ids, by `NAMESPACE/NAME`.
     leaving: BTreeMap<String, (ObjectId, String)>,
     pauses: BTreeMap<String, Pause>,
-    kept: BTreeMap<ObjectId, Kept>,
+    /// With the time of the object that it was said of: another one may have its name by now.
+    kept: BTreeMap<ObjectId, (Timestamp, Kept)>,
     /// What each pod had used of the processor, and when.
     measured: BTreeMap<String, (Instant, Duration)>,
     look_again: Option<Timestamp>,
@@ -112,6 +114,8 @@ impl<'a> Supervisor<'a> {
         let seen = observe::pods(self.engine)?;
         self.follow_processes(&seen);
         let mut needed = false;
+        // What can be said of Services and Ingresses once their sockets were asked for.
+        let mut fronts: Vec<(ObjectId, Kept, Kept)> = Vec::new();
         for namespace in self.shelf.namespaces()? {
             let objects = self.shelf.all(&namespace)?;
             // Who plays or takes down acts there now.
@@ -120,11 +124,16 @@ impl<'a> Supervisor<'a> {
                 self.look_in(OTHERS_ACT);
                 continue;
             };
+            self.forget_former(&namespace, &objects);
             for object in &objects {
                 let Some(meta) = object.body.meta() else { continue };
                 let kept = self.kept(&meta.id);
-                needed |= object.body.needs_supervisor(&kept);
+                needed |= is_to_be_kept(&object.body, &kept, &seen);
                 let mut next = Kept { generation: object.generation, ..kept.clone() };
+                if matches!(object.body, Body::Service { .. } | Body::Ingress(_)) {
+                    fronts.push((meta.id.clone(), kept, next));
+                    continue;
+                }
                 // What fails for one object is written down, and holds up no other.
                 if let Err(error) = self.follow(object, &seen, &objects, &mut next) {
                     next.error = Some(error.to_string());
@@ -133,7 +142,7 @@ impl<'a> Supervisor<'a> {
                 self.keep(&meta.id, kept, next);
             }
             self.orphans(&namespace, &objects, &seen)?;
-            self.deserted(&namespace, &seen)?;
+            self.deserted(&objects, &seen)?;
         }
         let removed: BTreeSet<&String> = self
             .leaving
@@ -143,8 +152,10 @@ impl<'a> Supervisor<'a> {
             .collect();
         let serving: Vec<Seen> = seen.into_iter().filter(|pod| !removed.contains(&pod.pod.id().to_string())).collect();
         let wanted = routes::wanted(&self.shelf, &serving)?;
-        if let Err(error) = self.plane.apply(self.engine, wanted) {
-            tracing::warn!(%error, "cannot set up Services");
+        let failed = self.plane.apply(self.engine, wanted).err().map(|error| error.to_string());
+        for (id, before, next) in fronts {
+            let error = failed.clone().or_else(|| self.plane.refusal(&routes::front_prefix(&id)));
+            self.keep(&id, before, Kept { error, ..next });
         }
         if !self.plane.is_whole() {
             self.look_in(TRY_AGAIN);
@@ -162,19 +173,34 @@ impl<'a> Supervisor<'a> {
 
     fn kept(&mut self, id: &ObjectId) -> Kept {
         match self.kept.get(id) {
-            Some(kept) => kept.clone(),
-            // A damaged one is begun anew: the pods are what counts.
+            Some((_, kept)) => kept.clone(),
             None => self.shelf.kept(id).unwrap_or_default(),
         }
     }
 
     /// Writes down what has changed.
     fn keep(&mut self, id: &ObjectId, before: Kept, next: Kept) {
-        if before != next && self.shelf.get(id).is_ok_and(|object| object.is_some()) {
+        if before != next
+            && let Ok(Some(object)) = self.shelf.get(id)
+        {
             if let Err(error) = self.shelf.keep(id, &next) {
                 tracing::warn!(%id, %error, "cannot write the status");
             }
-            self.kept.insert(id.clone(), next);
+            self.kept.insert(id.clone(), (object.created, next));
+        }
+    }
+
+    /// What is known of, and done for, objects that are gone: those that have their names now begin without it.
+    fn forget_former(&mut self, namespace: &str, objects: &[Object]) {
+        let is_former = |id: &ObjectId, created: Timestamp| {
+            let now = objects.iter().find(|object| object.body.meta().is_some_and(|meta| meta.id == *id));
+            id.namespace == namespace && now.is_none_or(|now| now.created != created)
+        };
+        let former: Vec<ObjectId> =
+            self.kept.iter().filter(|(id, (created, _))| is_former(id, *created)).map(|(id, _)| id.clone()).collect();
+        for id in former {
+            self.kept.remove(&id);
+            self.abandon(&id);
         }
     }
 

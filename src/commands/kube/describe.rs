@@ -25,7 +25,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_least(&args.words, 1)?;
     let (kinds, names) = super::get::meant(&args.words)?;
     let engine = context.reader()?;
-    let shelf = Shelf::new(&engine);
+    let shelf = super::shelf(&engine)?;
     let (seen, now) = (act::pods(&engine)?, Timestamp::now());
     let mut texts = Vec::new();
     let mut failures = Vec::new();

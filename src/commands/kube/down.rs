@@ -39,7 +39,7 @@ pub fn take_down(context: &Context, files: &[String], claims: Claims) -> Result<
         });
     }
     let engine = context.engine()?;
-    let done = act::down(&engine, super::pod_program, &ids, claims)?;
+    let done = act::down(&engine, super::pod_program, &ids, claims, &super::waits)?;
     report(&done)?;
     let mut failures = done.failed.iter().map(|(what, why)| Failure::plain(format!("{what}: {why}"))).peekable();
     if failures.peek().is_some() {

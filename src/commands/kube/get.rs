@@ -66,7 +66,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         None => None,
     };
     let engine = context.reader()?;
-    let shelf = Shelf::new(&engine);
+    let shelf = super::shelf(&engine)?;
     let namespaces = if args.all_namespaces { shelf.namespaces()? } else { vec![args.namespace.clone()] };
     let seen = act::pods(&engine)?;
     let look = Look {

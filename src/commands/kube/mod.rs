@@ -80,6 +80,23 @@ fn forwarder_program() -> Command {
     ourselves("forwarder")
 }
 
+/// For whoever has to wait for another command.
+fn waits(namespace: &str) {
+    output::note(&format!("another command acts in namespace {namespace:?}: waiting for its end"));
+}
+
+/// The stored objects. Those whose records cannot be read are named.
+fn shelf(engine: &containers::Engine) -> Result<act::Shelf, Failure> {
+    let shelf = act::Shelf::new(engine);
+    for namespace in shelf.namespaces()? {
+        for (id, error) in shelf.unreadable(&namespace)? {
+            let cure = "`creel kube play` of its file makes it anew, `creel kube down` takes it away";
+            output::warn(&format!("the record of {id} cannot be read: {error}; {cure}"));
+        }
+    }
+    Ok(shelf)
+}
+
 /// An image by a manifest's policy, from a registry with the pod's pull secrets or else what the user has.
 fn image(
     engine: &containers::Engine,
@@ -170,6 +187,9 @@ impl From<act::Error> for Failure {
             act::Error::Network(error) => error.into(),
             act::Error::NotOurs { .. } => {
                 Failure::plain(error.to_string()).hint("remove it, rename yours, or let --replace take its place")
+            }
+            act::Error::TakenDown { .. } => {
+                Failure::plain(error.to_string()).hint("by another command, as creel kube down: play the file again")
             }
             act::Error::Object { object, source } => Failure::from(*source).context(object),
             other => Failure::plain(other.to_string()),

@@ -151,6 +151,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         engine: &engine,
         find_image: &find_image,
         progress: &|underway| progress.show(underway),
+        waits: &super::waits,
         pod_program: super::pod_program,
         supervisor_program: super::supervisor_program,
     };
@@ -254,7 +255,7 @@ fn pull_options(args: &Args) -> Result<PullOptions, Failure> {
 
 /// The world that the plan is made for.
 fn stored(engine: &containers::Engine) -> Result<Stored, Failure> {
-    let shelf = act::Shelf::new(engine);
+    let shelf = super::shelf(engine)?;
     let mut stored = Stored { objects: shelf.objects(engine)?, ..Stored::default() };
     stored.volumes = engine.store.volumes()?.into_iter().map(|(name, _)| name).collect();
     for namespace in shelf.namespaces()? {
@@ -318,7 +319,7 @@ fn until_the_end(engine: &containers::Engine, plan: &Plan) -> Result<ExitCode, F
             break;
         }
     }
-    let done = act::down(engine, super::pod_program, &ids, Claims::Keep)?;
+    let done = act::down(engine, super::pod_program, &ids, Claims::Keep, &super::waits)?;
     super::down::report(&done)?;
     Ok(ExitCode::Success)
 }

@@ -11,6 +11,7 @@ pub struct Args {}
 
 pub fn run(context: &Context, _args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
+    super::shelf(&engine)?;
     let failed = act::resume(&engine, super::pod_program)?;
     if act::is_needed(&engine)? {
         act::start_supervisor(&engine, super::supervisor_program())?;

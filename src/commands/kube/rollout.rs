@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kube_play::act::{self, Body, Object, Shelf};
+use kube_play::act::{self, Body, Object};
 use kube_play::show::{self, RolloutState};
 
 use super::{DEFAULT_NAMESPACE, not_found, one_object};
@@ -44,7 +44,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         "status" | "history" => context.reader()?,
         _ => context.engine()?,
     };
-    let shelf = Shelf::new(&engine);
+    let shelf = super::shelf(&engine)?;
     let found = || -> Result<_, Failure> {
         match shelf.get(&id)? {
             Some(Object { body: Body::Workload { plan, history }, generation, .. }) => Ok((plan, history, generation)),
@@ -101,12 +101,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             output::print(&text)?;
         }
         "undo" => {
-            act::undo(&engine, &id, args.to_revision)?;
+            act::undo(&engine, &id, args.to_revision, &super::waits)?;
             act::start_supervisor(&engine, super::supervisor_program())?;
             output::line(format_args!("{} rolled back", id.resource()))?;
         }
         "restart" => {
-            act::restart(&engine, &id)?;
+            act::restart(&engine, &id, &super::waits)?;
             act::start_supervisor(&engine, super::supervisor_program())?;
             output::line(format_args!("{} restarted", id.resource()))?;
         }

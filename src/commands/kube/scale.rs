@@ -25,7 +25,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let id: ObjectId = one_object(&args.words, &args.namespace)?;
     let engine = context.engine()?;
-    act::scale(&engine, &id, args.replicas)?;
+    act::scale(&engine, &id, args.replicas, &super::waits)?;
     act::start_supervisor(&engine, super::supervisor_program())?;
     output::line(format_args!("{} scaled", id.resource()))?;
     Ok(ExitCode::Success)

@@ -84,7 +84,7 @@ impl Work<'_> {
     }
 
     fn put(&mut self, meta: &Meta, body: impl FnOnce(Option<&Body>) -> Result<Body>) -> Result<Change> {
-        let old = self.shelf.get(&meta.id)?;
+        let old = self.shelf.get_to_replace(&meta.id)?;
         let same = old.as_ref().is_some_and(|old| old.body.meta().is_some_and(|old| old.hash == meta.hash));
         let change = match (&old, same) {
             (Some(_), true) => Change::Unchanged,

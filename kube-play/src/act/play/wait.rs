@@ -13,7 +13,7 @@ use crate::act::launch::{Launched, Start};
 use crate::act::objects::Body;
 use crate::act::observe::{self, Seen};
 use crate::changes::Change;
-use crate::plan::{ObjectId, PodTemplate};
+use crate::plan::{Kind, ObjectId, PodTemplate};
 use crate::steps::{PodPhase, Progress, pod_status};
 
 /// How often whoever waits looks where nobody tells: a `creel __kube-pod` that was killed does not.
@@ -22,23 +22,17 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const BLIND: Duration = Duration::from_millis(50);
 
 impl Work<'_> {
-    /// Until the supervisor has made of the plan's workloads and Jobs what they say, or says why it cannot.
+    /// Until the supervisor has made of the plan's workloads, Jobs, Services and Ingresses what they say, or says why it
+    /// cannot.
     pub(super) fn wait(&mut self) -> Result<()> {
         if self.options.start == Start::Later {
             return Ok(());
         }
-        let changed =
-            |id: &ObjectId| self.played.changes.iter().find(|(known, _)| known == id).map(|(_, change)| *change);
-        let of_plan = self.plan.workloads.iter().map(|workload| &workload.meta.id);
-        let mut waiting: Vec<(ObjectId, Change)> = of_plan
-            .chain(self.plan.jobs.iter().map(|job| &job.meta.id))
-            .filter_map(|id| Some((id.clone(), changed(id).filter(|change| *change != Change::Unchanged)?)))
-            .collect();
-        let services = self.plan.services.iter().any(|service| changed(&service.meta.id) != Some(Change::Unchanged));
+        let mut waiting = self.waited_for();
         let until = Instant::now() + self.options.patience;
         let watch = storage::Watch::of(&self.engine().store).ok();
-        let (mut first, mut told) = (true, Vec::new());
-        while !waiting.is_empty() || !self.starting.is_empty() || first && services {
+        let mut told = Vec::new();
+        while !waiting.is_empty() || !self.starting.is_empty() {
             if let Some(watch) = &watch {
                 watch.clear();
             }
@@ -75,10 +69,52 @@ impl Work<'_> {
             if waiting.is_empty() && self.starting.is_empty() {
                 break;
             }
-            first = false;
             self.pause(watch.as_ref());
+            if !waiting.is_empty() {
+                // It may have been killed: nobody else would go on.
+                self.start_supervisor()?;
+            }
+        }
+        self.refused()
+    }
+
+    /// What has changed of all that the supervisor answers for.
+    fn waited_for(&self) -> Vec<(ObjectId, Change)> {
+        let answered = |id: &ObjectId| {
+            !matches!(id.kind, Kind::Namespace | Kind::ConfigMap | Kind::Secret | Kind::Pod)
+                && !matches!(id.kind, Kind::PersistentVolume | Kind::PersistentVolumeClaim)
+        };
+        let changed = |(id, change): &&(ObjectId, Change)| *change != Change::Unchanged && answered(id);
+        self.played.changes.iter().filter(changed).cloned().collect()
+    }
+
+    /// Services and Ingresses that were there before and do not have their ports of the host.
+    fn refused(&mut self) -> Result<()> {
+        let services = self.plan.services.iter().map(|plan| &plan.meta.id);
+        for id in services.chain(self.plan.ingresses.iter().map(|plan| &plan.meta.id)) {
+            if let Some(error) = self.shelf.kept(id)?.error {
+                self.played.underway.push((id.clone(), error));
+            }
         }
         Ok(())
+    }
+
+    /// Fails where somebody has taken down meanwhile what this play has made.
+    pub(super) fn taken_down(&self) -> Result<()> {
+        let mut gone = Vec::new();
+        let goes_by_itself = |id: &ObjectId| {
+            let job = self.plan.jobs.iter().find(|job| job.meta.id == *id);
+            id.kind == Kind::Secret || job.is_some_and(|job| job.run.ttl.is_some())
+        };
+        for (id, change) in &self.played.changes {
+            if *change != Change::Unchanged && !goes_by_itself(id) && self.shelf.get(id)?.is_none() {
+                gone.push(id.to_string());
+            }
+        }
+        match gone.is_empty() {
+            true => Ok(()),
+            false => Err(Error::TakenDown { objects: gone.join(", ") }),
+        }
     }
 
     /// How a pod is that is being started; `None`: it is through, whatever that came to. One that cannot be started fails
@@ -86,7 +122,9 @@ impl Work<'_> {
     fn starts(&self, id: &ObjectId, mut working: Working, seen: &[Seen]) -> Result<Option<(Working, String)>> {
         working.take_note();
         if working.has_ended() {
-            return working.finish().map(|_| None).map_err(|error| error.of(id));
+            let ended = working.finish();
+            let is_wanted = self.shelf.get(id)?.is_some();
+            return if is_wanted { ended.map(|_| None).map_err(|error| error.of(id)) } else { Ok(None) };
         }
         let pod = seen.iter().find(|seen| seen.belongs_to(id));
         let plan = self.plan.pods.iter().find(|pod| pod.meta.id == *id);
@@ -136,6 +174,10 @@ impl Work<'_> {
                 None if own.iter().any(|pod| pod.phase != PodPhase::Pending) => Standing::There,
                 None if plan.run.suspend || kept.job.ended.is_some() => Standing::There,
                 None => Standing::Underway("its first pod has not begun".into()),
+            }),
+            Body::Service { .. } | Body::Ingress(_) => Ok(match kept.error {
+                Some(error) if change == Change::Created => Standing::Failed(error),
+                Some(_) | None => Standing::There,
             }),
             _ => Ok(Standing::There),
         }

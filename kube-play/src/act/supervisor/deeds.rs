@@ -34,38 +34,52 @@ pub(super) struct Pause {
 }
 
 impl Supervisor<'_> {
-    /// Pods whose owner is gone.
+    /// Pods whose owner is gone. One whose record cannot be read is there.
     pub(super) fn orphans(&mut self, namespace: &str, objects: &[Object], seen: &[Seen]) -> Result<()> {
-        let owners: BTreeSet<String> = objects
-            .iter()
-            .filter_map(|object| object.body.meta())
-            .map(|meta| format!("{}/{}", meta.id.kind, meta.id.name))
-            .collect();
+        let owners: BTreeSet<&ObjectId> =
+            objects.iter().filter_map(|object| object.body.meta()).map(|meta| &meta.id).collect();
         for pod in seen.iter().filter(|pod| pod.namespace == namespace) {
-            let Some(owner) = pod.owner.as_ref().filter(|owner| !owners.contains(*owner)) else { continue };
-            let Some((kind, name)) = owner.split_once('/') else { continue };
-            let Some(kind) = Kind::typed(kind) else { continue };
-            self.remove(&ObjectId::new(kind, namespace, name), &pod.name, seen)?;
+            let Some(owner) = pod.owner_id().filter(|owner| !owners.contains(owner)) else { continue };
+            if self.shelf.get(&owner).is_ok() {
+                self.remove(&owner, &pod.name, seen)?;
+            }
         }
         Ok(())
     }
 
-    /// Containers of workloads' pods whose monitor was killed: what their policy says is for us to do.
-    pub(super) fn deserted(&mut self, namespace: &str, seen: &[Seen]) -> Result<()> {
-        for pod in seen.iter().filter(|pod| pod.namespace == namespace) {
-            let key = format!("{namespace}/{}", pod.name);
-            let Some(owner) = pod.owner_id() else { continue };
+    /// Containers whose monitor was killed: what their policy says is for us to do.
+    pub(super) fn deserted(&mut self, objects: &[Object], seen: &[Seen]) -> Result<()> {
+        for (id, pod) in objects
+            .iter()
+            .filter_map(|object| object.body.meta())
+            .flat_map(|meta| seen.iter().filter(|pod| pod.belongs_to(&meta.id)).map(move |pod| (&meta.id, pod)))
+        {
+            let key = format!("{}/{}", pod.namespace, pod.name);
             if pod.starting && !self.working.contains_key(&key) {
-                // Another supervisor's work, which nobody tells us the end of.
+                // Another supervisor's work, or a play's, which nobody tells us the end of.
                 self.look_in(TRY_AGAIN);
             }
-            if pod.is_deserted() && self.is_free(&key) {
+            let broken = if id.kind == Kind::Pod { pod.is_broken() } else { pod.is_deserted() };
+            if broken && self.is_free(&key) {
                 let deed = Deed::Start { pod: pod.pod.id().to_string() };
                 let working = child::begin(self.engine, (self.program)(), deed)?;
-                self.working.insert(key, Work { owner, working, making: None, removing: None });
+                self.working.insert(key, Work { owner: id.clone(), working, making: None, removing: None });
             }
         }
         Ok(())
+    }
+
+    /// Ends what makes or starts pods for an object.
+    pub(super) fn abandon(&mut self, id: &ObjectId) {
+        let is_its = |work: &Work| work.owner == *id && work.removing.is_none();
+        let keys: Vec<String> =
+            self.working.iter().filter(|(_, work)| is_its(work)).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.pauses.remove(&key);
+            if let Some(work) = self.working.remove(&key) {
+                work.working.abandon();
+            }
+        }
     }
 
     /// Nobody works on that pod, and it is not to be left alone for a while.

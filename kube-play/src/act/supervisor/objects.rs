@@ -28,11 +28,12 @@ impl Supervisor<'_> {
             Body::Job { plan, .. } => self.job(plan, seen, kept),
             Body::CronJob(plan) => self.cron_job(object, plan, all, kept),
             Body::Autoscaler(plan) => self.autoscaler(plan, seen, kept),
-            Body::Namespace(_) | Body::ConfigMap(_) | Body::Volume(_) | Body::Service { .. } | Body::Pod(_) => Ok(()),
-            Body::Ingress(_) => {
-                kept.error = self.plane.refused.get("Ingress").cloned();
-                Ok(())
-            }
+            Body::Namespace(_)
+            | Body::ConfigMap(_)
+            | Body::Volume(_)
+            | Body::Service { .. }
+            | Body::Ingress(_)
+            | Body::Pod(_) => Ok(()),
         }
     }
 
@@ -199,7 +200,7 @@ impl Supervisor<'_> {
 
     /// The last error of an owner whose pods could not be made.
     fn error_of(&self, id: &ObjectId) -> Option<String> {
-        self.kept.get(id).and_then(|kept| kept.error.clone())
+        self.kept.get(id).and_then(|(_, kept)| kept.error.clone())
     }
 }
 

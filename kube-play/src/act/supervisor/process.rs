@@ -1,14 +1,17 @@
 //! The supervisor's process: started where there is none, ended with its store.
 
 use std::process::Command;
+use std::time::Duration;
 
 use containers::Engine;
 use sys::lock::FileLock;
 
 use super::Supervisor;
 use crate::act::error::{Error, Result};
-use crate::act::objects::Shelf;
+use crate::act::objects::{Body, Shelf};
+use crate::act::observe::{self, Seen};
 use crate::act::place::Place;
+use crate::act::status::Kept;
 
 /// Held by the supervisor for as long as it lives.
 fn try_lock(engine: &Engine) -> Result<Option<FileLock>> {
@@ -18,18 +21,43 @@ fn try_lock(engine: &Engine) -> Result<Option<FileLock>> {
     FileLock::try_exclusive(&path).map_err(Error::io(&path))
 }
 
+/// `None`: there is one already. Whoever starts one looks first by taking the lock for a moment: that is none.
+fn become_the_one(engine: &Engine) -> Result<Option<FileLock>> {
+    const TRIES: u32 = 10;
+    const PAUSE: Duration = Duration::from_millis(2);
+    for _ in 1..TRIES {
+        if let Some(lock) = try_lock(engine)? {
+            return Ok(Some(lock));
+        }
+        std::thread::sleep(PAUSE);
+    }
+    try_lock(engine)
+}
+
 /// Whether anything needs it.
 pub fn is_needed(engine: &Engine) -> Result<bool> {
-    let shelf = Shelf::new(engine);
+    let (shelf, seen) = (Shelf::new(engine), observe::pods(engine)?);
     for namespace in shelf.namespaces()? {
         for object in shelf.all(&namespace)? {
             let Some(meta) = object.body.meta() else { continue };
-            if object.body.needs_supervisor(&shelf.kept(&meta.id)?) {
+            if is_to_be_kept(&object.body, &shelf.kept(&meta.id)?, &seen) {
                 return Ok(true);
             }
         }
     }
     Ok(false)
+}
+
+/// Whether somebody has to look after an object.
+pub(super) fn is_to_be_kept(body: &Body, kept: &Kept, seen: &[Seen]) -> bool {
+    match body {
+        Body::Namespace(_) | Body::ConfigMap(_) | Body::Volume(_) => false,
+        Body::Pod(plan) => seen.iter().any(|pod| pod.belongs_to(&plan.meta.id) && pod.is_to_be_kept()),
+        Body::Job { plan, .. } => kept.job.ended.is_none() || plan.run.ttl.is_some(),
+        Body::Service { .. } | Body::Workload { .. } | Body::CronJob(_) | Body::Ingress(_) | Body::Autoscaler(_) => {
+            true
+        }
+    }
 }
 
 /// Starts `program` (`creel __kube-supervisor`) for this store, where none runs. It outlives the caller.
@@ -71,7 +99,7 @@ pub fn supervisor_main(program: fn() -> Command, forwarder: fn() -> Command) -> 
     let _ = rustix::process::setsid();
     let engine = place.open()?;
     loop {
-        let Some(lock) = try_lock(&engine)? else { return Ok(()) };
+        let Some(lock) = become_the_one(&engine)? else { return Ok(()) };
         Supervisor::new(&engine, program, forwarder).run()?;
         drop(lock);
         // Somebody may have relied on us in this moment.

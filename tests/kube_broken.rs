@@ -1,0 +1,263 @@
+//! What is broken while manifests are played and kept: processes are killed, records are damaged, ports are taken, somebody
+//! takes down what is being played.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::crash::Chance;
+use crate::lab::{Lab, comes_true, differs_on_purpose, eventually, free_port, ingress_port, ingress_turn};
+
+fn nobody_keeps() -> bool {
+    differs_on_purpose("podman keeps nothing of what it plays")
+}
+
+/// A pod `one` of two containers, `one-a` and `one-b`.
+const POD: &str = "
+apiVersion: v1
+kind: Pod
+metadata: { name: one }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - { name: a, image: localhost/box, command: [idle] }
+  - { name: b, image: localhost/box, command: [idle] }
+";
+
+/// A Deployment NAME of one pod with a Service in front of it that is published on PORT.
+fn site(name: &str, port: u16) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{ name: {name} }}
+spec:
+  replicas: 2
+  selector: {{ matchLabels: {{ app: {name} }} }}
+  template:
+    metadata: {{ labels: {{ app: {name} }} }}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{{ name: it, image: localhost/box, command: [httpd, -f, -p, '80', -h, /www] }}]
+---
+apiVersion: v1
+kind: Service
+metadata: {{ name: {name} }}
+spec: {{ type: NodePort, selector: {{ app: {name} }}, ports: [{{ port: 80, nodePort: {port} }}] }}
+"
+    )
+}
+
+fn node_port() -> u16 {
+    30000 + free_port() % 2767
+}
+
+fn monitor(lab: &Lab, container: &str) -> i32 {
+    lab.inspect(container, "{{.State.ConmonPid}}").parse().unwrap()
+}
+
+fn kill_process(pid: i32) {
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+}
+
+/// Nothing is left of what was played.
+#[track_caller]
+fn nothing_is_left(lab: &Lab) {
+    assert_eq!(lab.ok("pod ps -q"), "");
+    assert_eq!(lab.ok("ps -aq"), "");
+    assert_eq!(lab.ok("network ls -q --filter name=kube"), "");
+    assert_eq!(lab.ok("kube get all --no-headers"), "");
+    eventually("no process is left", || lab.processes().is_empty());
+}
+
+#[test]
+fn played_objects_are_kept_whoever_is_killed() {
+    if nobody_keeps() {
+        return;
+    }
+    const LONGEST: Duration = Duration::from_secs(30);
+    let lab = Lab::new();
+    let port = node_port();
+    lab.write("all.yaml", format!("{POD}---{}", site("web", port)));
+    let seed = u64::from(std::process::id());
+    println!("chance begins with {seed}");
+    let mut chance = Chance::new(seed);
+    let begun = Instant::now();
+    let rounds = crate::crash::rounds(20);
+    for round in 0..rounds {
+        if rounds == 20 && begun.elapsed() > LONGEST {
+            println!("{round} rounds in {LONGEST:?}");
+            break;
+        }
+        let line = ["kube play all.yaml", "kube play --replace all.yaml", "kube down all.yaml", "kube get all"]
+            [chance.below(4) as usize];
+        let running = lab.creel(line).within(60).spawn();
+        std::thread::sleep(Duration::from_micros(chance.below(400_000)));
+        for _ in 0..=chance.below(2) {
+            let alive = lab.processes();
+            if !alive.is_empty() {
+                let victim = &alive[chance.below(alive.len() as u64) as usize];
+                println!("{round}: {line}: {}", victim.command);
+                kill_process(victim.pid);
+            }
+        }
+        // Whatever its code: it must end.
+        let _ = running.end().exit_code();
+    }
+    lab.creel("kube play all.yaml").within(60).run().ok();
+    eventually("all run", || {
+        let rows = lab.ok("kube get pods --no-headers");
+        rows.lines().count() == 3 && rows.lines().all(|row| row.contains("Running"))
+    });
+    lab.ok("kube down all.yaml");
+    nothing_is_left(&lab);
+    lab.ok("system check");
+}
+
+#[test]
+fn a_pod_of_its_own_heals_when_a_monitor_is_killed() {
+    if nobody_keeps() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("pod.yaml", POD);
+    lab.ok("kube play pod.yaml");
+    let (pod, killed) = (lab.ok("pod ps -q"), monitor(&lab, "one-a"));
+    kill_process(killed);
+    eventually("it runs again", || lab.state("one-a") == "running" && monitor(&lab, "one-a") != killed);
+    // The one that holds the namespaces: all of the pod starts anew.
+    let infra = lab.ok("pod inspect one --format '{{.InfraContainerID}}'");
+    let before = monitor(&lab, &infra);
+    kill_process(before);
+    eventually("all run again", || {
+        let namespace = |name: &str| lab.creel(&format!("exec {name} readlink /proc/self/ns/net")).run().out();
+        println!(
+            "{} {} {before} {} {}",
+            lab.ok("ps -a"),
+            monitor(&lab, &infra),
+            namespace("one-a"),
+            namespace("one-b")
+        );
+        lab.ok("pod ps --format {{.Status}}") == "Running"
+            && monitor(&lab, &infra) != before
+            && namespace("one-a") == namespace("one-b")
+    });
+    assert_eq!(lab.ok("pod ps -q"), pod);
+    // Who stops it means it.
+    lab.ok("pod stop -t 0 one");
+    lab.ok("kube get pods");
+    assert!(!comes_true(Duration::from_secs(1), || lab.state("one-a") == "running"));
+    lab.ok("kube down pod.yaml");
+    nothing_is_left(&lab);
+}
+
+#[test]
+fn a_pod_that_is_over_needs_nobody() {
+    if nobody_keeps() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("pod.yaml", POD.replace("spec:\n", "spec:\n  restartPolicy: Never\n"));
+    lab.ok("kube play pod.yaml");
+    let supervised = || lab.processes().iter().any(|process| process.command.contains("__kube-supervisor"));
+    assert!(!supervised());
+    lab.ok("kube down pod.yaml");
+    let once = POD.replace("spec:\n", "spec:\n  restartPolicy: OnFailure\n").replace("[idle]", "[sleep, '0.3']");
+    lab.write("once.yaml", once);
+    lab.ok("kube play once.yaml");
+    eventually("it has succeeded", || lab.ok("kube get pods --no-headers").contains("Completed"));
+    eventually("nobody is left", || lab.processes().is_empty());
+    lab.ok("kube down once.yaml");
+}
+
+#[test]
+fn what_is_taken_down_while_it_is_played_is_gone_and_both_say_so() {
+    if nobody_keeps() {
+        return;
+    }
+    let lab = Lab::new();
+    let init = "  initContainers: [{ name: first, image: localhost/box, command: [sleep, '1000'] }]\n";
+    lab.write("pod.yaml", POD.replace("  containers:\n", &format!("{init}  containers:\n")));
+    let playing = lab.creel("kube play pod.yaml").within(60).spawn();
+    eventually("it is on its way", || lab.ok("kube get pods --no-headers").contains("Init:0/1"));
+    let said = lab.ok("kube down pod.yaml");
+    assert!(said.contains("Pods removed:"), "{said}");
+    let error = playing.end().fails(125);
+    assert!(error.contains("Pod/one was taken down while it was played"), "{error}");
+    nothing_is_left(&lab);
+}
+
+#[test]
+fn a_damaged_record_is_named_and_holds_up_no_other() {
+    if nobody_keeps() {
+        return;
+    }
+    let lab = Lab::new();
+    let (one, two) = (node_port(), node_port());
+    lab.write("a.yaml", site("a", one));
+    lab.write("b.yaml", site("b", two));
+    lab.ok("kube play a.yaml");
+    lab.ok("kube play b.yaml");
+    let record = lab.store().join("kube/default/Deployment/a.json");
+    std::fs::write(&record, "{ \"version\": 1, \"body\": 7").unwrap();
+    let pods = || lab.ok("pod ps --format '{{.Name}}' --sort name");
+    let before = pods();
+    // The other one is kept, and the pods of the damaged one are left alone.
+    lab.ok("kube scale deploy/b --replicas 1");
+    eventually("it is scaled", || pods().lines().filter(|name| name.starts_with("b-")).count() == 1);
+    assert_eq!(pods().lines().filter(|name| name.starts_with("a-")).count(), 2, "{before}");
+    let outcome = lab.creel("kube get deploy").run();
+    assert!(outcome.err().contains("the record of Deployment/a cannot be read"), "{outcome}");
+    assert!(outcome.ok().contains("b "), "{outcome}");
+    assert!(lab.ok("kube play a.yaml").contains("deployment.apps/a created"));
+    let outcome = lab.creel("kube get deploy").run();
+    assert!(outcome.err().is_empty() && outcome.ok().contains("a "), "{outcome}");
+    assert!(record.with_file_name("a.json.damaged-1").exists());
+    lab.ok("kube down a.yaml b.yaml");
+    assert!(!record.with_file_name("a.json.damaged-1").exists());
+    nothing_is_left(&lab);
+}
+
+#[test]
+fn a_port_of_the_host_that_is_taken_is_said_before_anything_is_made() {
+    if nobody_keeps() {
+        return;
+    }
+    let lab = Lab::new();
+    let port = node_port();
+    let taken = std::net::TcpListener::bind(("0.0.0.0", port)).unwrap();
+    let refused = |file: &str, port: u16, object: &str| {
+        let error = lab.creel(&format!("kube play {file}")).run().fails(125);
+        assert!(error.contains(object) && error.contains("bind: address already in use"), "{error}");
+        assert!(error.contains(&format!(":{port}")), "{error}");
+        nothing_is_left(&lab);
+    };
+    lab.write("site.yaml", site("web", port));
+    refused("site.yaml", port, "Service/web");
+    let balanced =
+        site("web", port).replace("NodePort", "LoadBalancer").replace("port: 80,", &format!("port: {port},"));
+    lab.write("balanced.yaml", balanced.replace(&format!(", nodePort: {port}"), ", targetPort: 80"));
+    refused("balanced.yaml", port, "Service/web");
+    lab.write(
+        "pod.yaml",
+        POD.replace("name: a,", &format!("name: a, ports: [{{ containerPort: 80, hostPort: {port} }}],")),
+    );
+    refused("pod.yaml", port, "Pod/one");
+    // Our own ports are in nobody's way, whatever changes.
+    drop(taken);
+    lab.ok("kube play site.yaml");
+    lab.write("site.yaml", site("web", port).replace("port: 80,", "port: 81, targetPort: 80,"));
+    assert!(lab.ok("kube play site.yaml").contains("service/web configured"));
+    lab.ok("kube down site.yaml");
+    let ingress = "
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: way-in }
+spec: { defaultBackend: { service: { name: web, port: { number: 80 } } } }
+";
+    lab.write("ingress.yaml", format!("{}---{ingress}", site("web", port)));
+    let Some(_turn) = ingress_turn() else { return };
+    let _taken = std::net::TcpListener::bind(("0.0.0.0", ingress_port())).unwrap();
+    refused("ingress.yaml", ingress_port(), "Ingress/way-in");
+}
