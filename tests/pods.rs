@@ -231,6 +231,33 @@ fn what_belongs_to_the_pod_is_refused_for_a_member() {
         ("pod create --share +cgroup", "cannot define the pod as the cgroup parent"),
         ("pod create --pod-id-file /nosuch/id", "failed to write pod ID to file: creating idfile: open /nosuch/id"),
         ("pod create one", "name \"one\" is in use: pod already exists"),
+        ("pod create --infra=false --network none", "NoInfra and network modes cannot be used together"),
+        ("pod create --infra=false --add-host a:1.2.3.4", "NoInfra and HostAdd are mutually exclusive pod options"),
+        ("pod create --infra=false --dns 1.1.1.1", "NoInfra and DNSServer are mutually exclusive pod options"),
+        ("pod create --infra=false --no-hosts", "cannot specify --no-hosts without an infra container"),
+        ("pod create --infra=false --ip 10.88.0.9", "cannot set --ip without infra container"),
+        (
+            "pod create bad/name",
+            "running pod create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument",
+        ),
+        ("pod create --hostname a_b!", "running pod create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*"),
+        (
+            "pod create --restart foo",
+            "running pod create option: \"foo\" is not a valid restart policy: invalid argument",
+        ),
+        ("pod create --network ns:/nosuch", "cannot find specified network namespace path: faccessat /nosuch"),
+        (
+            "pod create --userns container:foo",
+            "looking up container to share user namespace with: no container with name",
+        ),
+        (
+            "pod create --volumes-from nosuch",
+            "looking up container \"nosuch\" for volumes-from: no container with name",
+        ),
+        ("pod exists ''", "name or ID cannot be empty"),
+        ("pod logs a b", "requires exactly 1 arg"),
+        ("pod top one bogus", "'bogus': unknown descriptor"),
+        ("pod ps --filter foo", "filter input must be in the form of filter=value: foo is invalid"),
         ("run --pod new: box true", "new pod name must be at least one character"),
         ("create --init-ctr always box true", "must specify pod value with init-ctr"),
     ] {
@@ -339,4 +366,28 @@ fn a_pod_is_cloned_and_counted() {
     );
     let error = lab.creel("pod stats --no-stream nosuch").run().fails(125);
     assert!(error.contains("unable to get list of pods"), "{error}");
+}
+
+#[test]
+fn pods_are_named_as_podman_names_them() {
+    let lab = Lab::new();
+    let id = lab.ok("pod create --name one --network none --exit-policy ''");
+    lab.ok("create --pod one --name a box sh -c 'echo out; idle'");
+    assert_eq!(lab.ok("pod ps -q"), id);
+    assert_eq!(lab.ok("pod ps --format '{{.ID}} {{.Id}}'"), format!("{0} {0}", &id[..12]));
+    assert_eq!(lab.ok("pod ps --no-trunc --format {{.Id}}"), id);
+    assert_eq!(lab.ok("pod ps --format '{{range .Containers}}{{.Status}} {{end}}'").trim(), "created created");
+    assert_eq!(lab.ok("pod inspect one --format {{.ExitPolicy}}"), "continue");
+    assert_eq!(lab.ok("pod start --all"), "one");
+    // Nothing is paused.
+    assert_eq!((lab.ok("pod unpause one"), lab.ok("pod unpause --all")), (String::new(), String::new()));
+    lab.log_holds("a", "ready");
+    assert_eq!(lab.ok("pod logs -n -c a one"), "out\nready");
+    let stats = lab.ok("pod stats --no-stream --format '{{.Name}} {{.Mem}}' one");
+    assert!(stats.starts_with("NAME MEM\n") && stats.lines().count() == 3, "{stats}");
+    assert_eq!(lab.ok("pod stop -t 0 --latest"), "one");
+    lab.ok("create --pod one --name bad box /nosuch");
+    let error = lab.creel("pod start one").run().fails(125);
+    assert!(error.contains("starting container "), "{error}");
+    assert!(!lab.ok("pod ps --format {{.Status}}").is_empty());
 }

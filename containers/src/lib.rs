@@ -97,7 +97,7 @@ pub use stats::{Interface, Usage, usage};
 pub use stop::{kill, restart, stop, stop_by};
 pub use storage::Volume;
 pub use sys::signals::name as signal_name;
-pub use top::{Table, top};
+pub use top::{Table, top, unknown_descriptor};
 pub use trial::try_limit;
 pub use update::update;
 pub use userns::copy_cost;

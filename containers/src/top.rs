@@ -31,8 +31,7 @@ pub fn top(engine: &Engine, container: &Container, descriptors: &[String]) -> Re
     let State::Running { init, .. } = container.state() else {
         return Err(Error::StateImproper { what: "top can only be used on running containers".into() });
     };
-    let words: Vec<&str> =
-        descriptors.iter().flat_map(|words| words.split(',')).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = each_word(descriptors).collect();
     let words = if words.is_empty() { DEFAULT.to_vec() } else { words };
     let Some(columns) = words.iter().map(|word| Column::parse(word)).collect::<Option<Vec<_>>>() else {
         return ps(engine, &container, descriptors);
@@ -49,6 +48,15 @@ pub fn top(engine: &Engine, container: &Container, descriptors: &[String]) -> Re
             .map(|process| columns.iter().map(|column| column.value(process, &names, &boot)).collect::<Vec<String>>()),
     );
     Ok(table)
+}
+
+fn each_word(descriptors: &[String]) -> impl Iterator<Item = &str> {
+    descriptors.iter().flat_map(|words| words.split(',')).filter(|word| !word.is_empty())
+}
+
+/// The first word that names no column.
+pub fn unknown_descriptor(descriptors: &[String]) -> Option<&str> {
+    each_word(descriptors).find(|word| Column::parse(word).is_none())
 }
 
 /// The image's own `ps`; its last column may have spaces.

@@ -14,8 +14,8 @@ pub fn entrypoint(text: &str) -> Vec<String> {
     }
 }
 
-/// `no`, `never`, `on-failure[:N]`, `always`, `unless-stopped`.
-pub fn restart(text: &str) -> Result<RestartPolicy, Failure> {
+/// `no`, `never`, `on-failure[:N]`, `always`, `unless-stopped`, `of` a container or a pod.
+pub fn restart(text: &str, of: &str) -> Result<RestartPolicy, Failure> {
     let (word, count) = match text.split_once(':') {
         Some((word, count)) => (word, Some(count)),
         None => (text, None),
@@ -28,7 +28,7 @@ pub fn restart(text: &str) -> Result<RestartPolicy, Failure> {
         _ => {
             let word = go_quote(word);
             return Err(Failure::plain(format!(
-                "running container create option: {word} is not a valid restart policy: invalid argument"
+                "running {of} create option: {word} is not a valid restart policy: invalid argument"
             ))
             .hint("the policies are no, on-failure[:RETRIES], always and unless-stopped"));
         }
@@ -121,7 +121,7 @@ mod tests {
             ("unless-stopped", RestartPolicy::UnlessStopped),
         ];
         for (text, expected) in table {
-            assert_eq!(restart(text).unwrap(), expected);
+            assert_eq!(restart(text, "container").unwrap(), expected);
         }
     }
 }

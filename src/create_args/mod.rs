@@ -73,7 +73,12 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
             .stop_timeout
             .or_else(|| config.integer("engine", "stop_timeout").and_then(|seconds| u32::try_from(seconds).ok())),
         timeout: args.timeout.filter(|seconds| *seconds > 0),
-        restart: args.restart.as_deref().map(life::restart).transpose()?.unwrap_or_default(),
+        restart: args
+            .restart
+            .as_deref()
+            .map(|policy| life::restart(policy, "container"))
+            .transpose()?
+            .unwrap_or_default(),
         remove: if args.rm { Remove::Container } else { Remove::Nothing },
         log: logging::log(args, config)?,
         network: network::network(args, config)?,

@@ -97,6 +97,13 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
         Some(text) => return Err(Failure::plain(format!("address {text}: invalid MAC address"))),
         None => None,
     };
+    let is_none = matches!(mode, Mode::None | Mode::Host);
+    if is_none && (spec.ip.is_some() || spec.ip6.is_some()) {
+        let flag = if spec.ip.is_some() { "--ip" } else { "--ip6" };
+        return Err(Failure::plain(format!(
+            "{flag} can only be set when the network mode is bridge: invalid argument"
+        )));
+    }
     let is_static = spec.ip.is_some() || spec.ip6.is_some() || spec.mac.is_some();
     if is_static && !is_bridge && (shared || !args.network.is_empty() || spec.mac.is_none()) {
         return Err(Failure::plain(

@@ -223,6 +223,7 @@ mod tests {
         assert_eq!(listed("{{println .Names}}"), "c1\n\nc2\n\n");
         assert_eq!(listed("{{.Names}}\\n"), "c1\nc2\n");
         assert_eq!(listed("{{range .}}{{.Names}}{{end}}"), "c1c2\n");
+        assert_eq!(listed("{{range 2}}x{{end}}"), "xx\nxx\n");
     }
 
     #[test]

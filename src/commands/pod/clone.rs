@@ -44,7 +44,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         let outcome = pods::start(&engine, &made)?;
         output::line(made.id())?;
         return crate::select::conclude(super::failures_of(outcome, |id, failure| {
-            failure.context(format!("container {id}"))
+            failure.context(format!("starting container {id}")).code(ExitCode::Failed)
         }));
     }
     output::line(made.id())?;

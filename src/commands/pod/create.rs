@@ -9,7 +9,7 @@ use pods::{ExitPolicy, Infra, Pod, PodSpec, Share};
 use crate::arguments::{self, number};
 use crate::commands::create;
 use crate::context::Context;
-use crate::create_args::{self, CreateArgs, LimitFlags, Surroundings};
+use crate::create_args::{self, CreateArgs, LimitFlags, Surroundings, life};
 use crate::error::{ExitCode, Failure};
 use crate::output;
 
@@ -204,6 +204,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
     let mut spec = spec(&args, &around)?;
     spec.create_command.clone_from(&context.command_line);
+    check_others(&engine, &spec)?;
     let image = match &args.infra_image {
         Some(image) if !image.is_empty() => {
             Some(images::ensure(&engine.store, image, &images::PullOptions::default()).map_err(Failure::from)?)
@@ -216,12 +217,19 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     let request =
         pods::CreateRequest { spec, name: name.as_deref(), replace: args.replace, infra_image: image.as_ref() };
-    let pod = pods::create(&engine, request)?;
+    let pod = pods::create(&engine, request).map_err(|error| match error {
+        pods::Error::Container(containers::Error::InvalidName { .. }) => invalid_name(),
+        error => error.into(),
+    })?;
     if let Some(path) = &args.pod_id_file {
         write_id(&engine, path, &pod)?;
     }
     output::line(pod.id())?;
     Ok(ExitCode::Success)
+}
+
+fn invalid_name() -> Failure {
+    Failure::plain("running pod create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument")
 }
 
 fn write_id(engine: &Engine, path: &Path, pod: &Pod) -> Result<(), Failure> {
@@ -235,6 +243,9 @@ fn write_id(engine: &Engine, path: &Path, pod: &Pod) -> Result<(), Failure> {
 
 /// The flags that `create` has too mean the same here.
 fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
+    if let Some(name) = args.hostname.as_deref().filter(|name| !name.is_empty()) {
+        name.parse::<containers::ContainerName>().map_err(|_| invalid_name())?;
+    }
     let has_infra = args.infra.unwrap_or(true);
     let share = match &args.share {
         Some(text) => text.parse()?,
@@ -287,7 +298,6 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         no_hosts: args.no_hosts,
         pid: args.pid.clone(),
         publish: args.publish.clone(),
-        restart: args.restart.clone(),
         security_opt: args.security_opt.clone(),
         shm_size: args.shm_size.clone(),
         shm_size_systemd: args.shm_size_systemd.clone(),
@@ -305,10 +315,15 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         return Err(Failure::plain("PortMappings can only be used with Bridge, slirp4netns, or pasta networking"));
     }
     let of_container = create_args::spec(&same, around)?;
-    let policy = args.exit_policy.as_deref().or(around.config.text("engine", "pod_exit_policy"));
+    let policy = args
+        .exit_policy
+        .as_deref()
+        .filter(|policy| !policy.is_empty())
+        .or(around.config.text("engine", "pod_exit_policy"));
     let mut spec = PodSpec {
         share,
         share_parent: args.share_parent,
+        restart: args.restart.as_deref().map(|policy| life::restart(policy, "pod")).transpose()?.unwrap_or_default(),
         exit_policy: policy.map(exit_policy).transpose()?.unwrap_or_default(),
         infra: Infra {
             none: !has_infra,
@@ -367,17 +382,57 @@ fn exit_policy(text: &str) -> Result<ExitPolicy, Failure> {
 
 /// What only an infra container can do.
 fn without_infra(args: &Args) -> Result<(), Failure> {
-    let refused = [
+    let flags = [
+        ("--ip", args.ip.is_some() || args.ip6.is_some()),
+        ("--mac", args.mac_address.is_some()),
+        ("--network-alias", !args.network_alias.is_empty()),
+    ];
+    if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
+        return Err(Failure::plain(format!("cannot set {flag} without infra container: invalid argument")));
+    }
+    if args.no_hosts {
+        return Err(Failure::plain("cannot specify --no-hosts without an infra container"));
+    }
+    if !args.network.is_empty() {
+        return Err(Failure::plain("NoInfra and network modes cannot be used together"));
+    }
+    let dns_none = args.dns.iter().any(|server| server == "none");
+    let options = [
         ("InfraName", args.infra_name.is_some()),
         ("InfraCommand", args.infra_command.is_some()),
         ("InfraImage", args.infra_image.is_some()),
+        ("NoManageResolvConf", dns_none),
+        ("DNSServer", !args.dns.is_empty() && !dns_none),
+        ("DNSSearch", !args.dns_search.is_empty()),
+        ("DNSOption", !args.dns_option.is_empty()),
+        ("HostAdd", !args.add_host.is_empty()),
+        ("HostsFile", args.hosts_file.is_some()),
     ];
-    match refused.iter().find(|(_, given)| *given) {
+    match options.iter().find(|(_, given)| *given) {
         Some((option, _)) => {
             Err(Failure::plain(format!("NoInfra and {option} are mutually exclusive pod options: invalid pod spec")))
         }
         None => Ok(()),
     }
+}
+
+/// What is to be joined has to be there: not every member would say so.
+fn check_others(engine: &Engine, spec: &PodSpec) -> Result<(), Failure> {
+    if let Mode::Path(path) = &spec.network.mode
+        && let Err(error) = std::fs::metadata(path)
+    {
+        let failure = crate::error::on_path("faccessat", path)(error);
+        return Err(failure.context("cannot find specified network namespace path"));
+    }
+    if let containers::UserNamespace::Container(name) = &spec.user {
+        containers::find(engine, name)
+            .map_err(|error| Failure::from(error).context("looking up container to share user namespace with"))?;
+    }
+    for (name, _) in &spec.volumes_from {
+        containers::find(engine, name)
+            .map_err(|error| Failure::from(error).context(format!("looking up container {name:?} for volumes-from")))?;
+    }
+    Ok(())
 }
 
 /// One word, or a JSON array of words.

@@ -14,6 +14,9 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::exactly(&args.pods, 1)?;
+    if args.pods[0].is_empty() {
+        return Err(Failure::plain("name or ID cannot be empty"));
+    }
     match pods::find(&context.reader()?, &args.pods[0]) {
         Ok(_) => Ok(ExitCode::Success),
         Err(pods::Error::NotFound { .. }) => Ok(ExitCode::No),

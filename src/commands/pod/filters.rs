@@ -30,7 +30,7 @@ impl Filters {
         let now = Timestamp::now();
         let parsed = texts.iter().map(|text| match text.split_once('=') {
             Some((key, value)) => Ok((key.to_owned(), Filter::parse(key, value, now)?)),
-            None => Err(Failure::plain(format!("invalid filter {}", go_quote(text)))),
+            None => Err(Failure::plain(format!("filter input must be in the form of filter=value: {text} is invalid"))),
         });
         parsed.collect::<Result<_, _>>().map(Filters)
     }

@@ -54,7 +54,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         [] if args.latest => super::latest(&engine)?,
         [name] => pods::find(&engine, name)?,
         [] => return Err(Failure::plain("specify at least one pod name or ID to log")),
-        _ => return Err(Failure::plain("specify at most one pod name or ID to log")),
+        _ => return Err(Failure::plain("requires exactly 1 arg")),
     };
     let mut containers = pod.containers.clone();
     // It says nothing, and its end is not waited for.
@@ -65,13 +65,14 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             return Err(Failure::plain(format!("container {wanted} is not in pod {}: no such container", pod.name())));
         }
     }
-    let prefix = args.names || args.container.is_none();
+    // One alone needs none, whatever `--names` says.
+    let prefix = args.container.is_none();
     let of_containers = logs::Args {
         color: args.color,
         details: args.details,
         follow: args.follow,
         latest: false,
-        names: args.names,
+        names: args.names && prefix,
         since: args.since,
         tail: args.tail,
         timestamps: args.timestamps,

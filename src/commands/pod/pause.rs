@@ -13,5 +13,5 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
-    each(args.selected.choose(&engine)?, |pod| pods::pause(&engine, pod), selected::id)
+    each(args.selected.choose(&engine)?, "pausing", |pod| pods::pause(&engine, pod), selected::id)
 }

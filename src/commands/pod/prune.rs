@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::{output, select};
+use crate::{arguments, output, select};
 
 /// Remove all pods that have ended
 #[derive(clap::Args, Debug)]
@@ -10,9 +10,11 @@ pub struct Args {
     /// Do not ask
     #[arg(short, long)]
     force: bool,
+    words: Vec<String>,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    arguments::none(&args.words, "pod prune")?;
     if !args.force && !output::confirm("WARNING! This will remove all stopped/exited pods..")? {
         return Ok(ExitCode::Success);
     }

@@ -91,7 +91,7 @@ fn layout(args: &Args) -> String {
     match args.format.as_deref() {
         Some("table") => {}
         Some(format) => return format.to_owned(),
-        None if args.quiet => return "{{.ID}}".into(),
+        None if args.quiet => return "{{.FullID}}".into(),
         None => {}
     }
     let fields = "table {{.ID}}\t{{.Name}}\t{{.Status}}\t{{.Created}}\t{{.InfraID}}".to_owned();
@@ -151,7 +151,10 @@ fn value(pod: &Pod, no_trunc: bool, now: Timestamp) -> Value {
         "Labels": Value::map(&pod.spec().labels),
         fn "Created": human::ago(pod.record.created, now),
         fn "ID": short(pod.id().as_str()),
+        fn "Id": short(pod.id().as_str()),
+        fn "FullID": pod.id().as_str(),
         fn "InfraID": short(&infra),
+        fn "InfraId": short(&infra),
         fn "NumberOfContainers": pod.containers.len(),
         fn "ContainerIds": joined(&|container| short(container.id().as_str())),
         fn "ContainerNames": joined(&|container| container.name().to_owned()),

@@ -50,12 +50,12 @@ impl Selected {
 
     fn choose_with(&self, engine: &Engine, id_files: &[PathBuf], missing: Missing) -> Result<Choice, Failure> {
         self.check(id_files)?;
-        let by_id = |pod: Pod| Chosen { label: pod.id().to_string(), pod };
+        let by_name = |pod: Pod| Chosen { label: pod.name().to_owned(), pod };
         if self.all {
-            return Ok((pods::list(engine)?.into_iter().map(by_id).collect(), Vec::new()));
+            return Ok((pods::list(engine)?.into_iter().map(by_name).collect(), Vec::new()));
         }
         if self.latest {
-            return Ok((vec![by_id(latest(engine)?)], Vec::new()));
+            return Ok((vec![by_name(latest(engine)?)], Vec::new()));
         }
         let mut names = Vec::new();
         for path in id_files {
@@ -115,9 +115,11 @@ impl SelectedOrInFiles {
     }
 }
 
-/// Does the deed for each pod and prints what `shown` makes of it. A failure does not hold up the others.
+/// Does the deed for each pod and prints what `shown` makes of it. A failure does not hold up the others; what a single
+/// container could not do begins with `what`.
 pub(super) fn each(
     (chosen, mut failures): Choice,
+    what: &str,
     mut deed: impl FnMut(&Pod) -> pods::Result<Outcome>,
     shown: fn(&Chosen) -> &str,
 ) -> Result<ExitCode, Failure> {
@@ -125,7 +127,11 @@ pub(super) fn each(
         match deed(&one.pod) {
             Ok(outcome) if outcome.failed.is_empty() => output::line(shown(&one))?,
             Ok(outcome) => {
-                failures.extend(failures_of(outcome, |id, failure| failure.context(format!("container {id}"))))
+                // Several containers have several codes: the pod's is none of theirs.
+                let of_pod = |id: &str, failure: Failure| {
+                    failure.context(format!("{what} container {id}")).code(ExitCode::Failed)
+                };
+                failures.extend(failures_of(outcome, of_pod));
             }
             Err(error) => failures.push(error.into()),
         }

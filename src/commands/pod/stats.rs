@@ -38,15 +38,18 @@ const LAYOUT: &str =
     "table {{.Pod}}\t{{.CID}}\t{{.Name}}\t{{.CPU}}\t{{.MemUsage}}\t{{.Mem}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDS}}";
 
 const HEADINGS: Headings = &[
+    ("Mem", "MEM %"),
     ("CID", "CID"),
     ("CPU", "CPU %"),
-    ("Mem", "MEM %"),
     ("MemUsage", "MEM USAGE/ LIMIT"),
     ("MemUsageBytes", "MEM USAGE/ LIMIT"),
     ("NetIO", "NET IO"),
     ("BlockIO", "BLOCK IO"),
     ("PIDS", "PIDS"),
 ];
+
+/// Podman's heading of one column is another where the layout is the user's.
+const OF_OWN_LAYOUT: Headings = HEADINGS.split_at(1).1;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -57,7 +60,13 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("--all, --latest and arguments cannot be used together"));
     }
     let layout = args.format.as_deref().filter(|format| *format != "table").unwrap_or(LAYOUT);
-    let format = Format::parse("pod stats", layout)?.within(output::room(false, args.format.as_deref()));
+    let format = match Format::parse("pod stats", layout)? {
+        // Every layout gets its headings here.
+        Format::Plain(template) => Format::Table(template, None),
+        format => format,
+    };
+    let format = format.within(output::room(false, args.format.as_deref()));
+    let headings = if layout == LAYOUT { HEADINGS } else { OF_OWN_LAYOUT };
     let engine = context.engine()?;
     let mut before: BTreeMap<String, Usage> = BTreeMap::new();
     loop {
@@ -72,7 +81,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         if !args.no_stream && !args.no_reset && output::stdout_is_terminal() {
             output::print("\x1b[H\x1b[2J")?;
         }
-        output::print(&format.list(rows, HEADINGS, true, 5)?)?;
+        output::print(&format.list(rows, headings, true, 5)?)?;
         if args.no_stream {
             return Ok(ExitCode::Success);
         }

@@ -26,7 +26,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         true => (None, args.words.as_slice()),
         false => (args.words.first(), args.words.get(1..).unwrap_or_default()),
     };
-    if let Some(word) = descriptors.iter().find(|word| word.starts_with('-')) {
+    // A pod has no image whose own ps could be asked.
+    if let Some(word) = containers::unknown_descriptor(descriptors) {
         return Err(Failure::plain(format!("'{word}': unknown descriptor")));
     }
     let engine = context.engine()?;

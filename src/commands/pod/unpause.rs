@@ -1,5 +1,7 @@
 //! `creel pod unpause`
 
+use pods::PodState;
+
 use super::selected::{self, Selected, each};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -13,5 +15,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
-    each(args.selected.choose(&engine)?, |pod| pods::unpause(&engine, pod), selected::id)
+    let (mut chosen, failures) = args.selected.choose(&engine)?;
+    chosen.retain(|one| one.pod.state() == PodState::Paused);
+    each((chosen, failures), "unpausing", |pod| pods::unpause(&engine, pod), selected::id)
 }

@@ -9,7 +9,7 @@ mod run;
 mod syntax;
 
 use super::value::Value;
-use syntax::Node;
+use syntax::{Command, Node, Operand, OperandKind, Pipeline};
 
 /// A parsed template.
 #[derive(Clone, Debug)]
@@ -48,9 +48,11 @@ impl Template {
         self.source.ends_with('\n')
     }
 
-    /// Whether the template itself goes over the list it is given.
+    /// Whether the template itself goes over the list it is given: `range` over something of an element does not.
     pub fn begins_with_range(&self) -> bool {
-        matches!(self.nodes.first(), Some(Node::Range(..)))
+        let Some(Node::Range(Pipeline { commands, .. }, ..)) = self.nodes.first() else { return false };
+        let [Command { operands, .. }] = commands.as_slice() else { return false };
+        matches!(operands.as_slice(), [Operand { kind: OperandKind::Dot, fields, .. }] if fields.is_empty())
     }
 
     pub fn run(&self, data: &Value) -> Result<String> {
