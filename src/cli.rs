@@ -172,7 +172,7 @@ pub static VERBS: &[Verb] = &[
     verb!(events, ["events", "system events"]),
     verb!(doctor, ["doctor"]),
     verb!(exec, ["exec", "container exec"], order: Order::FlagsFirst,
-        tolerance: Tolerance { not_yet: &["wait"], no_op: &["no-session"], obsolete: &[] }),
+        tolerance: Tolerance { not_yet: &[], no_op: &["no-session"], obsolete: &[] }),
     verb!(export, ["export", "container export"]),
     verb!(healthcheck_run, ["healthcheck run"]),
     verb!(history, ["history", "image history"]),

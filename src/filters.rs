@@ -3,19 +3,19 @@
 
 use std::path::Path;
 
-use containers::{Container, Engine, MountKind, RestartPolicy, Source};
+use containers::{Container, Engine, MountKind, RestartPolicy};
 use jiff::Timestamp;
 
-use crate::arguments::go_quote;
+use crate::arguments::{go_quote, number};
 use crate::error::Failure;
 use crate::state;
 
 /// One `KEY=VALUE`, understood.
 enum Filter {
-    Ancestor(String),
+    Ancestor { name: Pattern, id: String },
     Annotation { key: String, value: Option<String> },
     Before(Timestamp),
-    Command(String),
+    Command(Pattern),
     Exited(i32),
     Health(String),
     Id(String),
@@ -36,8 +36,7 @@ pub struct Filters {
     filters: Vec<(String, Filter)>,
 }
 
-const STATES: [&str; 9] =
-    ["created", "initialized", "running", "paused", "stopping", "stopped", "exited", "removing", "unknown"];
+const STATES: [&str; 8] = ["created", "initialized", "running", "paused", "stopped", "exited", "removing", "unknown"];
 
 impl Filters {
     /// Reads the texts; other containers are looked up where a filter names one.
@@ -77,7 +76,7 @@ impl Filter {
         let text = value.to_owned();
         let created_of = |name: &str| containers::find(engine, name).map(|container| container.record.created);
         Ok(match key {
-            "ancestor" => Filter::Ancestor(text),
+            "ancestor" => Filter::Ancestor { name: Pattern::parse(value)?, id: text },
             "annotation" => {
                 let (key, value) = match value.split_once('=') {
                     Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
@@ -87,19 +86,13 @@ impl Filter {
             }
             "before" => Filter::Before(created_of(value)?),
             "since" => Filter::Since(created_of(value)?),
-            "command" => Filter::Command(text),
-            "exited" => Filter::Exited(value.parse().map_err(|_| {
-                Failure::plain(format!(
-                    "exited code out of range {}: strconv.ParseInt: parsing {}: invalid syntax",
-                    go_quote(value),
-                    go_quote(value)
-                ))
-            })?),
-            "health" => match value {
-                "starting" | "healthy" | "unhealthy" | "none" => Filter::Health(text),
-                _ => return Err(Failure::plain(format!("{value} is not a valid health state"))),
-            },
-            "id" => Filter::Id(text),
+            "command" => Filter::Command(Pattern::parse(value)?),
+            "exited" => Filter::Exited(
+                number::i32(value)
+                    .map_err(|why| Failure::plain(format!("exited code out of range {}: {why}", go_quote(value))))?,
+            ),
+            "health" => Filter::Health(text),
+            "id" => Filter::Id(value.trim_start_matches('^').to_owned()),
             "label" | "label!" => {
                 let (label, value) = match value.split_once('=') {
                     Some((label, value)) => (label.to_owned(), Some(value.to_owned())),
@@ -112,24 +105,16 @@ impl Filter {
             // A name becomes the id; what is no pod is taken for the beginning of an id.
             "pod" => Filter::Pod(pods::find(engine, value).map_or(text, |pod| pod.id().to_string())),
             "restart-policy" => match value {
-                "no" | "never" | "always" | "on-failure" | "unless-stopped" => Filter::RestartPolicy(text),
-                _ => return Err(Failure::plain(format!("invalid restart-policy {value}"))),
+                "no" | "always" | "on-failure" | "unless-stopped" => Filter::RestartPolicy(text),
+                _ => return Err(Failure::plain(format!("{value} invalid restart policy"))),
             },
-            "should-start-on-boot" => match crate::arguments::go_bool(value) {
-                Some(wanted) => Filter::StartOnBoot(wanted),
-                None => {
-                    return Err(Failure::plain(format!("invalid value {} for should-start-on-boot", go_quote(value))));
-                }
-            },
-            "status" => {
-                let word = if value == "configured" { "created" } else { value };
-                if !STATES.contains(&word) {
-                    return Err(Failure::plain(format!("{value} is not a valid status: invalid argument")));
-                }
-                Filter::Status(word.to_owned())
-            }
+            "should-start-on-boot" => Filter::StartOnBoot(crate::arguments::go_bool(value).ok_or_else(|| {
+                Failure::plain(format!("strconv.ParseBool: parsing {}: invalid syntax", go_quote(value)))
+            })?),
+            "status" if STATES.contains(&value) => Filter::Status(text),
+            "status" => return Err(Failure::plain(format!("unknown container state: {value}: invalid argument"))),
             "until" => Filter::Until(crate::when::parse(value, now).ok_or_else(|| {
-                Failure::plain(format!("unable to parse {} as a time or a duration", go_quote(value)))
+                Failure::plain(format!("failed to parse value as time or duration: {}", go_quote(value)))
             })?),
             "volume" => Filter::Volume(text),
             _ => return Err(Failure::plain(format!("{key} is an invalid filter"))),
@@ -139,7 +124,10 @@ impl Filter {
     fn fits(&self, container: &Container) -> bool {
         let (record, spec) = (&container.record, container.spec());
         match self {
-            Filter::Ancestor(name) => of_image(container, name),
+            Filter::Ancestor { name, id } => {
+                let (image, image_id) = state::image(container);
+                name.fits(image) || image_id.contains(id.trim_start_matches("sha256:"))
+            }
             Filter::Annotation { key, value } => match (spec.annotations.get(key), value) {
                 (Some(found), Some(value)) => found == value,
                 (found, None) => found.is_some(),
@@ -148,12 +136,9 @@ impl Filter {
             Filter::Before(time) => record.created < *time,
             Filter::Since(time) => record.created > *time,
             Filter::Until(time) => record.created < *time,
-            Filter::Command(word) => state::command(container).first().is_some_and(|first| first == word),
+            Filter::Command(word) => state::command(container).first().is_some_and(|first| word.fits(first)),
             Filter::Exited(code) => container.state().exit().is_some_and(|exit| exit.code == *code),
-            Filter::Health(wanted) => {
-                let health = state::health(container);
-                if wanted == "none" { health.is_none() } else { health == Some(wanted.as_str()) }
-            }
+            Filter::Health(wanted) => state::health(container) == Some(wanted.as_str()),
             Filter::Id(prefix) => record.id.as_str().starts_with(prefix),
             Filter::Label { key, value, negated } => {
                 let found = match (spec.labels.get(key), value) {
@@ -169,7 +154,7 @@ impl Filter {
             }
             Filter::Pod(pod) => spec.pod.as_ref().is_some_and(|of| of == pod || of.starts_with(pod.as_str())),
             Filter::RestartPolicy(word) => match spec.restart {
-                RestartPolicy::No => matches!(word.as_str(), "no" | "never"),
+                RestartPolicy::No => word == "no",
                 RestartPolicy::Always => word == "always",
                 RestartPolicy::OnFailure { .. } => word == "on-failure",
                 RestartPolicy::UnlessStopped => word == "unless-stopped",
@@ -188,21 +173,22 @@ impl Filter {
                 // A container that ended counts as stopped and as exited.
                 now == word || matches!((now, word.as_str()), ("exited", "stopped"))
             }
+            // A volume goes by its name, what else is mounted by where it is seen.
             Filter::Volume(wanted) => {
-                let (source, destination) = match wanted.split_once(':') {
-                    Some((source, destination)) => (source, Some(destination)),
+                let (wanted, destination) = match wanted.split_once(':') {
+                    Some((source, destination)) => (source, Some(Path::new(destination))),
                     None => (wanted.as_str(), None),
                 };
                 spec.mounts.iter().any(|mount| {
-                    let from = match &mount.kind {
-                        MountKind::Bind { source, .. } => source.as_path(),
-                        MountKind::Volume { name: Some(name), .. } => Path::new(name),
-                        _ => return false,
-                    };
-                    let here = Path::new(destination.unwrap_or(source));
-                    match destination {
-                        Some(_) => from == Path::new(source) && mount.destination == here,
-                        None => from == Path::new(source) || mount.destination == here,
+                    let at = mount.destination.as_path();
+                    match (&mount.kind, destination) {
+                        (MountKind::Volume { name, .. }, _) => {
+                            name.as_deref() == Some(wanted) && destination.is_none_or(|destination| at == destination)
+                        }
+                        (MountKind::Bind { source, .. }, Some(destination)) => {
+                            source == Path::new(wanted) && at == destination
+                        }
+                        (_, destination) => destination.is_none() && at == Path::new(wanted),
                     }
                 })
             }
@@ -213,18 +199,6 @@ impl Filter {
 /// `label=prefix*`.
 fn matches_star<'a>(key: &str, mut labels: impl Iterator<Item = &'a String>) -> bool {
     key.strip_suffix('*').is_some_and(|prefix| labels.any(|label| label.starts_with(prefix)))
-}
-
-/// The image by name, with or without registry and tag, or by id.
-fn of_image(container: &Container, wanted: &str) -> bool {
-    let Source::Image { id, name } = &container.spec().source else { return false };
-    if id.starts_with(wanted.trim_start_matches("sha256:")) && wanted.len() >= 2 {
-        return true;
-    }
-    let bare = name.rsplit_once(':').map_or(name.as_str(), |(bare, tag)| if tag.contains('/') { name } else { bare });
-    let has_tag = wanted.rsplit('/').next().is_some_and(|last| last.contains(':'));
-    let names = if has_tag { vec![name.as_str()] } else { vec![name.as_str(), bare] };
-    names.iter().any(|name| *name == wanted || name.strip_suffix(wanted).is_some_and(|rest| rest.ends_with('/')))
 }
 
 /// The part of regular expressions that names of containers need: `^`, `$`, `.`, `.*`, `[...]`, `\`, `|` at the top level.
@@ -286,7 +260,8 @@ impl Pattern {
                     }
                     Class::Set { negated, ranges }
                 }
-                '*' | '+' | '?' => return Err(invalid("missing argument to repetition operator")),
+                // Go takes it for a mistake, and then nothing fits.
+                '*' | '+' | '?' => return Ok(Pattern { alternatives: Vec::new() }),
                 '(' | ')' | '{' | '}' => return Err(invalid("groups are not supported by creel")),
                 c => Class::Char(c),
             };
@@ -354,7 +329,7 @@ mod tests {
         for (pattern, text, expected) in table {
             assert_eq!(Pattern::parse(pattern).unwrap().fits(text), expected, "{pattern} {text}");
         }
-        assert!(Pattern::parse("*a").is_err());
+        assert!(!Pattern::parse("*a").unwrap().fits("a"));
         assert!(Pattern::parse("[a").is_err());
     }
 }

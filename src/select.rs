@@ -72,7 +72,11 @@ impl Selected {
             Ok(container) => chosen.push(Chosen { label, container }),
             Err(error @ containers::Error::NotFound { .. }) => match missing {
                 Missing::Fails => failures.push(error.into()),
-                Missing::FailsWith(code) => failures.push(Failure::from(error).code(code)),
+                // `rm` has words of its own for it.
+                Missing::FailsWith(code) => {
+                    let text = format!("no container with ID or name \"{name}\" found: no such container");
+                    failures.push(Failure::plain(text).missing("container", name).code(code));
+                }
                 Missing::Ignored => {}
             },
             Err(error) => failures.push(error.into()),

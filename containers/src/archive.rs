@@ -157,6 +157,8 @@ impl Packer<'_> {
     fn header_only(&mut self, path: &Path, stat: &Stat, kind: tar::EntryType) -> io::Result<()> {
         let mut header = self.header(stat, kind);
         header.set_size(0);
+        // A directory's name ends with a slash, as every tar has it.
+        let path = if kind == tar::EntryType::Directory { &path.join("") } else { path };
         self.tar.append_data(&mut header, path, io::empty())
     }
 

@@ -15,6 +15,7 @@ use sys::signals::{self, SignalFd};
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::pause;
 use crate::state::State;
 use crate::wire::{CHUNK, FromClient, FromMonitor};
 
@@ -58,8 +59,8 @@ pub struct Attached {
 /// Connects to the streams of a container that runs.
 pub fn attach(engine: &Engine, container: &Container, streams: Streams) -> Result<Attached> {
     match container.state() {
-        State::Running { .. } => {}
-        State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => {
+        State::Running { .. } if !pause::paused(container) => {}
+        State::Running { .. } | State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => {
             return Err(Error::StateImproper { what: "you can only attach to running containers".into() });
         }
     }
@@ -396,7 +397,7 @@ pub fn parse_detach_keys(text: &str) -> Result<Vec<u8>> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let invalid = || Error::Invalid(format!("invalid detach keys {text:?}"));
+    let invalid = || Error::Invalid(format!("invalid detach keys: Unknown character: '{text}'"));
     text.split(',')
         .map(|key| match (key.strip_prefix("ctrl-").map(str::as_bytes), key.as_bytes()) {
             (Some([letter]), _) => match letter.to_ascii_lowercase() {

@@ -99,6 +99,9 @@ pub struct Status {
     /// The cgroup it is in, relative to the cgroup v2 mount.
     #[serde(default)]
     pub cgroup: Option<PathBuf>,
+    /// The home directory of its user, as the last start found it.
+    #[serde(default)]
+    pub home: Option<String>,
     /// The monitor that will start it again after a pause, by restart policy. SIGTERM makes it give up.
     #[serde(default)]
     pub restarting: Option<Process>,
@@ -120,6 +123,7 @@ impl Status {
             restarts: 0,
             network: None,
             cgroup: None,
+            home: None,
             restarting: None,
             last_exit: None,
             health: None,

@@ -4,6 +4,7 @@
 //! is mounted in a mount namespace of our own, which ends with this command.
 
 use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -152,6 +153,19 @@ impl Endpoint {
             mode: stat.st_mode,
             modified: Timestamp::from_second(stat.st_mtime).unwrap_or_default(),
         }))
+    }
+
+    /// The name of what is at a path; of a link, of what it leads to. `None` for the root.
+    pub fn name_of(&self, path: &Path) -> Result<Option<OsString>> {
+        let open = |flags| archive::open(self.root.as_fd(), path, flags).map_err(Error::io(path));
+        let link =
+            rustix::fs::fstat(open(OFlags::PATH | OFlags::NOFOLLOW)?).map_err(|error| Error::io(path)(error.into()))?;
+        if archive::file_type(&link) != FileType::Symlink {
+            return Ok(path.file_name().map(OsStr::to_owned));
+        }
+        let shown = format!("/proc/self/fd/{}", open(OFlags::PATH)?.as_raw_fd());
+        let leads_to = std::fs::read_link(&shown).map_err(Error::io(path))?;
+        Ok(leads_to.file_name().map(OsStr::to_owned))
     }
 
     /// Writes the file or tree at `path` as a tar stream in which it is called `name`. With an empty name, what is in the

@@ -6,14 +6,16 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use rustix::process::Resource;
 
 use crate::container::{Container, NetworkStatus};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::health::{self, HealthLog};
-use crate::spec::{MountKind, MountSpec, Source};
+use crate::monitor::prepare::{hard_limit, hostname};
+use crate::spec::{IdMap, MountKind, MountSpec, Source, Ulimit};
 use crate::state::{Exit, State};
-use crate::{exec, list, logs, oci, pause, remove, users};
+use crate::{exec, list, logs, oci, pause, remove, userns, users};
 
 /// Everything that is not in the record.
 #[derive(Clone, Debug)]
@@ -39,8 +41,20 @@ pub struct Facts {
     pub exec_ids: Vec<String>,
     /// Ids or names of the containers it needs.
     pub dependencies: Vec<String>,
+    /// Beyond the usual ones.
+    pub added_capabilities: Vec<String>,
+    /// Of the usual ones.
+    pub dropped_capabilities: Vec<String>,
     pub effective_capabilities: Vec<String>,
     pub bounding_capabilities: Vec<String>,
+    /// In the container's own eyes.
+    pub hostname: String,
+    /// Of its user, once it has started.
+    pub home: Option<String>,
+    /// Both empty where it is in the user's own namespace, or where its ids are not known yet.
+    pub id_maps: (Vec<IdMap>, Vec<IdMap>),
+    /// Those that are wanted; with the usual ones once it has started.
+    pub ulimits: Vec<Ulimit>,
     /// `user[:group]` as it will be looked up.
     pub user: String,
     /// Process 1 is systemd, or is said to be.
@@ -93,6 +107,7 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
         names.sort();
         names
     };
+    let (added_capabilities, dropped_capabilities) = oci::changed_capabilities(&spec.security)?;
     let dir = engine.container_dir(container.id());
     let run_file = |name: &str| Some(engine.run_dir(container.id()).join(name)).filter(|path| path.exists());
     let layers = container.record.image.iter().flat_map(|image| image.layers.iter().rev());
@@ -131,8 +146,18 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
             .collect(),
         exec_ids: exec::sessions(engine, container),
         dependencies: remove::needed_by(spec).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect(),
+        added_capabilities,
+        dropped_capabilities,
         effective_capabilities: names(sets.effective()),
         bounding_capabilities: names(sets.bounding()),
+        // The other container may be gone.
+        hostname: hostname(engine, container).unwrap_or_else(|_| container.id().short().to_owned()),
+        home: container.status.home.clone(),
+        id_maps: userns::maps(engine, &spec.namespaces.user).unwrap_or_default(),
+        ulimits: match state {
+            State::Created => spec.ulimits.clone(),
+            _ => oci::limits(&spec.ulimits, hard_limit(Resource::Nofile), hard_limit(Resource::Nproc)),
+        },
         user: users::wanted_user(engine, container),
         runs_systemd: oci::runs_systemd(&container.record),
         workdir: users::workdir(container),

@@ -7,7 +7,7 @@ mod clients;
 mod connectivity;
 mod files;
 mod made;
-mod prepare;
+pub(crate) mod prepare;
 mod watch;
 
 use std::process::ExitCode;

@@ -15,9 +15,11 @@ use crate::container::Record;
 use crate::error::{Error, Result};
 use crate::spec::{IdMap, IpcMode, NamespaceMode, Source};
 
+pub use mounts::SHM_SIZE;
 pub(crate) use mounts::{SHM, VolumeMount};
 pub use process::HOLDER_PATH;
-pub(crate) use process::{capabilities, default_environment, exec_process, runs_systemd};
+pub use process::INIT_PATH;
+pub(crate) use process::{capabilities, changed_capabilities, default_environment, exec_process, limits, runs_systemd};
 pub(crate) use resources::resources;
 
 /// What the specification leaves open and the caller found out.

@@ -82,16 +82,8 @@ fn remove_below(
             "container {id} is the infra container of pod {pod} and cannot be removed without removing the pod"
         )));
     }
-    let dependents = dependents(engine, container)?;
-    if !request.depend && !dependents.is_empty() {
-        let dependents: Vec<&str> = dependents.iter().map(|dependent| dependent.id().as_str()).collect();
-        return Err(Error::HasDependents { id: id.to_string(), dependents: dependents.join(", ") });
-    }
-    for dependent in dependents {
-        remove_below(engine, &dependent, request, removed)?;
-    }
     let container = list::again(engine, container)?;
-    if !request.force && matches!(container.state(), State::Running { .. } | State::Initialized { .. }) {
+    if !request.force && matches!(container.state(), State::Running { .. }) {
         let word = if pause::paused(&container) { "paused" } else { container.state().word() };
         return Err(Error::StateImproper {
             what: format!(
@@ -99,6 +91,14 @@ fn remove_below(
                  force"
             ),
         });
+    }
+    let dependents = dependents(engine, &container)?;
+    if !request.depend && !dependents.is_empty() {
+        let dependents: Vec<&str> = dependents.iter().map(|dependent| dependent.id().as_str()).collect();
+        return Err(Error::HasDependents { id: id.to_string(), dependents: dependents.join(", ") });
+    }
+    for dependent in dependents {
+        remove_below(engine, &dependent, request, removed)?;
     }
     // Also one that does not run, but whose monitor waits to start it again.
     stop(engine, &container, request.timeout)?;

@@ -19,7 +19,6 @@ use crate::{list, pause, probes};
 /// What to wait for, in Podman's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
-    Configured,
     Created,
     Initialized,
     Running,
@@ -37,7 +36,6 @@ impl std::str::FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Condition> {
         Ok(match text {
-            "configured" => Condition::Configured,
             "created" => Condition::Created,
             "initialized" => Condition::Initialized,
             "running" => Condition::Running,
@@ -141,7 +139,7 @@ pub fn wait(engine: &Engine, container: &Container, conditions: &[Condition], in
 fn holds(engine: &Engine, container: &Container, condition: Condition) -> bool {
     let state = container.state();
     match condition {
-        Condition::Configured | Condition::Created => matches!(state, State::Created),
+        Condition::Created => matches!(state, State::Created),
         Condition::Initialized => matches!(state, State::Initialized { .. }),
         Condition::Running => list::running(container) && !pause::paused(container),
         Condition::Paused => pause::paused(container),

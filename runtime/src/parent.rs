@@ -45,6 +45,12 @@ impl Bundle {
     pub fn named(self, id: impl Into<String>, directory: impl Into<PathBuf>) -> Bundle {
         Bundle { id: id.into(), directory: directory.into(), ..self }
     }
+
+    fn plan(&self) -> Result<Plan> {
+        let mut plan = Plan::of(&self.spec)?;
+        plan.program.first_of = Some(self.id.clone());
+        Ok(plan)
+    }
 }
 
 /// Where the standard streams lead.
@@ -103,7 +109,7 @@ pub struct Running {
 /// Clones the container's process. It makes its mounts while the caller does other things; [`Created::prepared`] waits
 /// for it.
 pub fn create(bundle: &Bundle, stdio: Stdio, cgroup: Option<&Cgroup>, preserve_fds: Vec<Numbered>) -> Result<Created> {
-    let mut plan = Plan::of(&bundle.spec)?;
+    let mut plan = bundle.plan()?;
     attach::use_trees(&mut plan.mounts, &bundle.trees)?;
     let mut state = hooks::State::new(&bundle.id, &bundle.directory, &bundle.spec);
     let (channel, theirs) = Channel::pair().map_err(|error| Error::kernel("make a socket", error))?;
@@ -259,7 +265,7 @@ fn stage_child(start: &Start<'_>, channel: &Channel) -> Result<()> {
         .map_err(|error| Error::kernel("make a mount namespace", error))?;
     crate::pivot::detach_propagation()?;
     // A plan of its own, since the sources are replaced by what they lead to.
-    let mut plan = Plan::of(&start.bundle.spec)?;
+    let mut plan = start.bundle.plan()?;
     attach::use_trees(&mut plan.mounts, &start.bundle.trees)?;
     attach::open_sources(&mut plan.mounts)?;
     let root = child::detach_root(&start.bundle.root, &plan.root_target)?;

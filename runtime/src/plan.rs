@@ -47,6 +47,8 @@ pub(crate) struct Program {
     /// Where to look for it, in order.
     pub(crate) candidates: Vec<CString>,
     pub(crate) cwd: PathBuf,
+    /// The id of the container that it is the first process of, for messages.
+    pub(crate) first_of: Option<String>,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) groups: Vec<u32>,
@@ -155,6 +157,7 @@ impl Program {
             environment: strings("an environment variable", environment)?,
             candidates: candidates(name, environment)?,
             cwd: process.cwd().clone(),
+            first_of: None,
             uid: user.uid(),
             gid: user.gid(),
             groups: user.additional_gids().clone().unwrap_or_default(),

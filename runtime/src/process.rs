@@ -115,7 +115,7 @@ pub(crate) fn take_identity(program: &Program, proc: &Proc) -> Result<()> {
     become_user(program)?;
     let umask = program.umask.unwrap_or(0o022);
     rustix::process::umask(Mode::from_raw_mode(umask));
-    enter_working_directory(&program.cwd)?;
+    enter_working_directory(program)?;
     sys::signals::reset_for_exec().map_err(|error| Error::kernel("reset the signals", error))?;
     if let Some(personality) = program.personality {
         task::set_personality(personality).map_err(|error| Error::kernel("set the personality", error))?;
@@ -148,10 +148,18 @@ fn become_user(program: &Program) -> Result<()> {
     Ok(())
 }
 
-fn enter_working_directory(cwd: &Path) -> Result<()> {
-    // The program's own fault, as a shell has it: 126.
-    let step = |error: Errno| Error::NotExecutable {
-        message: format!("cannot enter the working directory {}: {}", cwd.display(), io::Error::from(error)),
+fn enter_working_directory(program: &Program) -> Result<()> {
+    let cwd = program.cwd.as_path();
+    // In Podman's words and with its codes, which know a container's start from an exec.
+    let step = |error: Errno| match (&program.first_of, error) {
+        (Some(id), Errno::NOENT) => {
+            Error::NotExecutable { message: format!("workdir {cwd:?} does not exist on container {id}") }
+        }
+        (Some(id), Errno::NOTDIR) => Error::NotExecutable {
+            message: format!("workdir {cwd:?} exists on container {id}, but is not a directory"),
+        },
+        (None, Errno::NOENT) => not_found(format!("chdir to `{}`", cwd.display())),
+        _ => Error::NotExecutable { message: format!("chdir to `{}`: {}", cwd.display(), io::Error::from(error)) },
     };
     rustix::process::chdir(cwd).map_err(step)?;
     // A directory of the host, reached through a descriptor that leaked (CVE-2024-21626), has no path from our root: the
@@ -184,12 +192,21 @@ pub(crate) fn find(program: &Program) -> Result<&CStr> {
         unusable.get_or_insert(regular);
     }
     match unusable {
-        Some(true) => Err(Error::NotExecutable { message: format!("`{name}`: permission denied") }),
-        Some(false) if name.contains('/') => {
-            Err(Error::NotExecutable { message: format!("`{name}` is not a regular file: permission denied") })
-        }
-        _ => Err(Error::NotFound { message: format!("executable file `{name}` not found in $PATH") }),
+        Some(true) => Err(not_permitted(&format!("the path `{name}` exists but it is not executable"))),
+        Some(false) if name.contains('/') => Err(not_permitted(&format!("the path `{name}` is not a regular file"))),
+        _ if name.contains('/') => Err(not_found(format!("executable file `{name}` not found"))),
+        _ => Err(not_found(format!("executable file `{name}` not found in $PATH"))),
     }
+}
+
+/// Podman's words around what its OCI runtime says.
+fn not_found(what: String) -> Error {
+    let message = what + ": No such file or directory: OCI runtime attempted to invoke a command that was not found";
+    Error::NotFound { message }
+}
+
+fn not_permitted(what: &str) -> Error {
+    Error::NotExecutable { message: format!("exec: {what}: Operation not permitted: OCI permission denied") }
 }
 
 /// Whether an image's link or script would run our own executable, which has no business in a container
@@ -228,9 +245,9 @@ pub(crate) fn execute(program: &Program, path: &CStr) -> Error {
     let name = program.name();
     match errno(&error) {
         Some(Errno::NOENT | Errno::NOTDIR) => {
-            Error::NotFound { message: format!("cannot run `{name}`: {error} (is its interpreter there?)") }
+            Error::NotFound { message: format!("exec `{name}`: {error} (is its interpreter there?)") }
         }
-        _ => Error::NotExecutable { message: format!("cannot run `{name}`: {error}") },
+        _ => Error::NotExecutable { message: format!("exec `{name}`: {error}") },
     }
 }
 

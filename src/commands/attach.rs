@@ -36,7 +36,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let streams = Streams { stdin: spec.stdin && !args.no_stdin, stdout: true, stderr: true };
     let attached = containers::attach(&engine, &container, streams)?;
     let request = AttachRequest {
-        detach_keys: detach_keys(context, args.detach_keys.as_deref())?,
+        detach_keys: detach_keys(context, args.detach_keys.as_deref())
+            .map_err(|failure| failure.context(format_args!("attaching to container {}", container.id())))?,
         sig_proxy: container.state().init().filter(|_| args.sig_proxy && !spec.tty).cloned(),
         tty: spec.tty,
     };

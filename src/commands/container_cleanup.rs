@@ -14,6 +14,9 @@ use crate::select::{Missing, Selected, conclude};
 pub struct Args {
     #[command(flatten)]
     selected: Selected,
+    /// Clean up after an exec session (creel's leave nothing behind)
+    #[arg(long, value_name = "ID")]
+    exec: Option<String>,
     /// Remove the containers, too
     #[arg(long)]
     rm: bool,
@@ -24,6 +27,9 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     args.selected.check()?;
+    if args.exec.is_some() && (args.selected.all || args.rm || args.rmi) {
+        return Err(Failure::plain("exec and remove options conflict"));
+    }
     let engine = context.engine()?;
     let (chosen, mut failures) = args.selected.choose(&engine, Missing::Ignored)?;
     for one in chosen {

@@ -4,7 +4,8 @@
 //! Docker's: an existing directory takes the source under its own name, what does not exist becomes the source, and
 //! `SOURCE/.` means what is in it.
 
-use std::io::{self, BufWriter, Read, Write};
+use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use containers::{CopyOptions, Endpoint, Engine, FileFact, FileKind};
@@ -70,8 +71,13 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let (from, to) = (Side::parse(&args.words[0]), Side::parse(&args.words[1]));
     let in_container = |side: &Side| matches!(side, Side::Container { .. });
     if !in_container(&from) && !in_container(&to) {
-        return Err(Failure::plain("one of the two must be in a container")
-            .hint("write CONTAINER:PATH for a path in a container"));
+        return Err(Failure::plain("name or ID cannot be empty")
+            .hint("one of the two must be in a container: write CONTAINER:PATH for a path in a container"));
+    }
+    let is_empty = |side: &Side| matches!(side, Side::Container { path, .. } if path.is_empty());
+    if is_empty(&from) || is_empty(&to) {
+        let [from, to] = [&args.words[0], &args.words[1]].map(|word| arguments::go_quote(word));
+        return Err(Failure::plain(format!("invalid arguments {from}, {to}: you must specify paths")));
     }
     if to == Side::Stream && output::stdout_is_terminal() {
         return Err(Failure::plain("refusing to write a tar archive to the terminal. Redirect standard output"));
@@ -110,10 +116,10 @@ fn open(engine: &Engine, side: &Side) -> Result<Option<Place>, Failure> {
         }
         Side::Container { name, path } => {
             let container = containers::find(engine, name).map_err(|error| match error {
-                containers::Error::NotFound { name } => Failure::plain(format!(
-                    "container {} does not exist: no such container",
-                    arguments::go_quote(&name)
-                )),
+                containers::Error::NotFound { name } => {
+                    let text = format!("container {} does not exist", arguments::go_quote(&name));
+                    Failure::plain(text).missing("container", &name)
+                }
                 other => other.into(),
             })?;
             Ok(Some(Place {
@@ -145,6 +151,16 @@ fn clean(path: &Path) -> PathBuf {
 impl Place {
     fn stat(&self) -> Result<Option<FileFact>, Failure> {
         Ok(self.endpoint.stat(&self.path)?)
+    }
+
+    /// What the source is called where nothing else is said: on the host a link goes by its own name, in a container by
+    /// that of what it leads to, as Podman has it.
+    fn file_name(&self) -> Result<PathBuf, Failure> {
+        let name = match self.name {
+            Some(_) => self.endpoint.name_of(&self.path)?,
+            None => self.path.file_name().map(OsStr::to_owned),
+        };
+        Ok(name.map(PathBuf::from).unwrap_or_default())
     }
 
     fn not_found(&self) -> Failure {
@@ -227,8 +243,8 @@ fn between(from: &Place, to: &Place, args: &Args) -> Result<(), Failure> {
         Some(FileKind::Directory) => Found::Directory,
         Some(FileKind::File | FileKind::Other) => Found::Other,
     };
-    let name = from.path.file_name().map(Path::new).unwrap_or(Path::new(""));
-    let what = Source { is_directory, content_only: from.means_content(), name };
+    let name = from.file_name()?;
+    let what = Source { is_directory, content_only: from.means_content(), name: &name };
     let target =
         target(&what, &to.path, to.wants_directory(), found, args.overwrite).map_err(|refused| match refused {
             Refused::NotFound => to.not_found(),
@@ -274,9 +290,9 @@ fn options(to: &Place, args: &Args) -> CopyOptions {
 
 fn to_stream(from: &Place) -> Result<(), Failure> {
     from.stat()?.ok_or_else(|| from.not_found())?;
-    let name = from.path.file_name().map(Path::new).filter(|_| !from.means_content()).unwrap_or(Path::new(""));
+    let name = if from.means_content() { PathBuf::new() } else { from.file_name()? };
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    from.endpoint.pack(&from.path, name, &mut out)?;
+    from.endpoint.pack(&from.path, &name, &mut out)?;
     out.flush()?;
     Ok(())
 }
@@ -287,10 +303,13 @@ fn from_stream(to: &Place, args: &Args) -> Result<(), Failure> {
         Some(_) => return Err(Failure::plain("destination must be a directory when copying from stdin")),
         None => return Err(to.not_found()),
     }
-    let input: Box<dyn Read + Send> = Box::new(io::stdin());
-    let mut input = storage::decompress(input).map_err(|error| {
-        Failure::from(error).context("source must be a (compressed) tar archive when copying from stdin")
-    })?;
+    const NO_ARCHIVE: &str = "source must be a (compressed) tar archive when copying from stdin";
+    let mut input = BufReader::with_capacity(1 << 16, io::stdin());
+    if input.fill_buf()?.is_empty() {
+        return Err(Failure::plain(NO_ARCHIVE));
+    }
+    let input: Box<dyn Read + Send> = Box::new(input);
+    let mut input = storage::decompress(input).map_err(|error| Failure::from(error).context(NO_ARCHIVE))?;
     to.endpoint.unpack(&to.path, &mut input, &options(to, args))?;
     Ok(())
 }

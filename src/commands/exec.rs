@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use containers::{ExecEnd, ExecRequest};
+use containers::{Container, Engine, ExecEnd, ExecRequest};
 use sys::task::Numbered;
 
 use crate::arguments::number;
@@ -49,6 +50,9 @@ pub struct Args {
     /// User (name or id, optionally :group)
     #[arg(short, long, value_name = "USER")]
     user: Option<String>,
+    /// Seconds to wait for the container to run
+    #[arg(long, value_name = "SECONDS", value_parser = number::i32)]
+    wait: Option<i32>,
     /// Directory in which the command starts
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -61,7 +65,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let name = match (&args.cidfile, args.latest) {
         (Some(_), true) => return Err(Failure::plain("--latest and --cidfile cannot be used together")),
         (Some(path), false) => {
-            let text = std::fs::read_to_string(path).map_err(crate::error::on_path("open", path))?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| crate::error::on_path("open", path)(error).context("reading CIDFile"))?;
             Some(text.trim().to_owned())
         }
         (None, true) => None,
@@ -78,19 +83,21 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let caller: Vec<(String, String)> = std::env::vars().collect();
     let mut env = Vec::new();
     for path in &args.env_file {
-        let text = std::fs::read_to_string(path).map_err(crate::error::on_path("open", path))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            crate::error::on_path("open", path)(error).context(format_args!("parsing file {path:?}"))
+        })?;
         create_args::variables_from_file(&mut env, &text, &caller)?;
     }
     for text in &args.env {
         create_args::add_variable(&mut env, text, &caller)?;
     }
-    if args.tty && args.interactive && !args.detach && !output::stdin_is_terminal() {
-        output::warn("The input device is not a TTY. The --tty and --interactive flags might not work properly");
-    }
     let engine = context.engine()?;
     // On a kernel too old for it the runtime's own check is what is left.
     let _ = sys::exe::seal(&crate::context::identity(&engine.settings));
-    let container = select::one(&engine, name.as_deref(), args.latest)?;
+    let container = match (args.wait, &name) {
+        (Some(seconds), Some(name)) => awaited(&engine, name, seconds)?,
+        _ => select::one(&engine, name.as_deref(), args.latest)?,
+    };
     if !containers::running(&container) {
         let text = "can only create exec sessions on running containers: container state improper";
         let failure = Failure::plain(text).code(NO_SESSION);
@@ -106,17 +113,42 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         detach: args.detach,
         privileged: args.privileged,
         preserve_fds: preserved(args.preserve_fds, &args.preserve_fd)?,
-        detach_keys: super::attach::detach_keys(context, args.detach_keys.as_deref())?,
+        detach_keys: match args.detach {
+            true => Vec::new(),
+            false => super::attach::detach_keys(context, args.detach_keys.as_deref())
+                .map_err(|failure| failure.code(NO_SESSION))?,
+        },
     };
-    let end = containers::exec(&engine, &container, request).map_err(|error| match error {
-        containers::Error::StateImproper { .. } => Failure::from(error).code(NO_SESSION),
-        other => other.into(),
+    let end = containers::exec(&engine, &container, request).map_err(|error| {
+        let failure = Failure::from(error);
+        match (args.detach, failure.exit_code()) {
+            // Nobody waits for a code of the program's own.
+            (true, _) => failure.code(ExitCode::Failed),
+            (false, ExitCode::Failed) => failure.code(NO_SESSION),
+            (false, _) => failure,
+        }
     })?;
     Ok(match end {
         ExecEnd::Exited(code) => ExitCode::from_number(code),
         ExecEnd::Detached(_) => ExitCode::Success,
         ExecEnd::Started(id) => output::line(id).map(|()| ExitCode::Success)?,
     })
+}
+
+/// The container of that name once it runs.
+fn awaited(engine: &Engine, name: &str, seconds: i32) -> Result<Container, Failure> {
+    let until = Instant::now() + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    loop {
+        match containers::find(engine, name) {
+            Ok(container) if containers::running(&container) => return Ok(container),
+            Ok(_) | Err(containers::Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if Instant::now() >= until {
+            return Err(Failure::plain(format!("timed out waiting for container: {name}")));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Podman's code where no session could be begun.
@@ -128,8 +160,8 @@ pub fn preserved(count: u32, numbers: &[u32]) -> Result<Vec<Numbered>, Failure> 
         return Err(Failure::plain("cannot specify both --preserve-fds and --preserve-fd"));
     }
     if let Some(stream) = numbers.iter().find(|number| **number < 3) {
-        let text = format!("cannot preserve FD {stream}: it is one of the standard streams: invalid argument");
-        return Err(Failure::plain(text).hint("--log-driver passthrough passes the standard streams on"));
+        let why = "consider using the passthrough log-driver to pass STDIO streams into the container";
+        return Err(Failure::plain(format!("cannot preserve FD {stream}, {why}: invalid argument")));
     }
     let wanted: BTreeSet<u32> = (3..3 + count).chain(numbers.iter().copied()).collect();
     wanted

@@ -20,8 +20,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         Failure::from(error).context(format_args!("unable to look up {name} to perform a health check"))
     })?;
     if container.spec().health.is_some() && !containers::running(&container) {
-        output::line("stopped")?;
-        return Ok(ExitCode::No);
+        return Err(Failure::plain(format!("container {} is not running", container.id())));
     }
     let status = containers::check_health(&engine, &container)?;
     match status {

@@ -16,9 +16,10 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     args.selected.check()?;
     let engine = context.engine()?;
-    let (mut chosen, failures) = args.selected.choose(&engine, Missing::Fails)?;
-    if args.selected.all {
-        chosen.retain(|one| matches!(one.container.state(), State::Created | State::Exited(_)));
-    }
-    each((chosen, failures), |container| containers::init(&engine, container))
+    let chosen = args.selected.choose(&engine, Missing::Fails)?;
+    each(chosen, |container| match container.state() {
+        // As asked for: it is named, but there is nothing to do.
+        State::Initialized { .. } | State::Running { .. } if args.selected.all => Ok(()),
+        _ => containers::init(&engine, container),
+    })
 }

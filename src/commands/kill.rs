@@ -29,7 +29,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 /// A name with or without `SIG`, or a number.
 pub fn signal(text: &str) -> Result<i32, Failure> {
     signal::parse(text).ok_or_else(|| match text.parse::<i64>() {
-        Ok(_) => Failure::plain("valid signals are 1 through 64"),
-        Err(_) => Failure::plain(format!("invalid signal: {text}")),
+        Ok(number) if number != 0 => Failure::plain("valid signals are 1 through 64"),
+        _ => Failure::plain(format!("invalid signal: {text}")),
     })
 }

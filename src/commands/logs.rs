@@ -42,8 +42,8 @@ pub struct Args {
     pub containers: Vec<String>,
 }
 
-/// Colours that can be told apart on black and on white.
-const COLORS: [u8; 6] = [32, 33, 34, 35, 36, 31];
+/// One for each container, in Podman's order.
+const COLORS: [u8; 7] = [37, 31, 33, 34, 35, 36, 32];
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.latest && !args.containers.is_empty() {
@@ -61,7 +61,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     show(&engine, &containers, &args, prefix, stamp)
 }
 
-/// Follows or shows the output of these, with a word before each line where `prefix` says so or there are colours.
+/// Follows or shows the output of these, with a word before each line where `prefix` says so.
 pub fn show(
     engine: &Engine,
     containers: &[Container],
@@ -92,7 +92,8 @@ pub fn show(
         .map(|(index, container)| {
             let name = if args.names { container.name() } else { container.id().short() };
             match (args.color, prefix) {
-                (true, _) => format!("\x1b[{}m{name} ", COLORS[index % COLORS.len()]),
+                (true, true) => format!("\x1b[{}m{name} ", COLORS[index % COLORS.len()]),
+                (true, false) => format!("\x1b[{}m", COLORS[index % COLORS.len()]),
                 (false, true) => format!("{name} "),
                 (false, false) => String::new(),
             }
@@ -131,8 +132,9 @@ pub fn show(
     Ok(ExitCode::Success)
 }
 
-/// As the log has it: nine digits and the zone as numbers.
+/// As the log has it: nine digits and the zone as numbers, `Z` for none.
 pub fn stamp(time: Timestamp) -> String {
     let zoned = time.to_zoned(jiff::tz::TimeZone::system());
-    zoned.strftime("%Y-%m-%dT%H:%M:%S.%9f%:z").to_string()
+    let zone = if zoned.offset().seconds() == 0 { "Z" } else { "%:z" };
+    zoned.strftime(&format!("%Y-%m-%dT%H:%M:%S.%9f{zone}")).to_string()
 }

@@ -42,8 +42,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         Some(port) => Some(wanted(port)?),
         None => None,
     };
-    let mut found = false;
-    for container in containers.iter().filter(|container| containers::running(container)) {
+    let mut running = containers.iter().filter(|container| containers::running(container)).peekable();
+    let mut found = running.peek().is_none();
+    for container in running {
         for (inside, outside) in lines(container) {
             if wanted.as_ref().is_some_and(|wanted| *wanted != inside) {
                 continue;
@@ -56,12 +57,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             }
         }
     }
-    match wanted {
-        Some(wanted) if !found => {
-            let name = args.words.first().map(String::as_str).unwrap_or_default();
-            Err(Failure::plain(format!("failed to find published port {wanted:?}: container {name}")))
-        }
-        _ => Ok(ExitCode::Success),
+    match port.filter(|_| !found) {
+        Some(port) => Err(Failure::plain(format!("failed to find published port {}", arguments::go_quote(port)))),
+        None => Ok(ExitCode::Success),
     }
 }
 
@@ -78,7 +76,9 @@ fn wanted(text: &str) -> Result<String, Failure> {
 /// Each port on its own: `80/tcp` and `0.0.0.0:8080`.
 fn lines(container: &Container) -> Vec<(String, String)> {
     let mut lines = Vec::new();
-    for mapping in state::ports(container) {
+    let mut mappings: Vec<_> = state::ports(container).iter().collect();
+    mappings.sort_by_key(|mapping| mapping.protocol);
+    for mapping in mappings {
         let address = mapping.host_ip.map_or_else(|| "0.0.0.0".into(), |address| address.to_string());
         for offset in 0..mapping.range.max(1) {
             let inside = format!("{}/{}", u32::from(mapping.container_port) + u32::from(offset), mapping.protocol);

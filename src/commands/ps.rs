@@ -103,8 +103,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     let engine = context.reader()?;
     match args.watch {
-        None => show(&engine, &args)?,
-        Some(0) => return Err(Failure::plain("the watch interval must be above 0")),
+        None | Some(0) => show(&engine, &args)?,
         Some(seconds) => loop {
             output::print("\x1b[H\x1b[2J")?;
             show(&engine, &args)?;
@@ -235,13 +234,13 @@ fn value(
         "Mounts": mounts,
         "Names": vec![record.name.clone()],
         "Namespaces": object! {
-            "MNT"?: namespace("mnt"),
-            "CGROUP" as "Cgroup"?: namespace("cgroup"),
-            "IPC"?: namespace("ipc"),
-            "NET"?: namespace("net"),
-            "PIDNS"?: namespace("pid"),
-            "UTS"?: namespace("uts"),
-            "USER" as "User"?: namespace("user"),
+            "Mnt" as "MNT"?: namespace("mnt"),
+            "Cgroup"?: namespace("cgroup"),
+            "Ipc" as "IPC"?: namespace("ipc"),
+            "Net" as "NET"?: namespace("net"),
+            "Pidns" as "PIDNS"?: namespace("pid"),
+            "Uts" as "UTS"?: namespace("uts"),
+            "User"?: namespace("user"),
         },
         "Networks": state::networks(container),
         "Pid": i64::from(pid),
@@ -260,6 +259,14 @@ fn value(
         json "Created": record.created.as_second(),
         fn "Created": record.created,
         fn "ID": if args.no_trunc { full_id } else { record.id.short() },
+        fn "ImageID": if args.no_trunc { image_id } else { image_id.get(..12).unwrap_or(image_id) },
+        fn "Cgroup": namespace("cgroup"),
+        fn "IPC": namespace("ipc"),
+        fn "MNT": namespace("mnt"),
+        fn "NET": namespace("net"),
+        fn "PIDNS": namespace("pid"),
+        fn "USERNS": namespace("user"),
+        fn "UTS": namespace("uts"),
         fn "Command": shown_command,
         fn "CreatedAt": crate::format::go_time(record.created),
         fn "CreatedHuman": created.clone(),

@@ -1,4 +1,4 @@
-use containers::{AttachEnd, AttachRequest, PasswdMode, Remove, RemoveRequest, StartRequest, Streams};
+use containers::{AttachEnd, AttachRequest, LogDriver, PasswdMode, Remove, RemoveRequest, StartRequest, Streams};
 
 use crate::arguments::number;
 use crate::context::Context;
@@ -37,7 +37,8 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let create = &args.create;
     let preserve_fds = super::exec::preserved(args.preserve_fds, &args.preserve_fd)?;
-    let detach_keys = super::attach::detach_keys(context, args.detach_keys.as_deref())?;
+    let detach_keys = super::attach::detach_keys(context, args.detach_keys.as_deref())
+        .map_err(|failure| failure.code(ExitCode::NotExecutable))?;
     if create.tty && create.interactive && !args.detach && !output::stdin_is_terminal() {
         output::warn("The input device is not a TTY. The --tty and --interactive flags might not work properly");
     }
@@ -67,7 +68,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     };
     let Some(attached) = started.attached else {
-        output::line(container.id())?;
+        // With the caller's own streams, what is printed is the container's alone.
+        if !matches!(spec.log.driver, LogDriver::Passthrough | LogDriver::PassthroughTty) {
+            output::line(container.id())?;
+        }
         return Ok(ExitCode::Success);
     };
     let request = AttachRequest {

@@ -34,6 +34,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("either start all containers or the container(s) provided in the arguments"));
     }
     args.selected.check_but_filter()?;
+    if args.selected.all && args.attach {
+        return Err(Failure::plain("you cannot start and attach all containers at once"));
+    }
     if args.selected.containers.len() > 1 && args.attach {
         return Err(Failure::plain("you cannot start and attach multiple containers at once"));
     }
@@ -54,7 +57,11 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             Ok(started) => started,
             Err(error) => {
                 let failure = Failure::from(error);
-                let context = format!("unable to start container {:?}", one.container.id().as_str());
+                let id = one.container.id();
+                let context = match is_attached {
+                    true => format!("unable to start container {id}"),
+                    false => format!("unable to start container \"{id}\""),
+                };
                 // Whatever the reason: 126 and 127 are for `run`.
                 failures.push(failure.context(context).code(ExitCode::Failed));
                 continue;
@@ -65,7 +72,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             continue;
         };
         let request = AttachRequest {
-            detach_keys: super::attach::detach_keys(context, args.detach_keys.as_deref())?,
+            detach_keys: super::attach::detach_keys(context, args.detach_keys.as_deref())
+                .map_err(|failure| failure.context(format_args!("unable to start container {}", one.container.id())))?,
             sig_proxy: Some(started.init).filter(|_| args.sig_proxy.unwrap_or(true) && !spec.tty),
             tty: spec.tty,
         };

@@ -415,8 +415,8 @@ pub struct HealthFlags {
     #[arg(long, value_name = "ACTION")]
     pub health_on_failure: Option<String>,
     /// Failures in a row that make a container unhealthy
-    #[arg(long, alias = "healthcheck-retries", value_name = "NUMBER", value_parser = number::i64)]
-    pub health_retries: Option<i64>,
+    #[arg(long, alias = "healthcheck-retries", value_name = "NUMBER", value_parser = number::u32)]
+    pub health_retries: Option<u32>,
     /// Time to start in which failures do not count
     #[arg(long, alias = "healthcheck-start-period", value_name = "DURATION")]
     pub health_start_period: Option<String>,

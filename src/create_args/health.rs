@@ -92,14 +92,17 @@ pub fn change(flags: &HealthFlags, check: &mut HealthSpec) -> Result<(), Failure
         check.interval = interval("healthcheck-interval", text)?;
     }
     if let Some(text) = &flags.health_timeout {
-        check.timeout = duration("healthcheck-timeout", text)?;
+        check.timeout = timeout("healthcheck-timeout", text)?;
     }
     if let Some(text) = &flags.health_start_period {
-        check.start_period = duration("healthcheck-start-period", text)?;
+        check.start_period = match text.starts_with('-') {
+            true => return Err(Failure::plain("healthcheck-start-period must be 0 seconds or greater")),
+            false => duration("healthcheck-start-period", text)?,
+        };
     }
     match flags.health_retries {
-        Some(retries) if retries < 1 => return Err(Failure::plain("healthcheck-retries must be greater than 0")),
-        Some(retries) => check.retries = u32::try_from(retries).unwrap_or(u32::MAX),
+        Some(0) => return Err(Failure::plain("healthcheck-retries must be greater than 0")),
+        Some(retries) => check.retries = retries,
         None => {}
     }
     if let Some(text) = &flags.health_on_failure {
@@ -135,7 +138,7 @@ fn change_startup(flags: &HealthFlags, check: &mut HealthSpec) -> Result<(), Fai
         startup.interval = interval("startup healthcheck-interval", text)?;
     }
     if let Some(text) = &flags.health_startup_timeout {
-        startup.timeout = duration("startup healthcheck-timeout", text)?;
+        startup.timeout = timeout("startup healthcheck-timeout", text)?;
     }
     startup.retries = flags.health_startup_retries.unwrap_or(startup.retries);
     startup.successes = flags.health_startup_success.unwrap_or(startup.successes);
@@ -159,6 +162,14 @@ fn test(text: &str) -> Vec<String> {
 
 fn duration(what: &str, text: &str) -> Result<Duration, Failure> {
     human::parse_duration(text).map_err(|problem| Failure::plain(format!("invalid {what}: {problem}")))
+}
+
+/// Podman takes less than the second that it speaks of, but not nothing.
+fn timeout(what: &str, text: &str) -> Result<Duration, Failure> {
+    match duration(what, text)? {
+        Duration::ZERO => Err(Failure::plain("healthcheck-timeout must be at least 1 second")),
+        timeout => Ok(timeout),
+    }
 }
 
 /// `disable` (and 0) leaves the checks to whoever runs them by hand.

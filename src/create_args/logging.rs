@@ -50,7 +50,7 @@ pub fn log(args: &CreateArgs, config: &Config) -> Result<LogConfig, Failure> {
             "tag" => log.tag = Some(value.to_owned()),
             "label" => log.labels.push(label(value)?),
             "max-size" => {
-                let size = human::parse_size(value).map_err(Failure::plain)?;
+                let size = human::parse_decimal_size(value).map_err(Failure::plain)?;
                 log.max_size = Some(size.unsigned_abs()).filter(|size| *size > 0);
             }
             "max-file" => {
@@ -104,7 +104,7 @@ mod tests {
                 path: None,
                 directory: None,
                 labels: Vec::new(),
-                max_size: Some(10 << 20),
+                max_size: Some(10_000_000),
                 max_files: Some(3),
                 tag: Some("t".into())
             }

@@ -63,6 +63,15 @@ fn scaled(mut amount: f64, base: f64, units: &[&str], digits: usize, space: &str
 
 /// A size as it is typed: a number with an optional fraction and an optional unit of b, k, m, g, t, p (powers of 1024).
 pub fn parse_size(text: &str) -> Result<i64, String> {
+    parse_scaled(text, 1024.0)
+}
+
+/// The same in powers of 1000.
+pub fn parse_decimal_size(text: &str) -> Result<i64, String> {
+    parse_scaled(text, 1000.0)
+}
+
+fn parse_scaled(text: &str, base: f64) -> Result<i64, String> {
     let wrong = || format!("invalid size: '{text}'");
     let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.').map_or(0, |at| at + 1);
     let (number, unit) = text.split_at(end);
@@ -77,7 +86,7 @@ pub fn parse_size(text: &str) -> Result<i64, String> {
         "p" | "pb" | "pi" | "pib" => 5,
         _ => return Err(format!("invalid suffix: '{unit}'")),
     };
-    let bytes = number * 1024f64.powi(power);
+    let bytes = number * base.powi(power);
     if !(0.0..=i64::MAX as f64).contains(&bytes) {
         return Err(wrong());
     }

@@ -195,6 +195,7 @@ pub(super) fn prepare(
     };
     let mut managed = files::write(&run_dir, container, &hostname, shared)?;
     released.shared_name = shared.map(|shared| files::SharedName::add(shared, container)).transpose()?.flatten();
+    let home = account.home.clone();
     managed.extend(files::add_account(engine, &run_dir, container, &account)?);
     managed.extend(files::local_time(&run_dir, container)?);
     let mut own_env = Vec::new();
@@ -324,6 +325,7 @@ pub(super) fn prepare(
     }
     prepared.log = log(engine, container)?;
     prepared.status.restarts = restarts;
+    prepared.status.home = Some(home);
     prepared.status.cgroup = prepared.released.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
     prepared.status.network = Some(connectivity.status());
     prepared.released.connectivity = connectivity;
@@ -370,7 +372,8 @@ fn published_ports(container: &Container) -> Vec<network::PortMapping> {
     ports
 }
 
-pub(super) fn hostname(engine: &Engine, container: &Container) -> Result<String> {
+/// What the container is called in its own eyes: a namespace that is joined has the name of whoever made it.
+pub(crate) fn hostname(engine: &Engine, container: &Container) -> Result<String> {
     let spec = container.spec();
     if let Some(hostname) = &spec.hostname {
         return Ok(hostname.clone());
@@ -519,7 +522,7 @@ fn init_of(engine: &Engine, other: &str, kind: &str) -> Result<Process> {
 }
 
 /// `u64::MAX` without a limit.
-fn hard_limit(resource: rustix::process::Resource) -> u64 {
+pub(crate) fn hard_limit(resource: rustix::process::Resource) -> u64 {
     rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX)
 }
 

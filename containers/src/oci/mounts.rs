@@ -13,7 +13,7 @@ use crate::spec::{IpcMode, NamespaceMode, Source};
 /// Shared memory, see shm_overview(7).
 pub(crate) const SHM: &str = "/dev/shm";
 /// Bytes of /dev/shm unless the user says otherwise.
-const SHM_SIZE: u64 = 65_536_000;
+pub const SHM_SIZE: u64 = 65_536_000;
 
 /// Where systemd as process 1 wants a tmpfs; parents first.
 const SYSTEMD: [&str; 4] = ["/run", "/run/lock", "/tmp", "/var/log/journal"];

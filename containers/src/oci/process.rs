@@ -11,7 +11,7 @@ use crate::spec::{ContainerSpec, Security, SystemdMode, Ulimit};
 use crate::users::Account;
 
 /// Where the built-in init is bound; Podman's name for it.
-pub(super) const INIT_PATH: &str = "/run/podman-init";
+pub const INIT_PATH: &str = "/run/podman-init";
 
 /// Where creel is bound in a container that only holds namespaces.
 pub const HOLDER_PATH: &str = "/creel";
@@ -208,6 +208,20 @@ fn bounding_set(security: &Security) -> Result<Capabilities> {
     Ok(set)
 }
 
+/// What a container has beyond the usual capabilities, and what it lacks of them: names, sorted.
+pub(crate) fn changed_capabilities(security: &Security) -> Result<(Vec<String>, Vec<String>)> {
+    if security.privileged {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let (usual, has) = (Capabilities::from(DEFAULT_CAPABILITIES), bounding_set(security)?);
+    let beyond = |set: &Capabilities, other: &Capabilities| {
+        let mut names: Vec<String> = set.difference(other).map(|capability| format!("CAP_{capability}")).collect();
+        names.sort();
+        names
+    };
+    Ok((beyond(&has, &usual), beyond(&usual, &has)))
+}
+
 fn parse_capabilities(names: &[String]) -> Result<Capabilities> {
     names
         .iter()
@@ -232,19 +246,25 @@ fn every_capability() -> Capabilities {
 
 const DEFAULT_LIMIT: u64 = 1_048_576;
 
-fn rlimits(wanted: &[Ulimit], hard_nofile: u64, hard_nproc: u64) -> Result<Vec<PosixRlimit>> {
+/// The limits of a container that has started: the wanted ones and, unless those of the host are wanted, as many files
+/// and processes as the caller may have. Sorted by name.
+pub(crate) fn limits(wanted: &[Ulimit], hard_nofile: u64, hard_nproc: u64) -> Vec<Ulimit> {
     if wanted.iter().any(|limit| limit.name == "host") {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let mut all = BTreeMap::from([
-        ("nofile".to_owned(), (DEFAULT_LIMIT.min(hard_nofile), DEFAULT_LIMIT.min(hard_nofile))),
-        ("nproc".to_owned(), (DEFAULT_LIMIT.min(hard_nproc), DEFAULT_LIMIT.min(hard_nproc))),
-    ]);
-    for limit in wanted {
-        all.insert(limit.name.clone(), (limit.soft, limit.hard));
-    }
-    all.into_iter()
-        .map(|(name, (soft, hard))| {
+    let usual = [("nofile", hard_nofile), ("nproc", hard_nproc)].map(|(name, hard)| {
+        let limit = DEFAULT_LIMIT.min(hard);
+        Ulimit { name: name.into(), soft: limit, hard: limit }
+    });
+    let all: BTreeMap<String, Ulimit> =
+        usual.into_iter().chain(wanted.iter().cloned()).map(|limit| (limit.name.clone(), limit)).collect();
+    all.into_values().collect()
+}
+
+fn rlimits(wanted: &[Ulimit], hard_nofile: u64, hard_nproc: u64) -> Result<Vec<PosixRlimit>> {
+    limits(wanted, hard_nofile, hard_nproc)
+        .into_iter()
+        .map(|Ulimit { name, soft, hard }| {
             let typ =
                 serde_json::from_value(serde_json::Value::String(format!("RLIMIT_{}", name.to_ascii_uppercase())))
                     .map_err(|_| Error::Invalid(format!("invalid ulimit type: {name}")))?;

@@ -2,24 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use containers::{Container, Facts, HealthAction, HealthSpec, NamespaceMode, Remove, SdNotify};
+use containers::{Container, Facts, HealthAction, HealthSpec, NamespaceMode, Remove, SdNotify, UserNamespace};
 
+use super::host_config::{seccomp_word, userns_word};
 use super::network::port_bindings;
 use crate::format::{Nil, Value};
 use crate::{object, signal, state};
 
 pub fn value(container: &Container, facts: &Facts) -> Value {
-    let (record, spec) = (&container.record, container.spec());
-    let image = record.image.as_ref();
+    let spec = container.spec();
+    let image = container.record.image.as_ref();
     let entrypoint =
         spec.entrypoint.clone().or_else(|| image.map(|image| image.entrypoint.clone())).unwrap_or_default();
-    let hostname = match (&spec.hostname, &spec.namespaces.uts) {
-        (Some(name), _) => name.clone(),
-        (None, NamespaceMode::Host) => {
-            nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-        }
-        (None, _) => record.id.short().to_owned(),
-    };
     let health =
         spec.health.as_ref().or_else(|| image.and_then(|image| image.health.as_ref())).filter(|_| !spec.no_healthcheck);
     let volumes: BTreeMap<String, Value> =
@@ -45,7 +39,7 @@ pub fn value(container: &Container, facts: &Facts) -> Value {
         })
         .collect();
     object! {
-        "Hostname": hostname.clone(),
+        "Hostname": facts.hostname.clone(),
         "Domainname": spec.domainname.clone().unwrap_or_default(),
         "User": facts.user.clone(),
         "AttachStdin": false,
@@ -54,7 +48,7 @@ pub fn value(container: &Container, facts: &Facts) -> Value {
         "Tty": spec.tty,
         "OpenStdin": spec.stdin,
         "StdinOnce": false,
-        "Env": environment(container, &hostname),
+        "Env": environment(container, facts),
         "Cmd": Value::list_or_nil(state::command(container)),
         "Image": state::image(container).0,
         "Volumes": or_nil(volumes),
@@ -62,7 +56,7 @@ pub fn value(container: &Container, facts: &Facts) -> Value {
         "Entrypoint": Value::list_or_nil(&entrypoint),
         "OnBuild": Value::Nil(Nil::List),
         "Labels": Value::map_or_nil(&spec.labels),
-        "Annotations": annotations(container, facts.stop_signal),
+        "Annotations": annotations(container, facts),
         "StopSignal": signal::name(facts.stop_signal),
         "Healthcheck"?: match spec.no_healthcheck {
             true => Some(object! { "Test": Value::List(vec!["NONE".into()]) }),
@@ -104,7 +98,7 @@ pub fn value(container: &Container, facts: &Facts) -> Value {
 }
 
 /// What the process will find, as far as it is known before a start.
-fn environment(container: &Container, hostname: &str) -> Value {
+fn environment(container: &Container, facts: &Facts) -> Value {
     let spec = container.spec();
     let mut all: Vec<(String, String)> = vec![
         ("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
@@ -117,7 +111,6 @@ fn environment(container: &Container, hostname: &str) -> Value {
     if spec.tty {
         set("TERM", "xterm");
     }
-    set("HOSTNAME", hostname);
     for (key, value) in &spec.proxy_env {
         set(key, value);
     }
@@ -136,36 +129,81 @@ fn environment(container: &Container, hostname: &str) -> Value {
         containers::SecretTarget::Mount { .. } => None,
     });
     for (key, value) in spec.env.iter().cloned().chain(hidden) {
-        let (key, value) = (&key, &value);
-        match all.iter_mut().find(|(known, _)| known == key) {
-            Some((_, old)) => value.clone_into(old),
-            None => all.push((key.clone(), value.clone())),
+        match all.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, old)) => *old = value,
+            None => all.push((key, value)),
+        }
+    }
+    // What a start adds where nothing else is said.
+    let started = !matches!(container.state(), containers::State::Created);
+    let home = facts.home.clone().filter(|_| started);
+    let hostname = Some(facts.hostname.clone()).filter(|_| started || spec.hostname.is_some());
+    for (key, value) in [("HOME", home), ("HOSTNAME", hostname.filter(|_| !spec.no_hostname))] {
+        if let Some(value) = value.filter(|_| !all.iter().any(|(known, _)| known == key)) {
+            all.push((key.to_owned(), value));
         }
     }
     Value::List(all.into_iter().map(|(key, value)| format!("{key}={value}").into()).collect())
 }
 
-/// With those that a start adds.
-pub fn annotations(container: &Container, stop_signal: i32) -> Value {
-    let mut annotations = container.spec().annotations.clone();
+/// With those that Podman notes flags in, and those that a start adds.
+pub fn annotations(container: &Container, facts: &Facts) -> Value {
+    let spec = container.spec();
+    let (security, resources) = (&spec.security, &spec.resources);
+    let mut annotations = spec.annotations.clone();
     let mut mark = |name: &str, text: String| {
         annotations.entry(name.to_owned()).or_insert(text);
     };
-    for (name, holds) in [
-        ("io.podman.annotations.autoremove", container.spec().remove != Remove::Nothing),
-        ("io.podman.annotations.init", container.spec().init),
-        ("io.podman.annotations.privileged", container.spec().security.privileged),
-        ("io.podman.annotations.publish-all", container.spec().network.publish_all),
+    for (flag, holds) in [
+        ("autoremove", spec.remove != Remove::Nothing),
+        ("init", spec.init),
+        ("privileged", security.privileged),
+        ("publish-all", spec.network.publish_all),
     ] {
         if holds {
-            mark(name, "TRUE".into());
+            mark(&format!("io.podman.annotations.{flag}"), "TRUE".into());
         }
+    }
+    let label = security.labels.last().cloned();
+    let userns = Some(userns_flag(&spec.namespaces.user)).filter(|mode| !mode.is_empty());
+    for (flag, value) in [
+        ("apparmor", security.apparmor.clone()),
+        ("cid-file", spec.cidfile.as_ref().map(|path| path.display().to_string())),
+        ("cpuset", resources.cpuset_cpus.clone()),
+        ("label", label),
+        ("pids-limit", resources.pids_limit.map(|limit| limit.to_string())),
+        ("seccomp", seccomp_word(&security.seccomp)),
+        ("userns", userns),
+    ] {
+        if let Some(value) = value {
+            mark(&format!("io.podman.annotations.{flag}"), value);
+        }
+    }
+    if spec.group_add.iter().any(|group| group == "keep-groups") {
+        mark("run.oci.keep_original_groups", "1".into());
     }
     if !matches!(container.state(), containers::State::Created) {
         mark("io.container.manager", "libpod".into());
-        mark("org.opencontainers.image.stopSignal", stop_signal.to_string());
+        mark("org.opencontainers.image.stopSignal", facts.stop_signal.to_string());
+        mark("org.systemd.property.KillSignal", facts.stop_signal.to_string());
+        let patience = u64::from(facts.stop_timeout) * 1_000_000;
+        mark("org.systemd.property.TimeoutStopUSec", format!("uint64 {patience}"));
+        if let (Some(_), NamespaceMode::Container(infra)) = (&spec.pod, &spec.namespaces.uts) {
+            mark("io.kubernetes.cri-o.SandboxID", infra.clone());
+        }
     }
     Value::map_or_nil(&annotations)
+}
+
+/// As `--userns` takes it.
+fn userns_flag(mode: &UserNamespace) -> String {
+    let options = match mode {
+        UserNamespace::KeepId { uid, gid, size } => [("uid", uid), ("gid", gid), ("size", size)],
+        other => return userns_word(other),
+    };
+    let options: Vec<String> =
+        options.iter().filter_map(|(name, value)| value.map(|value| format!("{name}={value}"))).collect();
+    if options.is_empty() { "keep-id".into() } else { format!("keep-id:{}", options.join(",")) }
 }
 
 fn health_value(health: &HealthSpec) -> Value {

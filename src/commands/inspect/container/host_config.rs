@@ -31,15 +31,32 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
         | containers::RestartPolicy::UnlessStopped => 0,
     };
     let nano_cpus = match (resources.cpu_quota, resources.cpu_period) {
-        (Some(quota), Some(period)) if quota > 0 && period > 0 => {
-            quota.saturating_mul(1_000_000_000) / i64::try_from(period).unwrap_or(i64::MAX)
-        }
+        // As --cpus writes it.
+        (Some(quota), Some(100_000)) if quota > 0 => quota.saturating_mul(10_000),
         _ => 0,
     };
+    // What the kernel no longer has is said to be unset where memory is limited at all.
+    let limits_memory =
+        [resources.memory, resources.memory_swap, resources.memory_reservation].iter().any(Option::is_some);
+    let swappiness = match resources.memory_swappiness {
+        Some(swappiness) => i64::try_from(swappiness).unwrap_or(i64::MAX),
+        None => -i64::from(limits_memory),
+    };
+    // One limit of this kind makes empty lists of the others.
+    let limits_devices = resources.blkio_weight.is_some()
+        || !resources.blkio_weight_device.is_empty()
+        || [&resources.read_bps, &resources.write_bps, &resources.read_iops, &resources.write_iops]
+            .iter()
+            .any(|rates| !rates.is_empty());
+    let list = |all: Vec<Value>| if limits_devices { Value::List(all) } else { Value::Nil(Nil::List) };
+    let memory_swap = match (resources.memory_swap, resources.memory) {
+        // Without a limit.
+        (Some(-1), _) => 0,
+        (Some(swap), _) => swap,
+        (None, memory) => memory.map_or(0, |memory| memory.saturating_mul(2)),
+    };
     let rates = |rates: &[(std::path::PathBuf, u64)]| {
-        let all: Vec<Value> =
-            rates.iter().map(|(path, rate)| object! { "Path": path.as_path(), "Rate": *rate }).collect();
-        if all.is_empty() { Value::Nil(Nil::List) } else { Value::List(all) }
+        list(rates.iter().map(|(path, rate)| object! { "Path": path.as_path(), "Rate": *rate }).collect())
     };
     let weights: Vec<Value> = resources
         .blkio_weight_device
@@ -62,20 +79,17 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
         .iter()
         .map(|(name, options)| if options.is_empty() { name.clone() } else { format!("{name}:{options}") })
         .collect();
+    let group_add: Vec<String> = spec.group_add.iter().filter(|group| *group != "keep-groups").cloned().collect();
     let hosts: Vec<String> = spec.network.add_hosts.iter().map(host_entry).collect();
     let mut security_opt: Vec<String> = security.labels.iter().map(|label| format!("label={label}")).collect();
     if security.no_new_privileges {
         security_opt.push("no-new-privileges".into());
     }
-    match &security.seccomp {
-        SeccompProfile::Default => {}
-        SeccompProfile::Unconfined => security_opt.push("seccomp=unconfined".into()),
-        SeccompProfile::File(path) => security_opt.push(format!("seccomp={}", path.display())),
+    security_opt.extend(security.apparmor.iter().map(|profile| format!("apparmor={profile}")));
+    security_opt.extend(seccomp_word(&security.seccomp).map(|profile| format!("seccomp={profile}")));
+    if security.privileged {
+        security_opt.push("unmask=all".into());
     }
-    let capabilities = |names: &[String]| -> Vec<String> {
-        let full = |name: &String| if name == "ALL" { name.clone() } else { format!("CAP_{name}") };
-        names.iter().map(full).collect()
-    };
     let log_driver = match spec.log.driver {
         LogDriver::K8sFile => "k8s-file",
         LogDriver::JsonFile => "json-file",
@@ -123,17 +137,17 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
         "RestartPolicy": object! { "Name": restart, "MaximumRetryCount": retries },
         "AutoRemove": spec.remove != Remove::Nothing,
         "AutoRemoveImage": spec.remove == Remove::ContainerAndImage,
-        "Annotations": annotations(container, facts.stop_signal),
+        "Annotations": annotations(container, facts),
         "VolumeDriver": "",
         "VolumesFrom": Value::list_or_nil(&volumes_from),
-        "CapAdd": strings(&capabilities(&security.cap_add)),
-        "CapDrop": strings(&capabilities(&security.cap_drop)),
+        "CapAdd": strings(&facts.added_capabilities),
+        "CapDrop": strings(&facts.dropped_capabilities),
         "Dns": Value::List(spec.network.dns.iter().map(|ip| ip.to_string().into()).collect()),
         "DnsOptions": strings(&spec.network.dns_options),
         "DnsSearch": strings(&spec.network.dns_search),
         "ExtraHosts": strings(&hosts),
         "HostsFile": spec.network.hosts_file.clone().unwrap_or_default(),
-        "GroupAdd": strings(&spec.group_add),
+        "GroupAdd": strings(&group_add),
         "IpcMode": ipc,
         "Cgroup": "",
         "Cgroups": cgroups,
@@ -146,9 +160,12 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
         "SecurityOpt": strings(&security_opt),
         "Tmpfs": tmpfs(container),
         "UTSMode": namespace_word(&namespaces.uts, "private"),
-        "UsernsMode": userns_word(&namespaces.user),
-        "IDMappings"?: id_mappings(&namespaces.user),
-        "ShmSize": spec.shm_size.unwrap_or(65_536 << 10),
+        "UsernsMode": match &namespaces.user {
+            UserNamespace::KeepId { .. } | UserNamespace::NoMap => "private".to_owned(),
+            other => userns_word(other),
+        },
+        "IDMappings"?: id_mappings(facts),
+        "ShmSize": spec.shm_size.unwrap_or(containers::SHM_SIZE),
         "Runtime": "oci",
         "ConsoleSize": Value::List(vec![0i64.into(), 0i64.into()]),
         "Isolation": "",
@@ -157,7 +174,7 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
         "NanoCpus": nano_cpus,
         "CgroupParent": resources.cgroup_parent.clone().unwrap_or_default(),
         "BlkioWeight": resources.blkio_weight.unwrap_or(0),
-        "BlkioWeightDevice": if weights.is_empty() { Value::Nil(Nil::List) } else { Value::List(weights) },
+        "BlkioWeightDevice": list(weights),
         "BlkioDeviceReadBps": rates(&resources.read_bps),
         "BlkioDeviceWriteBps": rates(&resources.write_bps),
         "BlkioDeviceReadIOps": rates(&resources.read_iops),
@@ -172,12 +189,12 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
         "DiskQuota": 0i64,
         "KernelMemory": 0i64,
         "MemoryReservation": resources.memory_reservation.unwrap_or(0),
-        "MemorySwap": resources.memory_swap.or(resources.memory.map(|memory| memory.saturating_mul(2))).unwrap_or(0),
-        "MemorySwappiness": resources.memory_swappiness.unwrap_or(0),
+        "MemorySwap": memory_swap,
+        "MemorySwappiness": swappiness,
         "OomKillDisable": false,
         "Init"?: spec.init,
         "PidsLimit": resources.pids_limit.unwrap_or(2048),
-        "Ulimits": Value::List(spec.ulimits.iter().filter(|limit| limit.name != "host").map(ulimit).collect()),
+        "Ulimits": Value::List(facts.ulimits.iter().filter(|limit| limit.name != "host").map(ulimit).collect()),
         "CpuCount": 0i64,
         "CpuPercent": 0i64,
         "IOMaximumIOps": 0i64,
@@ -216,8 +233,20 @@ pub fn userns_word(mode: &UserNamespace) -> String {
     }
 }
 
-fn id_mappings(mode: &UserNamespace) -> Value {
-    let UserNamespace::Private { uid_maps, gid_maps } = mode else { return Value::Nil(Nil::Pointer) };
+/// What `--security-opt seccomp=` said.
+pub fn seccomp_word(profile: &SeccompProfile) -> Option<String> {
+    match profile {
+        SeccompProfile::Default => None,
+        SeccompProfile::Unconfined => Some("unconfined".into()),
+        SeccompProfile::File(path) => Some(path.display().to_string()),
+    }
+}
+
+fn id_mappings(facts: &Facts) -> Value {
+    let (uid_maps, gid_maps) = &facts.id_maps;
+    if uid_maps.is_empty() && gid_maps.is_empty() {
+        return Value::Nil(Nil::Pointer);
+    }
     let lines = |maps: &[containers::IdMap]| -> Value {
         Value::List(maps.iter().map(|map| format!("{}:{}:{}", map.container, map.host, map.size).into()).collect())
     };

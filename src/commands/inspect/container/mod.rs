@@ -46,7 +46,7 @@ pub fn value(engine: &Engine, container: &Container, with_size: bool) -> Result<
     let facts = containers::facts(engine, container)?;
     let size = if with_size { Some(containers::size(engine, container)?) } else { None };
     let (record, spec) = (&container.record, container.spec());
-    let command = state::whole_command(container);
+    let (path, arguments) = path_and_arguments(container);
     let (image_name, image_id) = state::image(container);
     let digest = record.image.as_ref().and_then(|image| image.digest.as_ref());
     let driver = match engine.store.options().driver {
@@ -58,8 +58,8 @@ pub fn value(engine: &Engine, container: &Container, with_size: bool) -> Result<
         "Id": record.id.as_str(),
         fn "ID": record.id.as_str(),
         "Created": record.created,
-        "Path": command.first().cloned().unwrap_or_default(),
-        "Args": Value::list(command.get(1..).unwrap_or_default()),
+        "Path": path,
+        "Args": Value::list(&arguments),
         "State": state_value(&facts),
         "Image": image_id,
         "ImageDigest": digest.map(ToString::to_string).unwrap_or_default(),
@@ -80,8 +80,8 @@ pub fn value(engine: &Engine, container: &Container, with_size: bool) -> Result<
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": spec.security.apparmor.clone().unwrap_or_default(),
-        "EffectiveCaps": Value::list(&facts.effective_capabilities),
-        "BoundingCaps": Value::list(&facts.bounding_capabilities),
+        "EffectiveCaps": Value::list_or_nil(&facts.effective_capabilities),
+        "BoundingCaps": Value::list_or_nil(&facts.bounding_capabilities),
         "ExecIDs": Value::list(&facts.exec_ids),
         "GraphDriver": object! { "Name": driver, "Data": graph_data(&facts) },
         "SizeRw"?: size.map(|(written, _)| written),
@@ -99,6 +99,21 @@ pub fn value(engine: &Engine, container: &Container, with_size: bool) -> Result<
         "UseImageHosts": spec.network.hosts_file.as_deref() == Some("image"),
         "UseImageHostname": spec.no_hostname,
     })
+}
+
+/// As Podman shows it: a command of one word is its own argument, too.
+fn path_and_arguments(container: &Container) -> (String, Vec<String>) {
+    let mut words = state::whole_command(container);
+    if container.spec().init {
+        words.splice(0..0, [containers::INIT_PATH.to_owned(), "--".to_owned()]);
+    }
+    let path = words.first().cloned().unwrap_or_default();
+    if words.len() > 1 {
+        words.remove(0);
+    } else {
+        words = vec![path.clone()];
+    }
+    (path, words)
 }
 
 fn path_or_empty(path: Option<&Path>) -> Value {
@@ -154,14 +169,14 @@ fn state_value(facts: &Facts) -> Value {
         "OOMKilled": exit.is_some_and(|exit| exit.oom_killed) && !running,
         "Dead": false,
         "Pid": facts.pid,
-        "ConmonPid": facts.monitor_pid,
+        "ConmonPid"?: facts.monitor_pid,
         "ExitCode": exit.filter(|_| !running).map_or(0, |exit| exit.code),
         "Error": exit.filter(|_| !running).and_then(|exit| exit.error.clone()).unwrap_or_default(),
         "StartedAt": Value::time_or_zero(facts.started),
         "FinishedAt": Value::time_or_zero(facts.finished),
         "Health"?: health.clone(),
         fn "Healthcheck": health,
-        "CgroupPath": facts.cgroup_path.clone().unwrap_or_default(),
+        "CgroupPath"?: facts.cgroup_path.clone().unwrap_or_default(),
         "CheckpointedAt": Value::zero_time(),
         "RestoredAt": Value::zero_time(),
         "StoppedByUser"?: exit.is_some_and(|exit| exit.stopped_by_user),

@@ -58,7 +58,7 @@ pub fn tmpfs(container: &Container) -> Value {
     let all = container.spec().mounts.iter().filter_map(|mount| {
         let MountKind::Tmpfs { size, mode, copy_up } = &mount.kind else { return None };
         let mut options = mount.options.clone();
-        options.extend(size.map(|size| format!("size={size}")));
+        options.extend(size.map(|size| format!("size={}", binary_size(size))));
         options.extend(mode.map(|mode| format!("mode={mode:o}")));
         if mount.read_only {
             options.push("ro".into());
@@ -74,4 +74,11 @@ pub fn tmpfs(container: &Container) -> Value {
         Some((mount.destination.display().to_string(), Value::from(options.join(","))))
     });
     Value::Map(all.collect())
+}
+
+/// A size in the largest unit in which it is a whole number, as people type it: `64m`.
+fn binary_size(bytes: u64) -> String {
+    let unit = [(1 << 30, "g"), (1 << 20, "m"), (1 << 10, "k")];
+    let fits = unit.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
+    fits.map_or_else(|| bytes.to_string(), |(unit, letter)| format!("{}{letter}", bytes / unit))
 }
