@@ -663,7 +663,7 @@ fn start_logging(globals: &Globals) -> Result<(), Failure> {
             let text = format!(
                 "Log Level {wish:?} is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic"
             );
-            return Err(Failure::plain(text).code(ExitCode::No));
+            return Err(Failure::plain(text).code(ExitCode::No).bare());
         }
     };
     tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();

@@ -1,15 +1,20 @@
 //! containers.conf and storage.conf, read only by commands that need a key of them, and parsed only where they exist.
 
 mod keys;
+mod shape;
+mod storage_conf;
+
+pub use storage_conf::StorageConfig;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use storage::events;
 use toml::{Table, Value};
 
-use crate::error::Failure;
+use crate::error::{ExitCode, Failure};
 
 /// Where to look. Taken from the environment once, by [`crate::context`].
 #[derive(Clone, Debug, Default)]
@@ -67,6 +72,7 @@ impl Config {
             Err(error) => return Err(crate::error::on_path("open", path)(error)),
         };
         let layer = parse(&text, path)?;
+        shape::check(&layer, &text, path)?;
         merge(&mut self.table, layer);
         Ok(())
     }
@@ -124,6 +130,23 @@ impl Config {
         items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
     }
 
+    /// Addresses of the Internet protocol.
+    pub fn addresses(&self, section: &str, key: &str) -> Result<Vec<IpAddr>, Failure> {
+        self.list(section, key).iter().map(|text| self.address(section, key, text)).collect()
+    }
+
+    pub fn address(&self, section: &str, key: &str, text: &str) -> Result<IpAddr, Failure> {
+        let unknown = |_| Failure::plain(format!("containers.conf: {key} of [{section}]: invalid IP address {text:?}"));
+        text.parse().map_err(unknown)
+    }
+
+    /// `[engine.runtimes_flags] NAME = [flags]`, without their dashes.
+    pub fn runtime_flags(&self, name: &str) -> Vec<String> {
+        let flags = self.get("engine", "runtimes_flags").and_then(Value::as_table).and_then(|table| table.get(name));
+        let flags = flags.and_then(Value::as_array).into_iter().flatten();
+        flags.filter_map(|flag| flag.as_str().map(str::to_owned)).collect()
+    }
+
     /// A table of texts, as `[secrets.opts]`.
     pub fn texts_of(&self, section: &str, key: &str) -> BTreeMap<String, String> {
         let table = self.get(section, key).and_then(Value::as_table);
@@ -156,7 +179,8 @@ impl Config {
             }
         };
         let path = self.text("engine", "events_logfile_path").map(PathBuf::from);
-        Ok(events::Options { backend, path, max_bytes })
+        let health_checks = self.boolean("engine", "healthcheck_events").unwrap_or(defaults.health_checks);
+        Ok(events::Options { backend, path, max_bytes, health_checks })
     }
 
     /// `[network] default_subnet_pools`: where subnets of networks are taken from, and how large they are.
@@ -186,14 +210,25 @@ fn parse(text: &str, path: &Path) -> Result<Table, Failure> {
     text.parse::<Table>().map_err(|error| {
         let problem = error.message().to_owned();
         let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        Failure::plain(format!("decode configuration {}: line {line}: {problem}", path.display()))
+        unusable(format!("decode configuration {}: line {line}: {problem}", path.display()))
     })
+}
+
+/// A configuration file that nothing can be done with, as Podman says it: without `Error:`, and the process ends with 1.
+fn unusable(problem: impl std::fmt::Display) -> Failure {
+    Failure::plain(format!("Failed to obtain creel configuration: {problem}")).code(ExitCode::No).bare()
 }
 
 /// A relative module is looked for below the module directories, the user's first.
 fn find_module(module: &Path, places: &Places) -> Result<PathBuf, Failure> {
     if module.is_absolute() {
-        return Ok(module.to_owned());
+        return match module.metadata() {
+            Ok(_) => Ok(module.to_owned()),
+            Err(error) => {
+                let why = crate::error::on_path("faccessat", module)(error);
+                Err(unusable(format!("could not resolve module \"{}\": {why}", module.display())))
+            }
+        };
     }
     let user = places.config_home.join("containers/containers.conf.modules");
     let places = [
@@ -202,7 +237,7 @@ fn find_module(module: &Path, places: &Places) -> Result<PathBuf, Failure> {
         Path::new("/usr/share/containers/containers.conf.modules"),
     ];
     places.iter().map(|dir| dir.join(module)).find(|path| path.exists()).ok_or_else(|| {
-        let failure = Failure::plain(format!("could not resolve module \"{}\"", module.display()));
+        let failure = unusable(format!("could not resolve module \"{}\"", module.display()));
         failure.hint(format!("modules lie in {}, or are named by their whole path", user.display()))
     })
 }
@@ -230,122 +265,6 @@ fn merge(into: &mut Table, layer: Table) {
     }
 }
 
-/// The keys of storage.conf that matter here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StorageConfig {
-    pub driver: Option<String>,
-    pub graphroot: Option<PathBuf>,
-    pub runroot: Option<PathBuf>,
-    pub mount_program: Option<PathBuf>,
-    pub ignore_chown_errors: bool,
-}
-
-impl StorageConfig {
-    /// The file that counts, and whether it is the user's: that one replaces the system's as a whole.
-    pub fn file(places: &Places) -> Option<(PathBuf, bool)> {
-        if let Some(path) = &places.storage {
-            return Some((path.clone(), true));
-        }
-        let candidates = [
-            (places.config_home.join("containers/storage.conf"), true),
-            ("/etc/containers/storage.conf".into(), false),
-            ("/usr/share/containers/storage.conf".into(), false),
-        ];
-        // One that nobody may look at is there: reading it says so.
-        candidates.into_iter().find(|(path, _)| path.try_exists().unwrap_or(true))
-    }
-
-    /// The system's paths are root's, so only its options count.
-    pub fn load(places: &Places, variable: impl Fn(&str) -> Option<String>) -> Result<StorageConfig, Failure> {
-        let Some((path, ours)) = StorageConfig::file(places) else { return Ok(StorageConfig::default()) };
-        let text = fs::read_to_string(&path).map_err(crate::error::on_path("open", &path))?;
-        StorageConfig::parse(&text, &path, ours, &variable)
-    }
-
-    fn parse(
-        text: &str,
-        path: &Path,
-        ours: bool,
-        variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<StorageConfig, Failure> {
-        let table = parse(text, path)?;
-        tell_of_storage(&table);
-        let storage = table.get("storage").and_then(Value::as_table);
-        let options = storage.and_then(|table| table.get("options")).and_then(Value::as_table);
-        let overlay = options.and_then(|table| table.get("overlay")).and_then(Value::as_table);
-        let text_of = |table: Option<&Table>, key: &str| {
-            table
-                .and_then(|table| table.get(key))
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned)
-        };
-        let path_of = |key: &str| text_of(storage, key).map(|text| PathBuf::from(expand(&text, variable)));
-        let ignore = |table: Option<&Table>| {
-            // Podman's file has it as a text.
-            table
-                .and_then(|table| table.get("ignore_chown_errors"))
-                .is_some_and(|value| value.as_bool() == Some(true) || value.as_str() == Some("true"))
-        };
-        Ok(StorageConfig {
-            driver: text_of(storage, "driver"),
-            graphroot: path_of("rootless_storage_path").or_else(|| path_of("graphroot").filter(|_| ours)),
-            runroot: path_of("runroot").filter(|_| ours),
-            mount_program: text_of(overlay, "mount_program")
-                .or_else(|| text_of(options, "mount_program"))
-                .map(PathBuf::from),
-            ignore_chown_errors: ignore(overlay) || ignore(options),
-        })
-    }
-}
-
-/// One debug message for each key of storage.conf that has no effect here.
-fn tell_of_storage(table: &Table) {
-    let honoured = [
-        "driver",
-        "graphroot",
-        "rootless_storage_path",
-        "runroot",
-        "options",
-        "overlay",
-        "mount_program",
-        "ignore_chown_errors",
-    ];
-    let mut tables = vec![("storage".to_owned(), table.get("storage").and_then(Value::as_table))];
-    while let Some((name, table)) = tables.pop() {
-        for (key, value) in table.into_iter().flatten() {
-            match value {
-                Value::Table(inner) if honoured.contains(&key.as_str()) => {
-                    tables.push((format!("{name}.{key}"), Some(inner)));
-                }
-                _ if honoured.contains(&key.as_str()) => {}
-                _ => tracing::debug!("storage.conf: {key} of [{name}] has no effect: creel's store is its own"),
-            }
-        }
-    }
-}
-
-/// `$HOME`, `$UID` and other variables in a path.
-fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(dollar) = rest.find('$') {
-        out.push_str(&rest[..dollar]);
-        let after = &rest[dollar + 1..];
-        let (name, next) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
-            Some((name, next)) => (name, next),
-            None => {
-                let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(after.len());
-                after.split_at(end)
-            }
-        };
-        out.push_str(&variable(name).unwrap_or_default());
-        rest = next;
-    }
-    out.push_str(rest);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -367,23 +286,6 @@ mod tests {
     #[test]
     fn a_damaged_file_is_named_with_its_line() {
         let error = parse("[containers]\nenv = [\n", Path::new("/etc/x.conf")).unwrap_err().to_string();
-        assert!(error.starts_with("decode configuration /etc/x.conf: line "), "{error}");
-    }
-
-    #[test]
-    fn storage_conf_gives_paths_and_options() {
-        let text = "[storage]\ndriver=\"overlay\"\ngraphroot=\"$HOME/x\"\nrunroot=\"/run/${UID}\"\n\
-                    [storage.options]\nignore_chown_errors=\"true\"\n[storage.options.overlay]\nmount_program=\"/usr/bin/fuse-overlayfs\"\n";
-        let variable = |name: &str| match name {
-            "HOME" => Some("/home/me".to_owned()),
-            "UID" => Some("7".to_owned()),
-            _ => None,
-        };
-        let read = |ours| StorageConfig::parse(text, Path::new("x"), ours, &variable).unwrap();
-        assert_eq!(read(true).graphroot, Some("/home/me/x".into()));
-        assert_eq!(read(true).runroot, Some("/run/7".into()));
-        assert_eq!(read(true).mount_program, Some("/usr/bin/fuse-overlayfs".into()));
-        assert!(read(true).ignore_chown_errors);
-        assert_eq!(read(false).graphroot, None);
+        assert!(error.contains(": decode configuration /etc/x.conf: line "), "{error}");
     }
 }

@@ -403,7 +403,8 @@ impl Context {
             return Err(Failure::plain("--runtime-flag is for another OCI runtime").hint("name it with --runtime"));
         }
         // As Podman has them: without their dashes.
-        let runtime_flags = self.globals.runtime_flag.iter().map(|flag| format!("--{flag}")).collect();
+        let listed = self.globals.runtime.as_deref().map(|name| config.runtime_flags(name)).unwrap_or_default();
+        let runtime_flags = listed.iter().chain(&self.globals.runtime_flag).map(|flag| format!("--{flag}")).collect();
         let mut settings = Settings {
             userns_dir: self.userns_dir(),
             runtime,

@@ -70,6 +70,8 @@ pub struct Failure {
     /// Nothing to say: the reader of our output went away, or the message was printed already.
     silent: bool,
     suspect: Option<Suspect>,
+    /// Written without `Error:`, as Podman does before it knows its configuration.
+    bare: bool,
     /// What was looked for and is not there: its kind and the name that was typed.
     missing: Option<(&'static str, String)>,
 }
@@ -84,6 +86,7 @@ impl Failure {
             code: ExitCode::Failed,
             silent: false,
             suspect: None,
+            bare: false,
             missing: None,
         }
     }
@@ -149,6 +152,12 @@ impl Failure {
         self.hint.as_deref()
     }
 
+    /// Without the word `Error:` before it.
+    pub fn bare(mut self) -> Failure {
+        self.bare = true;
+        self
+    }
+
     /// Puts what was being done before the message: `CONTEXT: TEXT`.
     pub fn context(mut self, context: impl fmt::Display) -> Failure {
         self.text = format!("{context}: {}", self.text);
@@ -175,7 +184,10 @@ impl Failure {
         {
             message = format!("`{command}` takes no arguments");
         }
-        let mut text = format!("{} {message}\n", palette.paint(Style::Red, "Error:"));
+        let mut text = match self.bare {
+            true => format!("{message}\n"),
+            false => format!("{} {message}\n", palette.paint(Style::Red, "Error:")),
+        };
         if self.usage
             && let Some(command) = command
         {

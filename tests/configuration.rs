@@ -20,7 +20,7 @@ fn later_files_win_and_lists_are_added_to_when_they_say_so() {
     assert_eq!(only.ok(), "last 0022");
     lab.write(".config/containers/containers.conf.modules/named.conf", "[containers]\numask = \"0007\"\n");
     assert_eq!(lab.ok(&format!("--module named.conf {show}")), "file file dropin 0007");
-    lab.creel(&format!("--module nosuch.conf {show}")).run().fails(125);
+    lab.creel(&format!("--module nosuch.conf {show}")).run().fails(1);
 }
 
 #[test]
@@ -49,13 +49,62 @@ fn a_flag_is_stronger_than_the_file() {
 #[test]
 fn what_is_wrong_in_a_file_is_named_with_its_place() {
     let lab = Lab::new();
-    lab.write(OWN, "[containers]\nenv = [\n");
-    let error = lab.creel("run --rm --network none box true").run().fails(125);
-    assert!(error.contains("containers.conf"), "{error}");
-    lab.write(OWN, "[containers]\numask = \"nine\"\n");
-    lab.creel("run --rm --network none box true").run().fails(125);
+    for (text, key) in [
+        ("[containers]\nenv = [\n", ""),
+        ("[containers]\npids_limit = \"many\"\n", "line 2 (last key \"containers.pids_limit\"): "),
+        ("[containers]\nenv = \"A=1\"\n", "line 2 (last key \"containers.env\"): "),
+        ("[engine]\n\nretry = true\n", "line 3 (last key \"engine.retry\"): "),
+        ("[containers]\numask = \"nine\"\n", "not a valid umask nine"),
+        ("[containers]\nlog_size_max = 5\n", "log size max should be negative or >= 8192"),
+    ] {
+        lab.write(OWN, text);
+        let error = lab.creel("ps").run().fails(1);
+        assert!(error.starts_with("Failed to obtain ") && error.contains("containers.conf"), "{error}");
+        assert!(error.contains(key), "{error}");
+    }
     lab.write(OWN, "");
     assert_eq!(lab.ok("ps -aq"), "");
+    let wrong = lab.write("storage.conf", "[storage]\ndriver = 1\n");
+    let error = lab.creel("ps").env("CONTAINERS_STORAGE_CONF", wrong.to_str().unwrap()).run().fails(1);
+    assert!(error.contains("line 2 (last key \"storage.driver\"): incompatible types"), "{error}");
+}
+
+#[test]
+fn where_the_host_is_and_ports_are_is_the_files_choice() {
+    let lab = Lab::new();
+    lab.write(
+        OWN,
+        "[containers]\nhost_containers_internal_ip = \"192.0.2.77\"\nseccomp_profile = \"unconfined\"\n\
+         [network]\ndefault_host_ips = [\"127.0.0.1\", \"127.0.0.2\"]\n",
+    );
+    let show = "run --rm box sh -c 'grep host.containers.internal /etc/hosts; grep Seccomp: /proc/self/status'";
+    let shown = lab.ok(show);
+    assert_eq!(
+        shown.split_whitespace().collect::<Vec<_>>(),
+        ["192.0.2.77", "host.containers.internal", "host.docker.internal", "Seccomp:", "0"]
+    );
+    lab.ok("create --name two -p 8099:80 -p 127.0.0.9:8098:81 box true");
+    let bindings = lab.inspect("two", "{{json .HostConfig.PortBindings}}");
+    assert_eq!(
+        bindings,
+        "{\"80/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"8099\"},{\"HostIp\":\"127.0.0.2\",\"HostPort\":\"8099\"}],\
+         \"81/tcp\":[{\"HostIp\":\"127.0.0.9\",\"HostPort\":\"8098\"}]}"
+    );
+    lab.write(OWN, "[containers]\nhost_containers_internal_ip = \"none\"\n");
+    assert_eq!(lab.ok("run --rm box sh -c 'grep -c internal /etc/hosts || true'"), "0");
+}
+
+#[test]
+fn health_checks_are_told_unless_the_file_says_otherwise() {
+    let lab = Lab::new();
+    lab.ok("run -d --name hc --network none --health-cmd true --health-interval disable box sleep 1000");
+    lab.ok("healthcheck run hc");
+    let told = "events --stream=false --filter event=health_status --format {{.Name}}";
+    let before = lab.ok(told).lines().count();
+    assert!(before > 0);
+    lab.write(OWN, "[engine]\nhealthcheck_events = false\n");
+    lab.ok("healthcheck run hc");
+    assert_eq!(lab.ok(told).lines().count(), before);
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub struct Settings {
     pub hooks_dirs: Vec<PathBuf>,
     /// Where device vendors' files are; empty for the usual places.
     pub cdi_spec_dirs: Vec<PathBuf>,
-    /// `seccomp_profile` of containers.conf.
+    /// `seccomp_profile` of containers.conf: a file, or `unconfined`.
     pub seccomp_profile: Option<PathBuf>,
     pub log_level: Option<String>,
     /// `NOTIFY_SOCKET` of the caller: who wants to hear how containers go, see sd_notify(3).

@@ -12,7 +12,10 @@ pub(crate) fn filter(engine: &Engine, security: &Security) -> Result<Option<Linu
     let file = match &security.seccomp {
         SeccompProfile::Unconfined => return Ok(None),
         SeccompProfile::Default if security.privileged => return Ok(None),
-        SeccompProfile::Default => engine.settings.seccomp_profile.as_ref(),
+        SeccompProfile::Default => match &engine.settings.seccomp_profile {
+            Some(path) if path.as_os_str() == "unconfined" => return Ok(None),
+            path => path.as_ref(),
+        },
         SeccompProfile::File(path) => Some(path),
     };
     let sets = oci::capabilities(security, 0)?;

@@ -181,6 +181,8 @@ pub struct NetworkSpec {
     pub dns_options: Vec<String>,
     pub add_hosts: Vec<HostEntry>,
     pub no_hosts: bool,
+    /// `host_containers_internal_ip` of containers.conf.
+    pub host_names: network::HostNames,
     /// `path`, `image` or `none` as base of /etc/hosts.
     pub hosts_file: Option<String>,
     pub ip: Option<IpAddr>,

@@ -56,8 +56,22 @@ pub struct Hosts<'a> {
     pub addresses: Option<&'a Addresses>,
     /// Further addresses of its own, on other networks.
     pub more: &'a [IpAddr],
+    /// Where the host's names lead; [`HostNames::Uplink`] leaves it to the network.
+    pub host: HostNames,
     /// `--add-host`, in the order given.
     pub entries: &'a [HostEntry],
+}
+
+/// Where [`HOST_NAMES`] and `host-gateway` lead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostNames {
+    /// To the address at which the network shows the host.
+    #[default]
+    Uplink,
+    To(IpAddr),
+    /// Nowhere: they are not in the file.
+    Nowhere,
 }
 
 /// The names under which a container finds its host.
@@ -94,7 +108,11 @@ pub fn text(hosts: &Hosts<'_>) -> String {
     if !localhost.1 {
         push(&mut text, Ipv6Addr::LOCALHOST.into(), ["localhost", "ip6-localhost", "ip6-loopback"]);
     }
-    let gateway = hosts.addresses.and_then(|addresses| addresses.host_gateway);
+    let gateway = match hosts.host {
+        HostNames::Uplink => hosts.addresses.and_then(|addresses| addresses.host_gateway),
+        HostNames::To(address) => Some(address),
+        HostNames::Nowhere => None,
+    };
     for entry in hosts.entries {
         let address = match &entry.address {
             HostAddress::Ip(address) => Some(*address),
@@ -171,7 +189,14 @@ mod tests {
         let expected = "127.0.0.1 localhost\n# mine\n10.9.0.1 build\n::1\tlocalhost ip6-localhost ip6-loopback\n10.1.0.5\tdb\n\
                         192.0.2.2\tgw\n192.0.2.2\thost.containers.internal host.docker.internal\n10.0.2.100\tweb1 web\n";
         assert_eq!(
-            text(&Hosts { base, own_names: &own_names, addresses: Some(&slirp()), more: &[], entries: &entries }),
+            text(&Hosts {
+                base,
+                own_names: &own_names,
+                addresses: Some(&slirp()),
+                more: &[],
+                entries: &entries,
+                ..Hosts::default()
+            }),
             expected
         );
     }
@@ -185,6 +210,7 @@ mod tests {
             addresses: Some(&slirp()),
             more: &["10.9.0.2".parse().unwrap()],
             entries: &entries,
+            ..Hosts::default()
         });
         assert!(
             text.ends_with("10.1.0.5\thost.docker.internal\n10.1.0.6\tweb\n192.0.2.2\thost.containers.internal\n"),

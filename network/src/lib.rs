@@ -33,7 +33,7 @@ pub use forwarder::serve::forward;
 pub use holder::door::{Link, State};
 pub use holder::serve::holder_main;
 pub use holder::{Endpoint, Given, Member, Zone, ZoneName};
-pub use hosts::{HostAddress, HostEntry};
+pub use hosts::{HostAddress, HostEntry, HostNames};
 pub use inside::listen_inside;
 pub use mode::{Mode, NetworkRef};
 pub use networks::Networks;

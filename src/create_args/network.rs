@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use containers::NetworkSpec;
-use network::{HostEntry, Mode};
+use network::{HostEntry, HostNames, Mode, PortMapping, UplinkKind};
 
 use super::CreateArgs;
 use crate::arguments::go_quote;
@@ -48,8 +48,9 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
         hosts_file: args.hosts_file.clone().or_else(|| config.text("containers", "base_hosts_file").map(str::to_owned)),
         ..NetworkSpec::default()
     };
+    let host_ips = config.addresses("network", "default_host_ips")?;
     for text in &args.publish {
-        spec.ports.extend(network::parse_publish(text).map_err(Failure::from)?);
+        spec.ports.extend(published(network::parse_publish(text)?, &host_ips));
     }
     if !spec.ports.is_empty() && matches!(mode, Mode::Host | Mode::None) {
         crate::output::note(&format!(
@@ -115,8 +116,42 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
             "--network-alias can only be set when the network mode is bridge: invalid argument",
         ));
     }
-    spec.mode = mode;
+    spec.host_names = match config.text("containers", "host_containers_internal_ip") {
+        None => HostNames::Uplink,
+        Some("none") => HostNames::Nowhere,
+        Some(text) => HostNames::To(config.address("containers", "host_containers_internal_ip", text)?),
+    };
+    spec.mode = with_options_of_the_file(mode, config);
     Ok(spec)
+}
+
+/// `default_host_ips`: where ports are published whose `--publish` names no address of the host.
+fn published(mappings: Vec<PortMapping>, host_ips: &[IpAddr]) -> Vec<PortMapping> {
+    let at = |mapping: PortMapping| match (mapping.host_ip, host_ips) {
+        (Some(_), _) | (None, []) => vec![mapping],
+        (None, ips) => ips.iter().map(|ip| PortMapping { host_ip: Some(*ip), ..mapping.clone() }).collect(),
+    };
+    mappings.into_iter().flat_map(at).collect()
+}
+
+/// `network_cmd_options` and `pasta_options`: of a user-mode stack that is chosen without options of its own.
+fn with_options_of_the_file(mode: Mode, config: &Config) -> Mode {
+    let slirp = config.list("engine", "network_cmd_options");
+    let pasta = config.list("network", "pasta_options");
+    let wished = config.text("network", "default_rootless_network_cmd");
+    let kind = match &mode {
+        Mode::Default | Mode::Private if !slirp.is_empty() || !pasta.is_empty() => network::choose(&mode, wished).ok(),
+        Mode::Slirp4netns(options) if options.is_empty() => Some(UplinkKind::Slirp),
+        Mode::Pasta(_) => Some(UplinkKind::Pasta),
+        _ => None,
+    };
+    match (kind, mode) {
+        (Some(UplinkKind::Slirp), _) if !slirp.is_empty() => Mode::Slirp4netns(slirp),
+        // What is typed comes later and wins.
+        (Some(UplinkKind::Pasta), Mode::Pasta(options)) => Mode::Pasta(pasta.into_iter().chain(options).collect()),
+        (Some(UplinkKind::Pasta), _) if !pasta.is_empty() => Mode::Pasta(pasta),
+        (_, mode) => mode,
+    }
 }
 
 /// `name[;name...]:ip`.

@@ -53,11 +53,13 @@ pub struct Options {
     pub path: Option<PathBuf>,
     /// How many bytes the file may have before it is set aside; what was set aside before then goes. 0: no limit.
     pub max_bytes: u64,
+    /// Whether checks of a container's health are told.
+    pub health_checks: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { backend: Backend::File, path: None, max_bytes: 1 << 20 }
+        Options { backend: Backend::File, path: None, max_bytes: 1 << 20, health_checks: true }
     }
 }
 
@@ -167,7 +169,11 @@ pub fn record(store: &Store, event: Event) {
 
 /// Tells of several, in their order and with nothing between them.
 pub fn record_all(store: &Store, events: &[Event]) {
-    let written = match store.options().events.backend {
+    let options = &store.options().events;
+    if !options.health_checks && events.iter().all(|event| event.health.is_some()) {
+        return;
+    }
+    let written = match options.backend {
         Backend::None => return,
         Backend::File => append(store, events),
     };

@@ -167,7 +167,8 @@ fn filled(
         };
         let own_names = [hostname.to_owned(), container.name().to_owned()];
         let more = crate::networks::more_addresses(endpoints);
-        let hosts = Hosts { base: &base, own_names: &own_names, addresses, more: &more, entries: &spec.add_hosts };
+        let (host, entries) = (spec.host_names, spec.add_hosts.as_slice());
+        let hosts = Hosts { base: &base, own_names: &own_names, addresses, more: &more, host, entries };
         filled.hosts = Some(network::hosts::text(&hosts));
     }
     if !spec.dns_none {
