@@ -184,3 +184,143 @@ fn the_file_may_come_from_elsewhere() {
     lab.ok("build -q -t made context");
     lab.ok("run --rm --network none made test -e /docker");
 }
+
+#[test]
+fn the_files_of_an_image_are_written_out() {
+    let lab = Lab::new();
+    lab.write("Containerfile", "FROM scratch\nCOPY f /dir/f\n");
+    lab.write("f", "content");
+    lab.ok("build -q -o out -o type=tar,dest=out.tar .");
+    assert_eq!(lab.read("out/dir/f"), "content");
+    assert_eq!(lab.shell("tar tf out.tar").run().ok(), "dir/\ndir/f");
+    let error = lab.creel("build -q -o type=oci,dest=x .").run().fails(125);
+    assert!(error.contains("invalid type \"oci\" selected for build output options"), "{error}");
+}
+
+#[test]
+fn an_image_for_another_machine_needs_an_emulator_only_for_run() {
+    let lab = Lab::new();
+    lab.write("f", "content");
+    lab.write("Containerfile", "FROM scratch\nARG TARGETARCH\nLABEL for=$TARGETARCH\nCOPY f /f\n");
+    let told = lab.ok("build --platform linux/s390x,linux/amd64 --manifest both .");
+    assert!(told.contains("[linux/s390x] STEP 1/4: FROM scratch"), "{told}");
+    let list = lab.json("manifest inspect both");
+    let platforms: Vec<&str> = list["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|instance| instance["platform"]["architecture"].as_str().unwrap())
+        .collect();
+    assert_eq!(platforms, ["s390x", "amd64"]);
+    lab.ok("build -q --arch s390x -t foreign .");
+    let shown = lab.ok("image inspect --format '{{.Architecture}} {{.Labels.for}}' foreign");
+    assert_eq!(shown, "s390x s390x");
+    lab.write("Containerfile", "FROM foreign\nRUN true\n");
+    let error = lab.creel("build -q --platform linux/s390x .").run();
+    if !std::path::Path::new("/proc/sys/fs/binfmt_misc/qemu-s390x").exists()
+        && !crate::lab::differs_on_purpose("Podman starts the program and fails")
+    {
+        assert!(error.fails(125).contains("needs an emulator for linux/s390x"), "{error}");
+    }
+}
+
+#[test]
+fn labels_annotations_and_history_are_inherited_unless_refused() {
+    let lab = Lab::new();
+    lab.write("Containerfile", "FROM box\nLABEL of=base\n");
+    lab.ok("build -q --annotation note=base -t base .");
+    lab.write("Containerfile", "FROM base\nENV A=1\nLABEL own=label\n");
+    let annotations = |name: &str| lab.json(&format!("image inspect {name}"))[0]["Annotations"].clone();
+    lab.ok("build -q -t kept .");
+    assert_eq!(annotations("kept")["note"], "base");
+    assert_eq!(annotations("kept")["org.opencontainers.image.base.name"], "localhost/base:latest");
+    assert!(annotations("kept")["org.opencontainers.image.created"].is_string());
+    lab.ok(
+        "build -q -t bare --inherit-labels=false --inherit-annotations=false --created-annotation=false --omit-history \
+         --layer-label step=1 .",
+    );
+    assert_eq!(annotations("bare").as_object().unwrap().len(), 0);
+    let bare = lab.json("image inspect bare");
+    assert_eq!(bare[0]["Labels"]["own"], "label");
+    assert!(bare[0]["Labels"]["of"].is_null() && bare[0]["Labels"]["step"].is_null(), "{bare}");
+    assert!(bare[0]["History"].is_null(), "{bare}");
+    lab.ok("build -q -t cut --unsetannotation note .");
+    assert!(annotations("cut")["note"].is_null());
+}
+
+#[test]
+fn a_given_epoch_is_the_images_time_and_no_file_is_newer() {
+    let lab = Lab::new();
+    lab.write("f", "content");
+    lab.write("Containerfile", "FROM scratch\nCOPY f /f\n");
+    let id = |flags: &str| lab.ok(&format!("build -q --no-cache {flags} ."));
+    let flags = "--source-date-epoch 1700000000 --rewrite-timestamp";
+    assert_eq!(id(flags), id(flags));
+    assert_eq!(
+        lab.ok(&format!("image inspect --format {{{{.Created}}}} {}", id(flags))),
+        "2023-11-14 22:13:20 +0000 UTC"
+    );
+    let by_variable =
+        lab.creel("build -q --no-cache --rewrite-timestamp .").env("SOURCE_DATE_EPOCH", "1700000000").run();
+    assert_eq!(by_variable.ok(), id(flags));
+    let error = lab.creel("build --timestamp 1 --source-date-epoch 2 .").run().fails(125);
+    assert!(error.contains("would be ambiguous if allowed together"), "{error}");
+}
+
+#[test]
+fn other_machines_find_steps_in_a_registry() {
+    let lab = Lab::new();
+    let Some(registry) = crate::lab::registry::Registry::start(&lab, crate::lab::registry::Guarded::Plain) else {
+        return crate::lab::skip("there is no registry program");
+    };
+    let cache = format!("localhost:{}/cache", registry.port);
+    lab.write("Containerfile", "FROM box\nRUN date +%N > /when\nENV A=1\n");
+    let flags = format!("--tls-verify=false --cache-to {cache} --cache-from {cache}");
+    let first = lab.ok(&format!("build {flags} -t made ."));
+    assert!(first.contains("--> Pushing cache"), "{first}");
+    let made = lab.ok("image inspect --format {{.Id}} made");
+    lab.ok("rmi -f made");
+    lab.ok("image prune -f");
+    let second = lab.ok(&format!("build {flags} -t made ."));
+    assert!(second.contains("--> Cache pulled from remote"), "{second}");
+    assert_eq!(lab.ok("image inspect --format {{.Id}} made"), made);
+    assert_eq!(lab.ok("images --format '{{.Repository}}'"), "localhost/made\nlocalhost/box");
+}
+
+#[test]
+fn a_git_repository_is_a_context() {
+    let lab = Lab::new();
+    if !crate::lab::has_program("git") {
+        return crate::lab::skip("there is no git");
+    }
+    let script = "mkdir -p repo.git/sub && cd repo.git && git init -q -b main . && echo one > f && echo two > sub/f && \
+                  echo 'FROM scratch\nCOPY f /f' | tee Containerfile > sub/Containerfile && git add . && \
+                  git -c user.name=x -c user.email=x@x commit -qm x && git tag v1";
+    lab.shell(script).run().ok();
+    let url = format!("file://{}", lab.path("repo.git").display());
+    for (place, content) in [("", "one"), ("#v1", "one"), ("#main:sub", "two")] {
+        lab.ok(&format!("build -q -o out {url}{place}"));
+        assert_eq!(lab.read("out/f").trim(), content, "{place}");
+    }
+    let error = lab.creel(&format!("build -q {url}#nosuch")).run().fails(125);
+    assert!(error.contains("cloning file://"), "{error}");
+}
+
+#[test]
+fn copied_files_are_in_the_history_by_digest() {
+    let lab = Lab::new();
+    lab.write("f", "content");
+    lab.write("dir/g", "content");
+    lab.write("Containerfile", "FROM scratch\nCOPY f /f\nADD dir /dir\nCOPY f dir/g /both/\n");
+    lab.ok("build -q -t made .");
+    let lines = lab.ok("history --no-trunc --format '{{.CreatedBy}}' made");
+    let shown: Vec<String> = lines
+        .lines()
+        .map(|line| {
+            let (before, after) = line.split_once(':').unwrap();
+            format!("{before}:{}", after.trim_start_matches(|letter: char| letter.is_ascii_hexdigit()).trim_end())
+        })
+        .collect();
+    let line = |text: &str| format!("/bin/sh -c #(nop) {text}");
+    assert_eq!(shown, [line("COPY multi: in /both/"), line("ADD dir: in /dir"), line("COPY file: in /f")]);
+}

@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What is wrong with the text of a Containerfile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// From 1.
+    /// From 1; 0 where no line is at fault.
     pub line: usize,
     pub what: String,
     /// What was most likely meant.
@@ -30,7 +30,7 @@ impl Problem {
 #[derive(Debug, Error)]
 pub enum Error {
     /// The file is wrong; nothing was made.
-    #[error("{file}:{}: {}", problem.line, problem.what)]
+    #[error("{}{}", place(file, problem.line), problem.what)]
     Containerfile { file: String, problem: Problem },
     /// A step cannot be carried out.
     #[error("building at STEP \"{step}\": {why} ({file}:{line})")]
@@ -52,6 +52,11 @@ pub enum Error {
     Images(#[from] images::Error),
     #[error(transparent)]
     Storage(#[from] storage::Error),
+}
+
+/// Nothing for a problem of no line: what was asked for is wrong then, not the file.
+fn place(file: &str, line: usize) -> String {
+    if line == 0 { String::new() } else { format!("{file}:{line}: ") }
 }
 
 impl Error {

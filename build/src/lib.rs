@@ -13,6 +13,8 @@ mod pattern;
 mod plan;
 mod words;
 
-pub use act::{Context, Event, Named, Options, Secret, Squash, begins_like_an_archive, build};
+pub use act::{
+    Context, Event, Named, Options, RemoteCache, Secret, Squash, Times, begins_like_an_archive, build, export,
+};
 pub use error::{Error, Problem, Result};
 pub use pattern::Ignore;

@@ -65,7 +65,7 @@ pub(crate) fn plan(file: &Containerfile, wanted: &Wanted<'_>) -> Result<Plan, Pr
         None => file.stages.len() - 1,
         Some(name) => stage_named(&file.stages, name, Numbers::Count).ok_or_else(|| {
             let names: Vec<&str> = file.stages.iter().filter_map(|stage| stage.name.as_deref()).collect();
-            let problem = Problem::at(1, format!("the target \"{name}\" was not found in the provided Dockerfile"));
+            let problem = Problem::at(0, format!("the target \"{name}\" was not found in the provided Dockerfile"));
             problem.meant(crate::instruction::meant(name, &names))
         })?,
     };

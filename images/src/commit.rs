@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use storage::{Digest, Limits, Store, TarOptions};
+use storage::{Digest, FileTimes, Limits, Store, TarOptions};
 
 use crate::changes::apply_change;
 use crate::deposit::{self, Deposited, NewImage};
@@ -75,8 +75,8 @@ pub struct CommitRequest<'a> {
     pub history_before: Vec<HistoryEntry>,
     /// Now where `None`; also the time of the history entries.
     pub created: Option<Timestamp>,
-    /// Every file of the new layer gets this time (seconds since 1970).
-    pub file_times: Option<i64>,
+    /// What becomes of the times of files in the new layer.
+    pub file_times: FileTimes,
     pub annotations: Vec<(String, String)>,
     /// That of the base, else of this machine.
     pub platform: Option<Platform>,
@@ -84,6 +84,8 @@ pub struct CommitRequest<'a> {
     pub squash: Squash,
     /// Names to give it.
     pub names: Vec<String>,
+    /// Leave all history out, that of the base too.
+    pub omits_history: bool,
     /// Whether the record remembers `base` as its parent.
     pub keep_parent: bool,
     pub progress: Progress,
@@ -102,12 +104,13 @@ impl<'a> CommitRequest<'a> {
             from: None,
             history_before: Vec::new(),
             created: None,
-            file_times: None,
+            file_times: FileTimes::Kept,
             annotations: Vec::new(),
             platform: None,
             format: Format::Oci,
             squash: Squash::No,
             names: Vec::new(),
+            omits_history: false,
             keep_parent: true,
             progress: Progress::Quiet,
         }
@@ -166,7 +169,7 @@ pub fn commit(store: &Store, request: CommitRequest<'_>) -> Result<Image> {
         comment: comment.unwrap_or_default(),
         author: request.author.clone().unwrap_or_default(),
     };
-    let times = TarOptions { timestamp: request.file_times };
+    let times = TarOptions { times: request.file_times };
     match deposit_content(store, request.content, &chain, &times)? {
         Some(deposited) => {
             if is_import && entry.created_by.is_empty() {
@@ -179,6 +182,9 @@ pub fn commit(store: &Store, request: CommitRequest<'_>) -> Result<Image> {
             layers.push(BlobDescriptor::of(store, deposited)?);
         }
         None => config.add_history(&entry, created, Layered::No),
+    }
+    if request.omits_history {
+        config.0.remove("history");
     }
     let config = Value::Object(config.0).to_string().into_bytes();
     let manifest = write_manifest(request.format, &config, &layers, &request.annotations);

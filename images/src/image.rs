@@ -1,11 +1,14 @@
 //! One image of the store, read whole from its record.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use oci_spec::image::{History, ImageConfiguration, ImageManifest};
 use serde_json::Value;
 use storage::Digest;
 
 use crate::settings::Settings;
+use crate::tag;
 
 /// An image whose layers are all unpacked.
 #[derive(Clone, Debug)]
@@ -83,6 +86,17 @@ impl Image {
             "" if !is_docker => self.history().first().and_then(|entry| entry.comment().as_deref()).unwrap_or_default(),
             comment => comment,
         }
+    }
+
+    /// Its full name that was typed in short.
+    pub fn full_name(&self, typed: &str) -> Option<String> {
+        tag::name_of(self, typed).ok()
+    }
+
+    /// Annotations of its manifest.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        let all = self.raw_manifest.get("annotations").and_then(Value::as_object).into_iter().flatten();
+        all.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
     }
 
     /// Oldest first.

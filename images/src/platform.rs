@@ -1,5 +1,6 @@
 //! Which image of a list fits a machine.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,29 @@ pub struct Platform {
     pub os: Option<String>,
     pub architecture: Option<String>,
     pub variant: Option<String>,
+}
+
+impl Platform {
+    pub fn os(&self) -> &str {
+        self.os.as_deref().unwrap_or("linux")
+    }
+
+    /// As Go writes it.
+    pub fn architecture(&self) -> &str {
+        self.architecture.as_deref().map_or(host_architecture(), normalized)
+    }
+
+    /// Whether programs for it run on this machine without an emulator.
+    pub fn is_native(&self) -> bool {
+        self.os() == "linux" && self.architecture() == host_architecture()
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os(), self.architecture())?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+    }
 }
 
 impl FromStr for Platform {
@@ -56,18 +80,15 @@ pub(crate) fn normalized(architecture: &str) -> &str {
     }
 }
 
-fn wanted(platform: Option<&Platform>) -> (&str, &str, Option<&str>) {
-    let os = platform.and_then(|platform| platform.os.as_deref()).unwrap_or("linux");
-    let architecture = platform.and_then(|platform| platform.architecture.as_deref()).map(normalized);
-    (os, architecture.unwrap_or(host_architecture()), platform.and_then(|platform| platform.variant.as_deref()))
-}
-
 /// `OS/ARCH[/VARIANT]`.
 pub(crate) fn describe(platform: Option<&Platform>) -> String {
-    let (os, architecture, variant) = wanted(platform);
-    match variant {
-        Some(variant) => format!("{os}/{architecture}/{variant}"),
-        None => format!("{os}/{architecture}"),
+    platform.map_or_else(|| Platform::default().to_string(), Platform::to_string)
+}
+
+fn wanted(platform: Option<&Platform>) -> (&str, &str, Option<&str>) {
+    match platform {
+        Some(platform) => (platform.os(), platform.architecture(), platform.variant.as_deref()),
+        None => ("linux", host_architecture(), None),
     }
 }
 

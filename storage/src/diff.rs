@@ -26,8 +26,28 @@ const ID_MAX: u32 = 0o7_777_777;
 /// How a tar of a tree is written.
 #[derive(Clone, Debug, Default)]
 pub struct TarOptions {
-    /// Every modification time becomes this one (seconds since 1970).
-    pub timestamp: Option<i64>,
+    pub times: FileTimes,
+}
+
+/// What becomes of modification times (seconds since 1970).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileTimes {
+    #[default]
+    Kept,
+    /// Every one is this.
+    All(i64),
+    /// Later ones are this.
+    AtMost(i64),
+}
+
+impl FileTimes {
+    fn of(self, modified: i64) -> i64 {
+        match self {
+            FileTimes::Kept => modified,
+            FileTimes::All(time) => time,
+            FileTimes::AtMost(latest) => modified.min(latest),
+        }
+    }
 }
 
 impl Store {
@@ -180,7 +200,7 @@ impl<'a> Tar<'a> {
             uid: stat.st_uid,
             gid: stat.st_gid,
             size: 0,
-            mtime: self.options.timestamp.unwrap_or(stat.st_mtime),
+            mtime: self.options.times.of(stat.st_mtime),
             link: b"",
             device: (0, 0),
             xattrs: &[],
@@ -271,7 +291,7 @@ impl<'a> Tar<'a> {
             uid: 0,
             gid: 0,
             size: 0,
-            mtime: self.options.timestamp.unwrap_or(stat.st_mtime),
+            mtime: self.options.times.of(stat.st_mtime),
             link: b"",
             device: (0, 0),
             xattrs: &[],
@@ -288,7 +308,7 @@ impl<'a> Tar<'a> {
             uid: 0,
             gid: 0,
             size: 0,
-            mtime: self.options.timestamp.unwrap_or_default(),
+            mtime: self.options.times.of(0),
             link: b"",
             device: (0, 0),
             xattrs: &[],

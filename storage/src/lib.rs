@@ -35,7 +35,7 @@ pub use changes::{Change, ChangeKind, changes, tree_changes};
 pub use check::{Collected, Depth, Finding, Used};
 pub use copy::copy_tree;
 pub use decompress::{decompress, decompress_within};
-pub use diff::TarOptions;
+pub use diff::{FileTimes, TarOptions};
 pub use digest::{Algorithm, Digest, Hasher};
 pub use error::{Error, Result};
 pub use layers::{BYTES_SETTING, ENTRIES_SETTING, Layer, Limits, RATIO_SETTING, chain_id};

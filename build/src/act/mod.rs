@@ -2,19 +2,24 @@
 
 mod cache;
 mod copy;
+mod emulation;
 mod mounts;
 mod stage;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use containers::{ContainerSpec, Engine};
-use images::{Image, PullOptions, RemoveOptions};
+use containers::{ContainerSpec, Engine, Working};
+use images::{Image, Platform, PullOptions, PushOptions, RemoveOptions};
+use storage::FileTimes;
 
 use crate::containerfile::Containerfile;
 use crate::error::{Error, Problem, Result};
 use crate::pattern::Ignore;
 use crate::plan::{self, Base, Plan, Wanted};
+use crate::words;
 
 pub use copy::begins_like_an_archive;
 
@@ -42,14 +47,61 @@ pub struct Options {
     pub annotations: Vec<(String, String)>,
     pub env: Vec<(String, String)>,
     pub unset_env: Vec<String>,
-    /// The time of everything (seconds since 1970).
-    pub timestamp: Option<i64>,
+    pub unset_annotations: Vec<String>,
+    /// Labels of the images that the steps before the last come to.
+    pub layer_labels: Vec<(String, String)>,
+    /// Whether labels and annotations of the base stay.
+    pub inherits_labels: bool,
+    pub inherits_annotations: bool,
+    /// Whether an annotation says when the image was made.
+    pub annotates_creation: bool,
+    pub omits_history: bool,
+    pub times: Times,
+    pub remote_cache: RemoteCache,
+    /// How long what an earlier build has made may be used.
+    pub cache_ttl: Option<Duration>,
     pub secrets: BTreeMap<String, Secret>,
     /// Sockets of ssh agents, by id.
     pub agents: BTreeMap<String, PathBuf>,
     /// What every RUN has in common: network, security, limits, mounts.
     pub spec: ContainerSpec,
     pub streams: containers::Streams,
+}
+
+/// What the image says of when it and its files were made (seconds since 1970).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Times {
+    #[default]
+    Now,
+    /// `--timestamp`: the image and every file of its layers.
+    All(i64),
+    /// `--source-date-epoch`: the image; with `--rewrite-timestamp` files that are newer, too.
+    Epoch { seconds: i64, rewrites_files: bool },
+}
+
+impl Times {
+    fn created(self) -> Option<i64> {
+        match self {
+            Times::Now => None,
+            Times::All(seconds) | Times::Epoch { seconds, .. } => Some(seconds),
+        }
+    }
+
+    fn of_files(self) -> FileTimes {
+        match self {
+            Times::Now | Times::Epoch { rewrites_files: false, .. } => FileTimes::Kept,
+            Times::All(seconds) => FileTimes::All(seconds),
+            Times::Epoch { seconds, rewrites_files: true } => FileTimes::AtMost(seconds),
+        }
+    }
+}
+
+/// Repositories in which steps are kept for other machines, each under its key as tag.
+#[derive(Clone, Debug, Default)]
+pub struct RemoteCache {
+    pub from: Vec<String>,
+    pub to: Vec<String>,
+    pub push: PushOptions,
 }
 
 /// How many layers an image gets above its base.
@@ -89,6 +141,10 @@ pub enum Event<'a> {
     Step { stage: Option<(usize, usize)>, number: usize, of: usize, text: &'a str },
     /// It was done before.
     Cached { id: &'a str },
+    /// It was done before, elsewhere.
+    Fetched { name: &'a str },
+    /// What it has come to is sent to where other machines find it.
+    Sent { name: &'a str },
     /// It has come to this image.
     Made { id: &'a str },
     /// The image is about to be made.
@@ -110,6 +166,8 @@ pub(crate) struct Build<'a> {
     predefined: BTreeMap<String, String>,
     /// What stages have come to; `None` is nothing at all (`FROM scratch` alone).
     made: BTreeMap<usize, Option<Image>>,
+    /// What each stage is for, where somebody said so.
+    platforms: BTreeMap<usize, Platform>,
     /// What the ARGs of each stage have come to.
     arguments: BTreeMap<usize, stage::Arguments>,
     tell: &'a mut dyn FnMut(Event<'_>),
@@ -119,11 +177,11 @@ pub(crate) struct Build<'a> {
 pub fn build(engine: &Engine, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Image> {
     let text: String = options.files.iter().map(|(_, text)| with_end(text)).collect();
     let bad = |problem: Problem| {
-        let (file, line) = place(options, problem.line);
+        let (file, line) = if problem.line == 0 { ("", 0) } else { place(options, problem.line) };
         Error::Containerfile { file: file.to_owned(), problem: Problem { line, ..problem } }
     };
     let file = Containerfile::parse(&text).map_err(bad)?;
-    let predefined = predefined();
+    let predefined = predefined(options.pull.platform.as_ref());
     let wanted = Wanted {
         target: options.target.as_deref(),
         arguments: options.arguments.clone(),
@@ -136,13 +194,29 @@ pub fn build(engine: &Engine, options: &Options, tell: &mut dyn FnMut(Event<'_>)
         name.parse::<images::Reference>()?;
     }
     containers::sweep_working(engine);
-    let mut build =
-        Build { engine, options, file, plan, predefined, made: BTreeMap::new(), arguments: BTreeMap::new(), tell };
+    let mut build = Build {
+        engine,
+        options,
+        file,
+        plan,
+        predefined,
+        made: BTreeMap::new(),
+        platforms: BTreeMap::new(),
+        arguments: BTreeMap::new(),
+        tell,
+    };
     let made = build.stages();
     if let Err(error) = cache::sweep(&engine.store) {
         tracing::warn!(%error, "cannot forget what earlier builds have made");
     }
     made
+}
+
+/// Writes the root file system of an image as a tar.
+pub fn export(engine: &Engine, image: &Image, out: &mut dyn Write) -> Result<()> {
+    let working = Working::new(engine, Some(image))?;
+    let files = working.files()?;
+    Ok(engine.store.tree_tar(&files.path(), out)?)
 }
 
 impl Build<'_> {
@@ -190,7 +264,7 @@ impl Build<'_> {
     }
 
     /// The image of a name: a named context, or one that is here or is pulled.
-    pub(crate) fn image(&self, name: &str) -> Result<Image> {
+    pub(crate) fn image(&self, name: &str, platform: Option<&Platform>) -> Result<Image> {
         let name = match self.options.contexts.get(name) {
             Some(Named::Image(other)) => other,
             Some(Named::Directory(_)) => {
@@ -201,15 +275,29 @@ impl Build<'_> {
         if images::embedded::is_named(name) {
             return Ok(images::embedded::ensure(&self.engine.store)?);
         }
-        Ok(images::ensure(&self.engine.store, name, &self.options.pull)?)
+        let options = PullOptions { platform: platform.cloned(), ..self.options.pull.clone() };
+        Ok(images::ensure(&self.engine.store, name, &options)?)
     }
 
     /// What a stage is made from.
-    pub(crate) fn base(&self, number: usize) -> Result<Option<Image>> {
+    pub(crate) fn base(&self, number: usize, platform: Option<&Platform>) -> Result<Option<Image>> {
         match &self.plan.bases[number] {
             Base::Scratch => Ok(None),
             Base::Stage(earlier) => Ok(self.made.get(earlier).cloned().flatten()),
-            Base::Image(name) => self.image(name).map(Some),
+            Base::Image(name) => self.image(name, platform).map(Some),
+        }
+    }
+
+    /// What a stage is for: as its FROM says, as the stage below it, or as the whole build.
+    fn platform(&self, number: usize) -> Result<Option<Platform>> {
+        match (&self.file.stages[number].platform, &self.plan.bases[number]) {
+            (Some(text), _) => {
+                let lookup = |name: &str| self.plan.globals.get(name).or_else(|| self.predefined.get(name)).cloned();
+                let text = words::expand(text, self.file.escape, &lookup).map_err(Error::Invalid)?;
+                Ok(Some(text.parse()?))
+            }
+            (None, Base::Stage(earlier)) => Ok(self.platforms.get(earlier).cloned()),
+            (None, Base::Scratch | Base::Image(_)) => Ok(self.options.pull.platform.clone()),
         }
     }
 
@@ -238,14 +326,14 @@ fn with_end(text: &str) -> String {
 }
 
 /// Arguments that need only be declared.
-fn predefined() -> BTreeMap<String, String> {
-    let architecture = images::host_architecture();
+fn predefined(target: Option<&Platform>) -> BTreeMap<String, String> {
+    let host = Platform::default();
     let mut all = BTreeMap::new();
-    for side in ["BUILD", "TARGET"] {
-        all.insert(format!("{side}PLATFORM"), format!("linux/{architecture}"));
-        all.insert(format!("{side}OS"), "linux".to_owned());
-        all.insert(format!("{side}ARCH"), architecture.to_owned());
-        all.insert(format!("{side}VARIANT"), String::new());
+    for (side, platform) in [("BUILD", &host), ("TARGET", target.unwrap_or(&host))] {
+        all.insert(format!("{side}PLATFORM"), platform.to_string());
+        all.insert(format!("{side}OS"), platform.os().to_owned());
+        all.insert(format!("{side}ARCH"), platform.architecture().to_owned());
+        all.insert(format!("{side}VARIANT"), platform.variant.clone().unwrap_or_default());
     }
     all
 }

@@ -1,266 +1,107 @@
 //! `creel build`
 
+mod args;
+mod git;
+mod output_to;
+mod secrets;
 mod source;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use ::build::{Event, Named, Options, Secret, Squash};
+use ::build::{Event, Named, Options, RemoteCache, Squash, Times};
 use containers::{ContainerSpec, Streams};
+use images::Platform;
+use images::lists::CreateOptions;
 
 use crate::arguments::{self, go_quote, number};
 use crate::context::{Context, variable};
 use crate::create_args::{self, CreateArgs, LimitFlags, Surroundings};
 use crate::error::{ExitCode, Failure, on_path};
+use crate::format::human;
 use crate::output;
+pub use args::Args;
+use output_to::Output;
 use source::Source;
-
-/// Make an image as a Containerfile describes it
-///
-/// The context is a directory, an archive ("-" for standard input) or a URL of one.
-#[derive(clap::Args, Debug, Default)]
-pub struct Args {
-    /// Add a line to /etc/hosts while programs run (name[;name...]:ip, host-gateway as ip for the host)
-    #[arg(long, value_name = "NAME:IP", value_delimiter = ',')]
-    pub add_host: Vec<String>,
-    /// Add an annotation to the image (KEY=VALUE)
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub annotation: Vec<String>,
-    /// Architecture of the image
-    #[arg(long)]
-    pub arch: Option<String>,
-    /// File with the registries' credentials
-    #[arg(long, value_name = "FILE")]
-    pub authfile: Option<PathBuf>,
-    /// A value for an ARG (NAME=VALUE)
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub build_arg: Vec<String>,
-    /// Files with values for ARGs, one in a line
-    #[arg(long, value_name = "FILE")]
-    pub build_arg_file: Vec<PathBuf>,
-    /// A name for --from: a directory, docker-image://IMAGE or container-image://IMAGE (NAME=VALUE)
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub build_context: Vec<String>,
-    /// Add a capability
-    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
-    pub cap_add: Vec<String>,
-    /// Drop a capability
-    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
-    pub cap_drop: Vec<String>,
-    /// Directory with certificates for the registry
-    #[arg(long, value_name = "DIR")]
-    pub cert_dir: Option<PathBuf>,
-    /// The cgroup below which programs run
-    #[arg(long, value_name = "PATH")]
-    pub cgroup_parent: Option<String>,
-    /// Cgroup namespace: private, host
-    #[arg(long, value_name = "MODE")]
-    pub cgroupns: Option<String>,
-    /// Length of a period of the processor limit, in microseconds
-    #[arg(long, value_name = "MICROSECONDS")]
-    pub cpu_period: Option<u64>,
-    /// Processor time in a period, in microseconds
-    #[arg(long, value_name = "MICROSECONDS")]
-    pub cpu_quota: Option<i64>,
-    /// Share of the processors where they are busy
-    #[arg(short = 'c', long, value_name = "NUMBER")]
-    pub cpu_shares: Option<u64>,
-    /// Processors to use
-    #[arg(long, value_name = "LIST")]
-    pub cpuset_cpus: Option<String>,
-    /// Memory nodes to use
-    #[arg(long, value_name = "LIST")]
-    pub cpuset_mems: Option<String>,
-    /// Credentials for the registry (USERNAME:PASSWORD)
-    #[arg(long, value_name = "USER:PASSWORD")]
-    pub creds: Option<String>,
-    /// Key to decrypt images with
-    #[arg(long, value_name = "KEY")]
-    pub decryption_key: Vec<String>,
-    /// A device for the programs that run
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Vec<String>,
-    /// Name servers for the programs that run
-    #[arg(long, value_name = "IP", value_delimiter = ',')]
-    pub dns: Vec<String>,
-    /// Options for their resolver
-    #[arg(long, value_name = "OPTION", value_delimiter = ',')]
-    pub dns_option: Vec<String>,
-    /// Domains that their resolver searches
-    #[arg(long, value_name = "DOMAIN", value_delimiter = ',')]
-    pub dns_search: Vec<String>,
-    /// Set a variable, in the image too (NAME=VALUE)
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub env: Vec<String>,
-    /// The Containerfile; several are read as one, "-" is standard input
-    #[arg(short, long, value_name = "FILE")]
-    pub file: Vec<String>,
-    /// Remove working containers after a failure; creel always does
-    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
-    pub force_rm: bool,
-    /// Kind of image: oci or docker
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Option<String>,
-    /// Another image for the first FROM
-    #[arg(long, value_name = "IMAGE")]
-    pub from: Option<String>,
-    /// Further groups for the programs that run
-    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
-    pub group_add: Vec<String>,
-    /// Hand on the proxy variables
-    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub http_proxy: Option<bool>,
-    /// The ignore file, instead of .containerignore or .dockerignore
-    #[arg(long, value_name = "FILE")]
-    pub ignorefile: Option<PathBuf>,
-    /// Write the image's id to a file
-    #[arg(long, value_name = "FILE")]
-    pub iidfile: Option<PathBuf>,
-    /// IPC namespace: private, host
-    #[arg(long, value_name = "MODE")]
-    pub ipc: Option<String>,
-    /// How programs are run: oci, rootless or chroot; creel always runs them in a container
-    #[arg(long, value_name = "KIND")]
-    pub isolation: Option<String>,
-    /// At most so many stages at once; creel builds one after the other
-    #[arg(long, value_name = "NUMBER", value_parser = number::u32)]
-    pub jobs: Option<u32>,
-    /// Set a label of the image (KEY=VALUE)
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub label: Vec<String>,
-    /// A layer for each step, kept for the next build
-    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub layers: Option<bool>,
-    /// Write what would be shown to a file
-    #[arg(long, value_name = "FILE")]
-    pub logfile: Option<PathBuf>,
-    /// Memory limit
-    #[arg(short, long, value_name = "SIZE")]
-    pub memory: Option<String>,
-    /// Limit of memory and swap
-    #[arg(long, value_name = "SIZE")]
-    pub memory_swap: Option<String>,
-    /// Network of the programs that run
-    #[arg(long, alias = "net", value_name = "MODE")]
-    pub network: Option<String>,
-    /// Do every step anew
-    #[arg(long)]
-    pub no_cache: bool,
-    /// Leave the images' /etc/hostname alone
-    #[arg(long)]
-    pub no_hostname: bool,
-    /// Leave the images' /etc/hosts alone
-    #[arg(long)]
-    pub no_hosts: bool,
-    /// Operating system of the image
-    #[arg(long)]
-    pub os: Option<String>,
-    /// PID namespace: private, host
-    #[arg(long, value_name = "MODE")]
-    pub pid: Option<String>,
-    /// Platform of the image: that of this machine
-    #[arg(long, value_name = "OS/ARCH")]
-    pub platform: Option<String>,
-    /// How progress is shown: there is one way
-    #[arg(long, hide = true)]
-    pub progress: Option<String>,
-    /// When to pull images: always, missing, never, newer
-    #[arg(long, value_name = "POLICY", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
-    pub pull: Option<String>,
-    /// Say nothing but the image's id
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// How often to try again after the network failed
-    #[arg(long, value_name = "NUMBER", value_parser = number::u32)]
-    pub retry: Option<u32>,
-    /// How long to wait before
-    #[arg(long, value_name = "DURATION")]
-    pub retry_delay: Option<String>,
-    /// Remove working containers; creel always does
-    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
-    pub rm: bool,
-    /// A secret for RUN --mount=type=secret (id=ID,src=FILE or id=ID,env=VARIABLE)
-    #[arg(long, value_name = "SECRET")]
-    pub secret: Vec<String>,
-    /// A security option for the programs that run
-    #[arg(long, value_name = "OPTION")]
-    pub security_opt: Vec<String>,
-    /// Size of /dev/shm
-    #[arg(long, value_name = "SIZE")]
-    pub shm_size: Option<String>,
-    /// Leave stages out that nothing needs
-    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
-    pub skip_unused_stages: bool,
-    /// Make one layer of all steps
-    #[arg(long)]
-    pub squash: bool,
-    /// Make one layer of all, the base's too
-    #[arg(long)]
-    pub squash_all: bool,
-    /// An ssh agent for RUN --mount=type=ssh (ID or ID=SOCKET)
-    #[arg(long, value_name = "AGENT")]
-    pub ssh: Vec<String>,
-    /// Hand standard input to the programs that run
-    #[arg(long)]
-    pub stdin: bool,
-    /// A name for the image
-    #[arg(short, long, value_name = "NAME")]
-    pub tag: Vec<String>,
-    /// Build up to this stage
-    #[arg(long, value_name = "STAGE")]
-    pub target: Option<String>,
-    /// The time of everything in the image, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", value_parser = number::i64)]
-    pub timestamp: Option<i64>,
-    /// Require TLS and check certificates
-    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub tls_verify: Option<bool>,
-    /// A limit of the programs that run (NAME=SOFT[:HARD])
-    #[arg(long, value_name = "LIMIT", value_delimiter = ',')]
-    pub ulimit: Vec<String>,
-    /// Take a variable out of the image
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub unsetenv: Vec<String>,
-    /// Take a label out of the image
-    #[arg(long, value_name = "KEY", value_delimiter = ',')]
-    pub unsetlabel: Vec<String>,
-    /// UTS namespace: private, host
-    #[arg(long, value_name = "MODE")]
-    pub uts: Option<String>,
-    /// Variant of the architecture
-    #[arg(long)]
-    pub variant: Option<String>,
-    /// A volume or directory for the programs that run
-    #[arg(short, long, value_name = "VOLUME")]
-    pub volume: Vec<String>,
-    /// The context: a directory, "-", or a URL
-    #[arg(value_name = "CONTEXT")]
-    pub words: Vec<String>,
-}
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_most(&args.words, 1)?;
     if let Some(path) = &args.logfile {
         write_to(path)?;
     }
-    let image = make(context, &args)?;
-    if let Some(path) = &args.iidfile {
-        fs::write(path, format!("sha256:{}", image.id)).map_err(on_path("open", path))?;
+    let outputs: Vec<Output> = args.output.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let platforms = platforms(&args)?;
+    for platform in &platforms {
+        let image = match platforms.len() {
+            1 => make(context, &args)?,
+            _ => make_for(context, &args, platform.as_ref(), true)?,
+        };
+        let engine = context.engine()?;
+        for output in &outputs {
+            output.write(&engine, &image)?;
+        }
+        if let Some(path) = &args.iidfile {
+            fs::write(path, format!("sha256:{}", image.id)).map_err(on_path("open", path))?;
+        }
+        output::line(&image.id)?;
+        if let Some(list) = &args.manifest {
+            let id = format!("sha256:{}", image.id);
+            images::lists::create_or_amend(&engine.store, list, &[&id], &CreateOptions::default())?;
+        }
     }
-    output::line(&image.id)?;
     Ok(ExitCode::Success)
 }
 
 /// Builds what the arguments say, and shows how it goes. `kube play` builds, too.
 pub fn make(context: &Context, args: &Args) -> Result<images::Image, Failure> {
+    make_for(context, args, platforms(args)?.into_iter().flatten().next().as_ref(), false)
+}
+
+/// For each of these platforms there is an image; `None` is this machine without being said.
+fn platforms(args: &Args) -> Result<Vec<Option<Platform>>, Failure> {
+    let parts = [&args.os, &args.arch, &args.variant];
+    if !args.platform.is_empty() && parts.iter().any(|part| part.is_some()) {
+        return Err(Failure::plain("invalid --platform may not be used with --os, --arch, or --variant"));
+    }
+    let parse = |text: Option<&str>| {
+        let [os, arch, variant] = parts.map(Option::as_deref);
+        super::create::platform(text, os, arch, variant)
+    };
+    match args.platform.is_empty() {
+        true => Ok(vec![parse(None)?]),
+        false => args.platform.iter().map(|text| known(text, parse(Some(text))?)).collect(),
+    }
+}
+
+/// One word alone is an operating system or a processor.
+fn known(text: &str, platform: Option<Platform>) -> Result<Option<Platform>, Failure> {
+    const SYSTEMS: [&str; 5] = ["linux", "windows", "darwin", "freebsd", "wasip1"];
+    match &platform {
+        Some(Platform { os: Some(os), architecture: None, .. }) if !SYSTEMS.contains(&os.as_str()) => {
+            let quoted = go_quote(text);
+            let why = format!("{quoted}: unknown operating system or architecture: invalid argument");
+            Err(Failure::plain(format!("invalid platform syntax for --platform={quoted}: {why}")))
+        }
+        _ => Ok(platform),
+    }
+}
+
+fn make_for(
+    context: &Context,
+    args: &Args,
+    platform: Option<&Platform>,
+    is_one_of_several: bool,
+) -> Result<images::Image, Failure> {
     let format = format(context, args)?;
     check_words(args)?;
     let spec = template(context, args)?;
-    let pull = super::create::pull_options(context, &flags(args))?;
-    refuse_foreign(pull.platform.as_ref())?;
+    let mut pull = super::create::pull_options(context, &flags(args))?;
+    pull.platform = platform.cloned();
     let arguments = build_arguments(args)?;
-    let (secrets, agents) = (secrets(args)?, agents(args)?);
+    let (secrets, agents) = (secrets::secrets(args)?, secrets::agents(args)?);
+    let cache_ttl = cache_ttl(args)?;
     let engine = context.engine()?;
     let Source { files, context: tree, staging: _staging } = source::find(&engine, args)?;
     let options = Options {
@@ -272,12 +113,13 @@ pub fn make(context: &Context, args: &Args) -> Result<images::Image, Failure> {
         arguments,
         from: args.from.clone(),
         every_stage: !args.skip_unused_stages,
-        uses_cache: !args.no_cache,
+        uses_cache: !args.no_cache && cache_ttl != Some(Duration::ZERO),
         squash: match (args.squash_all, args.squash || args.layers == Some(false)) {
             (true, _) => Squash::All,
             (false, true) => Squash::Stages,
             (false, false) => Squash::Steps,
         },
+        remote_cache: remote_cache(args, &pull)?,
         pull,
         format,
         labels: pairs(&args.label, "")?,
@@ -285,26 +127,97 @@ pub fn make(context: &Context, args: &Args) -> Result<images::Image, Failure> {
         annotations: pairs(&args.annotation, "")?,
         env: args.env.iter().map(|text| env(text)).collect(),
         unset_env: args.unsetenv.clone(),
-        timestamp: args.timestamp,
+        unset_annotations: args.unsetannotation.clone(),
+        layer_labels: pairs(&args.layer_label, "")?,
+        inherits_labels: args.inherit_labels.unwrap_or(true),
+        inherits_annotations: args.inherit_annotations.unwrap_or(true),
+        annotates_creation: args.created_annotation.unwrap_or(true),
+        omits_history: args.omit_history,
+        times: times(args)?,
+        cache_ttl,
         secrets,
         agents,
         spec,
         streams: Streams { stdin: args.stdin, stdout: !args.quiet, stderr: true },
     };
+    let prefix = match platform {
+        Some(platform) if is_one_of_several => format!("[{platform}] "),
+        _ => String::new(),
+    };
     let mut lost = None;
     let image = ::build::build(&engine, &options, &mut |event| {
-        if let Err(failure) = show(&event, args.quiet) {
+        if let Err(failure) = show(&event, &prefix, args.quiet) {
             lost.get_or_insert(failure);
         }
     })?;
     lost.map_or(Ok(image), Err)
 }
 
+/// `--timestamp`, `--source-date-epoch` or the variable of that name.
+fn times(args: &Args) -> Result<Times, Failure> {
+    let epoch = args.source_date_epoch.clone().or_else(|| variable("SOURCE_DATE_EPOCH"));
+    match (args.timestamp, epoch) {
+        (Some(_), Some(_)) if args.source_date_epoch.is_some() => {
+            Err(Failure::plain("timestamp and source-date-epoch would be ambiguous if allowed together"))
+        }
+        (Some(seconds), _) => Ok(Times::All(seconds)),
+        (None, Some(text)) => {
+            let seconds = number::i64(&text)
+                .map_err(|why| Failure::plain(format!("parsing source-date-epoch value {}: {why}", go_quote(&text))))?;
+            Ok(Times::Epoch { seconds, rewrites_files: args.rewrite_timestamp })
+        }
+        (None, None) if args.rewrite_timestamp => {
+            Err(Failure::plain("--rewrite-timestamp needs a time to compare with")
+                .hint("give it with --source-date-epoch SECONDS"))
+        }
+        (None, None) => Ok(Times::Now),
+    }
+}
+
+fn cache_ttl(args: &Args) -> Result<Option<Duration>, Failure> {
+    let Some(text) = args.cache_ttl.as_deref() else { return Ok(None) };
+    let wrong = |why: String| {
+        Failure::plain(format!("unable to parse value provided {} as --cache-ttl: {why}", go_quote(text)))
+    };
+    human::parse_duration(text).map(Some).map_err(wrong)
+}
+
+fn remote_cache(args: &Args, pull: &images::PullOptions) -> Result<RemoteCache, Failure> {
+    let repositories = |flag: &str, given: &[String]| -> Result<Vec<String>, Failure> {
+        let full = |name: &String| {
+            let wrong = |why: String| {
+                Failure::plain(format!("unable to parse value provided `[{}]` to --{flag}: {why}", given.join(" ")))
+            };
+            let reference: images::Reference = name.parse().map_err(|error: images::Error| {
+                wrong(format!("invalid repo {}: must contain registry and repository: {error}", go_quote(name)))
+            })?;
+            match reference.tag().is_some() || reference.digest().is_some() {
+                true => Err(wrong(format!("repository must contain neither a tag nor digest: {name}"))),
+                false => Ok(reference.repository()),
+            }
+        };
+        given.iter().map(full).collect()
+    };
+    Ok(RemoteCache {
+        from: repositories("cache-from", &args.cache_from)?,
+        to: repositories("cache-to", &args.cache_to)?,
+        push: images::PushOptions {
+            authfile: pull.authfile.clone(),
+            creds: pull.creds.clone(),
+            cert_dir: pull.cert_dir.clone(),
+            tls_verify: pull.tls_verify,
+            retry: pull.retry,
+            retry_delay: pull.retry_delay,
+            ..images::PushOptions::default()
+        },
+    })
+}
+
 /// The lines that scripts look for are Podman's.
-fn show(event: &Event<'_>, quiet: bool) -> Result<(), Failure> {
+fn show(event: &Event<'_>, prefix: &str, quiet: bool) -> Result<(), Failure> {
     let before = |stage: &Option<(usize, usize)>| match stage {
-        Some((number, of)) => format!("[{number}/{of}] "),
-        None => String::new(),
+        Some((number, of)) => format!("{prefix}[{number}/{of}] "),
+        None => prefix.to_owned(),
     };
     match event {
         Event::Warning { text } => {
@@ -316,6 +229,8 @@ fn show(event: &Event<'_>, quiet: bool) -> Result<(), Failure> {
             output::line(format_args!("{}STEP {number}/{of}: {text}", before(stage)))
         }
         Event::Cached { id } => output::line(format_args!("--> Using cache {id}")),
+        Event::Fetched { name } => output::line(format_args!("--> Cache pulled from remote {name}")),
+        Event::Sent { name } => output::line(format_args!("--> Pushing cache {name}")),
         Event::Made { id } => output::line(format_args!("--> {}", &id[..12])),
         Event::Commit { stage, name: Some(name) } => output::line(format_args!("{}COMMIT {name}", before(stage))),
         Event::Commit { stage, name: None } => output::line(format_args!("{}COMMIT", before(stage))),
@@ -353,32 +268,22 @@ fn check_words(args: &Args) -> Result<(), Failure> {
     for name in &args.tag {
         name.parse::<images::Reference>().map_err(|error| Failure::from(error).context(format!("tag {name}")))?;
     }
-    if args.squash && args.layers == Some(true) {
-        return Err(Failure::plain("cannot specify --squash with --layers"));
+    if args.squash_all && args.squash {
+        return Err(Failure::plain("cannot specify --squash-all with --squash"));
     }
-    if args.squash_all && (args.squash || args.layers == Some(true)) {
-        return Err(Failure::plain("cannot specify --squash-all with --squash or --layers"));
+    if let Some(mode) = args.userns.as_deref().filter(|mode| !matches!(*mode, "" | "host")) {
+        return Err(Failure::plain(format!(
+            "--userns={mode}: the programs of a build run in the user's own namespace"
+        ))
+        .hint("leave --userns out, or say host"));
     }
     Ok(())
-}
-
-fn refuse_foreign(platform: Option<&images::Platform>) -> Result<(), Failure> {
-    let Some(platform) = platform else { return Ok(()) };
-    let host = images::host_architecture();
-    let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|wanted| wanted == own);
-    let aliases =
-        matches!((platform.architecture.as_deref(), host), (Some("x86_64"), "amd64") | (Some("aarch64"), "arm64"));
-    match is(&platform.os, "linux") && (aliases || is(&platform.architecture, host)) {
-        true => Ok(()),
-        false => Err(Failure::plain(format!("creel builds for this machine only, which is linux/{host}"))),
-    }
 }
 
 /// The flags that mean what they mean for `run`.
 fn flags(args: &Args) -> CreateArgs {
     CreateArgs {
         add_host: args.add_host.clone(),
-        arch: args.arch.clone(),
         authfile: args.authfile.clone(),
         cap_add: args.cap_add.clone(),
         cap_drop: args.cap_drop.clone(),
@@ -408,9 +313,7 @@ fn flags(args: &Args) -> CreateArgs {
         network: args.network.clone().into_iter().collect(),
         no_hostname: args.no_hostname,
         no_hosts: args.no_hosts,
-        os: args.os.clone(),
         pid: args.pid.clone(),
-        platform: args.platform.clone(),
         pull: args.pull.clone(),
         quiet: args.quiet,
         retry: args.retry,
@@ -419,7 +322,6 @@ fn flags(args: &Args) -> CreateArgs {
         shm_size: args.shm_size.clone(),
         tls_verify: args.tls_verify,
         uts: args.uts.clone(),
-        variant: args.variant.clone(),
         volume: args.volume.clone(),
         ..CreateArgs::default()
     }
@@ -501,63 +403,4 @@ fn named_contexts(args: &Args) -> Result<BTreeMap<String, Named>, Failure> {
         contexts.insert(name, named);
     }
     Ok(contexts)
-}
-
-fn secrets(args: &Args) -> Result<BTreeMap<String, Secret>, Failure> {
-    let mut secrets = BTreeMap::new();
-    for text in &args.secret {
-        let wrong = || {
-            Failure::plain("incorrect secret flag format: should be --secret id=foo,src=bar[,env=ENV][,type=file|env]")
-        };
-        let (mut id, mut path, mut env, mut kind) = (None, None, None, None);
-        for option in text.split(',') {
-            match option.split_once('=').ok_or_else(wrong)? {
-                ("id", value) => id = Some(value),
-                ("src" | "source", value) => path = Some(value),
-                ("env", value) => env = Some(value),
-                ("type", value @ ("file" | "env")) => kind = Some(value),
-                _ => return Err(wrong()),
-            }
-        }
-        let id = id.filter(|id| !id.is_empty()).ok_or_else(wrong)?;
-        let from_env = env.or_else(|| (kind == Some("env")).then_some(path.unwrap_or(id)));
-        // Neither said: a variable of that name, else a file.
-        let guessed = (env.is_none() && path.is_none() && kind.is_none()).then_some(id);
-        let value = from_env.or(guessed).and_then(|name| std::env::var(name).ok());
-        let secret = match (value, from_env) {
-            (Some(value), _) => Secret::Value(value),
-            (None, Some(name)) => {
-                return Err(Failure::plain(format!("could not parse secrets: the variable {name} is not set")));
-            }
-            (None, None) => {
-                let path = std::path::absolute(path.unwrap_or(id))?;
-                fs::metadata(&path)
-                    .map_err(|error| on_path("faccessat", &path)(error).context("could not parse secrets"))?;
-                Secret::File(path)
-            }
-        };
-        secrets.insert(id.to_owned(), secret);
-    }
-    Ok(secrets)
-}
-
-/// `--ssh ID[=SOCKET]`, by default the caller's agent.
-fn agents(args: &Args) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    let mut agents = BTreeMap::new();
-    for text in &args.ssh {
-        let (id, path) = match text.split_once('=') {
-            Some((id, path)) => (id, Some(PathBuf::from(path))),
-            None => (text.as_str(), variable("SSH_AUTH_SOCK").map(PathBuf::from)),
-        };
-        let path = path.ok_or_else(|| {
-            Failure::plain(format!("--ssh {text}: SSH_AUTH_SOCK is not set")).hint("start an agent: eval $(ssh-agent)")
-        })?;
-        let about = fs::metadata(&path).map_err(on_path("stat", &path))?;
-        if !std::os::unix::fs::FileTypeExt::is_socket(&about.file_type()) {
-            return Err(Failure::plain(format!("--ssh {text}: {} is no socket of an agent", path.display()))
-                .hint("add the key to an agent with ssh-add, and give --ssh default"));
-        }
-        agents.insert(id.to_owned(), std::path::absolute(path)?);
-    }
-    Ok(agents)
 }

@@ -9,6 +9,7 @@ use containers::{CopyOptions, Endpoint, Engine};
 use storage::Staging;
 
 use super::Args;
+use super::git::{self, is_git};
 use crate::arguments::go_quote;
 use crate::error::{Failure, on_path};
 
@@ -29,8 +30,10 @@ pub fn find(engine: &Engine, args: &Args) -> Result<Source, Failure> {
         Some("-") => unpacked(engine, "standard input", Box::new(io::stdin()))?,
         Some(url) if is_url(url) => unpacked(engine, url, images::fetch(url)?)?,
         Some(url) if is_git(url) => {
-            return Err(Failure::plain(format!("{url}: a git repository as context is not supported by creel yet"))
-                .hint("git clone it, and build from the directory"));
+            let staging = engine.store.staging()?;
+            let root = staging.path().join("context");
+            fs::create_dir(&root).map_err(on_path("mkdir", &root))?;
+            (git::fetch(url, &root)?, Some(staging), None)
         }
         Some(path) => (context_directory(path)?, None, None),
         None => (beside(args)?, None, None),
@@ -54,15 +57,6 @@ pub fn directory(path: &str) -> Result<Context, Failure> {
 
 fn is_url(text: &str) -> bool {
     (text.starts_with("http://") || text.starts_with("https://")) && !is_git(text)
-}
-
-fn is_git(text: &str) -> bool {
-    let bare = text.split('#').next().unwrap_or(text);
-    text.starts_with("git://")
-        || text.starts_with("git@")
-        || text.starts_with("ssh://")
-        || text.starts_with("github.com/")
-        || (text.contains("://") && bare.ends_with(".git"))
 }
 
 fn context_directory(typed: &str) -> Result<PathBuf, Failure> {

@@ -6,11 +6,15 @@ use containers::{Endpoint, Working};
 use images::{CommitRequest, Content, HistoryEntry, Image};
 use jiff::Timestamp;
 
-use super::super::Squash;
+use super::copy::split_urls;
+use super::keys::CopyContent;
 use super::{Stage, Work};
+use crate::act::{Squash, Times};
 use crate::containerfile::Step;
 use crate::error::Result;
 use crate::instruction::{Command, Instruction};
+
+const CREATED: &str = "org.opencontainers.image.created";
 
 impl Stage<'_, '_> {
     /// Makes an image of the settings and of what the working container has changed.
@@ -29,6 +33,8 @@ impl Stage<'_, '_> {
                 !options.unset_env.iter().any(|unset| unset == name)
             });
             settings.labels.retain(|label, _| !options.unset_labels.contains(label));
+        } else if options.squash == Squash::Steps {
+            settings.labels.extend(options.layer_labels.iter().cloned());
         }
         let squash = match is_image && options.squash == Squash::All {
             true => images::Squash::All,
@@ -55,23 +61,37 @@ impl Stage<'_, '_> {
         // Only what comes straight on the base is from it.
         let is_first = self.image.as_ref().map(|image| &image.id) == self.base.as_ref().map(|base| &base.id);
         request.from = self.known_as.clone().filter(|_| is_first);
-        request.created = options.timestamp.and_then(|seconds| Timestamp::from_second(seconds).ok());
-        request.file_times = options.timestamp;
+        let created = options.times.created().and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let created = created.unwrap_or_else(Timestamp::now);
+        request.created = Some(created);
+        request.file_times = options.times.of_files();
+        // Further steps have it from the image below them.
+        request.platform = self.platform.clone().filter(|_| self.image.is_none());
+        request.omits_history = is_image && options.omits_history;
         request.format = options.format;
         request.squash = squash;
-        request.annotations = self.annotations(is_image);
+        request.annotations = self.annotations(is_image, created);
         Ok(images::commit(store, request)?)
     }
 
-    /// What the image is from, as the OCI has words for it, and the user's own.
-    fn annotations(&self, is_image: bool) -> Vec<(String, String)> {
+    /// What the base had, what the image is from and since when, as the OCI has words for it, and the user's own.
+    fn annotations(&self, is_image: bool, created: Timestamp) -> Vec<(String, String)> {
+        let options = self.build.options;
         let mut all = BTreeMap::new();
-        if let (Some(base), Some(name)) = (&self.base, &self.known_as) {
+        let base = self.base.as_ref().filter(|_| options.inherits_annotations);
+        all.extend(base.map(Image::annotations).unwrap_or_default());
+        if let (Some(base), Some(name)) = (base, &self.known_as) {
             all.insert("org.opencontainers.image.base.digest".to_owned(), base.digest.to_string());
             all.insert("org.opencontainers.image.base.name".to_owned(), name.clone());
         }
+        // The base's time is not this image's.
+        all.remove(CREATED);
+        if options.annotates_creation {
+            all.insert(CREATED.to_owned(), created.to_string());
+        }
         if is_image {
-            all.extend(self.build.options.annotations.iter().cloned());
+            all.extend(options.annotations.iter().cloned());
+            all.retain(|key, _| !options.unset_annotations.contains(key));
         }
         all.into_iter().collect()
     }
@@ -81,9 +101,36 @@ impl Stage<'_, '_> {
         HistoryEntry { created_by, comment: String::new(), author }
     }
 
-    /// The line of the history.
+    /// What was done to the times of files, as the history has it.
+    fn forced_times(&self) -> String {
+        match self.build.options.times {
+            Times::All(time) => format!("|force-mtime={time}"),
+            Times::Epoch { seconds, rewrites_files: true } => format!("|clamp-mtime={seconds}"),
+            Times::Now | Times::Epoch { .. } => String::new(),
+        }
+    }
+
+    /// As Podman: files are in the history with their digest, not with their names.
+    pub(super) fn history_line(&mut self, created_by: String, work: &Work<'_>) -> Result<String> {
+        let Work::Copy(copy) = work else { return Ok(created_by) };
+        let copy = self.expanded(copy)?;
+        if !copy.heredocs.is_empty() || !split_urls(&copy).0.is_empty() {
+            return Ok(created_by);
+        }
+        let content = match self.content.take() {
+            Some(content) => content,
+            None => self.content_of(&copy)?,
+        };
+        let instruction = if copy.adds { "ADD" } else { "COPY" };
+        let CopyContent { word, digest } = content;
+        // The spaces are where other flags of the step would be.
+        let rest = format!("{}     {} ", copy.destination, self.forced_times());
+        Ok(format!("/bin/sh -c #(nop) {instruction} {word}:{digest} in {rest}"))
+    }
+
+    /// The step as it stands in the file: with the arguments that it sees.
     pub(super) fn created_by(&self, step: &Step, work: &Work<'_>) -> Result<String> {
-        let times = self.build.options.timestamp.map(|time| format!("|force-mtime={time}")).unwrap_or_default();
+        let times = self.forced_times();
         Ok(match work {
             Work::Run(run) => {
                 let set: Vec<String> = self.set_arguments().map(|(name, value)| format!("{name}={value}")).collect();

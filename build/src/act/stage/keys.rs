@@ -1,6 +1,6 @@
 //! What a step is known by in the cache.
 
-use containers::Endpoint;
+use containers::{Endpoint, EntryKind};
 use storage::{Algorithm, Hasher};
 
 use super::copy::{exclude, split_urls};
@@ -13,6 +13,13 @@ use crate::error::{Error, Result};
 use crate::instruction::Copy;
 use crate::pattern::Ignore;
 
+/// What COPY or ADD brings.
+pub(super) struct CopyContent {
+    pub(super) digest: String,
+    /// `file`, `dir` or `multi`, as the history calls it.
+    pub(super) word: &'static str,
+}
+
 impl Stage<'_, '_> {
     /// What the step is known by; any of several.
     pub(super) fn keys(&mut self, work: &Work<'_>, created_by: &str, is_image: bool) -> Result<Vec<String>> {
@@ -23,9 +30,20 @@ impl Stage<'_, '_> {
             let settings = serde_json::to_vec(&stage.settings).map_err(|error| Error::Invalid(error.to_string()))?;
             key.part(settings);
             key.part(stage.author.as_deref().unwrap_or_default());
-            key.part(format!("{:?} {:?}", options.format, options.timestamp));
-            if is_image {
-                key.part(format!("{:?} {:?} {:?}", options.annotations, options.unset_env, options.unset_labels));
+            key.part(format!("{:?} {:?}", options.format, options.times));
+            if let Some(platform) = &stage.platform {
+                key.part(platform.to_string());
+            }
+            if !(options.inherits_annotations && options.annotates_creation) {
+                key.part(format!("{} {}", options.inherits_annotations, options.annotates_creation));
+            }
+            // Nothing where nothing is said: a stage is the same whether others stand on it or not.
+            let last = (&options.annotations, &options.unset_env, &options.unset_labels, &options.unset_annotations);
+            let says_something = !(last.0.is_empty() && last.1.is_empty() && last.2.is_empty() && last.3.is_empty());
+            if is_image && (says_something || options.omits_history) {
+                key.part(format!("{last:?} {}", options.omits_history));
+            } else if !is_image && !options.layer_labels.is_empty() {
+                key.part(format!("{:?}", options.layer_labels));
             }
             Ok(key)
         };
@@ -62,12 +80,12 @@ impl Stage<'_, '_> {
                     }
                     let mut key = begin(self)?;
                     key.part(&facts);
-                    key.part(self.copy_digest(&expanded)?);
+                    key.part(self.look_at(&expanded)?);
                     return Ok(vec![quick, key.finish()]);
                 }
                 let mut key = begin(self)?;
                 key.part(&facts);
-                key.part(self.copy_digest(&expanded)?);
+                key.part(self.look_at(&expanded)?);
                 Ok(vec![key.finish()])
             }
         }
@@ -92,7 +110,15 @@ impl Stage<'_, '_> {
         copy::digest(&files, &items)
     }
 
-    fn copy_digest(&self, copy: &Copy) -> Result<String> {
+    /// The digest of what COPY or ADD brings, which the history shows, too.
+    fn look_at(&mut self, copy: &Copy) -> Result<String> {
+        let content = self.content_of(copy)?;
+        let digest = content.digest.clone();
+        self.content = Some(content);
+        Ok(digest)
+    }
+
+    pub(super) fn content_of(&self, copy: &Copy) -> Result<CopyContent> {
         let mut hasher = Hasher::new(Algorithm::Sha256);
         for document in &copy.heredocs {
             hasher.update(self.document(document)?.as_bytes());
@@ -104,16 +130,25 @@ impl Stage<'_, '_> {
                 None => hasher.update(self.fetch(url, None)?.digest.as_bytes()),
             }
         }
+        let mut word = "multi";
         if !sources.is_empty() {
             let attributes = Attributes { exclude: exclude(copy), ..Attributes::default() };
-            let digest = self.with_origin(copy, |tree| {
+            let (digest, of) = self.with_origin(copy, |tree| {
                 let found = copy::find(tree, &sources).map_err(Error::Invalid)?;
+                let of = match found.as_slice() {
+                    [one] => match tree.files.followed(one)?.is_some_and(|entry| entry.kind == EntryKind::Directory) {
+                        true => "dir",
+                        false => "file",
+                    },
+                    _ => "multi",
+                };
                 let to = Destination { path: "/".into(), is_directory: true };
                 let items = copy::collect(tree, &found, &to, &attributes, copy.parents)?;
-                copy::digest(tree.files, &items)
+                Ok((copy::digest(tree.files, &items)?, of))
             })?;
             hasher.update(digest.as_bytes());
+            word = of;
         }
-        Ok(hasher.finish().hex().to_owned())
+        Ok(CopyContent { digest: hasher.finish().hex().to_owned(), word })
     }
 }

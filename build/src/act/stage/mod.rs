@@ -3,21 +3,21 @@
 mod commit;
 mod copy;
 mod keys;
+mod known;
 mod origin;
 mod run;
 mod settings;
 
 use containers::Working;
-use images::{HistoryEntry, Image, Settings};
+use images::{HistoryEntry, Image, Platform, Settings};
 
-use super::cache;
-use super::{Build, Event, Squash};
+use super::{Build, Event, Squash, cache, emulation};
 use crate::containerfile::Step;
 use crate::error::{Error, Problem, Result};
 use crate::instruction::{self, Copy, Instruction, Run};
 use crate::lines;
 use crate::plan::Base;
-use crate::words;
+use keys::CopyContent;
 
 /// Arguments that need no ARG, and that no cache looks at.
 pub(super) const PROXIES: [&str; 10] = [
@@ -58,19 +58,17 @@ pub(super) fn carry_out(
     let extras = extra_steps(build, of_file.line, is_last);
     of += extras.0.len() + extras.1.len();
     (build.tell)(Event::Step { stage: position, number: 1, of, text: &text });
-    if let Some(platform) = &of_file.platform {
-        let host = format!("linux/{}", images::host_architecture());
-        let lookup = |name: &str| build.plan.globals.get(name).or_else(|| build.predefined.get(name)).cloned();
-        let platform = words::expand(platform, build.file.escape, &lookup).map_err(|why| from_problem(build, why))?;
-        if platform != host && !platform.starts_with(&format!("{host}/")) {
-            let why = format!("--platform={platform}: this machine builds {host} only");
-            return Err(from_problem(build, why));
-        }
+    let platform = build.platform(number).map_err(|error| from_problem(build, error.to_string()))?;
+    if let Some(platform) = &platform {
+        build.platforms.insert(number, platform.clone());
     }
-    let base = build.base(number)?;
+    let base = build.base(number, platform.as_ref())?;
     let mut settings = base.as_ref().map(|base| base.settings.clone()).unwrap_or_default();
     if settings.variable("PATH").is_none() {
         settings.set_variable("PATH", PATH);
+    }
+    if is_pulled && !build.options.inherits_labels {
+        settings.labels.clear();
     }
     let triggers = std::mem::take(&mut settings.on_build);
     steps.extend(extras.0);
@@ -83,9 +81,15 @@ pub(super) fn carry_out(
     steps.extend(of_file.steps.iter().cloned());
     steps.extend(extras.1);
     of = steps.len() + 1;
+    if let Some(platform) = platform.as_ref().filter(|platform| !emulation::can_run(platform))
+        && let Some(run) = steps.iter().find(|step| matches!(step.instruction, Instruction::Run(_)))
+    {
+        let why = format!("{} needs an emulator for {platform}, and the kernel has none registered", run.text);
+        return Err(from_problem(build, why));
+    }
 
     let known_as = match &build.plan.bases[number] {
-        Base::Image(name) => base.as_ref().map(|base| base.names.first().cloned().unwrap_or_else(|| name.clone())),
+        Base::Image(name) => base.as_ref().map(|base| base.full_name(name).unwrap_or_else(|| name.clone())),
         Base::Scratch | Base::Stage(_) => None,
     };
     // A stage sees what the one below it has declared.
@@ -97,6 +101,7 @@ pub(super) fn carry_out(
         build,
         number,
         is_last,
+        platform,
         base: base.clone(),
         image: base,
         known_as,
@@ -106,6 +111,7 @@ pub(super) fn carry_out(
         working: None,
         pending: Vec::new(),
         unused,
+        content: None,
         misses: false,
     };
     let count = steps.len();
@@ -177,6 +183,8 @@ struct Stage<'a, 'b> {
     build: &'a mut Build<'b>,
     number: usize,
     is_last: bool,
+    /// What it is for, where somebody said so.
+    platform: Option<Platform>,
     base: Option<Image>,
     /// What it has come to so far.
     image: Option<Image>,
@@ -191,6 +199,8 @@ struct Stage<'a, 'b> {
     /// History without a layer yet.
     pending: Vec<HistoryEntry>,
     unused: &'a mut Vec<String>,
+    /// What the step at hand copies, once it has been looked at.
+    content: Option<CopyContent>,
     /// A step was done anew: what follows is, too.
     misses: bool,
 }
@@ -206,29 +216,33 @@ impl<'b> Stage<'_, 'b> {
     fn step(&mut self, step: &Step, ends: bool) -> Result<()> {
         let work = self.apply(step)?;
         let created_by = self.created_by(step, &work)?;
+        self.content = None;
         if self.build.options.squash != Squash::Steps {
             let mut working = self.working()?;
-            let done = match work {
+            let done = match &work {
                 Work::Nothing => Ok(()),
                 Work::Run(run) => self.run(run, &mut working),
                 Work::Copy(copy) => self.copy(copy, &working),
             };
             self.working = Some(working);
             done?;
-            self.pending.push(self.history(created_by));
+            let line = self.history_line(created_by, &work)?;
+            self.pending.push(self.history(line));
             return Ok(());
         }
         let is_image = ends && self.is_last;
         let position = self.build.position(self.number);
         let name = self.build.options.names.first().map(String::as_str);
         let keys = self.keys(&work, &created_by, is_image)?;
-        let found = match self.build.options.uses_cache && !self.misses {
-            true => self.cached(&keys)?,
-            false => None,
-        };
-        match found {
+        let may_be_known = self.build.options.uses_cache && !self.misses;
+        let known = if may_be_known { self.cached(&keys)? } else { None };
+        let fetched = if may_be_known && known.is_none() { self.fetched(&keys)? } else { None };
+        let is_elsewhere = fetched.is_some();
+        match known.or(fetched) {
             Some(image) => {
-                (self.build.tell)(Event::Cached { id: &image.id });
+                if !is_elsewhere {
+                    (self.build.tell)(Event::Cached { id: &image.id });
+                }
                 if is_image && name.is_some() {
                     (self.build.tell)(Event::Commit { stage: position, name });
                 }
@@ -236,25 +250,12 @@ impl<'b> Stage<'_, 'b> {
             }
             None => {
                 self.misses = true;
-                let working = match work {
-                    Work::Nothing => None,
-                    Work::Run(_) | Work::Copy(_) => Some(self.working()?),
-                };
-                let working = match (work, working) {
-                    (Work::Run(run), Some(mut working)) => {
-                        self.run(run, &mut working)?;
-                        Some(working)
-                    }
-                    (Work::Copy(copy), Some(working)) => {
-                        self.copy(copy, &working)?;
-                        Some(working)
-                    }
-                    (_, working) => working,
-                };
+                let working = self.carry_out(&work)?;
                 if is_image {
                     (self.build.tell)(Event::Commit { stage: position, name });
                 }
-                let entry = self.history(created_by);
+                let line = self.history_line(created_by, &work)?;
+                let entry = self.history(line);
                 let image = self.commit(entry, working.as_ref(), is_image)?;
                 for key in &keys {
                     cache::remember(&self.build.engine.store, key, &image)?;
@@ -262,19 +263,30 @@ impl<'b> Stage<'_, 'b> {
                 self.image = Some(image);
             }
         }
+        if !is_elsewhere {
+            self.send(&keys)?;
+        }
         if let Some(image) = &self.image {
             (self.build.tell)(Event::Made { id: &image.id });
         }
         Ok(())
     }
 
-    fn cached(&self, keys: &[String]) -> Result<Option<Image>> {
-        for key in keys {
-            if let Some(image) = cache::find(&self.build.engine.store, key)? {
-                return Ok(Some(image));
+    /// Does the step's work on files, in a container over what the stage has come to.
+    fn carry_out(&mut self, work: &Work<'_>) -> Result<Option<Working<'b>>> {
+        match work {
+            Work::Nothing => Ok(None),
+            Work::Run(run) => {
+                let mut working = self.working()?;
+                self.run(run, &mut working)?;
+                Ok(Some(working))
+            }
+            Work::Copy(copy) => {
+                let working = self.working()?;
+                self.copy(copy, &working)?;
+                Ok(Some(working))
             }
         }
-        Ok(None)
     }
 
     /// A container over what the stage has come to, or the one in use.

@@ -32,7 +32,7 @@ impl<'b> Stage<'_, 'b> {
         if name.parse::<usize>().is_ok() {
             return Err(Error::Invalid(format!("there is no stage {name} before this one")));
         }
-        match self.build.image(name) {
+        match self.build.image(name, self.platform.as_ref()) {
             Ok(image) => Ok(Source::Image(Some(Box::new(image)))),
             Err(error) => {
                 let names: Vec<&str> =
