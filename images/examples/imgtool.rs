@@ -138,6 +138,7 @@ fn run(arguments: &[String]) -> images::Result<()> {
                 multi_image: has("multi"),
                 uncompressed: has("uncompressed"),
                 compress: has("compress"),
+                progress: Progress::Quiet,
             };
             match flag("output") {
                 Some(path) => images::save(&store, &words, SaveTarget::Path(Path::new(path)), &options)?,
