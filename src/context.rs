@@ -388,7 +388,13 @@ impl Context {
 
     /// For commands that only read records.
     pub fn reader(&self) -> Result<Engine, Failure> {
-        let settings = Settings { userns_dir: self.userns_dir(), uid: uid(), gid: gid(), ..Settings::default() };
+        let settings = Settings {
+            userns_dir: self.userns_dir(),
+            uid: uid(),
+            gid: gid(),
+            network_config_dir: self.network_config_dir()?,
+            ..Settings::default()
+        };
         Ok(Engine { store: self.store()?, settings })
     }
 
@@ -411,6 +417,7 @@ impl Context {
             runtime_flags,
             cgroup_manager: self.cgroup_manager()?,
             uplink: self.uplink()?,
+            network_config_dir: self.network_config_dir()?,
             hooks_dirs: match self.globals.hooks_dir.as_slice() {
                 [] => config.list("engine", "hooks_dir").into_iter().map(PathBuf::from).collect(),
                 typed => typed.to_vec(),
@@ -447,6 +454,17 @@ impl Context {
         let config = self.config()?;
         let wished = self.globals.network_cmd_path.as_deref().or(config.text("engine", "network_cmd_path"));
         Ok(wished.or(config.text("network", "default_rootless_network_cmd")).map(str::to_owned))
+    }
+
+    /// Where the records of named networks are, if not in the store.
+    pub fn network_config_dir(&self) -> Result<Option<PathBuf>, Failure> {
+        let config = self.config()?.text("network", "network_config_dir").filter(|dir| !dir.is_empty());
+        let wished = self.globals.network_config_dir.clone().or(config.map(PathBuf::from));
+        let absolute = |dir: PathBuf| {
+            std::path::absolute(&dir)
+                .map_err(|error| Failure::plain(format!("--network-config-dir {}: {error}", dir.display())))
+        };
+        wished.map(absolute).transpose()
     }
 
     /// Enters the user's namespace and notes who we were.

@@ -301,7 +301,7 @@ fn what_is_not_on_the_network_is_asked_of_the_world() {
 fn version_6_works_within_a_network() {
     let lab = Lab::new();
     lab.ok("network create --ipv6 --subnet fd12:3456::/64 --subnet 10.122.6.0/24 net");
-    lab.ok("run -d --name web --network net box httpd -f -p '[::]:80' -h /www");
+    lab.ok("run -d --name web --network net box httpd -f -p 80 -h /www");
     assert_eq!(lab.inspect("web", "{{.NetworkSettings.Networks.net.GlobalIPv6Address}}"), "fd12:3456::2");
     eventually("the page is served over version 6", || {
         lab.creel("run --rm --network net box wget -qO- 'http://[fd12:3456::2]/'").run().out() == "hello from the box"
@@ -504,4 +504,71 @@ fn lists_of_networks_are_chosen_and_shown_as_asked() {
         lab.creel(&format!("network create {bad}")).run().fails(125);
     }
     assert_eq!(lab.ok("network ls -q"), "front\npodman");
+}
+
+#[test]
+fn networks_that_are_not_isolated_reach_each_other() {
+    let lab = Lab::new();
+    lab.ok("network create -o isolate=false --ipv6 one");
+    lab.ok("network create -o isolate=false --ipv6 two");
+    lab.ok("network create -o isolate=strict --ipv6 closed");
+    lab.ok("run -d --name web --network one box httpd -f -p 80 -h /www");
+    let address = |key: &str| lab.inspect("web", &format!("{{{{.NetworkSettings.Networks.one.{key}}}}}"));
+    let (v4, v6) = (address("IPAddress"), address("GlobalIPv6Address"));
+    // A file and not a pipe: nc ends when its input does.
+    let ask = |address: &str| format!("sh -c 'nc -w 3 {address} 80 </request'");
+    let answered = |line: String| lab.creel(&line).run().out().ends_with("hello from the box");
+    lab.ok("run -d --name asker --network two box sh -c 'printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >/request; exec idle'");
+    lab.ok("commit -q asker asker");
+    for address in [&v4, &v6] {
+        let from = |network: &str| format!("run --rm --network {network} asker {}", ask(address));
+        eventually("the page is read from the other network", || answered(from("two")));
+        assert!(!answered(from("closed")), "{address}");
+    }
+    // The other one comes first, and both come back.
+    let asks = || answered(format!("exec asker {}", ask(&v4)));
+    assert!(asks());
+    if !is_podman() {
+        assert!(kill_all(&lab, "network-holder") >= 2);
+        eventually("the networks are back, and connected", asks);
+    }
+}
+
+#[test]
+fn networks_are_kept_elsewhere_and_are_podman_s_there() {
+    let lab = Lab::new();
+    let dir = lab.path("nets");
+    lab.write(
+        "nets/theirs.json",
+        r#"{"name":"theirs","id":"4b9a2872a5278e1c1a39c5b3184a15e741f03977a45f494242a98889023e07fb","driver":"bridge",
+            "network_interface":"podman7","created":"2026-01-02T03:04:05.5Z","subnets":[{"subnet":"10.126.7.0/24",
+            "gateway":"10.126.7.1","lease_range":{"start_ip":"10.126.7.64","end_ip":"10.126.7.71"}}],"routes":
+            [{"destination":"10.9.0.0/24","gateway":"10.126.7.1","metric":7}],"ipv6_enabled":false,"internal":false,
+            "dns_enabled":true,"labels":{"a":"b"},"options":{"mtu":"1400"},"ipam_options":{"driver":"host-local"}}"#,
+    );
+    lab.write("nets/other.json", r#"{"name":"third","driver":"bridge","id":"ab"}"#);
+    let there = format!("--network-config-dir {}", dir.display());
+    lab.ok("network create ours");
+    lab.ok(&format!("{there} network create -o mtu=1300 --label k=v ours"));
+    let listed = lab.creel(&format!("{there} network ls --format {{{{.Name}}}}")).run();
+    assert_eq!(listed.out(), "ours\npodman\ntheirs");
+    assert!(listed.err().contains("other.json"), "{listed}");
+    assert_eq!(lab.ok("network ls --format {{.Name}}"), "ours\npodman");
+    let written: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("ours.json")).unwrap()).unwrap();
+    assert_eq!((&written["dns_enabled"], &written["options"]["mtu"]), (&true.into(), &"1300".into()), "{written}");
+    assert_eq!((&written["driver"], &written["labels"]["k"]), (&"bridge".into(), &"v".into()), "{written}");
+    let json = lab.json(&format!("{there} network inspect theirs"));
+    assert_eq!(json[0]["subnets"][0]["lease_range"]["end_ip"], "10.126.7.71", "{json}");
+    assert!(json[0]["created"].as_str().unwrap().starts_with("2026-01-02T03:04:05.5"), "{json}");
+    let text = lab.ok(&format!("{there} run --rm --network theirs box sh -c 'ip addr; ip route'"));
+    assert!(text.contains("10.126.7.64/24") && text.contains("mtu 1400") && text.contains("metric 7"), "{text}");
+    // Two networks of one name, in use at the same time.
+    lab.ok("run -d --name here --network ours box idle");
+    lab.ok(&format!("{there} run -d --name there --network ours box idle"));
+    assert!(lab.ok("exec there ip link show eth0").contains("mtu 1300"));
+    if !is_podman() {
+        assert!(lab.ok("exec here ip link show eth0").contains("mtu 65520"));
+    }
+    lab.ok(&format!("{there} network rm theirs"));
+    assert!(!dir.join("theirs.json").exists());
 }

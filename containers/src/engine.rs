@@ -32,6 +32,8 @@ pub struct Settings {
     pub cgroup_manager: Option<String>,
     /// `default_rootless_network_cmd` of containers.conf, or `--network-cmd-path`.
     pub uplink: Option<String>,
+    /// Where the records of named networks are, if not in the store.
+    pub network_config_dir: Option<PathBuf>,
     pub hooks_dirs: Vec<PathBuf>,
     /// Where device vendors' files are; empty for the usual places.
     pub cdi_spec_dirs: Vec<PathBuf>,

@@ -13,7 +13,9 @@ use crate::spec::{ContainerSpec, NetworkSpec};
 
 /// The named networks of the store.
 pub fn networks(engine: &Engine) -> Networks {
-    Networks::new(&engine.store, engine.settings.uplink.as_deref(), &engine.settings.userns_dir)
+    let settings = &engine.settings;
+    Networks::new(&engine.store, settings.uplink.as_deref(), &settings.userns_dir)
+        .in_dir(settings.network_config_dir.as_deref())
 }
 
 /// One network that a container is to be on.

@@ -14,6 +14,7 @@ mod dns;
 pub(crate) mod door;
 mod message;
 mod names;
+mod neighbours;
 pub(crate) mod plug;
 pub(crate) mod serve;
 mod way_out;
@@ -110,6 +111,8 @@ enum Request {
         network: String,
         dirs: Dirs,
         options: StoreOptions,
+        #[serde(default)]
+        config_dir: Option<PathBuf>,
         uplink: Option<String>,
         userns_dir: PathBuf,
     },

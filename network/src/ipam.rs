@@ -25,8 +25,8 @@ pub(crate) fn pick(subnet: &Subnet, taken: &BTreeSet<IpAddr>, last: Option<IpAdd
 /// Offsets of the first and last address that may be given away.
 fn bounds(subnet: &Subnet) -> (u128, u128) {
     let network = &subnet.subnet;
-    if let Some((first, last)) = subnet.range {
-        return (network.offset(first), network.offset(last));
+    if let Some(range) = subnet.range {
+        return (network.offset(range.first), network.offset(range.last));
     }
     let last = network.offset(network.last());
     // Without the network's own address and, of IPv4, the broadcast address. In networks of one or two addresses
@@ -41,6 +41,7 @@ fn bounds(subnet: &Subnet) -> (u128, u128) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LeaseRange;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -74,7 +75,7 @@ mod tests {
     #[test]
     fn a_range_is_kept_to() {
         let mut network = subnet("10.89.0.0/24", "10.89.0.1");
-        network.range = Some((ip("10.89.0.128"), ip("10.89.0.129")));
+        network.range = Some(LeaseRange { first: ip("10.89.0.128"), last: ip("10.89.0.129") });
         let taken = BTreeSet::from([ip("10.89.0.128")]);
         assert_eq!(pick(&network, &taken, None), Some(ip("10.89.0.129")));
         assert_eq!(pick(&network, &BTreeSet::from([ip("10.89.0.128"), ip("10.89.0.129")]), None), None);

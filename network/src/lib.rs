@@ -38,7 +38,7 @@ pub use inside::listen_inside;
 pub use mode::{Mode, NetworkRef};
 pub use networks::Networks;
 pub use ports::{PortMapping, Protocol, parse_publish};
-pub use record::{DEFAULT_NETWORK, DOMAIN, Network, Route, RouteKind, Subnet};
+pub use record::{DEFAULT_NETWORK, DOMAIN, LeaseRange, Network, Route, RouteKind, Subnet};
 pub use uplink::{Uplink, UplinkKind, choose, expected_addresses, start_uplink};
 
 /// The result of everything here.

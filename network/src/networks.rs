@@ -3,19 +3,22 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use storage::{Durability, Store, record};
 use sys::lock::FileLock;
 
-use crate::record::{DEFAULT_NETWORK, Network, Subnet};
+use crate::record::{DEFAULT_NETWORK, LeaseRange, Network, Subnet};
 use crate::{Cidr, Error, Result, addresses};
 
 /// Where the networks of one store are, and what a holder of one has to know.
 #[derive(Clone, Debug)]
 pub struct Networks {
     pub(crate) store: Store,
+    /// Where the records are, if not in the store.
+    pub(crate) config_dir: Option<PathBuf>,
     /// The stack of containers.conf for the way out; the one that is installed where `None`.
     pub(crate) uplink: Option<String>,
     pub(crate) userns_dir: PathBuf,
@@ -34,6 +37,7 @@ impl Networks {
         let pools = POOLS.iter().filter_map(|(base, size)| Some((base.parse().ok()?, *size))).collect();
         Networks {
             store: store.clone(),
+            config_dir: None,
             uplink: uplink.filter(|uplink| !uplink.is_empty()).map(str::to_owned),
             userns_dir: userns_dir.to_owned(),
             pools,
@@ -49,8 +53,14 @@ impl Networks {
         self
     }
 
+    /// The networks whose records are in another directory: `--network-config-dir`.
+    pub fn in_dir(mut self, dir: Option<&Path>) -> Networks {
+        self.config_dir = dir.map(Path::to_owned);
+        self
+    }
+
     fn dir(&self) -> PathBuf {
-        self.store.path("networks")
+        self.config_dir.clone().unwrap_or_else(|| self.store.path("networks"))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -62,8 +72,16 @@ impl Networks {
         self.runs().join(name)
     }
 
+    /// Equal names in two directories of records are two networks.
     pub(crate) fn runs(&self) -> PathBuf {
-        self.store.dirs().runroot.join("networks")
+        let runroot = &self.store.dirs().runroot;
+        match &self.config_dir {
+            None => runroot.join("networks"),
+            Some(dir) => {
+                let found = fs::metadata(dir).map_or((0, 0), |found| (found.dev(), found.ino()));
+                runroot.join("networks-elsewhere").join(format!("{:x}-{:x}", found.0, found.1))
+            }
+        }
     }
 
     fn lock(&self) -> Result<FileLock> {
@@ -88,7 +106,8 @@ impl Networks {
                 continue;
             };
             if is_name(&name) {
-                networks.push((name, record::read(&entry.path()).map_err(Error::from)));
+                let network = read_as(&name, &entry.path());
+                networks.push((name, network));
             }
         }
         if !networks.iter().any(|(name, _)| name == DEFAULT_NETWORK) {
@@ -103,10 +122,9 @@ impl Networks {
         if !is_name(name) {
             return Err(Error::NoSuchNetwork(name.to_owned()));
         }
-        match record::read_optional(&self.path(name))? {
-            Some(network) => Ok(network),
-            None if name == DEFAULT_NETWORK => Ok(Network::usual()),
-            None => Err(Error::NoSuchNetwork(name.to_owned())),
+        match read_as(name, &self.path(name)) {
+            Err(Error::NoSuchNetwork(name)) if name == DEFAULT_NETWORK => Ok(Network::usual()),
+            network => network,
         }
     }
 
@@ -160,7 +178,7 @@ impl Networks {
             network.dns = false;
         }
         network.id = random_id()?;
-        network.created = now();
+        network.created = Some(Timestamp::now());
         record::write(&self.path(&network.name), &network, Durability::Durable)?;
         Ok(network)
     }
@@ -232,6 +250,19 @@ impl Networks {
     }
 }
 
+/// The record at `path`, which says that it is of `name`.
+fn read_as(name: &str, path: &Path) -> Result<Network> {
+    let network: Network = record::read_optional(path)?.ok_or_else(|| Error::NoSuchNetwork(name.to_owned()))?;
+    if network.name != name {
+        return Err(Error::Refused(format!(
+            "{} is the record of network {:?}: rename it",
+            path.display(),
+            network.name
+        )));
+    }
+    Ok(network)
+}
+
 /// Fills in the gateway and checks that all lies where it should.
 fn check_subnet(subnet: &mut Subnet) -> Result<()> {
     let network = subnet.subnet;
@@ -242,7 +273,7 @@ fn check_subnet(subnet: &mut Subnet) -> Result<()> {
         Some(_) => {}
         None => subnet.gateway = network.nth(1).or_else(|| network.nth(0)),
     }
-    if let Some((first, last)) = subnet.range {
+    if let Some(LeaseRange { first, last }) = subnet.range {
         for (what, address) in [("start", first), ("end", last)] {
             if !network.contains(address) {
                 return Err(Error::Refused(format!("lease range {what} ip {address} not in subnet {network}")));
@@ -296,9 +327,4 @@ fn random_ipv6() -> Result<Cidr> {
     octets[..8].copy_from_slice(&random::<8>()?);
     octets[0] = 0xfd;
     Ok(Cidr::containing(IpAddr::V6(Ipv6Addr::from(octets)), 64))
-}
-
-fn now() -> (i64, u32) {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos())
 }

@@ -111,7 +111,9 @@ pub(super) fn artifacts(context: &Context) -> Vec<String> {
 pub(super) fn networks(context: &Context) -> Vec<String> {
     let mut names = vec!["podman".to_owned()];
     if let Ok(store) = context.store() {
-        let entries = std::fs::read_dir(store.path("networks")).into_iter().flatten().flatten();
+        let elsewhere = context.network_config_dir().unwrap_or_default();
+        let dir = elsewhere.unwrap_or_else(|| store.path("networks"));
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
         names.extend(entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".json")?.to_owned())));
     }
     names.sort();

@@ -172,7 +172,7 @@ pub static KEYS: &[Key] = &[
     no("network", "firewall_driver", NO_BACKEND),
     no("network", "netavark_plugin_dirs", NO_BACKEND),
     no("network", "network_backend", NO_BACKEND),
-    no("network", "network_config_dir", "networks are records in the store"),
+    yes("network", "network_config_dir", Shape::Text),
     yes("network", "pasta_options", Shape::Texts),
     yes("secrets", "driver", Shape::Text),
     yes("secrets", "opts", Shape::TextMap),

@@ -15,6 +15,8 @@ use crate::error::{At, Error, Result};
 pub trait Record: Serialize + DeserializeOwned {
     /// The version this build writes. Readers take every older one.
     const VERSION: u32;
+    /// What a file without a version is, where another program writes such files too.
+    const UNVERSIONED: Option<u32> = None;
 
     /// Turns the object of an older version into one of [`Record::VERSION`].
     fn upgrade(_from: u32, value: serde_json::Value) -> serde_json::Value {
@@ -33,7 +35,7 @@ pub enum Durability {
 
 #[derive(Deserialize)]
 struct Head {
-    version: u32,
+    version: Option<u32>,
 }
 
 /// Reads a record; an absent one is `None`.
@@ -56,15 +58,16 @@ fn parse<T: Record>(path: &Path, bytes: &[u8]) -> Result<T> {
         return Err(damaged("it is empty".to_owned()));
     }
     let head: Head = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
-    if head.version > T::VERSION {
-        return Err(Error::TooNew { path: path.to_owned(), found: head.version, known: T::VERSION });
+    let version = head.version.or(T::UNVERSIONED).ok_or_else(|| damaged("missing field `version`".to_owned()))?;
+    if version > T::VERSION {
+        return Err(Error::TooNew { path: path.to_owned(), found: version, known: T::VERSION });
     }
-    if head.version == T::VERSION {
+    if version == T::VERSION {
         return serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()));
     }
     let value = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
     // By way of text again: a second kind of deserialiser of every record would be megabytes of code.
-    let upgraded = T::upgrade(head.version, value).to_string();
+    let upgraded = T::upgrade(version, value).to_string();
     serde_json::from_slice(upgraded.as_bytes()).map_err(|error| damaged(error.to_string()))
 }
 

@@ -57,6 +57,7 @@ impl Networks {
             network: name.clone(),
             dirs: self.store.dirs().clone(),
             options: self.store.options().clone(),
+            config_dir: self.config_dir.clone(),
             uplink: self.uplink.clone(),
             userns_dir: self.userns_dir.clone(),
         };
@@ -98,7 +99,11 @@ impl Networks {
                     drop(link);
                     link = self.open(network)?;
                 }
-                joined => return joined.map(|endpoint| (link, endpoint)),
+                joined => {
+                    let endpoint = joined?;
+                    self.meet_neighbours(network, &mut link)?;
+                    return Ok((link, endpoint));
+                }
             }
         }
     }
@@ -118,7 +123,11 @@ impl Networks {
             let mut link = self.open(network)?;
             match link.ready() {
                 Err(Error::Holder { .. }) if tries < TRIES => tries += 1,
-                ready => return ready.map(|()| link),
+                ready => {
+                    ready?;
+                    self.meet_neighbours(network, &mut link)?;
+                    return Ok(link);
+                }
             }
         }
     }

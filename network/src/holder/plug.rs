@@ -11,6 +11,7 @@ use sys::channel::Channel;
 
 use super::Endpoint;
 use crate::netlink::{Netlink, Veth};
+use crate::networks::random;
 use crate::record::{Network, RouteKind};
 use crate::{Cidr, Error, Result};
 
@@ -62,7 +63,7 @@ pub(crate) fn in_namespace(
 }
 
 /// For the error's text: what was being done.
-fn doing<T>(what: &str, result: io::Result<T>) -> io::Result<T> {
+pub(super) fn doing<T>(what: &str, result: io::Result<T>) -> io::Result<T> {
     result.map_err(|error| io::Error::other(format!("{what}: {error}")))
 }
 
@@ -185,7 +186,7 @@ pub(super) fn plug(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> i
     let veth = Veth {
         name: plug.name,
         index: plug.index,
-        bridge: BRIDGE,
+        bridge: Some(BRIDGE),
         mtu: network.mtu(),
         peer_name: &endpoint.interface,
         peer_mac: mac,
@@ -238,6 +239,13 @@ pub(super) fn plug(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> i
 fn bridge_mac(id: &str) -> [u8; 6] {
     let byte = |n: usize| id.get(2 * n..2 * n + 2).and_then(|text| u8::from_str_radix(text, 16).ok()).unwrap_or(0);
     [0x02, byte(0), byte(1), byte(2), byte(3), byte(4)]
+}
+
+/// Made up here, and of one station.
+pub(super) fn random_mac() -> Result<[u8; 6]> {
+    let mut mac = random::<6>()?;
+    mac[0] = mac[0] & 0xfc | 0x02;
+    Ok(mac)
 }
 
 /// `02:11:22:33:44:55`.

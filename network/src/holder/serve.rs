@@ -18,10 +18,10 @@ use sys::process::{Pidfd, Process};
 use super::dns::{Known, NameServer, Source};
 use super::door::listen_in;
 use super::names::Names;
-use super::plug::{BRIDGE, Ground, Plug, parse_mac, plug, write_mac};
+use super::plug::{BRIDGE, Ground, Plug, parse_mac, plug, random_mac, write_mac};
 use super::way_out::WayOut;
 use super::{Answer, Assigned, Endpoint, Held, Member, Members, Request, STATE_FILE, Zone};
-use crate::networks::{is_interface, make_private_dir, random};
+use crate::networks::{is_interface, make_private_dir};
 use crate::{Error, Network, Networks, Result, ipam};
 
 /// After this long the start is over and the process makes itself small.
@@ -98,11 +98,11 @@ fn begin(channel: &Channel) -> Result<(Holder, PathBuf)> {
     let start = Error::kernel::<io::Error>;
     let (message, _) = channel.recv().map_err(start("hear from the maker"))?;
     let request: Request = serde_json::from_slice(&message).map_err(|error| Error::Refused(error.to_string()))?;
-    let Request::Start { network, dirs, options, uplink, userns_dir } = request else {
+    let Request::Start { network, dirs, options, config_dir, uplink, userns_dir } = request else {
         return Err(Error::Refused("the first request must start the holder".into()));
     };
     let store = Store::open(dirs, options)?;
-    let networks = Networks::new(&store, uplink.as_deref(), &userns_dir);
+    let networks = Networks::new(&store, uplink.as_deref(), &userns_dir).in_dir(config_dir.as_deref());
     let network = networks.named(&network)?;
     let run_dir = networks.run_dir(&network.name);
     make_private_dir(&run_dir)?;
@@ -441,12 +441,7 @@ impl Holder {
         }
         let mac = match &member.given.mac {
             Some(mac) => parse_mac(mac).ok_or_else(|| Error::Refused(format!("address {mac}: invalid MAC address")))?,
-            None => {
-                let mut mac = random::<6>()?;
-                // Made up here, and of one station.
-                mac[0] = mac[0] & 0xfc | 0x02;
-                mac
-            }
+            None => random_mac()?,
         };
         let out = self.way_out.as_ref().map(WayOut::addresses);
         Ok(Endpoint {

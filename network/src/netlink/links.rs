@@ -28,14 +28,14 @@ const RTN_BLACKHOLE: u8 = 6;
 const RTN_UNREACHABLE: u8 = 7;
 const RTN_PROHIBIT: u8 = 8;
 
-/// A pair of interfaces: one here, on a bridge, the other one in another namespace.
+/// A pair of interfaces: one here, the other one in another namespace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Veth<'a> {
     pub(crate) name: &'a str,
-    /// The number that ours gets.
+    /// The number that ours gets; 0: the next one.
     pub(crate) index: u32,
-    /// The number of the bridge.
-    pub(crate) bridge: u32,
+    /// The number of the bridge that ours is on.
+    pub(crate) bridge: Option<u32>,
     pub(crate) mtu: u32,
     pub(crate) peer_name: &'a str,
     pub(crate) peer_mac: [u8; 6],
@@ -70,14 +70,16 @@ impl Netlink {
         self.request(message)
     }
 
-    /// `ip link add … type veth peer name … netns …`, our end up and on its bridge.
+    /// `ip link add … type veth peer name … netns …`, our end up.
     pub(crate) fn add_veth(&self, veth: &Veth<'_>) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
         let up = libc::IFF_UP as u32;
         message.link(veth.index, up, up);
         message.text(libc::IFLA_IFNAME, veth.name);
         message.attribute(libc::IFLA_MTU, &veth.mtu.to_ne_bytes());
-        message.attribute(libc::IFLA_MASTER, &veth.bridge.to_ne_bytes());
+        if let Some(bridge) = veth.bridge {
+            message.attribute(libc::IFLA_MASTER, &bridge.to_ne_bytes());
+        }
         let info = message.open(libc::IFLA_LINKINFO);
         message.text(IFLA_INFO_KIND, "veth");
         let data = message.open(IFLA_INFO_DATA);

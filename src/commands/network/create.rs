@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use network::{Cidr, Network, Route, RouteKind, Subnet};
+use network::{Cidr, LeaseRange, Network, Route, RouteKind, Subnet};
 
 use crate::arguments::{self, go_bool, go_quote};
 use crate::context::Context;
@@ -166,18 +166,18 @@ fn subnets(args: &Args) -> Result<Vec<Subnet>, Failure> {
 }
 
 /// `10.89.0.128/25` or `10.89.0.100-10.89.0.200`.
-fn range(text: &str) -> Result<(IpAddr, IpAddr), Failure> {
+fn range(text: &str) -> Result<LeaseRange, Failure> {
     if let Some((first, last)) = text.split_once('-') {
         let address = |text: &str| {
             text.trim()
                 .parse()
                 .map_err(|_| Failure::plain(format!("range start/end ip {} is not an ip address", go_quote(text))))
         };
-        return Ok((address(first)?, address(last)?));
+        return Ok(LeaseRange { first: address(first)?, last: address(last)? });
     }
     let cidr: Cidr = text.parse().map_err(|_| Failure::plain(format!("invalid CIDR address: {text}")))?;
     // The first address of a network is nobody's.
-    Ok((cidr.nth(1).unwrap_or(cidr.address), cidr.last()))
+    Ok(LeaseRange { first: cidr.nth(1).unwrap_or(cidr.address), last: cidr.last() })
 }
 
 /// `10.21.0.0/24,10.19.12.250,120`, or a word in place of the gateway for a route that leads nowhere.
@@ -239,11 +239,8 @@ fn option(network: &mut Network, key: &str, value: &str) -> Result<(), Failure> 
             boolean()?;
         }
         "isolate" => {
-            if value != "strict" && !boolean()? {
-                return Err(Failure::plain(
-                    "networks are always isolated from each other: isolate=false is not supported",
-                )
-                .hint("put a container on both networks to connect them"));
+            if value != "strict" {
+                boolean().map_err(|failure| Failure::plain(format!("failed to parse isolate option: {failure}")))?;
             }
         }
         "mode" => match value {
@@ -300,7 +297,7 @@ mod tests {
         let network = read(&line).unwrap();
         let subnet = &network.subnets[0];
         assert_eq!(subnet.gateway, Some("10.77.0.9".parse().unwrap()));
-        assert_eq!(subnet.range, Some(("10.77.0.129".parse().unwrap(), "10.77.0.255".parse().unwrap())));
+        assert_eq!(subnet.range, Some(LeaseRange { first: [10, 77, 0, 129].into(), last: [10, 77, 0, 255].into() }));
         assert_eq!((network.routes[0].metric, network.routes[1].kind), (Some(5), RouteKind::Blackhole));
         assert!(network.internal && network.dns);
         assert_eq!(network.options["mtu"], "1400");
@@ -315,7 +312,10 @@ mod tests {
             (&["-o", "foo=bar"], "unsupported bridge network option foo"),
             (&["-o", "mtu=foo"], "strconv.Atoi: parsing \"foo\": invalid syntax"),
             (&["-o", "vlan=5000"], "vlan ID 5000 must be between 1 and 4094"),
-            (&["-o", "isolate=false"], "networks are always isolated from each other: isolate=false is not supported"),
+            (
+                &["-o", "isolate=foo"],
+                "failed to parse isolate option: strconv.ParseBool: parsing \"foo\": invalid syntax",
+            ),
             (&["-d", "foo"], "failed to find driver or plugin \"foo\""),
             (&["--ipam-driver", "foo"], "unsupported ipam driver \"foo\""),
             (

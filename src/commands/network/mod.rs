@@ -22,14 +22,11 @@ use crate::arguments::{go_bool, go_quote};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::filters::Pattern;
-use crate::format::{Field, Kind, Value, zero_time};
+use crate::format::{Field, Kind, Value};
 use crate::{object, when};
 
 /// The named networks, with the pools of containers.conf.
 pub fn networks(context: &Context, engine: &Engine) -> Result<Networks, Failure> {
-    if let Some(dir) = &context.globals.network_config_dir {
-        return Err(Failure::plain(format!("--network-config-dir {} is not supported by creel yet", dir.display())));
-    }
     Ok(containers::networks(engine).with_pools(context.config()?.subnet_pools()))
 }
 
@@ -79,13 +76,8 @@ pub fn record(engine: &Engine, network: &Network, status: &'static str, containe
 }
 
 pub fn created(network: &Network) -> Timestamp {
-    match network.created {
-        // The one that is always there was never made; Podman says now.
-        (0, 0) => Timestamp::now(),
-        (seconds, nanoseconds) => {
-            Timestamp::new(seconds, i32::try_from(nanoseconds).unwrap_or(0)).unwrap_or_else(|_| zero_time())
-        }
-    }
+    // The one that is always there was never made; Podman says now.
+    network.created.unwrap_or_else(Timestamp::now)
 }
 
 /// As `inspect` shows it. `id`: as a template shows it, whole or short.
@@ -121,8 +113,8 @@ pub fn full_value(networks: &Networks, network: &Network) -> Result<Value, Failu
 }
 
 fn subnet_value(subnet: &Subnet) -> Value {
-    let range = subnet.range.map(|(first, last)| {
-        object! { "start_ip" as "StartIP"?: first.to_string(), "end_ip" as "EndIP"?: last.to_string() }
+    let range = subnet.range.map(|range| {
+        object! { "start_ip" as "StartIP"?: range.first.to_string(), "end_ip" as "EndIP"?: range.last.to_string() }
     });
     object! {
         "subnet" as "Subnet": subnet.subnet.to_string(),
