@@ -221,6 +221,11 @@ enum Class {
 }
 
 impl Pattern {
+    /// One that cannot be read fits nothing, as Podman's filters of networks, volumes and secrets have it.
+    pub fn lenient(text: &str) -> Pattern {
+        Pattern::parse(text).unwrap_or(Pattern { alternatives: Vec::new() })
+    }
+
     pub fn parse(text: &str) -> Result<Pattern, Failure> {
         let invalid = |why: &str| Failure::plain(format!("error parsing regexp: {why}: `{text}`"));
         let mut alternatives = Vec::new();

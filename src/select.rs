@@ -160,6 +160,14 @@ pub fn conclude(mut failures: Vec<Failure>) -> Result<ExitCode, Failure> {
     Err(last)
 }
 
+/// The same for the kin of `inspect`: the first error is the command's, the others are said without its word.
+pub fn conclude_inspect(failures: Vec<Failure>) -> Result<ExitCode, Failure> {
+    let mut failures = failures.into_iter();
+    let Some(first) = failures.next() else { return Ok(ExitCode::Success) };
+    failures.for_each(|failure| output::note(&failure.to_string()));
+    Err(first)
+}
+
 /// Does the deed for each and prints its label. A failure does not hold up the others; the last one is the command's.
 pub fn each(
     (chosen, mut failures): (Vec<Chosen>, Vec<Failure>),

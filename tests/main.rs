@@ -29,6 +29,7 @@ mod mount;
 mod mounts;
 mod namespaces;
 mod network;
+mod network_create;
 mod networks;
 mod publish;
 mod secrets;

@@ -498,8 +498,7 @@ fn lists_of_networks_are_chosen_and_shown_as_asked() {
     lab.creel("network rm front").run().fails(2);
     assert_eq!(lab.ok("network prune -f"), "back");
     assert_eq!(lab.ok("network ls -q"), "front\npodman");
-    for bad in
-        ["-d macvlan x", "-d nope x", "-o foo=bar x", "--ipam-driver nope x", "--route 1.2.3.4 x", "'a b'", "a b"]
+    for bad in ["-d ipvlan x", "-d nope x", "-o foo=bar x", "--ipam-driver nope x", "--route 1.2.3.4 x", "'a b'", "a b"]
     {
         lab.creel(&format!("network create {bad}")).run().fails(125);
     }

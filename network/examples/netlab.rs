@@ -50,7 +50,7 @@ fn up(uplink: &str, rest: &[&str]) -> Outcome {
     let mut mappings = Vec::new();
     for pair in rest.chunks(2) {
         let ["-p", port] = pair else { return Err("only -p PORT".into()) };
-        mappings.extend(network::parse_publish(port)?);
+        mappings.push(network::parse_publish(port)?);
     }
     let listeners = network::bind(&mappings)?;
     let init = namespace()?;
@@ -189,7 +189,7 @@ fn namespace() -> std::io::Result<sys::clone::Child> {
 /// input and answers `ok`.
 fn balance(port: u16) -> Outcome {
     let listen =
-        || -> Result<_, network::Error> { network::bind(&network::parse_publish(&format!("127.0.0.1:0:{port}"))?) };
+        || -> Result<_, network::Error> { network::bind(&[network::parse_publish(&format!("127.0.0.1::{port}"))?]) };
     let (listeners, routed) = (listen()?, listen()?);
     let (one, other) = (namespace()?, namespace()?);
     let mut program = Command::new("/proc/self/exe");

@@ -62,9 +62,6 @@ fn bind_mapping(mapping: &PortMapping) -> Result<Vec<Listener>> {
     if mapping.protocol == Protocol::Sctp {
         return Err(Error::NotSupported("publishing an sctp port".into()));
     }
-    if mapping.candidates > 1 {
-        return bind_first_free(mapping);
-    }
     if mapping.host_port != 0 {
         return bind_range(mapping, mapping.host_port);
     }
@@ -81,18 +78,6 @@ fn bind_mapping(mapping: &PortMapping) -> Result<Vec<Listener>> {
         }
     }
     Err(last.unwrap_or(Error::NoFreePort { protocol: mapping.protocol, first: 1024, last: u16::MAX }))
-}
-
-fn bind_first_free(mapping: &PortMapping) -> Result<Vec<Listener>> {
-    let end = u32::from(mapping.host_port) + u32::from(mapping.candidates);
-    for port in u32::from(mapping.host_port)..end.min(1 << 16) {
-        match bind_range(mapping, port as u16) {
-            Err(Error::PortInUse { .. }) => {}
-            other => return other,
-        }
-    }
-    let last = mapping.host_port.saturating_add(mapping.candidates - 1);
-    Err(Error::NoFreePort { protocol: mapping.protocol, first: mapping.host_port, last })
 }
 
 /// `first` 0 lets the kernel choose the first port of the range.
@@ -120,7 +105,7 @@ fn bind_range(mapping: &PortMapping, mut first: u16) -> Result<Vec<Listener>> {
             if first == 0 {
                 first = real;
             }
-            let mapping = PortMapping { host_port: port, container_port, range: 1, candidates: 1, ..mapping.clone() };
+            let mapping = PortMapping { host_port: port, container_port, range: 1, ..mapping.clone() };
             listeners.push(Listener { mapping, fd });
         }
     }
@@ -226,14 +211,6 @@ mod tests {
         let error = bind(&[mapping(Some("127.0.0.1"), port)]).unwrap_err().to_string();
         assert!(error.starts_with(&format!("listen tcp 127.0.0.1:{port}: bind: address already in use")), "{error}");
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
-    }
-
-    #[test]
-    fn of_several_candidates_a_free_one_is_taken() {
-        let first = bind(&[mapping(Some("127.0.0.1"), 0)]).unwrap();
-        let port = first[0].mapping.host_port;
-        let request = PortMapping { candidates: 20, ..mapping(Some("127.0.0.1"), port) };
-        assert!(bind(&[request]).unwrap()[0].mapping.host_port > port);
     }
 
     #[test]

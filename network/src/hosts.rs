@@ -79,10 +79,24 @@ pub const HOST_NAMES: [&str; 2] = ["host.containers.internal", "host.docker.inte
 
 /// The whole file. A `host-gateway` where no address leads to the host is left out.
 ///
-/// What the user adds stands before the generated lines, since readers take the first match, and a generated name
-/// that the user gives is left out.
+/// What the user adds stands before everything else, since readers take the first match, and a generated name that the
+/// user gives is left out. Lines of the base are written anew, without comments, as Podman does.
 pub fn text(hosts: &Hosts<'_>) -> String {
     let mut text = String::new();
+    let gateway = match hosts.host {
+        HostNames::Uplink => hosts.addresses.and_then(|addresses| addresses.host_gateway),
+        HostNames::To(address) => Some(address),
+        HostNames::Nowhere => None,
+    };
+    for entry in hosts.entries {
+        let address = match &entry.address {
+            HostAddress::Ip(address) => Some(*address),
+            HostAddress::HostGateway => gateway,
+        };
+        if let Some(address) = address {
+            push(&mut text, address, entry.names.iter().map(String::as_str));
+        }
+    }
     let mut localhost = (false, false);
     let mut in_base: Vec<&str> = Vec::new();
     for line in hosts.base.lines() {
@@ -98,29 +112,16 @@ pub fn text(hosts: &Hosts<'_>) -> String {
             localhost.0 |= address.is_some_and(|address| address.is_ipv4());
             localhost.1 |= address.is_some_and(|address| address.is_ipv6());
         }
-        in_base.extend(names);
-        text.push_str(line);
-        text.push('\n');
+        if let Some(address) = address {
+            push(&mut text, address, names.iter().copied());
+            in_base.extend(names);
+        }
     }
     if !localhost.0 {
         push(&mut text, Ipv4Addr::LOCALHOST.into(), ["localhost"]);
     }
     if !localhost.1 {
-        push(&mut text, Ipv6Addr::LOCALHOST.into(), ["localhost", "ip6-localhost", "ip6-loopback"]);
-    }
-    let gateway = match hosts.host {
-        HostNames::Uplink => hosts.addresses.and_then(|addresses| addresses.host_gateway),
-        HostNames::To(address) => Some(address),
-        HostNames::Nowhere => None,
-    };
-    for entry in hosts.entries {
-        let address = match &entry.address {
-            HostAddress::Ip(address) => Some(*address),
-            HostAddress::HostGateway => gateway,
-        };
-        if let Some(address) = address {
-            push(&mut text, address, entry.names.iter().map(String::as_str));
-        }
+        push(&mut text, Ipv6Addr::LOCALHOST.into(), ["localhost"]);
     }
     let given = |name: &str| hosts.entries.iter().any(|entry| entry.names.iter().any(|given| given == name));
     if let Some(gateway) = gateway {
@@ -186,8 +187,8 @@ mod tests {
         let entries = [entry("db:10.1.0.5"), entry("gw:host-gateway")];
         let own_names = ["web1", "web", "web"].map(str::to_owned);
         let base = "127.0.0.1 localhost\n127.0.1.1 laptop\n# mine\n10.9.0.1 build\n";
-        let expected = "127.0.0.1 localhost\n# mine\n10.9.0.1 build\n::1\tlocalhost ip6-localhost ip6-loopback\n10.1.0.5\tdb\n\
-                        192.0.2.2\tgw\n192.0.2.2\thost.containers.internal host.docker.internal\n10.0.2.100\tweb1 web\n";
+        let expected = "10.1.0.5\tdb\n192.0.2.2\tgw\n127.0.0.1\tlocalhost\n10.9.0.1\tbuild\n::1\tlocalhost\n\
+                        192.0.2.2\thost.containers.internal host.docker.internal\n10.0.2.100\tweb1 web\n";
         assert_eq!(
             text(&Hosts {
                 base,
@@ -212,17 +213,15 @@ mod tests {
             entries: &entries,
             ..Hosts::default()
         });
-        assert!(
-            text.ends_with("10.1.0.5\thost.docker.internal\n10.1.0.6\tweb\n192.0.2.2\thost.containers.internal\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("10.1.0.5\thost.docker.internal\n10.1.0.6\tweb\n127.0.0.1\tlocalhost\n"), "{text}");
+        assert!(text.ends_with("::1\tlocalhost\n192.0.2.2\thost.containers.internal\n"), "{text}");
     }
 
     #[test]
     fn without_a_network_the_name_is_local_and_there_is_no_host() {
         let text =
             text(&Hosts { own_names: &["web".into()], entries: &[entry("gw:host-gateway")], ..Hosts::default() });
-        assert_eq!(text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\tweb\n");
+        assert_eq!(text, "127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.0.1\tweb\n");
     }
 
     #[test]

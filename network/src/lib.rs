@@ -35,7 +35,7 @@ pub use holder::serve::holder_main;
 pub use holder::{Endpoint, Given, Member, Zone, ZoneName};
 pub use hosts::{HostAddress, HostEntry, HostNames};
 pub use inside::listen_inside;
-pub use mode::{Mode, NetworkRef};
+pub use mode::{Mode, NetworkRef, is_mac};
 pub use networks::Networks;
 pub use ports::{PortMapping, Protocol, parse_publish};
 pub use record::{DEFAULT_NETWORK, DOMAIN, LeaseRange, Network, Route, RouteKind, Subnet};

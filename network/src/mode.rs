@@ -1,6 +1,7 @@
 //! The grammar of `--network`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -50,18 +51,29 @@ const NETWORK_OPTIONS: [&str; 6] = ["ip", "ip6", "mac", "alias", "interface_name
 impl Mode {
     /// All values of a repeated `--network`: only named networks may be given more than once.
     pub fn parse_all<S: AsRef<str>>(values: &[S]) -> Result<Mode> {
-        let mut networks = Vec::new();
+        let (mut networks, mut first): (Vec<NetworkRef>, _) = (Vec::new(), None);
         for value in values {
-            match (value.as_ref().parse::<Mode>()?, values.len()) {
-                (mode, 1) => return Ok(mode),
-                (Mode::Networks(more), _) => networks.extend(more),
-                (mode, _) => {
-                    let reason = format!("{mode} cannot be combined with other networks");
-                    return Err(Error::invalid("--network", value.as_ref(), reason));
+            let mode = value.as_ref().parse::<Mode>()?;
+            match mode {
+                mode if values.len() == 1 => return Ok(mode),
+                Mode::Networks(more) => networks.extend(more),
+                mode if networks.is_empty() => {
+                    first.get_or_insert(mode);
+                }
+                mode => {
+                    return Err(Error::Refused(format!(
+                        "can only set extra network names, selected mode {mode} conflicts with bridge: invalid argument"
+                    )));
                 }
             }
         }
-        Ok(if networks.is_empty() { Mode::Default } else { Mode::Networks(networks) })
+        match first {
+            Some(mode) => Err(Error::Refused(format!(
+                "cannot set multiple networks without bridge network mode, selected mode {mode}: invalid argument"
+            ))),
+            None if networks.is_empty() => Ok(Mode::Default),
+            None => Ok(Mode::Networks(networks)),
+        }
     }
 }
 
@@ -71,30 +83,33 @@ impl FromStr for Mode {
     fn from_str(text: &str) -> Result<Mode> {
         let (word, rest) = text.split_once(':').map_or((text, None), |(word, rest)| (word, Some(rest)));
         let options = || rest.filter(|rest| !rest.is_empty()).map(|rest| rest.split(',').map(str::to_owned).collect());
+        // With options these words are names, and there are no networks of such names.
         let plain = |mode| match rest {
             None => Ok(mode),
-            Some(_) => Err(Error::invalid("--network", text, format!("{word} takes no options"))),
+            Some(_) => Err(Error::NoSuchNetwork(word.to_owned())),
+        };
+        let needs_value = |kind: &str| {
+            Err(Error::Refused(format!("invalid config provided: namespace mode {kind} requires a value")))
         };
         match word {
             "" | "default" => plain(Mode::Default),
             "none" => plain(Mode::None),
             "host" => plain(Mode::Host),
             "private" => plain(Mode::Private),
-            "container" | "ns" => match rest {
-                Some(rest) if !rest.is_empty() && word == "container" => Ok(Mode::Container(rest.to_owned())),
-                Some(rest) if rest.starts_with('/') && word == "ns" => Ok(Mode::Path(rest.into())),
-                _ if word == "ns" => {
-                    Err(Error::invalid("--network", text, "ns: needs the absolute path of a namespace"))
-                }
-                _ => Err(Error::invalid("--network", text, "container: needs the name or id of a container")),
+            "container" => match rest.unwrap_or_default() {
+                "" => needs_value("container"),
+                name => Ok(Mode::Container(name.to_owned())),
+            },
+            "ns" => match rest {
+                Some("") => needs_value("path"),
+                Some(path) if path.starts_with('/') => Ok(Mode::Path(path.into())),
+                Some(_) => Err(Error::invalid("--network", text, "ns: needs the absolute path of a namespace")),
+                None => Err(Error::NoSuchNetwork(word.to_owned())),
             },
             "slirp4netns" => Ok(Mode::Slirp4netns(options().unwrap_or_default())),
             "pasta" => Ok(Mode::Pasta(options().unwrap_or_default())),
             "bridge" => {
-                let options = rest
-                    .map(network_options)
-                    .transpose()
-                    .map_err(|reason| Error::invalid("--network", text, reason))?;
+                let options = rest.map(network_options).transpose().map_err(|why| bad_option(DEFAULT_NETWORK, &why))?;
                 Ok(Mode::Networks(vec![NetworkRef {
                     name: DEFAULT_NETWORK.into(),
                     options: options.unwrap_or_default(),
@@ -102,7 +117,7 @@ impl FromStr for Mode {
             }
             _ => match rest {
                 Some(rest) => {
-                    let options = network_options(rest).map_err(|reason| Error::invalid("--network", text, reason))?;
+                    let options = network_options(rest).map_err(|why| bad_option(word, &why))?;
                     Ok(Mode::Networks(vec![NetworkRef { name: word.to_owned(), options }]))
                 }
                 None => {
@@ -118,13 +133,32 @@ impl FromStr for Mode {
     }
 }
 
+fn bad_option(network: &str, why: &str) -> Error {
+    Error::Refused(format!("invalid option for network {network}: {why}"))
+}
+
 fn network_options(text: &str) -> std::result::Result<Vec<String>, String> {
-    let check = |option: &str| match option.split_once('=') {
-        Some((key, value)) if NETWORK_OPTIONS.contains(&key) && !value.is_empty() => Ok(option.to_owned()),
-        Some((key, _)) if NETWORK_OPTIONS.contains(&key) => Err(format!("{key} has no value")),
-        _ => Err(format!("unknown option {option:?}, known are {}", NETWORK_OPTIONS.join(", "))),
-    };
-    text.split(',').filter(|option| !option.is_empty()).map(check).collect()
+    text.split(',').filter(|option| !option.is_empty()).map(network_option).collect()
+}
+
+fn network_option(option: &str) -> std::result::Result<String, String> {
+    let (key, value) = option.split_once('=').unwrap_or((option, ""));
+    match key {
+        _ if !NETWORK_OPTIONS.contains(&key) => {
+            Err(format!("unknown option {option:?}, known are {}", NETWORK_OPTIONS.join(", ")))
+        }
+        _ if value.is_empty() => Err(format!("{key} cannot be empty")),
+        "ip" | "ip6" if value.parse::<IpAddr>().is_err() => Err(format!("invalid ip address {value:?}")),
+        "mac" if !is_mac(value) => Err(format!("address {value}: invalid MAC address")),
+        _ => Ok(option.to_owned()),
+    }
+}
+
+/// `02:11:22:33:44:55`, or with `-`.
+pub fn is_mac(text: &str) -> bool {
+    let separator = if text.contains('-') { '-' } else { ':' };
+    let parts: Vec<&str> = text.split(separator).collect();
+    parts.len() == 6 && parts.iter().all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The word as Podman's `HostConfig.NetworkMode` shows it.
@@ -183,11 +217,14 @@ mod tests {
     #[test]
     fn bad_networks_are_refused_with_the_reason() {
         for (text, reason) in [
-            ("none:x", "none takes no options"),
-            ("container:", "needs the name"),
+            ("none:x", "unable to find network with name or ID none: network not found"),
+            ("container:", "namespace mode container requires a value"),
+            ("ns:", "namespace mode path requires a value"),
             ("ns:relative", "absolute path"),
-            ("front:ipp=1", "unknown option"),
-            ("front:ip=", "has no value"),
+            ("front:ipp=1", "invalid option for network front: unknown option"),
+            ("front:ip=", "ip cannot be empty"),
+            ("front:ip=x", "invalid option for network front: invalid ip address \"x\""),
+            ("front:mac=x", "invalid option for network front: address x: invalid MAC address"),
             ("a,,b", "name is empty"),
         ] {
             let error = text.parse::<Mode>().unwrap_err().to_string();
@@ -200,6 +237,8 @@ mod tests {
         assert_eq!(Mode::parse_all(&["a", "b"]).unwrap(), networks(&["a", "b"]));
         assert_eq!(Mode::parse_all::<&str>(&[]).unwrap(), Mode::Default);
         assert_eq!(Mode::parse_all(&["host"]).unwrap(), Mode::Host);
-        assert!(Mode::parse_all(&["a", "host"]).is_err());
+        let refused = |values: &[&str]| Mode::parse_all(values).unwrap_err().to_string();
+        assert!(refused(&["a", "host"]).contains("selected mode host conflicts with bridge"));
+        assert!(refused(&["host", "none"]).contains("without bridge network mode, selected mode host"));
     }
 }

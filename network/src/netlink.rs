@@ -16,7 +16,7 @@ use crate::Cidr;
 #[derive(Debug)]
 pub(crate) struct Netlink(OwnedFd);
 
-pub(crate) use links::Veth;
+pub(crate) use links::{Face, Veth};
 
 /// Which packets a policy rule catches.
 #[derive(Clone, Copy, Debug)]

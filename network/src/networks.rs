@@ -29,6 +29,9 @@ pub struct Networks {
 /// Podman's pools of subnets, and the size of what is taken from them.
 const POOLS: [(&str, u8); 5] =
     [("10.89.0.0/16", 24), ("10.90.0.0/15", 24), ("10.92.0.0/14", 24), ("10.96.0.0/11", 24), ("10.128.0.0/9", 24)];
+/// What `--network` means something else by.
+const MODE_WORDS: [&str; 9] =
+    ["bridge", "container", "default", "host", "none", "ns", "pasta", "private", "slirp4netns"];
 /// Subnets looked at before the pools count as used up.
 const TRIES: u128 = 1 << 16;
 
@@ -156,25 +159,36 @@ impl Networks {
                 network.name
             )));
         }
+        if MODE_WORDS.contains(&network.name.as_str()) {
+            return Err(Error::Refused(format!(
+                "cannot create network with name {:?} because it conflicts with a valid network mode",
+                network.name
+            )));
+        }
         let _lock = self.lock()?;
         let others: Vec<Network> = self.list()?.into_iter().flatten().collect();
         if others.iter().any(|other| other.name == network.name) {
             return Err(Error::NetworkExists(network.name));
         }
-        if network.interface.is_empty() {
-            network.interface = (1..)
-                .map(|number| format!("podman{number}"))
-                .find(|name| !others.iter().any(|other| other.interface == *name || other.name == *name))
-                .unwrap_or_default();
-        } else if !is_interface(&network.interface) {
-            return Err(Error::Refused(format!("invalid interface name {:?}", network.interface)));
+        // Of macvlan and ipvlan it is the interface below, and may be left to the kernel's default route.
+        let is_bridge = network.is_bridge();
+        let mut free = (1..)
+            .map(|number| format!("podman{number}"))
+            .filter(|name| !others.iter().any(|other| other.interface == *name || other.name == *name));
+        if !network.interface.is_empty() {
+            check_interface(&network.interface)?;
+            if is_bridge && others.iter().any(|other| other.is_bridge() && other.interface == network.interface) {
+                return Err(Error::Refused(format!("bridge name {} already in use", network.interface)));
+            }
+        } else if is_bridge {
+            network.interface = free.next().unwrap_or_default();
         }
         if network.name.is_empty() {
-            network.name = network.interface.clone();
+            network.name = if is_bridge { network.interface.clone() } else { free.next().unwrap_or_default() };
         }
         if network.has_addresses() {
             self.choose_subnets(&mut network, &others)?;
-        } else {
+        } else if network.ipam.get("driver").is_some_and(|driver| driver == "none") {
             network.dns = false;
         }
         network.id = random_id()?;
@@ -198,8 +212,10 @@ impl Networks {
             used.push(subnet.subnet);
             check_subnet(subnet)?;
         }
-        // A subnet of one's own, of either family, means that one alone.
-        let v4 = network.subnets.is_empty();
+        // A subnet of one's own, of either family, means that one alone, unless both are asked for.
+        let v4 = network.is_bridge()
+            && (network.subnets.is_empty()
+                || network.ipv6 && !network.subnets.iter().any(|subnet| subnet.subnet.is_ipv4()));
         let v6 = network.ipv6 && network.subnets.iter().all(|subnet| subnet.subnet.is_ipv4());
         if v4 {
             let subnet = self.free_subnet(&used)?;
@@ -296,10 +312,22 @@ fn is_name(name: &str) -> bool {
 
 /// The kernel's rule for names of interfaces: 15 bytes, no blank, no slash.
 pub(crate) fn is_interface(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 15
-        && !matches!(name, "." | "..")
-        && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'%'))
+    check_interface(name).is_ok()
+}
+
+fn check_interface(name: &str) -> Result<()> {
+    let why = match name {
+        "" => "is empty",
+        "." | ".." => "is . or ..",
+        _ if name.len() > 15 => "is too long: interface names must be 15 characters or less",
+        _ if name.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ':')) => {
+            "contains / or : or whitespace characters"
+        }
+        // `%d` is the kernel's word for a number of its choice.
+        _ if name.contains(|c: char| !c.is_ascii_graphic() || c == '%') => "contains % or no plain character",
+        _ => return Ok(()),
+    };
+    Err(Error::Refused(format!("network interface name {name} invalid: interface name {why}: invalid argument")))
 }
 
 pub(crate) fn make_private_dir(dir: &Path) -> Result<()> {

@@ -53,77 +53,89 @@ pub struct PortMapping {
     /// How many consecutive ports, at least 1.
     pub range: u16,
     pub protocol: Protocol,
-    /// More than 1: one container port on the first free one of so many host ports, from `host_port` on.
-    pub candidates: u16,
 }
 
 impl Default for PortMapping {
     fn default() -> PortMapping {
-        PortMapping { host_ip: None, host_port: 0, container_port: 0, range: 1, protocol: Protocol::Tcp, candidates: 1 }
+        PortMapping { host_ip: None, host_port: 0, container_port: 0, range: 1, protocol: Protocol::Tcp }
     }
 }
 
-/// The value of one `-p`: `[[ip:][hostport]:]ctrport[/proto]`.
-pub fn parse_publish(text: &str) -> Result<Vec<PortMapping>> {
-    let bad = |reason: &str| Error::invalid("port mapping", text, reason);
-    let (ports, protocol) = match text.split_once('/') {
-        Some((ports, protocol)) => (ports, protocol.parse()?),
-        None => (text, Protocol::Tcp),
+/// The value of one `-p`: `[[ip:][hostport]:]ctrport[/proto]`, with Podman's complaints.
+pub fn parse_publish(text: &str) -> Result<PortMapping> {
+    let mut parts = text.split('/');
+    let ports = parts.next().unwrap_or_default();
+    let protocol = match (parts.next(), parts.next()) {
+        (None | Some(""), None) => Protocol::Tcp,
+        (Some(word), None) => {
+            word.parse().map_err(|_| Error::Refused(format!("unrecognized protocol {word:?} in port mapping")))?
+        }
+        _ => return Err(bad("invalid port format - protocol can only be specified once")),
     };
-    let (ip, ports) = split_ip(ports).map_err(bad)?;
-    let (host, container) = match ports.split_once(':') {
-        Some((host, container)) => (host, container),
-        None if ip.is_some() => return Err(bad("an address needs a host port (or an empty one) after it")),
-        None => ("", ports),
-    };
+    let (ip, host, container) = divide(ports)?;
     let host_ip = match ip {
         None | Some("") => None,
-        Some(ip) => Some(ip.parse().map_err(|_| bad("the host address is not an IP address"))?),
+        Some(ip) => Some(ip.parse().map_err(|_| Error::Refused(format!("cannot parse {ip:?} as an IP address")))?),
     };
-    let (container_port, range) = port_range(container).map_err(|reason| bad(&format!("container port {reason}")))?;
+    let (container_port, range) = match container {
+        "" => return Err(bad("must provide a non-empty container port to publish")),
+        container => port_range(container).map_err(|why| Error::Refused(format!("parsing container port: {why}")))?,
+    };
     let (host_port, host_range) = match host {
         "" => (0, range),
-        "0" => (0, range),
-        host => port_range(host).map_err(|reason| bad(&format!("host port {reason}")))?,
+        host => port_range(host).map_err(|why| Error::Refused(format!("parsing host port: {why}")))?,
     };
-    let candidates = match (host_range, range) {
-        (host_range, range) if host_range == range => 1,
-        (_, 1) => host_range,
-        _ => return Err(bad("the two port ranges have different lengths")),
-    };
-    Ok(vec![PortMapping { host_ip, host_port, container_port, range, protocol, candidates }])
+    if host_range != range {
+        return Err(Error::Refused(format!(
+            "host and container port ranges have different lengths: {host_range} vs {range}"
+        )));
+    }
+    Ok(PortMapping { host_ip, host_port, container_port, range, protocol })
 }
 
-/// Divides `[v6]:rest`, `v4:rest` and `rest`, where rest keeps at most one colon.
-fn split_ip(text: &str) -> std::result::Result<(Option<&str>, &str), &'static str> {
-    if let Some(inner) = text.strip_prefix('[') {
-        let (ip, rest) = inner.split_once(']').ok_or("the bracket is not closed")?;
-        ip.parse::<Ipv6Addr>().map_err(|_| "the host address is not an IPv6 address")?;
-        return Ok((Some(ip), rest.strip_prefix(':').ok_or("the ports are missing after the address")?));
-    }
-    match text.matches(':').count() {
-        0 | 1 => Ok((None, text)),
-        2 => {
-            let (ip, rest) = text.split_once(':').unwrap_or(("", text));
-            Ok((Some(ip), rest))
+fn bad(why: &str) -> Error {
+    Error::Refused(why.to_owned())
+}
+
+/// The address, the port of the host and that of the container.
+fn divide(text: &str) -> Result<(Option<&str>, &str, &str)> {
+    let format = || bad("invalid port format - format is [[hostIP:]hostPort:]containerPort");
+    let (ip, rest) = match text.strip_prefix('[') {
+        Some(inner) => {
+            let (ip, rest) = inner.split_once(']').ok_or_else(format)?;
+            ip.parse::<Ipv6Addr>().map_err(|_| Error::Refused(format!("cannot parse {ip:?} as an IP address")))?;
+            (Some(ip), rest.strip_prefix(':').ok_or_else(format)?)
         }
-        _ => Err("an IPv6 address needs brackets"),
+        None => (None, text),
+    };
+    let words: Vec<&str> = rest.split(':').collect();
+    match (ip, &words[..]) {
+        (None, [container]) => Ok((None, "", container)),
+        (ip, [host, container]) => Ok((ip, host, container)),
+        (None, [ip, host, container]) => Ok((Some(ip), host, container)),
+        _ => Err(format()),
     }
 }
 
+/// The first port and how many.
 fn port_range(text: &str) -> std::result::Result<(u16, u16), String> {
-    let port = |text: &str| match text.parse::<u16>() {
-        Ok(port) if port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
-        _ if text.is_empty() => Err("is missing".to_owned()),
-        _ => Err(format!("{text:?} is not between 1 and 65535")),
+    let port = |text: &str| match text.parse::<i64>() {
+        Err(_) => Err(format!("invalid port number: strconv.Atoi: parsing {text:?}: invalid syntax")),
+        Ok(port) => match u16::try_from(port) {
+            Ok(port) if port > 0 => Ok(port),
+            _ => Err(format!("port numbers must be between 1 and 65535 (inclusive), got {port}")),
+        },
     };
     match text.split_once('-') {
         None => Ok((port(text)?, 1)),
+        Some(("", _)) => Err("port numbers cannot be negative".to_owned()),
         Some((first, last)) => {
             let (first, last) = (port(first)?, port(last)?);
             match last.checked_sub(first) {
                 Some(more) if more < u16::MAX => Ok((first, more + 1)),
-                _ => Err(format!("range {text} runs backwards")),
+                _ => Err(format!(
+                    "the end port of a range must be higher than the start port - {last} is not higher than {first}"
+                )),
             }
         }
     }
@@ -133,49 +145,50 @@ fn port_range(text: &str) -> std::result::Result<(u16, u16), String> {
 mod tests {
     use super::*;
 
-    fn mapping(host_ip: Option<&str>, host_port: u16, container_port: u16, range: u16, candidates: u16) -> PortMapping {
+    fn mapping(host_ip: Option<&str>, host_port: u16, container_port: u16, range: u16) -> PortMapping {
         let host_ip = host_ip.map(|ip| ip.parse().unwrap());
-        PortMapping { host_ip, host_port, container_port, range, protocol: Protocol::Tcp, candidates }
+        PortMapping { host_ip, host_port, container_port, range, protocol: Protocol::Tcp }
     }
 
     #[test]
     fn every_form_of_publish_is_read() {
         for (text, expected) in [
-            ("80", mapping(None, 0, 80, 1, 1)),
-            ("8080:80", mapping(None, 8080, 80, 1, 1)),
-            ("8080:80/tcp", mapping(None, 8080, 80, 1, 1)),
-            (":80", mapping(None, 0, 80, 1, 1)),
-            ("0:80", mapping(None, 0, 80, 1, 1)),
-            ("127.0.0.1:8080:80", mapping(Some("127.0.0.1"), 8080, 80, 1, 1)),
-            ("127.0.0.1::80", mapping(Some("127.0.0.1"), 0, 80, 1, 1)),
-            ("::80", mapping(None, 0, 80, 1, 1)),
-            ("[::1]:8080:80", mapping(Some("::1"), 8080, 80, 1, 1)),
-            ("[::]::80", mapping(Some("::"), 0, 80, 1, 1)),
-            ("8000-8002:80-82", mapping(None, 8000, 80, 3, 1)),
-            ("80-82", mapping(None, 0, 80, 3, 1)),
-            ("8000-8010:80", mapping(None, 8000, 80, 1, 11)),
+            ("80", mapping(None, 0, 80, 1)),
+            ("8080:80", mapping(None, 8080, 80, 1)),
+            ("8080:80/tcp", mapping(None, 8080, 80, 1)),
+            (":80", mapping(None, 0, 80, 1)),
+            ("127.0.0.1:8080:80", mapping(Some("127.0.0.1"), 8080, 80, 1)),
+            ("127.0.0.1::80", mapping(Some("127.0.0.1"), 0, 80, 1)),
+            ("::80", mapping(None, 0, 80, 1)),
+            ("[::1]:8080:80", mapping(Some("::1"), 8080, 80, 1)),
+            ("[::]::80", mapping(Some("::"), 0, 80, 1)),
+            ("8000-8002:80-82", mapping(None, 8000, 80, 3)),
+            ("80-82", mapping(None, 0, 80, 3)),
         ] {
-            assert_eq!(parse_publish(text).unwrap(), vec![expected], "{text}");
+            assert_eq!(parse_publish(text).unwrap(), expected, "{text}");
         }
         let udp = parse_publish("53:53/UDP").unwrap();
-        assert_eq!(udp[0].protocol, Protocol::Udp);
+        assert_eq!(udp.protocol, Protocol::Udp);
     }
 
     #[test]
     fn bad_mappings_are_refused_with_the_reason() {
         for (text, reason) in [
-            ("", "is missing"),
-            ("abc", "not between 1 and 65535"),
-            ("0", "not between 1 and 65535"),
-            ("70000:80", "not between 1 and 65535"),
-            ("8080:80/icmp", "must be tcp"),
-            ("8000-8002:80-81", "different lengths"),
-            ("82-80", "runs backwards"),
-            ("localhost:8080:80", "not an IP address"),
-            ("::1:8080:80", "needs brackets"),
-            ("[::1]", "ports are missing"),
-            ("[::1]:80", "needs a host port"),
-            ("+80", "not between"),
+            ("", "must provide a non-empty container port to publish"),
+            ("abc", "parsing container port: invalid port number: strconv.Atoi: parsing \"abc\": invalid syntax"),
+            ("0", "parsing container port: port numbers must be between 1 and 65535 (inclusive), got 0"),
+            ("0:80", "parsing host port: port numbers must be between 1 and 65535 (inclusive), got 0"),
+            ("70000:80", "parsing host port: port numbers must be between 1 and 65535 (inclusive), got 70000"),
+            ("-1:80", "parsing host port: port numbers cannot be negative"),
+            ("8080:80/icmp", "unrecognized protocol \"icmp\" in port mapping"),
+            ("8080:80/tcp/udp", "invalid port format - protocol can only be specified once"),
+            ("8000-8002:80-81", "host and container port ranges have different lengths: 3 vs 2"),
+            ("8000-8010:80", "host and container port ranges have different lengths: 11 vs 1"),
+            ("82-80", "the end port of a range must be higher than the start port - 80 is not higher than 82"),
+            ("localhost:8080:80", "cannot parse \"localhost\" as an IP address"),
+            ("::1:8080:80", "invalid port format - format is [[hostIP:]hostPort:]containerPort"),
+            ("[::1]", "invalid port format"),
+            ("[::1]:80", "invalid port format"),
         ] {
             let error = parse_publish(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

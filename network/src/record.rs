@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use storage::Record;
 
-use crate::Cidr;
+use crate::{Cidr, Error, Result};
 
 /// The network that `--network bridge` means. It is always there, also without a record.
 pub const DEFAULT_NETWORK: &str = "podman";
@@ -176,9 +176,29 @@ impl Network {
         }
     }
 
-    /// Whether members get addresses.
+    /// Whether members get addresses of us.
     pub fn has_addresses(&self) -> bool {
-        self.ipam.get("driver").is_none_or(|driver| driver != "none")
+        self.ipam.get("driver").is_none_or(|driver| !matches!(driver.as_str(), "none" | "dhcp"))
+    }
+
+    /// Whether members are ports of a bridge. Those of macvlan and ipvlan are so many faces of one interface below.
+    pub fn is_bridge(&self) -> bool {
+        matches!(self.driver.as_str(), "" | "bridge")
+    }
+
+    /// Why nobody can be on it: it needs what belongs to root.
+    pub(crate) fn check_usable(&self) -> Result<()> {
+        let option = |key: &str| self.options.get(key).map_or("", String::as_str);
+        let why = if self.ipam.get("driver").is_some_and(|driver| driver == "dhcp") {
+            "its addresses come from a DHCP server of the host's network, which an ordinary user cannot join"
+        } else if option("mode") == "unmanaged" {
+            "in unmanaged mode, the bridge must already exist on the host, where it belongs to root"
+        } else if !option("vrf").is_empty() {
+            "its VRF must already exist on the host, where it belongs to root"
+        } else {
+            return Ok(());
+        };
+        Err(Error::Refused(format!("cannot use network {}: {why}", self.name)))
     }
 
     pub(crate) fn mtu(&self) -> u32 {
@@ -190,13 +210,18 @@ impl Network {
         self.options.get("metric").and_then(|metric| metric.parse().ok()).unwrap_or(100)
     }
 
+    /// Whether packets of members are passed on to the world.
+    pub(crate) fn has_way_out(&self) -> bool {
+        !self.internal && self.is_bridge()
+    }
+
     pub(crate) fn has_default_route(&self) -> bool {
         !self.internal && !self.options.get("no_default_route").is_some_and(|value| is_true(value))
     }
 
     /// Whether its members and those of other such networks reach each other.
     pub(crate) fn is_open(&self) -> bool {
-        !self.internal && self.options.get("isolate").is_some_and(|value| value != "strict" && !is_true(value))
+        self.has_way_out() && self.options.get("isolate").is_some_and(|value| value != "strict" && !is_true(value))
     }
 
     /// The tag of the bridge's VLAN.

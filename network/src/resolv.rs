@@ -32,7 +32,8 @@ pub fn text(resolv: &Resolv<'_>) -> String {
         [dot] if dot == "." => Vec::new(),
         search => search.iter().map(String::as_str).collect(),
     };
-    if let Some(domain) = resolv.domain.filter(|domain| !search.contains(domain)) {
+    let given = !resolv.search.is_empty();
+    if let Some(domain) = resolv.domain.filter(|domain| !given && !search.contains(domain)) {
         search.insert(0, domain);
     }
     let options: Vec<&str> =

@@ -31,7 +31,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     }
     super::inspect::print(values, &args.format)?;
-    select::conclude(failures)
+    select::conclude_inspect(failures)
 }
 
 /// One image in Podman's words and order.

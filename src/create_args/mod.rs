@@ -33,7 +33,6 @@ pub use flags::{CreateArgs, HealthFlags, LimitFlags};
 pub use id_maps::{OwnIds, looks_at_own_ids};
 pub use logging::log;
 pub use namespaces::{join_reference, user as user_namespace};
-pub use network::is_mac;
 
 /// What the translation may look at besides the arguments.
 pub struct Surroundings<'a> {

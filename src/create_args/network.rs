@@ -16,20 +16,9 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
             Some("private") | None => Mode::Default,
             Some(mode) => mode.parse()?,
         },
-        networks => Mode::parse_all(networks).map_err(|error| {
-            let other = networks
-                .iter()
-                .find(|network| matches!(network.parse(), Ok(mode) if !matches!(mode, Mode::Networks(_))));
-            match other {
-                Some(word) if networks.len() > 1 => Failure::plain(format!(
-                    "cannot set multiple networks without bridge network mode, selected mode {word}: invalid argument"
-                )),
-                _ => error.into(),
-            }
-        })?,
+        networks => Mode::parse_all(networks)?,
     };
     let is_bridge = matches!(mode, Mode::Networks(_));
-    let shared = matches!(mode, Mode::None | Mode::Host | Mode::Container(_) | Mode::Path(_));
     let mut spec = NetworkSpec {
         expose: expose(&args.expose)?,
         publish_all: args.publish_all,
@@ -52,11 +41,20 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
     for text in &args.publish {
         spec.ports.extend(published(network::parse_publish(text)?, &host_ips));
     }
-    if !spec.ports.is_empty() && matches!(mode, Mode::Host | Mode::None) {
+    // The word alone, without whose or where.
+    let word = mode.to_string();
+    let word = word.split(':').next().unwrap_or_default();
+    if !spec.ports.is_empty() && matches!(mode, Mode::Host | Mode::None | Mode::Container(_)) {
         crate::output::note(&format!(
-            "Port mappings have been discarded because \"{mode}\" network namespace mode does not support them"
+            "Port mappings have been discarded because \"{word}\" network namespace mode does not support them"
         ));
         spec.ports.clear();
+    }
+    if !args.add_host.is_empty() && matches!(mode, Mode::Container(_)) {
+        return Err(Failure::plain(
+            "invalid config provided: cannot set extra host entries when the container is joined to another containers \
+             network namespace: invalid configuration",
+        ));
     }
     let servers = if args.dns.is_empty() { config.list("containers", "dns_servers") } else { args.dns.clone() };
     if servers.iter().any(|server| server == "none") {
@@ -72,9 +70,10 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
         }
     }
     if !args.dns.is_empty() && matches!(mode, Mode::None | Mode::Container(_)) {
-        let word = mode.to_string();
-        let word = word.split(':').next().unwrap_or_default();
         return Err(Failure::plain(format!("conflicting options: dns and the network mode: {word}")));
+    }
+    if args.dns_search.len() > 1 && args.dns_search.iter().any(|domain| domain == ".") {
+        return Err(Failure::plain("cannot pass additional search domains when also specifying '.'"));
     }
     for domain in args.dns_search.iter().filter(|domain| *domain != ".") {
         let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -94,27 +93,34 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
     spec.ip = address(&args.ip)?;
     spec.ip6 = address(&args.ip6)?;
     spec.mac = match &args.mac_address {
-        Some(text) if is_mac(text) => Some(text.to_ascii_lowercase()),
+        Some(text) if network::is_mac(text) => Some(text.to_ascii_lowercase()),
         Some(text) => return Err(Failure::plain(format!("address {text}: invalid MAC address"))),
         None => None,
     };
-    let is_none = matches!(mode, Mode::None | Mode::Host);
-    if is_none && (spec.ip.is_some() || spec.ip6.is_some()) {
-        let flag = if spec.ip.is_some() { "--ip" } else { "--ip6" };
-        return Err(Failure::plain(format!(
-            "{flag} can only be set when the network mode is bridge: invalid argument"
-        )));
+    let only_on_bridge = [
+        ("--ip", spec.ip.is_some()),
+        ("--ip6", spec.ip6.is_some()),
+        ("--mac-address", spec.mac.is_some()),
+        ("--network-alias", !spec.aliases.is_empty()),
+    ];
+    if let Some((flag, _)) = only_on_bridge.iter().find(|(_, given)| *given && !is_bridge) {
+        return Err(Failure::plain(match args.network.is_empty() {
+            true => "invalid config provided: networks and static ip/mac address can only be used with Bridge mode \
+                     networking"
+                .to_owned(),
+            false => format!("{flag} can only be set when the network mode is bridge: invalid argument"),
+        }));
     }
-    let is_static = spec.ip.is_some() || spec.ip6.is_some() || spec.mac.is_some();
-    if is_static && !is_bridge && (shared || !args.network.is_empty() || spec.mac.is_none()) {
-        return Err(Failure::plain(
-            "invalid config provided: networks and static ip/mac address can only be used with Bridge mode networking",
-        ));
-    }
-    if !spec.aliases.is_empty() && !is_bridge {
-        return Err(Failure::plain(
-            "--network-alias can only be set when the network mode is bridge: invalid argument",
-        ));
+    if let Mode::Networks(networks) = &mode {
+        let options = networks.iter().flat_map(|network| &network.options);
+        let mut names: Vec<&str> = options.filter_map(|option| option.strip_prefix("interface_name=")).collect();
+        names.sort_unstable();
+        if let Some([name, _]) = names.array_windows().find(|[one, next]| one == next) {
+            return Err(Failure::plain(format!(
+                "network interface name {} is already assigned to another network",
+                go_quote(name)
+            )));
+        }
     }
     spec.host_names = match config.text("containers", "host_containers_internal_ip") {
         None => HostNames::Uplink,
@@ -126,12 +132,11 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
 }
 
 /// `default_host_ips`: where ports are published whose `--publish` names no address of the host.
-fn published(mappings: Vec<PortMapping>, host_ips: &[IpAddr]) -> Vec<PortMapping> {
-    let at = |mapping: PortMapping| match (mapping.host_ip, host_ips) {
+fn published(mapping: PortMapping, host_ips: &[IpAddr]) -> Vec<PortMapping> {
+    match (mapping.host_ip, host_ips) {
         (Some(_), _) | (None, []) => vec![mapping],
         (None, ips) => ips.iter().map(|ip| PortMapping { host_ip: Some(*ip), ..mapping.clone() }).collect(),
-    };
-    mappings.into_iter().flat_map(at).collect()
+    }
 }
 
 /// `network_cmd_options` and `pasta_options`: of a user-mode stack that is chosen without options of its own.
@@ -166,12 +171,6 @@ pub fn add_host(text: &str) -> Result<HostEntry, Failure> {
         return Err(Failure::plain(format!("invalid IP address in add-host: {}", go_quote(address))));
     }
     format!("{names}:{bare}").parse::<HostEntry>().map_err(Failure::from)
-}
-
-pub fn is_mac(text: &str) -> bool {
-    let separator = if text.contains('-') { '-' } else { ':' };
-    let parts: Vec<&str> = text.split(separator).collect();
-    parts.len() == 6 && parts.iter().all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// `PORT[-PORT][/PROTOCOL]`, each port as `port/proto`.

@@ -364,9 +364,7 @@ fn published_ports(container: &Container) -> Vec<network::PortMapping> {
         let image = container.record.image.iter().flat_map(|image| &image.exposed_ports);
         for exposed in spec.expose.iter().chain(image) {
             // Checked when the container was made.
-            if let Ok(mappings) = network::parse_publish(exposed) {
-                ports.extend(mappings);
-            }
+            ports.extend(network::parse_publish(exposed));
         }
     }
     ports

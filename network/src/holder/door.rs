@@ -41,6 +41,7 @@ impl Networks {
     ///
     /// The caller is in the host's network namespace, in the user's namespace, and has one thread.
     pub fn open(&self, network: &Network) -> Result<Link> {
+        network.check_usable()?;
         let name = &network.name;
         if let Some(link) = self.connect(name)? {
             return Ok(link);

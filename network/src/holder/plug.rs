@@ -10,12 +10,12 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sys::channel::Channel;
 
 use super::Endpoint;
-use crate::netlink::{Netlink, Veth};
+use crate::netlink::{Face, Netlink, Veth};
 use crate::networks::random;
 use crate::record::{Network, RouteKind};
 use crate::{Cidr, Error, Result};
 
-/// The bridge's number in the network's namespace; loopback is 1.
+/// The number of the bridge in the network's namespace, or of what faces look out of; loopback is 1.
 pub(super) const BRIDGE: u32 = 2;
 const DNS_PORT: u16 = 53;
 
@@ -78,13 +78,15 @@ impl Ground {
             doing("set lo up", sys::net::loopback_up())?;
             let netlink = Netlink::open()?;
             let mac = bridge_mac(&network.id);
-            let made = netlink.add_bridge(&network.interface, BRIDGE, mac, network.mtu(), network.vlan());
+            // A bridge without ports is as good as a card below the faces of macvlan; the host's belongs to root.
+            let name = if network.is_bridge() { &network.interface } else { "below" };
+            let made = netlink.add_bridge(name, BRIDGE, mac, network.mtu(), network.vlan());
             doing("make the bridge", made)?;
-            for (gateway, prefix) in network.gateways() {
+            for (gateway, prefix) in network.gateways().filter(|_| network.is_bridge()) {
                 doing(&format!("give {gateway} to the bridge"), netlink.add_address(gateway, prefix, BRIDGE))?;
             }
             doing("set the bridge up", netlink.set_up(BRIDGE))?;
-            if !network.internal {
+            if network.has_way_out() {
                 forwarding(network)?;
             }
             let mut fds = vec![OwnedFd::from(std::fs::File::open("/proc/self/ns/net")?), netlink.into()];
@@ -182,17 +184,8 @@ pub(super) fn plug(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> i
             Ok(Vec::new())
         })?;
     }
-    let mac = parse_mac(&endpoint.mac).ok_or_else(|| io::Error::other("the MAC address is damaged"))?;
-    let veth = Veth {
-        name: plug.name,
-        index: plug.index,
-        bridge: Some(BRIDGE),
-        mtu: network.mtu(),
-        peer_name: &endpoint.interface,
-        peer_mac: mac,
-        peer_namespace: netns,
-    };
-    doing(&format!("make the interface {}", endpoint.interface), ground.netlink.add_veth(&veth))?;
+    let made = connect(ground, plug, netns);
+    doing(&format!("make the interface {}", endpoint.interface), made)?;
     let configured = in_namespace(Some(netns), || {
         let netlink = Netlink::open()?;
         let index = netlink.index_of(&endpoint.interface)?;
@@ -230,9 +223,55 @@ pub(super) fn plug(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> i
     });
     if configured.is_err() {
         // The first error is the one that counts.
-        let _ = ground.netlink.remove_link(plug.index);
+        let _ = unplug(ground, plug, Some(netns));
     }
     configured.map(drop)
+}
+
+/// Makes the interface itself.
+fn connect(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> io::Result<()> {
+    let Plug { network, endpoint, .. } = plug;
+    let mac = parse_mac(&endpoint.mac).ok_or_else(|| io::Error::other("the MAC address is damaged"))?;
+    if network.is_bridge() {
+        return ground.netlink.add_veth(&Veth {
+            name: plug.name,
+            index: plug.index,
+            bridge: Some(BRIDGE),
+            mtu: network.mtu(),
+            peer_name: &endpoint.interface,
+            peer_mac: mac,
+            peer_namespace: netns,
+        });
+    }
+    let option = |key: &str| network.options.get(key).map_or("", String::as_str);
+    let face = Face {
+        name: &endpoint.interface,
+        below: BRIDGE,
+        kind: &network.driver,
+        mode: option("mode"),
+        broadcast_limit: option("bclim").parse().ok(),
+        mac,
+        mtu: network.mtu(),
+        namespace: netns,
+    };
+    ground.netlink.add_face(&face).map_err(|error| match error.raw_os_error() {
+        Some(nix::libc::EOPNOTSUPP) => io::Error::other(format!("the kernel has no {}: {error}", network.driver)),
+        _ => error,
+    })
+}
+
+/// Takes the interface away. Of a bridge's member the end here is enough; another one is only in the member's namespace.
+pub(super) fn unplug(ground: &Ground, plug: &Plug<'_>, netns: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    if plug.network.is_bridge() {
+        return ground.netlink.remove_link(plug.index);
+    }
+    let Some(netns) = netns else { return Ok(()) };
+    in_namespace(Some(netns), || {
+        let netlink = Netlink::open()?;
+        netlink.remove_link(netlink.index_of(&plug.endpoint.interface)?)?;
+        Ok(Vec::new())
+    })
+    .map(drop)
 }
 
 /// The same whenever the network is made again: its members remember it.

@@ -18,7 +18,7 @@ use sys::process::{Pidfd, Process};
 use super::dns::{Known, NameServer, Source};
 use super::door::listen_in;
 use super::names::Names;
-use super::plug::{BRIDGE, Ground, Plug, parse_mac, plug, random_mac, write_mac};
+use super::plug::{BRIDGE, Ground, Plug, parse_mac, plug, random_mac, unplug, write_mac};
 use super::way_out::WayOut;
 use super::{Answer, Assigned, Endpoint, Held, Member, Members, Request, STATE_FILE, Zone};
 use crate::networks::{is_interface, make_private_dir};
@@ -110,9 +110,9 @@ fn begin(channel: &Channel) -> Result<(Holder, PathBuf)> {
     let lock = FileLock::exclusive(&run_dir.join("holder.lock")).map_err(start("lock the network"))?;
     sys::userns::hold(&userns_dir).map_err(start("stay in the user namespace"))?;
     let mut ground = Ground::make(&network)?;
-    let way_out = match network.internal {
-        true => None,
-        false => Some(WayOut::start(&network, networks.uplink.as_deref(), &ground)?),
+    let way_out = match network.has_way_out() {
+        false => None,
+        true => Some(WayOut::start(&network, networks.uplink.as_deref(), &ground)?),
     };
     let mut name_server = NameServer::new(std::mem::take(&mut ground.udp), std::mem::take(&mut ground.tcp));
     name_server.configure(&network.dns_servers, network.internal);
@@ -474,8 +474,11 @@ impl Holder {
     fn unplug(&mut self, id: &str) {
         let Some(position) = self.places.iter().position(|place| place.held.member.id == id) else { return };
         let place = self.places.remove(position);
+        let Held { member, endpoint } = &place.held;
+        let netns = namespace_of(&member.process);
+        let last = Plug { network: &self.network, endpoint, name: "", index: place.index, again: false };
         // Its namespace may have taken it along.
-        if let Err(error) = self.ground.netlink.remove_link(place.index) {
+        if let Err(error) = unplug(&self.ground, &last, netns.as_ref().map(AsFd::as_fd)) {
             tracing::debug!(id, %error, "cannot remove a member's interface");
         }
     }

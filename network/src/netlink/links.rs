@@ -15,6 +15,9 @@ use crate::record::RouteKind;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_MACVLAN_BC_CUTOFF: u16 = 9;
+const IFLA_IPVLAN_MODE: u16 = 1;
 const IFLA_BR_VLAN_FILTERING: u16 = 7;
 const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
 const RTM_SETNEIGHTBL: u16 = 67;
@@ -40,6 +43,24 @@ pub(crate) struct Veth<'a> {
     pub(crate) peer_name: &'a str,
     pub(crate) peer_mac: [u8; 6],
     pub(crate) peer_namespace: BorrowedFd<'a>,
+}
+
+/// One more face of an interface, in another namespace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Face<'a> {
+    pub(crate) name: &'a str,
+    /// The number of the interface below.
+    pub(crate) below: u32,
+    /// `macvlan` or `ipvlan`.
+    pub(crate) kind: &'a str,
+    /// A word of that kind; empty: the usual one.
+    pub(crate) mode: &'a str,
+    /// How many faces one broadcast is copied to at once, of macvlan.
+    pub(crate) broadcast_limit: Option<i32>,
+    /// Only macvlan has one of its own.
+    pub(crate) mac: [u8; 6],
+    pub(crate) mtu: u32,
+    pub(crate) namespace: BorrowedFd<'a>,
 }
 
 impl Netlink {
@@ -90,6 +111,44 @@ impl Netlink {
         message.attribute(libc::IFLA_ADDRESS, &veth.peer_mac);
         message.attribute(libc::IFLA_NET_NS_FD, &(veth.peer_namespace.as_raw_fd() as u32).to_ne_bytes());
         message.close(peer);
+        message.close(data);
+        message.close(info);
+        self.request(message)
+    }
+
+    /// `ip link add link BELOW NAME … netns … type macvlan mode MODE`.
+    pub(crate) fn add_face(&self, face: &Face<'_>) -> io::Result<()> {
+        let mut message = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
+        message.link(0, 0, 0);
+        message.text(libc::IFLA_IFNAME, face.name);
+        message.attribute(libc::IFLA_LINK, &face.below.to_ne_bytes());
+        message.attribute(libc::IFLA_MTU, &face.mtu.to_ne_bytes());
+        message.attribute(libc::IFLA_NET_NS_FD, &(face.namespace.as_raw_fd() as u32).to_ne_bytes());
+        if face.kind == "macvlan" {
+            message.attribute(libc::IFLA_ADDRESS, &face.mac);
+        }
+        let info = message.open(libc::IFLA_LINKINFO);
+        message.text(IFLA_INFO_KIND, face.kind);
+        let data = message.open(IFLA_INFO_DATA);
+        if face.kind == "macvlan" {
+            let mode: u32 = match face.mode {
+                "private" => 1,
+                "vepa" => 2,
+                "passthru" => 8,
+                _ => 4,
+            };
+            message.attribute(IFLA_MACVLAN_MODE, &mode.to_ne_bytes());
+            if let Some(limit) = face.broadcast_limit {
+                message.attribute(IFLA_MACVLAN_BC_CUTOFF, &limit.to_ne_bytes());
+            }
+        } else {
+            let mode: u16 = match face.mode {
+                "l3" => 1,
+                "l3s" => 2,
+                _ => 0,
+            };
+            message.attribute(IFLA_IPVLAN_MODE, &mode.to_ne_bytes());
+        }
         message.close(data);
         message.close(info);
         self.request(message)

@@ -90,7 +90,7 @@ fn show(
         }
     }
     print(values, template)?;
-    select::conclude(failures)
+    select::conclude_inspect(failures)
 }
 
 /// Shows a list of objects, for this command and its kin.
@@ -107,6 +107,9 @@ fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Fa
         match containers::find(engine, name) {
             Ok(container) => return container::value(engine, &container, size),
             Err(containers::Error::NotFound { .. }) if kind == Kind::All => {}
+            Err(containers::Error::NotFound { .. }) => {
+                return Err(Failure::plain(format!("no such container {name:?}")).missing("container", name));
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -187,18 +187,17 @@ fn options(context: &Context, args: &Args) -> Result<Options, Failure> {
     };
     let mut publish = Vec::new();
     for ports in &args.publish {
-        for mapping in network::parse_publish(ports)? {
-            publish.extend((0..mapping.range.max(1)).map(|offset| PublishedPort {
-                host_ip: mapping.host_ip,
-                host_port: if mapping.host_port == 0 { 0 } else { mapping.host_port + offset },
-                container_port: mapping.container_port + offset,
-                protocol: match mapping.protocol {
-                    network::Protocol::Tcp => kube_play::Protocol::Tcp,
-                    network::Protocol::Udp => kube_play::Protocol::Udp,
-                    network::Protocol::Sctp => kube_play::Protocol::Sctp,
-                },
-            }));
-        }
+        let mapping = network::parse_publish(ports)?;
+        publish.extend((0..mapping.range.max(1)).map(|offset| PublishedPort {
+            host_ip: mapping.host_ip,
+            host_port: if mapping.host_port == 0 { 0 } else { mapping.host_port + offset },
+            container_port: mapping.container_port + offset,
+            protocol: match mapping.protocol {
+                network::Protocol::Tcp => kube_play::Protocol::Tcp,
+                network::Protocol::Udp => kube_play::Protocol::Udp,
+                network::Protocol::Sctp => kube_play::Protocol::Sctp,
+            },
+        }));
     }
     let log: Option<LogConfig> = match args.log_driver.is_some() || !args.log_opt.is_empty() {
         true => {

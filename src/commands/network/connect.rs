@@ -40,7 +40,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         options.push(format!("ip6={ip}"));
     }
     if let Some(text) = &args.mac_address {
-        if !crate::create_args::is_mac(text) {
+        if !network::is_mac(text) {
             return Err(Failure::plain(format!("address {text}: invalid MAC address")));
         }
         options.push(format!("mac={}", text.to_ascii_lowercase()));

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use network::{Cidr, LeaseRange, Network, Route, RouteKind, Subnet};
 
-use crate::arguments::{self, go_bool, go_quote};
+use super::driver_options;
+use crate::arguments::{self, go_quote};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::output;
@@ -19,11 +20,11 @@ pub struct Args {
     /// Name server for what is not on the network
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     dns: Vec<String>,
-    /// Driver of the network; there is one, "bridge"
+    /// Driver of the network: bridge, macvlan, ipvlan
     #[arg(short, long, value_name = "NAME", default_value = "bridge")]
     driver: String,
     /// Address of the network's bridge
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     gateway: Vec<String>,
     /// A network of that name is no error
     #[arg(long)]
@@ -37,7 +38,7 @@ pub struct Args {
     /// Addresses that members get without asking (CIDR, or FIRST-LAST)
     #[arg(long, value_name = "RANGE")]
     ip_range: Vec<String>,
-    /// Who gives out addresses: host-local, none
+    /// Who gives out addresses: host-local, dhcp, none
     #[arg(long, value_name = "NAME")]
     ipam_driver: Option<String>,
     /// Addresses of IPv6, too
@@ -46,7 +47,10 @@ pub struct Args {
     /// Set a label (KEY=VALUE)
     #[arg(long, value_name = "KEY=VALUE")]
     label: Vec<String>,
-    /// Option of the driver: mtu, metric, vlan, isolate, no_default_route
+    /// The old word for `--driver macvlan --opt parent=DEVICE`
+    #[arg(long, value_name = "DEVICE", hide = true)]
+    macvlan: Option<String>,
+    /// Option of the driver: mtu, metric, vlan, isolate, no_default_route, parent, mode
     #[arg(short, long, value_name = "KEY=VALUE")]
     opt: Vec<String>,
     /// Route that members get (DESTINATION,GATEWAY[,METRIC])
@@ -61,6 +65,9 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_most(&args.names, 1)?;
+    if args.macvlan.is_some() {
+        tracing::warn!("The --macvlan option is deprecated, use `--driver macvlan --opt parent=<device>` instead");
+    }
     let network = network(&args)?;
     let engine = context.engine()?;
     let networks = super::networks(context, &engine)?;
@@ -78,59 +85,70 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 
 /// What is meant, as far as the flags say it.
 fn network(args: &Args) -> Result<Network, Failure> {
-    match args.driver.as_str() {
-        "" | "bridge" => {}
-        driver @ ("macvlan" | "ipvlan") => {
-            return Err(Failure::plain(format!(
-                "the network driver {driver} needs the host's network card, which belongs to root"
-            ))
-            .hint("creel has bridge networks; publish ports with -p to be reached from outside"));
-        }
-        other => return Err(Failure::plain(format!("failed to find driver or plugin {}", go_quote(other)))),
-    }
+    let driver = match (&args.macvlan, args.driver.as_str()) {
+        (Some(_), _) => "macvlan",
+        (None, "") => "bridge",
+        (None, driver @ ("bridge" | "macvlan" | "ipvlan")) => driver,
+        (None, other) => return Err(Failure::plain(format!("failed to find driver or plugin {}", go_quote(other)))),
+    };
     let mut network = Network {
         name: args.names.first().cloned().unwrap_or_default(),
-        driver: "bridge".into(),
-        interface: args.interface_name.clone().unwrap_or_default(),
+        driver: driver.into(),
+        interface: args.macvlan.clone().or_else(|| args.interface_name.clone()).unwrap_or_default(),
         subnets: subnets(args)?,
         routes: args.route.iter().map(|text| route(text)).collect::<Result<_, _>>()?,
         ipv6: args.ipv6,
         internal: args.internal,
-        dns: !args.disable_dns,
-        labels: pairs(&args.label),
+        // Members of the other drivers have no gateway of ours to ask.
+        dns: !args.disable_dns && driver == "bridge",
+        labels: pairs(&args.label).map_err(|failure| failure.context("failed to parse labels"))?,
         ..Network::default()
     };
+    for (key, value) in pairs(&args.opt).map_err(|failure| failure.context("unable to parse options"))? {
+        driver_options::set(&mut network, &key, &value)?;
+    }
+    if driver != "bridge" && !network.interface.is_empty() {
+        driver_options::check_parent(&network.interface)?;
+    }
+    network.ipam = BTreeMap::from([("driver".to_owned(), ipam_driver(args, &network)?.to_owned())]);
     for server in &args.dns {
-        let server: IpAddr = server.parse().map_err(|_| Failure::plain(format!("unable to parse ip {server}")))?;
-        network.dns_servers.push(server);
+        let bad =
+            || Failure::plain(format!("unable to parse ip {server} specified in NetworkDNSServers: invalid argument"));
+        network.dns_servers.push(server.parse::<IpAddr>().map_err(|_| bad())?);
     }
-    if args.disable_dns && !network.dns_servers.is_empty() {
-        return Err(Failure::plain("cannot set NetworkDNSServers if DNS is not enabled for the network"));
-    }
-    let driver = match args.ipam_driver.as_deref() {
-        None | Some("" | "host-local") => "host-local",
-        Some("none") if !network.subnets.is_empty() => {
-            return Err(Failure::plain("none ipam driver is set but subnets are given"));
-        }
-        Some("none") => "none",
-        Some("dhcp") => {
-            return Err(Failure::plain(
-                "the ipam driver dhcp needs a server on the host's network, which an ordinary user cannot join",
-            ));
-        }
-        Some(other) => return Err(Failure::plain(format!("unsupported ipam driver {}", go_quote(other)))),
-    };
-    network.ipam = BTreeMap::from([("driver".to_owned(), driver.to_owned())]);
-    for (key, value) in pairs(&args.opt) {
-        option(&mut network, &key, &value)?;
+    if !network.dns && !network.dns_servers.is_empty() {
+        return Err(Failure::plain(
+            "cannot set NetworkDNSServers if DNS is not enabled for the network: invalid argument",
+        ));
     }
     Ok(network)
 }
 
-fn pairs(texts: &[String]) -> BTreeMap<String, String> {
+/// Who gives out addresses.
+fn ipam_driver<'a>(args: &'a Args, network: &Network) -> Result<&'a str, Failure> {
+    let (driver, has_subnets) = (network.driver.as_str(), !network.subnets.is_empty());
+    let wrong = |text: &str| Err(Failure::plain(text));
+    match args.ipam_driver.as_deref().unwrap_or_default() {
+        "" if driver == "bridge" || has_subnets => Ok("host-local"),
+        "" | "dhcp" if driver == "ipvlan" => wrong("ipam driver dhcp is not supported with ipvlan"),
+        "" => Ok("dhcp"),
+        "host-local" if driver != "bridge" && !has_subnets => Err(Failure::plain(format!(
+            "{driver} driver needs at least one subnet specified when the host-local ipam driver is set"
+        ))),
+        "none" if has_subnets => wrong("none ipam driver is set but subnets are given"),
+        "dhcp" if has_subnets => wrong("ipam driver dhcp set but subnets are set"),
+        known @ ("host-local" | "none" | "dhcp") => Ok(known),
+        other => Err(Failure::plain(format!("unsupported ipam driver {}", go_quote(other)))),
+    }
+}
+
+fn pairs(texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let pair = |text: &String| {
         let (key, value) = text.split_once('=').unwrap_or((text, ""));
-        (key.to_owned(), value.to_owned())
+        match key {
+            "" => Err(Failure::plain(format!("invalid label format: {}", go_quote(text)))),
+            key => Ok((key.to_owned(), value.to_owned())),
+        }
     };
     texts.iter().map(pair).collect()
 }
@@ -150,8 +168,12 @@ fn subnets(args: &Args) -> Result<Vec<Subnet>, Failure> {
     for (number, text) in args.subnet.iter().enumerate() {
         let gateway = match args.gateway.get(number) {
             Some(text) => {
-                let gateway =
-                    text.parse().map_err(|_| Failure::plain(format!("{} is not an ip address", go_quote(text))))?;
+                let gateway = text.parse().map_err(|_| {
+                    Failure::usage(format!(
+                        "invalid argument {} for \"--gateway\" flag: invalid string being converted to IP address: {text}",
+                        go_quote(text)
+                    ))
+                })?;
                 Some(gateway)
             }
             None => None,
@@ -168,12 +190,11 @@ fn subnets(args: &Args) -> Result<Vec<Subnet>, Failure> {
 /// `10.89.0.128/25` or `10.89.0.100-10.89.0.200`.
 fn range(text: &str) -> Result<LeaseRange, Failure> {
     if let Some((first, last)) = text.split_once('-') {
-        let address = |text: &str| {
-            text.trim()
-                .parse()
-                .map_err(|_| Failure::plain(format!("range start/end ip {} is not an ip address", go_quote(text))))
+        let address = |which: &str, text: &str| {
+            let bad = || Failure::plain(format!("range {which} ip {} is not a ip address", go_quote(text)));
+            text.trim().parse().map_err(|_| bad())
         };
-        return Ok(LeaseRange { first: address(first)?, last: address(last)? });
+        return Ok(LeaseRange { first: address("start", first)?, last: address("end", last)? });
     }
     let cidr: Cidr = text.parse().map_err(|_| Failure::plain(format!("invalid CIDR address: {text}")))?;
     // The first address of a network is nobody's.
@@ -182,83 +203,32 @@ fn range(text: &str) -> Result<LeaseRange, Failure> {
 
 /// `10.21.0.0/24,10.19.12.250,120`, or a word in place of the gateway for a route that leads nowhere.
 fn route(text: &str) -> Result<Route, Failure> {
-    let bad = |why: &str| {
-        Failure::plain(format!(
-            "invalid route{why}: {text}\nFormat: --route <destination in CIDR>,<gateway>,<metric (optional)>"
-        ))
-    };
     let words: Vec<&str> = text.split(',').collect();
     let (destination, via, metric) = match words[..] {
         [destination, via] => (destination, via, None),
         [destination, via, metric] => (destination, via, Some(metric)),
-        _ => return Err(bad("")),
+        _ => {
+            return Err(Failure::plain(format!(
+                "invalid route: {text}\nFormat: --route <destination in CIDR>,<gateway>,<metric (optional)>"
+            )));
+        }
     };
+    let bad = |what: &str, word: &str| Failure::plain(format!("invalid route {what} {word}"));
+    let cidr: Cidr = destination.parse().map_err(|_| bad("destination", destination))?;
     let (gateway, kind) = match via {
         "blackhole" => (None, RouteKind::Blackhole),
         "unreachable" => (None, RouteKind::Unreachable),
         "prohibit" => (None, RouteKind::Prohibit),
-        gateway => (Some(gateway.parse::<IpAddr>().map_err(|_| bad(" gateway"))?), RouteKind::Unicast),
+        gateway => (Some(gateway.parse::<IpAddr>().map_err(|_| bad("gateway", gateway))?), RouteKind::Unicast),
     };
-    let destination: Cidr = destination.parse().map_err(|_| bad(" destination"))?;
-    if gateway.is_some_and(|gateway| gateway.is_ipv4() != destination.is_ipv4()) {
-        return Err(bad(" gateway"));
+    if destination.split_once('/').is_some_and(|(address, _)| address.parse() != Ok(cidr.address)) {
+        return Err(Failure::plain("route destination invalid"));
     }
-    let metric = metric.map(|metric| metric.parse().map_err(|_| bad(" metric"))).transpose()?;
-    Ok(Route { destination, gateway, metric, kind })
-}
-
-fn option(network: &mut Network, key: &str, value: &str) -> Result<(), Failure> {
-    let number = || {
-        value
-            .parse::<u32>()
-            .map_err(|_| Failure::plain(format!("strconv.Atoi: parsing {}: invalid syntax", go_quote(value))))
-    };
-    let boolean = || {
-        go_bool(value)
-            .ok_or_else(|| Failure::plain(format!("strconv.ParseBool: parsing {}: invalid syntax", go_quote(value))))
-    };
-    let mut key = key;
-    match key {
-        "mtu" | "com.docker.network.driver.mtu" => {
-            key = "mtu";
-            let mtu = number()?;
-            if mtu != 0 && !(68..=65535).contains(&mtu) {
-                return Err(Failure::plain(format!("mtu {mtu} is not between 68 and 65535")));
-            }
-        }
-        "metric" => {
-            number()?;
-        }
-        "vlan" => {
-            let vlan = number()?;
-            if !(1..=4094).contains(&vlan) {
-                return Err(Failure::plain(format!("vlan ID {vlan} must be between 1 and 4094")));
-            }
-        }
-        "no_default_route" => {
-            boolean()?;
-        }
-        "isolate" => {
-            if value != "strict" {
-                boolean().map_err(|failure| Failure::plain(format!("failed to parse isolate option: {failure}")))?;
-            }
-        }
-        "mode" => match value {
-            "managed" => {}
-            "unmanaged" => {
-                return Err(Failure::plain("mode=unmanaged needs a bridge of the host, which belongs to root"));
-            }
-            other => return Err(Failure::plain(format!("unknown bridge mode {}", go_quote(other)))),
-        },
-        "com.docker.network.bridge.name" => {
-            network.interface = value.to_owned();
-            return Ok(());
-        }
-        "vrf" => return Err(Failure::plain("the network option vrf is not supported by creel yet")),
-        other => return Err(Failure::plain(format!("unsupported bridge network option {other}"))),
+    if gateway.is_some_and(|gateway| gateway.is_ipv4() != cidr.is_ipv4()) {
+        return Err(bad("gateway", via));
     }
-    network.options.insert(key.to_owned(), value.to_owned());
-    Ok(())
+    let metric = metric.map(|metric| metric.parse().map_err(|_| bad("metric", metric))).transpose()?;
+    Ok(Route { destination: cidr, gateway, metric, kind })
 }
 
 #[cfg(test)]
@@ -308,10 +278,23 @@ mod tests {
         for (line, reason) in [
             (&["--gateway", "10.79.0.1"][..], "cannot set gateway or range without subnet"),
             (&["--subnet", "zz"], "invalid CIDR address: zz"),
-            (&["--subnet", "10.0.0.0/24", "--gateway", "x"], "\"x\" is not an ip address"),
+            (
+                &["--subnet", "10.0.0.0/24", "--gateway", "x"],
+                "invalid argument \"x\" for \"--gateway\" flag: invalid string being converted to IP address: x",
+            ),
+            (&["-d", "ipvlan"], "ipam driver dhcp is not supported with ipvlan"),
+            (
+                &["-d", "macvlan", "--ipam-driver", "host-local"],
+                "macvlan driver needs at least one subnet specified when the host-local ipam driver is set",
+            ),
+            (&["-d", "macvlan", "-o", "isolate=true"], "unsupported macvlan network option isolate"),
+            (&["-d", "ipvlan", "-o", "mode=bridge"], "unknown ipvlan mode \"bridge\""),
+            (&["--label", "=x"], "failed to parse labels: invalid label format: \"=x\""),
+            (&["--route", "10.9.0.5/24,10.0.0.1"], "route destination invalid"),
+            (&["--route", "10.9.0.0/24,x"], "invalid route gateway x"),
             (&["-o", "foo=bar"], "unsupported bridge network option foo"),
             (&["-o", "mtu=foo"], "strconv.Atoi: parsing \"foo\": invalid syntax"),
-            (&["-o", "vlan=5000"], "vlan ID 5000 must be between 1 and 4094"),
+            (&["-o", "vlan=5000"], "vlan ID 5000 must be between 0 and 4094"),
             (
                 &["-o", "isolate=foo"],
                 "failed to parse isolate option: strconv.ParseBool: parsing \"foo\": invalid syntax",
@@ -322,7 +305,7 @@ mod tests {
                 &["--route", "10.9.0.0/24"],
                 "invalid route: 10.9.0.0/24\nFormat: --route <destination in CIDR>,<gateway>,<metric (optional)>",
             ),
-            (&["--dns", "x"], "unable to parse ip x"),
+            (&["--dns", "x"], "unable to parse ip x specified in NetworkDNSServers: invalid argument"),
         ] {
             assert_eq!(read(line).unwrap_err(), reason, "{line:?}");
         }

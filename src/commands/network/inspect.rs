@@ -27,5 +27,5 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     }
     crate::commands::inspect::print(values, &args.format)?;
-    select::conclude(failures)
+    select::conclude_inspect(failures)
 }

@@ -49,7 +49,14 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             let short = if args.no_trunc { network.id.as_str() } else { network.id.get(..12).unwrap_or(&network.id) };
             let mut value = value(network, short, None);
             if let Value::Struct(fields) = &mut value {
+                // A template sees the labels as one word.
                 let labels: Vec<String> = network.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                fields.retain_mut(|field| {
+                    if field.name == "Labels" {
+                        field.kind = Kind::JsonOnly;
+                    }
+                    field.name != "Labels" || !labels.is_empty()
+                });
                 Field::add(fields, "Labels", "Labels", Kind::Method, labels.join(",").into());
             }
             value

@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod create;
 pub mod disconnect;
+mod driver_options;
 pub mod exists;
 pub mod inspect;
 pub mod ls;
@@ -130,12 +131,18 @@ fn route_value(route: &Route) -> Value {
         RouteKind::Unreachable => "unreachable",
         RouteKind::Prohibit => "prohibit",
     };
-    object! {
+    let mut value = object! {
         "destination" as "Destination": route.destination.to_string(),
         "gateway" as "Gateway"?: route.gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),
-        "metric" as "Metric"?: route.metric,
-        "route_type" as "RouteType"?: kind,
+    };
+    if let Value::Struct(fields) = &mut value {
+        // A metric of 0 is one that was given.
+        if let Some(metric) = route.metric {
+            Field::add(fields, "metric", "Metric", Kind::Plain, Value::Uint(metric.into()));
+        }
+        Field::add(fields, "route_type", "RouteType", Kind::OmitEmpty, kind.into());
     }
+    value
 }
 
 /// Who is on it, by id.
@@ -185,7 +192,9 @@ impl Filters {
     pub fn parse(texts: &[String], keys: Keys) -> Result<Filters, Failure> {
         let parse = |text: &String| {
             let Some((key, value)) = text.split_once('=') else {
-                return Err(Failure::plain(format!("invalid filter {}", go_quote(text))));
+                return Err(Failure::plain(format!(
+                    "filter input must be in the form of filter=value: {text} is invalid"
+                )));
             };
             let filter = match key {
                 "label" | "label!" => {
@@ -196,20 +205,17 @@ impl Filters {
                     Filter::Label { key: label, value, negated: key == "label!" }
                 }
                 "until" => Filter::Until(when::parse(value, Timestamp::now()).ok_or_else(|| {
-                    Failure::plain(format!("unable to parse {} as a time or a duration", go_quote(value)))
+                    Failure::plain(format!("failed to parse value as time or duration: {}", go_quote(value)))
                 })?),
                 "dangling" if keys == Keys::List => match go_bool(value) {
                     Some(wanted) => Filter::Dangling(wanted),
                     None => {
-                        return Err(Failure::plain(format!(
-                            "invalid dangling filter value {}, must be true or false",
-                            go_quote(value)
-                        )));
+                        return Err(Failure::plain(format!("invalid dangling filter value {}", go_quote(value))));
                     }
                 },
                 "driver" if keys == Keys::List => Filter::Driver(value.to_owned()),
                 "id" if keys == Keys::List => Filter::Id(value.to_owned()),
-                "name" if keys == Keys::List => Filter::Name(Pattern::parse(value)?),
+                "name" if keys == Keys::List => Filter::Name(Pattern::lenient(value)),
                 _ => return Err(Failure::plain(format!("invalid filter {}", go_quote(key)))),
             };
             Ok((key.to_owned(), filter))

@@ -18,6 +18,9 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    if args.all && !args.containers.is_empty() {
+        return Err(Failure::plain("no arguments are needed with --all"));
+    }
     if args.containers.is_empty() != (args.all || args.latest) {
         return Err(Failure::plain("you must provide at least one name or id"));
     }

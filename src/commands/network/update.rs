@@ -22,22 +22,17 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::exactly(&args.networks, 1)?;
-    let addresses = |texts: &[String]| {
-        let read =
-            |text: &String| text.parse::<IpAddr>().map_err(|_| Failure::plain(format!("unable to parse ip {text}")));
+    let addresses = |texts: &[String], what: &str| {
+        let read = |text: &String| {
+            let bad = || format!("unable to parse ip {text} specified in {what}: invalid argument");
+            text.parse::<IpAddr>().map_err(|_| Failure::plain(bad()))
+        };
         texts.iter().map(read).collect::<Result<Vec<_>, _>>()
     };
-    let (add, remove) = (addresses(&args.dns_add)?, addresses(&args.dns_drop)?);
+    let (add, remove) = (addresses(&args.dns_add, "AddDNSServer")?, addresses(&args.dns_drop, "RemoveDNSServer")?);
     let engine = context.engine()?;
     let networks = super::networks(context, &engine)?;
     let mut network = networks.find(&args.networks[0])?;
-    let changes = !add.is_empty() || !remove.is_empty();
-    if changes && !network.dns {
-        return Err(Failure::plain(format!(
-            "cannot change the name servers of network {}: its DNS is disabled",
-            network.name
-        )));
-    }
     network.dns_servers.retain(|server| !remove.contains(server));
     for server in add {
         if !network.dns_servers.contains(&server) {

@@ -46,7 +46,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     }
     crate::commands::inspect::print(values, &args.format)?;
-    select::conclude(failures)
+    select::conclude_inspect(failures)
 }
 
 /// Where the pod's cgroup is, as far as anybody can say before a member runs.

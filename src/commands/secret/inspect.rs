@@ -25,20 +25,20 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_least(&args.secrets, 1)?;
-    if args.format.is_some() && args.pretty {
-        return Err(Failure::plain("--format and --pretty cannot be used together"));
-    }
     let engine = context.reader()?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in &args.secrets {
         match super::find(&engine, name) {
             Ok(secret) => found.push(secret),
-            Err(failure) => failures.push(failure.context("inspecting secret").code(ExitCode::Failed)),
+            Err(failure) => {
+                let what = if failures.is_empty() { "inspecting secret" } else { "error inspecting secret" };
+                failures.push(failure.context(what).code(ExitCode::Failed));
+            }
         }
     }
     if args.pretty {
         found.iter().try_for_each(|secret| output::print(&pretty(secret)))?;
-        return select::conclude(failures);
+        return select::conclude_inspect(failures);
     }
     let mut values = Vec::new();
     for secret in &found {
@@ -55,7 +55,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         values.push(super::value(context, secret, data)?);
     }
     crate::commands::inspect::print(values, args.format.as_deref().unwrap_or("json"))?;
-    select::conclude(failures)
+    select::conclude_inspect(failures)
 }
 
 fn pretty(secret: &Secret) -> String {

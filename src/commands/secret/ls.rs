@@ -35,10 +35,14 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let (mut names, mut ids) = (Vec::new(), Vec::new());
     for text in &args.filter {
         match text.split_once('=') {
-            Some(("name", value)) => names.push(Pattern::parse(value)?),
+            Some(("name", value)) => names.push(Pattern::lenient(value)),
             Some(("id", value)) => ids.push(value.to_owned()),
             Some((key, _)) => return Err(Failure::plain(format!("invalid filter {}", go_quote(key)))),
-            None => return Err(Failure::plain(format!("invalid filter {}", go_quote(text)))),
+            None => {
+                return Err(Failure::plain(format!(
+                    "filter input must be in the form of filter=value: {text} is invalid"
+                )));
+            }
         }
     }
     let layout = match args.format.as_deref().filter(|format| *format != "table") {

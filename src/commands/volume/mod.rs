@@ -91,6 +91,7 @@ pub fn value(engine: &Engine, volume: &Volume) -> Value {
         "MountCount": 0i64,
         "NeedsCopyUp"?: volume.needs_copy_up,
         "NeedsChown"?: volume.needs_copy_up && volume.uid == 0 && volume.gid == 0,
+        fn "Timeout": 0i64,
         fn "StorageID": "",
         "LockNumber": 0i64,
     }
@@ -141,15 +142,17 @@ impl Filters {
                     let (label, value) = pair();
                     Filter::Label { key: label, value, negated: key == "label!" }
                 }
-                "name" => Filter::Name(Pattern::parse(value)?),
+                "name" => Filter::Name(Pattern::lenient(value)),
                 "opt" => {
                     let (key, value) = pair();
                     Filter::Option { key, value }
                 }
                 "scope" => Filter::Scope(value.to_owned()),
-                "after" | "since" => Filter::Since(created(&find(engine, value)?)),
+                "after" | "since" => {
+                    Filter::Since(created(&find(engine, value).map_err(|failure| failure.code(ExitCode::Failed))?))
+                }
                 "until" => Filter::Until(when::parse(value, Timestamp::now()).ok_or_else(|| {
-                    Failure::plain(format!("unable to parse {} as a time or a duration", go_quote(value)))
+                    Failure::plain(format!("failed to parse value as time or duration: {}", go_quote(value)))
                 })?),
                 _ => return Err(Failure::plain(format!("{} is an invalid volume filter", go_quote(key)))),
             };

@@ -27,6 +27,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.volumes.is_empty() != args.all {
         return Err(Failure::plain("choose either one or more volumes or all"));
     }
+    if args.time.is_some() && !args.force {
+        return Err(Failure::plain("--force option must be specified to use the --time option"));
+    }
     let engine = context.engine()?;
     let names = match args.all {
         true => super::all(&engine)?.into_iter().map(|volume| volume.name).collect(),

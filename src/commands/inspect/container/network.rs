@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn published_ranges_are_told_port_by_port() {
         let mappings = network::parse_publish("127.0.0.1:8000-8001:80-81").unwrap();
-        let json = Value::Map(port_bindings(&mappings)).json();
+        let json = Value::Map(port_bindings(&[mappings])).json();
         let expected = r#"{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8000"}],"81/tcp":[{"HostIp":"127.0.0.1","HostPort":"8001"}]}"#;
         assert_eq!(json, expected);
     }
