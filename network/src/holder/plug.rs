@@ -15,8 +15,10 @@ use crate::networks::random;
 use crate::record::{Network, RouteKind};
 use crate::{Cidr, Error, Result};
 
-/// The number of the bridge in the network's namespace, or of what faces look out of; loopback is 1.
+/// The bridge's number in the network's namespace; loopback is 1.
 pub(super) const BRIDGE: u32 = 2;
+/// What the faces of macvlan and ipvlan look out of.
+const CARD: &str = "card";
 const DNS_PORT: u16 = 53;
 
 /// The network's own namespace.
@@ -77,19 +79,15 @@ impl Ground {
         let mut fds = in_namespace(None, || {
             doing("set lo up", sys::net::loopback_up())?;
             let netlink = Netlink::open()?;
-            let mac = bridge_mac(&network.id);
-            // A bridge without ports is as good as a card below the faces of macvlan; the host's belongs to root.
-            let name = if network.is_bridge() { &network.interface } else { "below" };
-            let made = netlink.add_bridge(name, BRIDGE, mac, network.mtu(), network.vlan());
-            doing("make the bridge", made)?;
-            for (gateway, prefix) in network.gateways().filter(|_| network.is_bridge()) {
-                doing(&format!("give {gateway} to the bridge"), netlink.add_address(gateway, prefix, BRIDGE))?;
+            let namespace = OwnedFd::from(std::fs::File::open("/proc/self/ns/net")?);
+            match network.is_bridge() {
+                true => make_bridge(&netlink, network)?,
+                false => make_card(&netlink, network, namespace.as_fd())?,
             }
-            doing("set the bridge up", netlink.set_up(BRIDGE))?;
             if network.has_way_out() {
                 forwarding(network)?;
             }
-            let mut fds = vec![OwnedFd::from(std::fs::File::open("/proc/self/ns/net")?), netlink.into()];
+            let mut fds = vec![namespace, netlink.into()];
             if network.dns {
                 for kind in [SocketType::DGRAM, SocketType::STREAM] {
                     for (gateway, _) in network.gateways() {
@@ -108,6 +106,26 @@ impl Ground {
         let tcp = udp.split_off(udp.len() / 2);
         Ok(Ground { netns, netlink: netlink.into(), udp, tcp })
     }
+}
+
+fn make_bridge(netlink: &Netlink, network: &Network) -> io::Result<()> {
+    let mac = bridge_mac(&network.id);
+    let made = netlink.add_bridge(&network.interface, BRIDGE, mac, network.mtu(), network.vlan());
+    doing("make the bridge", made)?;
+    for (gateway, prefix) in network.gateways() {
+        doing(&format!("give {gateway} to the bridge"), netlink.add_address(gateway, prefix, BRIDGE))?;
+    }
+    doing("set the bridge up", netlink.set_up(BRIDGE))
+}
+
+/// In the bridge's place what faces look out of: the host's card belongs to root. A pair of interfaces that are plugged
+/// into each other has a carrier, a bridge without ports has none.
+fn make_card(netlink: &Netlink, network: &Network, namespace: BorrowedFd<'_>) -> io::Result<()> {
+    let (name, index, peer_name, mtu) = (CARD, 0, "wire", network.mtu());
+    let peer_mac = random_mac().map_err(io::Error::other)?;
+    let veth = Veth { name, index, bridge: None, mtu, peer_name, peer_mac, peer_namespace: namespace };
+    doing("make an interface", netlink.add_veth(&veth))?;
+    doing("set it up", netlink.set_up(netlink.index_of(peer_name)?))
 }
 
 /// Packets of members go on to the uplink, which knows only its own small network: who is asked there for a member's
@@ -246,7 +264,7 @@ fn connect(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> io::Resul
     let option = |key: &str| network.options.get(key).map_or("", String::as_str);
     let face = Face {
         name: &endpoint.interface,
-        below: BRIDGE,
+        below: ground.netlink.index_of(CARD)?,
         kind: &network.driver,
         mode: option("mode"),
         broadcast_limit: option("bclim").parse().ok(),
