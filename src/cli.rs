@@ -131,9 +131,6 @@ const MANIFEST_ARTIFACTS: &[&str] = &[
     "artifact-type",
 ];
 
-const KUBE_PLAY_FLAGS: &[&str] =
-    &["build", "context-dir", "ip", "mac-address", "service-container", "service-exit-code-propagation"];
-
 /// Every command that creel has.
 pub static VERBS: &[Verb] = &[
     verb!(artifact::add, ["artifact add"]),
@@ -180,12 +177,12 @@ pub static VERBS: &[Verb] = &[
     verb!(kube::down, ["kube down"]),
     verb!(kube::get, ["kube get"]),
     verb!(kube::logs, ["kube logs"]),
-    verb!(kube::play, ["kube play", "play kube"],
-        tolerance: Tolerance { not_yet: KUBE_PLAY_FLAGS, ..PLAIN.tolerance }),
+    verb!(kube::play, ["kube play", "play kube"]),
     verb!(kube::resume, ["kube resume"]),
     verb!(kube::rollout, ["kube rollout"]),
     verb!(kube::scale, ["kube scale"]),
-    verb!(kube_generate, ["kube generate", "generate kube"]),
+    verb!(kube_generate, ["kube generate", "generate kube"],
+        tolerance: Tolerance { no_op: &["no-trunc"], ..PLAIN.tolerance }),
     verb!(load, ["load", "image load"]),
     verb!(login, ["login"]),
     verb!(logout, ["logout"]),

@@ -1,6 +1,6 @@
 //! A container's record and status in the words that lists and inspect share.
 
-use containers::{Container, MountSpec, Source, State};
+use containers::{Container, Engine, MountSpec, Source, State};
 use jiff::Timestamp;
 use network::{Mode, PortMapping};
 
@@ -78,6 +78,14 @@ pub fn ports(container: &Container) -> &[PortMapping] {
     }
 }
 
+/// The same of one that is on another's network, a pod's member: that one's.
+pub fn published(engine: &Engine, container: &Container) -> Vec<PortMapping> {
+    match &container.spec().network.mode {
+        Mode::Container(other) => containers::find(engine, other).map_or_else(|_| Vec::new(), |it| ports(&it).to_vec()),
+        _ => ports(container).to_vec(),
+    }
+}
+
 /// Ports that are known but not published, as `80/tcp`.
 pub fn exposed(container: &Container) -> Vec<String> {
     let image = container.record.image.as_ref().map(|image| image.exposed_ports.as_slice()).unwrap_or_default();
@@ -103,8 +111,7 @@ pub fn covers(mapping: &PortMapping, port: &str) -> bool {
 }
 
 /// `0.0.0.0:8080->80/tcp, 81/tcp`.
-pub fn port_list(container: &Container) -> String {
-    let published = ports(container);
+pub fn port_list(container: &Container, published: &[PortMapping]) -> String {
     let mut parts: Vec<String> = published.iter().map(arrow).collect();
     let open = exposed(container);
     parts.extend(open.into_iter().filter(|port| !published.iter().any(|mapping| covers(mapping, port))));

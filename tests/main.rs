@@ -61,6 +61,7 @@ mod top;
 mod kube;
 mod kube_broken;
 mod kube_examples;
+mod kube_flags;
 mod kube_life;
 mod kube_workloads;
 mod pods;

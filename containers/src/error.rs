@@ -32,6 +32,11 @@ pub enum Error {
         "container {id} has dependent containers which must be removed before it: {dependents}: container already exists"
     )]
     HasDependents { id: String, dependents: String },
+    /// Pods need this one to be seen by a service manager.
+    #[error(
+        "container {id} is the service container of pod(s) {pods} and cannot be removed without removing the pod(s)"
+    )]
+    ServiceOfPods { id: String, pods: String },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     /// The monitor ended without an answer.

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::id::ContainerId;
 use crate::remove::{dependents, needed_by};
-use crate::spec::PodRole;
+use crate::spec::{ExitPropagation, PodRole};
 use crate::start::{StartRequest, start};
 use crate::state::State;
 use crate::{list, stop};
@@ -18,6 +18,8 @@ use crate::{list, stop};
 pub fn needs(container: &Container) -> impl Iterator<Item = &str> {
     needed_by(container.spec())
 }
+
+const SIGKILL: i32 = 9;
 
 /// How many containers may need each other in a row.
 const DEEPEST: usize = 32;
@@ -93,9 +95,32 @@ pub(crate) fn end_unneeded(engine: &Engine, container: &Container) -> Result<()>
         for helper in helpers.iter().rev() {
             stop::stop(engine, helper, None)?;
         }
-        stop::stop(engine, &needed, None)?;
+        match is_failure(engine, &needed, &others)? {
+            // Its program cannot be told a code to end with.
+            true => stop::kill(engine, &needed, SIGKILL)?,
+            false => stop::stop(engine, &needed, None)?,
+        }
     }
     Ok(())
+}
+
+/// Whether a service container is to end as one that failed, by how the members of the pods that need it have ended.
+fn is_failure(engine: &Engine, service: &Container, infras: &[Container]) -> Result<bool> {
+    let propagation = match service.spec().service {
+        None | Some(ExitPropagation::None) => return Ok(false),
+        Some(propagation) => propagation,
+    };
+    let of_pods = |container: &Container| {
+        let pod = container.spec().pod.as_ref();
+        container.spec().pod_role == Some(PodRole::Member)
+            && infras.iter().any(|infra| infra.spec().pod.as_ref() == pod)
+    };
+    let ended = list::list(engine)?.into_iter().filter(of_pods);
+    let mut failed = ended.map(|member| member.state().exit().is_some_and(|exit| exit.code != 0)).peekable();
+    Ok(match propagation {
+        ExitPropagation::Any => failed.any(|failed| failed),
+        _ => failed.peek().is_some() && failed.all(|failed| failed),
+    })
 }
 
 /// One that was never started is still to come.

@@ -12,6 +12,8 @@ use std::path::Path;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::container::Container;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::ManagedFile;
 use crate::spec::SdNotify;
@@ -47,6 +49,18 @@ pub(crate) fn tell(socket: &OsStr, message: &str) {
     if let Err(error) = send(socket, message.as_bytes()) {
         tracing::warn!(socket = %socket.display(), %error, "cannot notify the service manager");
     }
+}
+
+/// Says that all has started that `container` stands for, and that its monitor is the process to look at. `None` where
+/// nobody wants to hear it; else whether it runs still.
+pub fn announce(engine: &Engine, container: &Container) -> Option<bool> {
+    let socket = OsStr::new(engine.settings.notify_socket.as_ref()?);
+    let monitor = container.state().monitor().filter(|_| crate::list::running(container));
+    match monitor {
+        Some(monitor) => tell(socket, &format!("MAINPID={}\nREADY=1", monitor.pid)),
+        None => tell(socket, "READY=1"),
+    }
+    Some(monitor.is_some())
 }
 
 /// What a start says before its monitor goes to work: afterwards only the monitor is heard, since a unit listens to its

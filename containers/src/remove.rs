@@ -93,6 +93,10 @@ fn remove_below(
         });
     }
     let dependents = dependents(engine, &container)?;
+    let pods: Vec<&str> = dependents.iter().filter_map(|dependent| dependent.spec().pod.as_deref()).collect();
+    if container.spec().service.is_some() && !pods.is_empty() {
+        return Err(Error::ServiceOfPods { id: id.to_string(), pods: pods.join(",") });
+    }
     if !request.depend && !dependents.is_empty() {
         let dependents: Vec<&str> = dependents.iter().map(|dependent| dependent.id().as_str()).collect();
         return Err(Error::HasDependents { id: id.to_string(), dependents: dependents.join(", ") });

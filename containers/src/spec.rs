@@ -85,6 +85,8 @@ pub struct ContainerSpec {
     pub pod_cgroup: Option<PodCgroup>,
     /// It ends by itself when the last container that needs it has ended.
     pub ends_unneeded: bool,
+    /// It stands for the pods whose infra containers need it, before a service manager.
+    pub service: Option<ExitPropagation>,
     pub requires: Vec<String>,
     pub cidfile: Option<PathBuf>,
     pub pidfile: Option<PathBuf>,
@@ -504,6 +506,41 @@ pub enum PasswdMode {
     #[default]
     Add,
     LeaveAlone,
+}
+
+/// Which failures among the containers of its pods a service container ends with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitPropagation {
+    #[default]
+    None,
+    /// That of every one.
+    All,
+    /// That of one is enough.
+    Any,
+}
+
+impl ExitPropagation {
+    pub fn word(self) -> &'static str {
+        match self {
+            ExitPropagation::None => "none",
+            ExitPropagation::All => "all",
+            ExitPropagation::Any => "any",
+        }
+    }
+}
+
+impl std::str::FromStr for ExitPropagation {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> crate::Result<ExitPropagation> {
+        match text {
+            "" | "none" => Ok(ExitPropagation::None),
+            "all" => Ok(ExitPropagation::All),
+            "any" => Ok(ExitPropagation::Any),
+            other => Err(crate::Error::Invalid(format!("unsupported exit-code propagation {other:?}"))),
+        }
+    }
 }
 
 /// What a container is to its pod.

@@ -25,6 +25,8 @@ pub struct Generate<'a> {
     pub service: bool,
     /// Annotations that only Podman and creel read.
     pub podman_only: bool,
+    /// Kernel parameters that every container has where it runs (`KEY=VALUE`): they are left out.
+    pub default_sysctls: &'a [String],
     pub now: Timestamp,
     /// For the ports of Services.
     pub random: &'a mut dyn FnMut() -> u16,
@@ -74,15 +76,22 @@ pub fn generate(request: Generate<'_>) -> Result<Manifest, Error> {
     if request.replicas.is_some() && request.kind != Kind::Deployment {
         return Err(Error("--replicas can only be set when --type is set to deployment".into()));
     }
+    if request.replicas.is_some_and(|replicas| replicas < 1) {
+        let text = "--replicas has to be greater than or equal to 1. By default, --replicas is set to 1";
+        return Err(Error(text.into()));
+    }
+    if let Some(pod) = request.pods.iter().find(|pod| pod.members().next().is_none()) {
+        return Err(Error(format!("pod {} only has an infra container", pod.id())));
+    }
     let mut documents: Vec<Value> =
         request.volumes.iter().map(|volume| volumes::claim(volume, &stamp(request.now))).collect();
     let mut notes = Vec::new();
     let mut bodies = Vec::new();
     for pod in request.pods {
-        bodies.push(pod::of_pod(pod, request.podman_only, &mut notes));
+        bodies.push(pod::of_pod(pod, &request, &mut notes));
     }
     if !request.containers.is_empty() {
-        bodies.push(pod::of_containers(request.containers, request.podman_only, &mut notes)?);
+        bodies.push(pod::of_containers(&request, &mut notes)?);
     }
     for mut body in bodies {
         if request.service {

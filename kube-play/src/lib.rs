@@ -27,7 +27,7 @@ pub use decode::Validate;
 pub use document::support_page;
 pub use generate::{Error as GenerateError, Generate, Kind as GeneratedKind, Manifest, generate};
 pub use history::{History, Revision};
-pub use lower::{Options, Stored, plan};
+pub use lower::{Options, Stored, plan, service_name};
 pub use manifest::{Manifests, Source, Unknown, read};
 pub use plan::*;
 pub use problem::{Origin, Problem, Severity};

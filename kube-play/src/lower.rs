@@ -18,9 +18,11 @@ mod tests;
 pub(crate) use tests::{planned, planned_with};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use containers::{LogConfig, UserNamespace};
+use pods::ServiceContainer;
 
 use crate::decode::Validate;
 use crate::manifest::{Document, Manifests};
@@ -29,6 +31,7 @@ use crate::plan::{HostPort, Kind, Meta, NamespacePlan, ObjectId, Objects, Plan, 
 use crate::problem::{Problem, Severity};
 
 use at::At;
+pub use hash::service_name;
 pub(crate) use hash::unmarked as short_hash;
 use references::Reference;
 
@@ -37,6 +40,14 @@ use references::Reference;
 pub struct Options {
     /// `--network`, word by word; empty: the network of the pod's namespace.
     pub networks: Vec<String>,
+    /// `--ip`, `--mac-address`: of the pods that are written as such, in their order.
+    pub addresses: Vec<IpAddr>,
+    pub macs: Vec<String>,
+    /// `--service-container`.
+    pub service: Option<ServiceContainer>,
+    /// Images that have a directory to be built from, and the id of each that is there: a pod is made anew when that
+    /// changes.
+    pub built: BTreeMap<String, String>,
     /// `--publish`: for the pods that name the container's port, else for the only pod there is.
     pub publish: Vec<PublishedPort>,
     /// `--publish-all`: every `containerPort` is published, under its own number where no hostPort is written.
@@ -197,9 +208,16 @@ impl<'a> Lowering<'a> {
             labels: metadata.labels.0.clone(),
             annotations: metadata.annotations.0.clone(),
             origin: document.origin(),
-            hash: hash::hex(&[&manifest], &self.options_print),
+            hash: hash::hex(&[&manifest], &self.print(&[&manifest])),
             manifest,
         }
+    }
+
+    /// What the options mean for what is written there.
+    fn print(&self, written: &[&serde_json::Value]) -> String {
+        let mut print = self.options_print.clone();
+        written.iter().for_each(|value| hash::built(&self.options.built, value, &mut print));
+        print
     }
 
     /// Those that objects lie in without a manifest of their own.

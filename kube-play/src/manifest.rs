@@ -133,7 +133,8 @@ impl Reading<'_> {
             return self.strange(&word, at);
         };
         if self.source.config_maps_only && kind != Kind::ConfigMap {
-            self.reader.report(Severity::Error, at, "is not a ConfigMap: --configmap takes nothing else", None);
+            let text = format!("invalid YAML kind: {kind:?}. [ConfigMap] is the only supported by --configmap");
+            self.reader.report(Severity::Error, at, text, None);
             return;
         }
         if !kind.api_versions().contains(&version.as_str()) {

@@ -2,7 +2,7 @@
 
 use containers::{
     Container, ContainerName, ContainerSpec, Engine, HOLDER_PATH, IpcMode, LogConfig, LogDriver, Namespaces, PodCgroup,
-    PodRole, Source,
+    PodRole, SdNotify, Source,
 };
 use jiff::Timestamp;
 use network::Mode;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::id::PodId;
 use crate::pod::{self, Pod, Record};
 use crate::spec::{ExitPolicy, PodSpec};
-use crate::{events, remove};
+use crate::{events, remove, service};
 
 pub struct CreateRequest<'a> {
     pub spec: PodSpec,
@@ -115,7 +115,11 @@ fn check(spec: &PodSpec) -> Result<()> {
 pub(crate) fn make_infra(engine: &Engine, pod: &Pod, image: Option<&containers::Image>) -> Result<Container> {
     let default_name = format!("{}-infra", pod.id().short());
     let name = pod.spec().infra.name.clone().unwrap_or(default_name);
-    let request = containers::CreateRequest { spec: infra_spec(pod, image), name: Some(&name), image, replace: false };
+    let mut spec = infra_spec(pod, image);
+    if let Some(service) = &pod.spec().service {
+        spec.requires.push(service::ensure(engine, service)?.id().to_string());
+    }
+    let request = containers::CreateRequest { spec, name: Some(&name), image, replace: false };
     Ok(containers::create(engine, request)?)
 }
 
@@ -159,6 +163,8 @@ fn infra_spec(pod: &Pod, image: Option<&containers::Image>) -> ContainerSpec {
         pod: Some(pod.id().to_string()),
         pod_role: Some(PodRole::Infra),
         pod_cgroup: pod.cgroup(),
+        // It is nobody's main process.
+        sdnotify: SdNotify::Ignore,
         ends_unneeded: spec.exit_policy == ExitPolicy::Stop,
         ..ContainerSpec::default()
     }

@@ -13,6 +13,7 @@ mod life;
 mod member;
 mod pod;
 mod remove;
+mod service;
 mod spec;
 mod start;
 
@@ -24,5 +25,6 @@ pub use life::{Outcome, kill, pause, restart, stop, unpause};
 pub use member::{Own, create_member, join};
 pub use pod::{Pod, PodState, Record, find, latest, list, names};
 pub use remove::{prune, remove};
+pub use service::ServiceContainer;
 pub use spec::{ExitPolicy, Infra, PodSpec, Share};
 pub use start::start;

@@ -34,6 +34,11 @@ pub fn create_member(
         None => None,
     };
     join(pod, infra.as_ref(), &mut request.spec, own)?;
+    if let (None, UserNamespace::KeepId { uid, gid, .. }) = (&request.spec.user, &pod.spec().user) {
+        // As in a container that has such a namespace for itself.
+        let (uid, gid) = (uid.unwrap_or(engine.settings.uid), gid.unwrap_or(engine.settings.gid));
+        request.spec.user = Some(format!("{uid}:{gid}"));
+    }
     Ok(containers::create(engine, request)?)
 }
 
@@ -77,6 +82,7 @@ pub fn join(pod: &Pod, infra: Option<&Container>, spec: &mut ContainerSpec, own:
     if spec.restart == RestartPolicy::No && spec.remove == containers::Remove::Nothing && !own.restart {
         spec.restart = of_pod.restart;
     }
+    spec.no_hostname |= of_pod.no_hostname;
     spec.stop_timeout = spec.stop_timeout.or(of_pod.stop_timeout);
     for mount in &of_pod.mounts {
         if !spec.mounts.iter().any(|own| own.destination == mount.destination) {

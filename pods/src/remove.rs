@@ -4,9 +4,9 @@ use containers::{Container, Engine, PodRole, RemoveRequest};
 use sys::lock::FileLock;
 
 use crate::error::{Error, Result};
-use crate::events;
 use crate::life::{self, Outcome, levels};
 use crate::pod::{self, Pod, PodState, Record, role};
+use crate::{events, service};
 
 /// Removes a pod with all its containers; those that run are ended first where it is forced. One whose removal was
 /// interrupted is removed to the end. Where a container fails the pod stays, and the outcome says which.
@@ -68,6 +68,9 @@ fn in_the_way(pod: &Pod) -> Vec<(containers::ContainerId, containers::Error)> {
 pub(crate) fn take_away(engine: &Engine, record: &Record) -> Result<()> {
     storage::names::release(&pod::names_dir(engine), &record.name, record.id.as_str())?;
     engine.store.trash(&pod::dir(engine, &record.id))?;
+    if let Some(service) = &record.spec.service {
+        service::leave(engine, &service.name)?;
+    }
     engine.store.empty_trash()?;
     Ok(())
 }

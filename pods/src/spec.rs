@@ -10,6 +10,7 @@ use containers::{
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::service::ServiceContainer;
 
 /// Everything that was asked for. What holds for the shared namespaces (hostname, network, sysctls) is done once, by the
 /// infra container; mounts, devices and security options go to every member.
@@ -49,6 +50,8 @@ pub struct PodSpec {
     /// Bytes of the tmpfs mounts for systemd in a member.
     pub shm_size_systemd: Option<u64>,
     pub infra: Infra,
+    /// What stands for it before a service manager.
+    pub service: Option<ServiceContainer>,
     /// Seconds between a member's stop signal and SIGKILL, for members that say nothing themselves.
     pub stop_timeout: Option<u32>,
     /// The whole command line, for inspect.

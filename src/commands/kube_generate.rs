@@ -65,6 +65,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         replicas: args.replicas,
         service: args.service,
         podman_only: args.podman_only,
+        default_sysctls: &config.list("containers", "default_sysctls"),
         now: jiff::Timestamp::now(),
         random: &mut random,
     })
@@ -90,7 +91,10 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(Failure::plain(format!("cannot write to {:?}; file exists", path.display().to_string())))
         }
-        Err(error) => Err(crate::error::on_path("open", path)(error)),
+        Err(error) => {
+            let what = format!("cannot write to {:?}", path.display().to_string());
+            Err(crate::error::on_path("open", path)(error).context(what))
+        }
     }
 }
 

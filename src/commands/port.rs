@@ -1,4 +1,4 @@
-use containers::Container;
+use containers::{Container, Engine};
 
 use crate::arguments;
 use crate::context::Context;
@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let mut running = containers.iter().filter(|container| containers::running(container)).peekable();
     let mut found = running.peek().is_none();
     for container in running {
-        for (inside, outside) in lines(container) {
+        for (inside, outside) in lines(&engine, container) {
             if wanted.as_ref().is_some_and(|wanted| *wanted != inside) {
                 continue;
             }
@@ -74,9 +74,9 @@ fn wanted(text: &str) -> Result<String, Failure> {
 }
 
 /// Each port on its own: `80/tcp` and `0.0.0.0:8080`.
-fn lines(container: &Container) -> Vec<(String, String)> {
+fn lines(engine: &Engine, container: &Container) -> Vec<(String, String)> {
     let mut lines = Vec::new();
-    let mut mappings: Vec<_> = state::ports(container).iter().collect();
+    let mut mappings = state::published(engine, container);
     mappings.sort_by_key(|mapping| mapping.protocol);
     for mapping in mappings {
         let address = mapping.host_ip.map_or_else(|| "0.0.0.0".into(), |address| address.to_string());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use containers::{Container, Engine, Remove};
 use jiff::Timestamp;
+use network::PortMapping;
 
 use crate::arguments::{self, number};
 use crate::context::Context;
@@ -120,7 +121,9 @@ fn show(engine: &Engine, args: &Args) -> Result<(), Failure> {
     // Their records are read only where a name is shown.
     let in_pods = containers.iter().any(|(container, _)| container.spec().pod.is_some());
     let pods = if in_pods && (args.pod || args.format.is_some()) { pods::names(engine)? } else { BTreeMap::new() };
-    let values = containers.iter().map(|(container, size)| value(container, *size, args, now, &pods)).collect();
+    let row =
+        |(container, size): &Sized| value(container, *size, args, now, &pods, &state::published(engine, container));
+    let values = containers.iter().map(row).collect();
     let heading = !args.noheading && !args.quiet;
     output::print(&format.list(values, HEADINGS, heading, 2)?)
 }
@@ -193,6 +196,7 @@ fn value(
     args: &Args,
     now: Timestamp,
     pods: &BTreeMap<String, String>,
+    published: &[PortMapping],
 ) -> Value {
     let (record, spec) = (&container.record, container.spec());
     let command = state::command(container);
@@ -250,7 +254,7 @@ fn value(
             Some(pod) if !args.no_trunc => pod.chars().take(12).collect(),
             pod => pod.unwrap_or_default().to_owned(),
         },
-        "Ports": ports(container),
+        "Ports": ports(published),
         "Restarts": container.status.restarts,
         "Size": size.map(|(written, all)| object! { "rootFsSize" as "RootFsSize": all, "rwSize" as "RwSize": written }),
         "StartedAt": seconds(state::started(container)),
@@ -273,7 +277,7 @@ fn value(
         fn "RunningFor": created,
         fn "Names": record.name.clone(),
         fn "Networks": state::networks(container).join(","),
-        fn "Ports": state::port_list(container),
+        fn "Ports": state::port_list(container, published),
         fn "Size": shown_size,
         fn "State": state::word(container),
     }
@@ -293,8 +297,8 @@ fn exposed(container: &Container) -> Value {
     Value::Map(map.into_iter().map(|(port, protocols)| (port, Value::List(protocols))).collect())
 }
 
-fn ports(container: &Container) -> Value {
-    let ports: Vec<Value> = state::ports(container)
+fn ports(published: &[PortMapping]) -> Value {
+    let ports: Vec<Value> = published
         .iter()
         .map(|mapping| {
             object! {

@@ -123,7 +123,8 @@ fn furnish(
 ) -> Result<Launched> {
     let template = &request.template;
     let mut facts = facts(pod.id().as_str(), &request.name, &request.namespace, template, identity);
-    if asks_for_address(template) {
+    let takes_address = template.address.is_some() && request.start == Start::Now;
+    if asks_for_address(template) || takes_address {
         let infra = pod.infra().ok_or_else(|| Error::NotFound("the pod's infra container".into()))?;
         containers::start(engine, infra, containers::StartRequest::default())?;
         let now = containers::find(engine, infra.id().as_str())?;
@@ -276,6 +277,7 @@ fn pod_spec(request: &PodRequest, identity: &PodIdentity) -> Result<PodSpec> {
         // Podman's: a played pod whose containers have all ended is over.
         exit_policy: ExitPolicy::Stop,
         restart,
+        service: template.service.clone(),
         infra: pods::Infra { name: template.infra_name.clone(), ..pods::Infra::default() },
         stop_timeout: Some(template.grace),
         ..PodSpec::usual()
@@ -310,6 +312,8 @@ fn network(request: &PodRequest, identity: &PodIdentity) -> Result<NetworkSpec> 
             .map(|(address, names)| HostEntry { names: names.clone(), address: HostAddress::Ip(*address) })
             .collect(),
         no_hosts: template.no_hosts,
+        ip: template.address,
+        mac: template.mac.clone(),
         mode,
         ..NetworkSpec::default()
     })

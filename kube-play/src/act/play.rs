@@ -51,6 +51,8 @@ pub struct Played {
     /// Names of volumes and ids of secrets that were made.
     pub volumes: Vec<String>,
     pub secrets: Vec<String>,
+    /// Pods that made room for them (ids).
+    pub replaced: Vec<String>,
     /// Pods that were made, each with the object it belongs to.
     pub pods: Vec<(ObjectId, Launched)>,
     /// What is still on its way when the patience was over.
@@ -202,7 +204,7 @@ impl Work<'_> {
         for (pod, change) in pods {
             let id = &pod.meta.id;
             let old = seen.iter().find(|seen| seen.belongs_to(id));
-            match (change, old) {
+            let in_the_way = match (change, old) {
                 (Change::Unchanged, Some(old)) => {
                     // After a reboot, or a stop by hand.
                     if self.options.start == Start::Now && old.should_run(&pod.template) {
@@ -210,14 +212,12 @@ impl Work<'_> {
                     }
                     continue;
                 }
-                (_, Some(old)) => {
-                    child::remove(self.engine(), old.pod.id().as_str(), None).map_err(|error| error.of(id))?
-                }
-                (_, None) => {
-                    if let Some(other) = self.stranger(&volume_name(&id.namespace, &id.name))? {
-                        child::remove(self.engine(), other.id().as_str(), None).map_err(|error| error.of(id))?;
-                    }
-                }
+                (_, Some(old)) => Some(old.pod.id().to_string()),
+                (_, None) => self.stranger(&volume_name(&id.namespace, &id.name))?.map(|other| other.id().to_string()),
+            };
+            if let Some(other) = in_the_way {
+                child::remove(self.engine(), &other, None).map_err(|error| error.of(id))?;
+                self.played.replaced.push(other);
             }
             let known = self.shelf.get_to_replace(id)?;
             if known.is_none() {
@@ -242,6 +242,14 @@ impl Work<'_> {
             self.played.pods.push((id.clone(), launched));
             return Ok(());
         }
+        // Addresses that are asked for are taken before others are drawn.
+        let (fixed, others): (Vec<_>, Vec<_>) = pods.into_iter().partition(|pod| pod.template.address.is_some());
+        self.side_by_side(&fixed)?;
+        self.side_by_side(&others)
+    }
+
+    /// Until all of them are made; their starts go on.
+    fn side_by_side(&mut self, pods: &[&PodPlan]) -> Result<()> {
         let begun: Vec<(ObjectId, Result<Working>)> = pods
             .iter()
             .map(|pod| {

@@ -9,20 +9,21 @@ use network::Mode;
 use pods::Pod;
 use serde_json::{Map, Value, json};
 
+use super::Generate;
 use super::volumes::Volumes;
 use super::{Body, Error, container};
 
 const DEFAULT_GRACE: u32 = 10;
 
 /// A pod with all its members.
-pub(super) fn of_pod(pod: &Pod, podman_only: bool, notes: &mut Vec<String>) -> Body {
+pub(super) fn of_pod(pod: &Pod, request: &Generate<'_>, notes: &mut Vec<String>) -> Body {
     let spec = pod.spec();
     let mut body = start(pod.name(), &spec.labels);
     for (key, value) in &spec.annotations {
         body.annotations.insert(key.clone(), value.clone().into());
     }
     let members: Vec<&Container> = pod.members().collect();
-    contain(&mut body, &members, &spec.network.ports, podman_only, notes);
+    contain(&mut body, &members, &spec.network.ports, request.podman_only, notes);
     shared_network(&mut body, &spec.network);
     if let Some(hostname) = &spec.hostname {
         body.spec.insert("hostname".into(), hostname.clone().into());
@@ -31,7 +32,7 @@ pub(super) fn of_pod(pod: &Pod, podman_only: bool, notes: &mut Vec<String>) -> B
         body.spec.insert("shareProcessNamespace".into(), true.into());
     }
     namespaces(&mut body, &spec.pid, spec.host_ipc, &spec.user);
-    pod_security(&mut body, &spec.sysctls, &members);
+    pod_security(&mut body, &own_sysctls(&spec.sysctls, request.default_sysctls), &members);
     body.restart = policy(spec.restart).or_else(|| members.iter().find_map(|one| policy(one.spec().restart)));
     let resources = &spec.resources;
     let limited = resources.memory.is_some() || resources.cpu_quota.is_some() || resources.cpuset_cpus.is_some();
@@ -45,12 +46,13 @@ pub(super) fn of_pod(pod: &Pod, podman_only: bool, notes: &mut Vec<String>) -> B
 }
 
 /// Containers outside of pods: one pod with all of them, named after the first.
-pub(super) fn of_containers(all: &[Container], podman_only: bool, notes: &mut Vec<String>) -> Result<Body, Error> {
+pub(super) fn of_containers(request: &Generate<'_>, notes: &mut Vec<String>) -> Result<Body, Error> {
+    let all = request.containers;
     let [first, others @ ..] = all else { return Err(Error("there is no container".into())) };
     let name = format!("{}-pod", container::name(first, ""));
     let mut body = start(&name, &BTreeMap::new());
     let members: Vec<&Container> = all.iter().collect();
-    contain(&mut body, &members, &[], podman_only, notes);
+    contain(&mut body, &members, &[], request.podman_only, notes);
     let spec = first.spec();
     shared_network(&mut body, &spec.network);
     if let Some(hostname) = &spec.hostname {
@@ -58,7 +60,7 @@ pub(super) fn of_containers(all: &[Container], podman_only: bool, notes: &mut Ve
     }
     let namespaces_of = &spec.namespaces;
     namespaces(&mut body, &namespaces_of.pid, namespaces_of.ipc == IpcMode::Host, &namespaces_of.user);
-    pod_security(&mut body, &spec.sysctls, &members);
+    pod_security(&mut body, &own_sysctls(&spec.sysctls, request.default_sysctls), &members);
     body.restart = policy(spec.restart);
     for other in others {
         let differs = |own: &ContainerSpec| {
@@ -136,6 +138,9 @@ fn annotate(body: &mut Body, member: &Container, podman_only: bool) {
         if !key.starts_with("io.kubernetes.cri-o.") && key != "io.container.manager" && !key.contains('/') {
             put(format!("{key}/{name}"), value.clone());
         }
+    }
+    for (key, value) in spec.labels.iter().filter(|(key, _)| key.starts_with("io.containers.autoupdate")) {
+        put(format!("{key}/{name}"), value.clone());
     }
     if !spec.ulimits.is_empty() {
         let all: Vec<String> = spec.ulimits.iter().map(ulimit).collect();
@@ -229,6 +234,12 @@ fn namespaces(body: &mut Body, pid: &NamespaceMode, host_ipc: bool, user: &UserN
     };
     body.annotations.insert("io.podman.annotations.userns".into(), word.into());
     body.spec.insert("hostUsers".into(), false.into());
+}
+
+/// Those that somebody asked for.
+fn own_sysctls(all: &BTreeMap<String, String>, defaults: &[String]) -> BTreeMap<String, String> {
+    let is_own = |(key, value): &(&String, &String)| !defaults.contains(&format!("{key}={value}"));
+    all.iter().filter(is_own).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 fn pod_security(body: &mut Body, sysctls: &BTreeMap<String, String>, members: &[&Container]) {

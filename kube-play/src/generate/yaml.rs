@@ -110,7 +110,13 @@ fn looks_like_another_type(text: &str) -> bool {
             && (text.parse::<f64>().is_ok()
                 || (only("_.") && digits.matches('.').count() < 2)
                 || (only(":._") && text.contains(':'))
-                || (only("-") && digits.len() == 10)))
+                || (only("-") && digits.len() == 10)
+                || is_time(text)))
+}
+
+/// `2026-01-31T09:00:00Z`.
+fn is_time(text: &str) -> bool {
+    text.get(..11).is_some_and(|day| day.ends_with(['T', 't', ' ']) && day.matches('-').count() == 2)
 }
 
 #[cfg(test)]

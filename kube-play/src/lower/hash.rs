@@ -1,5 +1,7 @@
 //! Fingerprints of what a manifest means.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -23,6 +25,10 @@ pub(super) fn strip(manifest: &mut Value) {
 pub(super) fn options(options: &Options) -> String {
     let Options {
         networks,
+        addresses,
+        macs,
+        service,
+        built: _,
         publish,
         publish_all,
         user_namespace,
@@ -37,8 +43,29 @@ pub(super) fn options(options: &Options) -> String {
     let print = (
         (networks, publish, publish_all, user_namespace, log),
         (annotations, no_hosts, no_hostname, no_pod_prefix, seccomp_root),
+        (addresses, macs, service),
     );
-    if *options == Options::default() { String::new() } else { serde_json::to_string(&print).unwrap_or_default() }
+    if (Options { replicas: None, built: BTreeMap::new(), ..options.clone() }) == Options::default() {
+        String::new()
+    } else {
+        serde_json::to_string(&print).unwrap_or_default()
+    }
+}
+
+/// Adds the ids of the images that were built for what is written.
+pub(super) fn built(ids: &BTreeMap<String, String>, written: &Value, print: &mut String) {
+    match written {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(image) if key == "image" => print.extend(ids.get(image).map(String::as_str)),
+                    value => built(ids, value, print),
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| built(ids, value, print)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// 64 hex digits.
@@ -55,6 +82,14 @@ pub(super) fn short(values: &[&Value], options: &str) -> String {
 /// As [`short`], with no options to it.
 pub(crate) fn unmarked(values: &[&Value]) -> String {
     short(values, "")
+}
+
+/// What the service container of a play of these texts is called, as Podman calls it.
+pub fn service_name<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let mut hasher = Sha256::new();
+    texts.for_each(|text| hasher.update(text));
+    let digest: String = hasher.finalize()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{digest}-service")
 }
 
 fn digest(values: &[&Value], options: &str) -> Vec<u8> {

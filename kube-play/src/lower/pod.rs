@@ -30,7 +30,27 @@ impl Lowering<'_> {
             &at.key("spec"),
             &[&meta.manifest],
         );
+        let template = self.fixed_address(template, at);
         PodPlan { meta, template }
+    }
+
+    /// The next address and the next MAC of the command line, each for one pod.
+    fn fixed_address(&mut self, mut template: PodTemplate, at: &At<'_>) -> PodTemplate {
+        let number = self.plan.pods.len();
+        template.address = self.options.addresses.get(number).copied();
+        template.mac = self.options.macs.get(number).cloned();
+        let is_fixed = template.address.is_some() || template.mac.is_some();
+        if is_fixed && template.network == PodNetwork::Host {
+            self.wrong(&at.keys("spec.hostNetwork"), "leaves no room for --ip and --mac-address: the host has its own");
+        }
+        template
+    }
+
+    /// Pods of a workload come and go, and are there side by side while they change.
+    fn no_fixed_address(&mut self, at: &At<'_>) {
+        if !self.options.addresses.is_empty() || !self.options.macs.is_empty() {
+            self.wrong(at, "cannot have an address of --ip or --mac-address: write a Pod, or give it a Service");
+        }
     }
 
     /// The template of a workload or a Job; `at` is the template's place.
@@ -42,6 +62,7 @@ impl Lowering<'_> {
         at: &At<'_>,
     ) -> PodTemplate {
         let json = at.json();
+        self.no_fixed_address(at);
         self.pod_spec(
             template.metadata.as_ref(),
             &template.spec,
@@ -102,7 +123,7 @@ impl Lowering<'_> {
         let volumes = self.volumes(spec, namespace, at);
         let mut template = PodTemplate {
             labels,
-            hash: hash::short(written, &self.options_print),
+            hash: hash::short(written, &self.print(written)),
             init: Vec::new(),
             containers: Vec::new(),
             volumes,
@@ -133,6 +154,9 @@ impl Lowering<'_> {
             pull_secrets: self.pull_secrets(spec, namespace, at),
             service_links: spec.enable_service_links.unwrap_or(true),
             infra_name: annotations.get(podman::INFRA_NAME).cloned(),
+            address: None,
+            mac: None,
+            service: self.options.service.clone(),
             container_prefix: !self.options.no_pod_prefix,
             annotations,
         };

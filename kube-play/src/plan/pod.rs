@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use containers::UserNamespace;
+use pods::ServiceContainer;
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerPlan, Meta, Projection, VolumePlan};
@@ -79,6 +80,14 @@ pub struct PodTemplate {
     pub service_links: bool,
     /// Podman's annotation: the name of the container that holds the namespaces.
     pub infra_name: Option<String>,
+    /// `--ip`, `--mac-address`: on the one network it is on.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
+    #[serde(default)]
+    pub mac: Option<String>,
+    /// `--service-container`: what stands for the pods of the play.
+    #[serde(default)]
+    pub service: Option<ServiceContainer>,
     /// `false`: containers are called by their own names, without the pod's (`--no-pod-prefix`).
     pub container_prefix: bool,
 }

@@ -7,7 +7,7 @@ use crate::arguments::number;
 /// Make an image as a Containerfile describes it
 ///
 /// The context is a directory, an archive ("-" for standard input) or a URL of one.
-#[derive(clap::Args, Debug, Default)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub struct Args {
     /// Add a line to /etc/hosts while programs run (name[;name...]:ip, host-gateway as ip for the host)
     #[arg(long, value_name = "NAME:IP", value_delimiter = ',')]

@@ -1,19 +1,23 @@
 //! `creel kube play`
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use containers::{LogConfig, UserNamespace};
+use containers::{ExitPropagation, LogConfig, UserNamespace};
 use images::PullOptions;
 use kube_play::act::{self, Actor, Claims, PlayOptions, Played, Start};
-use kube_play::{Change, Kind, ObjectId, Options, Plan, PublishedPort, Stored, Unknown, Validate};
+use kube_play::{Change, Kind, ObjectId, Options, Plan, PublishedPort, PullPolicy, Stored, Unknown, Validate};
+use pods::ServiceContainer;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use sys::signals::SignalFd;
 
 use super::progress::Progress;
-use super::{parse, read, refuse, warn};
+use super::{File, build, parse, read, refuse, warn};
 use crate::arguments;
+use crate::commands::login;
 use crate::context::Context;
 use crate::create_args::{self, CreateArgs, Surroundings};
 use crate::error::{ExitCode, Failure};
@@ -28,12 +32,19 @@ pub struct Args {
     /// File with the registries' credentials
     #[arg(long, value_name = "FILE")]
     authfile: Option<PathBuf>,
+    /// Build images that have a directory of their name (true), or none of them (false); those that are missing where
+    /// nothing is said
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    build: Option<bool>,
     /// Directory with certificates for the registry
     #[arg(long, value_name = "DIR")]
     cert_dir: Option<PathBuf>,
     /// Files with ConfigMaps
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     configmap: Vec<String>,
+    /// Where the directories of images are that --build builds; the working directory where nothing is said
+    #[arg(long, value_name = "DIR")]
+    context_dir: Option<PathBuf>,
     /// Credentials for the registry (USERNAME:PASSWORD)
     #[arg(long, value_name = "USER:PASSWORD")]
     creds: Option<String>,
@@ -52,12 +63,18 @@ pub struct Args {
     /// Pass over documents of kinds that creel cannot play
     #[arg(long)]
     ignore_unknown: bool,
+    /// Addresses of the pods, in their order
+    #[arg(long, value_name = "IP", value_delimiter = ',', value_parser = ip)]
+    ip: Vec<IpAddr>,
     /// Log driver of all containers
     #[arg(long, value_name = "DRIVER")]
     log_driver: Option<String>,
     /// Options of the log driver (KEY=VALUE)
     #[arg(long, value_name = "KEY=VALUE")]
     log_opt: Vec<String>,
+    /// MAC addresses of the pods, in their order
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    mac_address: Vec<String>,
     /// Networks of all pods
     #[arg(long, alias = "net", value_name = "NETWORK")]
     network: Vec<String>,
@@ -88,6 +105,12 @@ pub struct Args {
     /// Directory with the seccomp profiles that annotations name
     #[arg(long, value_name = "DIR")]
     seccomp_profile_root: Option<PathBuf>,
+    /// Make a container that runs while the pods do, for a service manager to look at
+    #[arg(long, hide = true, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    service_container: bool,
+    /// Which containers' failures are the service container's: all, any, none
+    #[arg(long, hide = true, value_name = "POLICY", default_value = "")]
+    service_exit_code_propagation: String,
     /// Start the pods
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     start: bool,
@@ -108,6 +131,10 @@ pub struct Args {
     files: Vec<String>,
 }
 
+fn ip(text: &str) -> Result<IpAddr, String> {
+    text.trim().parse().map_err(|_| format!("invalid string being converted to IP address: {text}"))
+}
+
 /// How long a play waits for workloads.
 const PATIENCE: Duration = Duration::from_secs(60);
 const SIGINT: i32 = 2;
@@ -126,14 +153,33 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.diff && args.dry_run {
         return Err(Failure::plain("--diff and --dry-run cannot be used together"));
     }
+    login::check_files(args.authfile.as_deref(), None, None)?;
     let read_all = |names: &[String]| names.iter().map(|name| read(name)).collect::<Result<Vec<_>, _>>();
     let (files, config_maps) = (read_all(&args.files)?, read_all(&args.configmap)?);
     let unknown = if args.ignore_unknown { Unknown::Skip } else { Unknown::Refuse };
     let manifests = parse(&files, &config_maps, level(&args.validate)?, unknown);
-    let options = options(context, &args)?;
+    let mut options = options(context, &args)?;
+    if args.context_dir.is_some() && args.build != Some(true) {
+        return Err(Failure::plain("--build must be specified when using --context-dir option"));
+    }
+    let propagation = args.service_exit_code_propagation.parse::<ExitPropagation>()?;
+    if (args.service_container || args.wait) && !args.start {
+        return Err(Failure::plain("running a service container requires starting the pod(s)"));
+    }
+    if args.service_container {
+        options.service = Some(service_container(&files, propagation));
+    }
     let engine = if args.dry_run || args.diff { context.reader()? } else { context.engine()? };
     let stored = stored(&engine)?;
-    let plan = kube_play::plan(&manifests, &stored, &options).map_err(|problems| refuse(&problems))?;
+    let plan_it = |options: &Options| kube_play::plan(&manifests, &stored, options).map_err(|it| refuse(&it));
+    let mut plan = plan_it(&options)?;
+    // Only what is right in all else is worth a build.
+    let directories = build::directories(&plan, args.context_dir.as_deref())?;
+    if !directories.is_empty() {
+        let may_build = if args.dry_run || args.diff { Some(false) } else { args.build };
+        options.built = build::images(context, &engine, &directories, may_build, &registry(&args))?;
+        plan = plan_it(&options)?;
+    }
     warn(plan.warnings.iter());
     if plan.metas().next().is_none() {
         return Err(Failure::plain("there is nothing to play in these files"));
@@ -145,7 +191,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         output::warn(&format!("limits of resources are not enforced: they need cgroups, {why}"));
     }
     let pull = pull_options(&args)?;
-    let find_image = |engine: &containers::Engine, wanted: &act::WantedImage<'_>| super::image(engine, wanted, &pull);
+    let find_image = |engine: &containers::Engine, wanted: &act::WantedImage<'_>| {
+        // No registry has what is made here.
+        let is_built = options.built.contains_key(wanted.name);
+        let policy = if is_built { PullPolicy::Never } else { wanted.pull };
+        super::image(engine, &act::WantedImage { pull: policy, ..*wanted }, &pull)
+    };
     let progress = Progress::new(args.quiet);
     let actor = Actor {
         engine: &engine,
@@ -156,15 +207,36 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         supervisor_program: super::supervisor_program,
     };
     let start = if args.start { Start::Now } else { Start::Later };
-    let options = PlayOptions { replace: args.replace, start, patience: PATIENCE };
-    let played = act::play(&actor, &plan, options);
+    if args.wait {
+        output::line("Use ctrl+c to clean up or wait for pods to exit")?;
+    }
+    let played = act::play(&actor, &plan, PlayOptions { replace: args.replace, start, patience: PATIENCE });
     drop(progress);
     let played = played?;
-    report(&played)?;
-    match args.wait {
-        true => until_the_end(&engine, &plan),
-        false => Ok(ExitCode::Success),
+    report(&played, args.replace)?;
+    if args.wait {
+        return until_the_end(&engine, &plan);
     }
+    match &options.service {
+        Some(service) => announce(&engine, &service.name),
+        None => Ok(ExitCode::Success),
+    }
+}
+
+/// Called after the texts, as they were read.
+fn service_container(files: &[File], propagation: ExitPropagation) -> ServiceContainer {
+    ServiceContainer { name: kube_play::service_name(files.iter().map(|file| file.text.as_str())), propagation }
+}
+
+/// Tells the service manager which process is the unit's. Pods that are over already leave it nothing to look at: then how
+/// they have ended is our own end.
+fn announce(engine: &containers::Engine, service: &str) -> Result<ExitCode, Failure> {
+    let service = containers::find(engine, service)?;
+    let is_over = containers::announce(engine, &service) == Some(false);
+    Ok(match service.state().exit() {
+        Some(exit) if is_over => ExitCode::Container(u8::try_from(exit.code).unwrap_or(u8::MAX)),
+        _ => ExitCode::Success,
+    })
 }
 
 fn has_limits(plan: &Plan) -> bool {
@@ -185,6 +257,14 @@ fn options(context: &Context, args: &Args) -> Result<Options, Failure> {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
         None => Err(Failure::plain(format!("annotation {text:?} must include an '=' sign"))),
     };
+    let mode = network::Mode::parse_all(&args.network)?;
+    if matches!(mode, network::Mode::Container(_)) {
+        return Err(Failure::plain("pods presently do not support network mode container"));
+    }
+    if matches!(mode, network::Mode::Host | network::Mode::None) && !args.publish.is_empty() {
+        let text = "PortMappings can only be used with Bridge, slirp4netns, or pasta networking";
+        return Err(Failure::plain(text));
+    }
     let mut publish = Vec::new();
     for ports in &args.publish {
         let mapping = network::parse_publish(ports)?;
@@ -210,8 +290,13 @@ fn options(context: &Context, args: &Args) -> Result<Options, Failure> {
         }
         false => None,
     };
+    let addresses = check_addresses(args, &mode)?;
     Ok(Options {
         networks: args.network.clone(),
+        addresses,
+        macs: args.mac_address.iter().map(|text| text.to_ascii_lowercase()).collect(),
+        service: None,
+        built: BTreeMap::new(),
         publish,
         publish_all: args.publish_all,
         user_namespace: args.userns.as_deref().map(|mode| user_namespace(context, mode)).transpose()?,
@@ -223,6 +308,33 @@ fn options(context: &Context, args: &Args) -> Result<Options, Failure> {
         seccomp_root: args.seccomp_profile_root.clone(),
         replicas: args.replicas,
     })
+}
+
+/// Addresses can be given on one network that has addresses to give.
+fn check_addresses(args: &Args, mode: &network::Mode) -> Result<Vec<IpAddr>, Failure> {
+    if let Some(wrong) = args.mac_address.iter().find(|text| !network::is_mac(text)) {
+        return Err(Failure::plain(format!("address {wrong}: invalid MAC address")));
+    }
+    let said = [
+        (args.ip.is_empty(), "static ip addresses can", "ip", "static ip addresses", "ips"),
+        (args.mac_address.is_empty(), "static mac address can", "mac", "static mac address", "mac"),
+    ];
+    for (_, can, option, what, several) in said.into_iter().filter(|(is_empty, ..)| !is_empty) {
+        match mode {
+            network::Mode::Networks(networks) if networks.len() > 1 => {
+                return Err(Failure::plain(format!(
+                    "cannot set {what} for more than network, use netname:{option}=<{option}> syntax to specify {several} \
+                     for more than network: invalid argument"
+                )));
+            }
+            network::Mode::Networks(_) | network::Mode::Default => {}
+            _ => {
+                let text = format!("{can} only be set when the network mode is bridge: invalid argument");
+                return Err(Failure::plain(text));
+            }
+        }
+    }
+    Ok(args.ip.clone())
 }
 
 fn user_namespace(context: &Context, mode: &str) -> Result<UserNamespace, Failure> {
@@ -252,6 +364,18 @@ fn pull_options(args: &Args) -> Result<PullOptions, Failure> {
     Ok(options)
 }
 
+/// How a build reaches the registries that the play reaches.
+fn registry(args: &Args) -> crate::commands::build::Args {
+    crate::commands::build::Args {
+        authfile: args.authfile.clone(),
+        cert_dir: args.cert_dir.clone(),
+        creds: args.creds.clone(),
+        tls_verify: args.tls_verify,
+        quiet: args.quiet,
+        ..build::flags()
+    }
+}
+
 /// The world that the plan is made for.
 fn stored(engine: &containers::Engine) -> Result<Stored, Failure> {
     let shelf = super::shelf(engine)?;
@@ -279,7 +403,7 @@ fn preview(engine: &containers::Engine, plan: &Plan, diff: bool) -> Result<ExitC
 }
 
 /// Podman's blocks for what it knows, kubectl's lines for the rest.
-fn report(played: &Played) -> Result<(), Failure> {
+fn report(played: &Played, replace: bool) -> Result<(), Failure> {
     let block = |title: &str, lines: &[String]| -> Result<(), Failure> {
         if lines.is_empty() {
             return Ok(());
@@ -287,12 +411,17 @@ fn report(played: &Played) -> Result<(), Failure> {
         output::line(title)?;
         lines.iter().try_for_each(output::line)
     };
+    if replace {
+        let done = act::Down { pods: played.replaced.clone(), ..act::Down::default() };
+        super::down::report(&done)?;
+    }
     block("Volumes:", &played.volumes)?;
     block("Secrets:", &played.secrets)?;
     let made: Vec<&ObjectId> = played.pods.iter().map(|(id, _)| id).collect();
     for (id, change) in &played.changes {
         let is_block = matches!(id.kind, Kind::Pod | Kind::Secret | Kind::PersistentVolumeClaim);
-        if *change != Change::Created || !is_block || id.kind == Kind::Pod && !made.contains(&id) {
+        let is_shown = is_block && (*change == Change::Created || replace);
+        if !is_shown || id.kind == Kind::Pod && !made.contains(&id) {
             output::line(format_args!("{} {}", id.resource(), change.word()))?;
         }
     }
@@ -311,14 +440,21 @@ fn report(played: &Played) -> Result<(), Failure> {
 fn until_the_end(engine: &containers::Engine, plan: &Plan) -> Result<ExitCode, Failure> {
     let ids: Vec<ObjectId> = plan.metas().map(|meta| meta.id.clone()).collect();
     let signals = SignalFd::new(&[SIGINT, SIGTERM])?;
+    let mut is_told = false;
     while !act::have_ended(engine, &ids)? {
         let mut fds = [PollFd::new(&signals, PollFlags::IN)];
         let pause = Timespec { tv_sec: 0, tv_nsec: LOOK_AGAIN.as_nanos() as i64 };
         if rustix::event::poll(&mut fds, Some(&pause)).is_ok_and(|ready| ready > 0) {
+            is_told = true;
             break;
         }
     }
-    let done = act::down(engine, super::pod_program, &ids, Claims::Keep, &super::waits)?;
+    if is_told {
+        // After what the terminal shows of Ctrl-C.
+        output::line("")?;
+    }
+    output::line("Cleaning up containers, pods, and volumes...")?;
+    let done = act::down(engine, super::pod_program, &ids, Claims::Remove, &super::waits)?;
     super::down::report(&done)?;
     Ok(ExitCode::Success)
 }
