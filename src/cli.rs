@@ -378,12 +378,11 @@ fn run(command_line: Vec<String>, program: &str, path: &mut String) -> Result<Ex
         }
         global_words = read.own;
     }
+    if globals(global_words.clone())?.version {
+        let version = commands::version::of_program(program);
+        return output::line(format!("{program} version {version}")).map(|()| ExitCode::Success);
+    }
     let Some(word) = rest.first() else {
-        let globals = globals(global_words)?;
-        if globals.version {
-            let version = commands::version::of_program(program);
-            return output::line(format!("{program} version {version}")).map(|()| ExitCode::Success);
-        }
         help_of_all(program)?;
         return Err(Failure::plain(format!("missing command '{program} COMMAND'")));
     };
@@ -486,9 +485,10 @@ pub fn global_flags_end(args: &[String]) -> usize {
         }
         let takes_value = !word.contains('=')
             && match word.strip_prefix("--") {
-                Some(long) => {
-                    !matches!(long, "debug" | "help" | "version" | "noout" | "remote" | "syslog" | "transient-store")
-                }
+                Some(long) => !matches!(
+                    long,
+                    "debug" | "help" | "version" | "noout" | "remote" | "syslog" | "trace" | "transient-store"
+                ),
                 // `-c NAME` and `-H HOST` are the only short ones with a value.
                 None => word.ends_with(['c', 'H']),
             };
@@ -561,6 +561,7 @@ fn unknown(program: &str, name: &str) -> Failure {
             None if group.is_empty() => Some(*known),
             _ => None,
         })
+        .chain(GROUPS.iter().filter(|_| group.is_empty()).map(|(group, _)| *group))
         .filter(|known| arguments::distance(word, known) <= 2 || known.starts_with(word))
         .collect();
     similar.sort_unstable();
@@ -579,7 +580,11 @@ fn unknown(program: &str, name: &str) -> Failure {
 }
 
 fn paper() -> Paper {
-    Paper { width: output::width().clamp(60, 120), palette: crate::style::stdout() }
+    Paper {
+        width: output::width().clamp(60, 120),
+        palette: crate::style::stdout(),
+        by_subject: output::stdout_is_terminal(),
+    }
 }
 
 fn show_help(path: &str, command: &Command) -> Result<ExitCode, Failure> {
@@ -614,12 +619,14 @@ fn help_of_group(program: &str, group: &str) -> Result<ExitCode, Failure> {
 fn help_for(program: &str, words: &[String]) -> Result<ExitCode, Failure> {
     match words {
         [] => help_of_all(program),
+        [word, ..] if word == "help" => help_of_all(program),
         [group] if is_group(group) => help_of_group(program, group),
         words => {
-            let name = words.join(" ");
-            match verb(&name) {
-                Some(verb) => show_help(&format!("{program} {}", canonical(&name)), &verb.command()),
-                None => Err(unknown(program, &canonical(&name))),
+            // What comes after the command is no matter of its help.
+            let names = [words[..words.len().min(2)].join(" "), words[0].clone()];
+            match names.iter().find_map(|name| Some((name, verb(name)?))) {
+                Some((name, verb)) => show_help(&format!("{program} {}", canonical(name)), &verb.command()),
+                None => Err(unknown(program, &canonical(&names[0]))),
             }
         }
     }

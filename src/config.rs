@@ -43,6 +43,10 @@ impl Config {
     pub fn load(places: &Places) -> Result<Config, Failure> {
         let mut config = Config::default();
         if let Some(only) = &places.only {
+            only.metadata().map_err(|error| {
+                let why = crate::error::on_path("faccessat", only)(error);
+                unusable(format!("finding config on system: CONTAINERS_CONF file: {why}"))
+            })?;
             config.merge_file(only, true)?;
         } else {
             config.merge_file(Path::new("/usr/share/containers/containers.conf"), false)?;
@@ -60,7 +64,7 @@ impl Config {
             config.merge_file(&find_module(module, places)?, true)?;
         }
         if let Some(last) = &places.last {
-            config.merge_file(last, true)?;
+            config.merge_file(last, false)?;
         }
         Ok(config)
     }
@@ -69,7 +73,7 @@ impl Config {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Ok(()),
-            Err(error) => return Err(crate::error::on_path("open", path)(error)),
+            Err(error) => return Err(unusable(crate::error::on_path("open", path)(error))),
         };
         let layer = parse(&text, path)?;
         shape::check(&layer, &text, path)?;

@@ -105,6 +105,28 @@ pub struct Globals {
     /// Ignored: the state that a reboot ends is in the runroot always
     #[arg(long, hide = true)]
     pub transient_store: bool,
+    /// Ignored: for remote connections
+    #[arg(long, hide = true)]
+    pub tls_ca: Option<String>,
+    /// Ignored: for remote connections
+    #[arg(long, hide = true)]
+    pub tls_cert: Option<String>,
+    /// Ignored: for remote connections
+    #[arg(long, hide = true)]
+    pub tls_key: Option<String>,
+    /// Ignored: creel has no tracer, no profiler, no workers, no database and one kind of networks
+    #[arg(long, hide = true)]
+    pub trace: bool,
+    #[arg(long, hide = true)]
+    pub cpu_profile: Option<String>,
+    #[arg(long, hide = true)]
+    pub memory_profile: Option<String>,
+    #[arg(long, hide = true)]
+    pub max_workers: Option<String>,
+    #[arg(long, hide = true)]
+    pub db_backend: Option<String>,
+    #[arg(long, hide = true)]
+    pub network_backend: Option<String>,
     /// Show the version
     #[arg(short, long)]
     pub version: bool,

@@ -41,14 +41,13 @@ const STATES: [&str; 8] = ["created", "initialized", "running", "paused", "stopp
 impl Filters {
     /// Reads the texts; other containers are looked up where a filter names one.
     pub fn parse(engine: &Engine, texts: &[String]) -> Result<Filters, Failure> {
-        let now = Timestamp::now();
         let filters = texts
             .iter()
             .map(|text| {
                 let Some((key, value)) = text.split_once('=') else {
                     return Err(Failure::plain(format!("invalid filter {}", go_quote(text))));
                 };
-                Ok((key.to_owned(), Filter::parse(engine, key, value, now)?))
+                Ok((key.to_owned(), Filter::parse(engine, key, value)?))
             })
             .collect::<Result<_, Failure>>()?;
         Ok(Filters { filters })
@@ -72,7 +71,7 @@ impl Filters {
 }
 
 impl Filter {
-    fn parse(engine: &Engine, key: &str, value: &str, now: Timestamp) -> Result<Filter, Failure> {
+    fn parse(engine: &Engine, key: &str, value: &str) -> Result<Filter, Failure> {
         let text = value.to_owned();
         let created_of = |name: &str| containers::find(engine, name).map(|container| container.record.created);
         Ok(match key {
@@ -113,9 +112,7 @@ impl Filter {
             })?),
             "status" if STATES.contains(&value) => Filter::Status(text),
             "status" => return Err(Failure::plain(format!("unknown container state: {value}: invalid argument"))),
-            "until" => Filter::Until(crate::when::parse(value, now).ok_or_else(|| {
-                Failure::plain(format!("failed to parse value as time or duration: {}", go_quote(value)))
-            })?),
+            "until" => Filter::Until(crate::when::filter(value)?),
             "volume" => Filter::Volume(text),
             _ => return Err(Failure::plain(format!("{key} is an invalid filter"))),
         })

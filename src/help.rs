@@ -174,6 +174,8 @@ const CHAPTERS: &[(&str, &[&str])] = &[
 pub struct Paper {
     pub width: usize,
     pub palette: Palette,
+    /// Commands and flags by subject, for people. A program that reads gets one list of each under Podman's headings.
+    pub by_subject: bool,
 }
 
 /// The first paragraph.
@@ -195,16 +197,14 @@ fn arguments(command: &Command) -> String {
         return String::new();
     };
     // clap makes up a name from the field where none is given: such a command takes no arguments.
+    let made_up = arg.get_id().as_str().to_ascii_uppercase();
     let names = names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    if names == "WORDS" {
-        return String::new();
-    }
-    let repeats = matches!(arg.get_action(), ArgAction::Append) && !names.contains([' ', '[', '|']);
-    if repeats { names + "..." } else { names }
+    if names == made_up { String::new() } else { names }
 }
 
 pub fn usage(path: &str, command: &Command) -> String {
-    format!("{path} [OPTIONS] {}", arguments(command)).trim_end().to_owned()
+    let options = if shown_flags(command).is_empty() { "" } else { "[options] " };
+    format!("{path} {options}{}", arguments(command)).trim_end().to_owned()
 }
 
 /// `-n, --name NAME`, with room for the short one.
@@ -336,7 +336,9 @@ pub fn of_command(path: &str, command: &Command, paper: Paper) -> String {
             let _ = writeln!(out, "  {}\n      {what}", paper.palette.paint(Style::Green, &line));
         }
     }
-    for (subject, flags) in by_subject(path, shown_flags(command)) {
+    let flags = shown_flags(command);
+    let chapters = if paper.by_subject { by_subject(path, flags) } else { vec![("Options", flags)] };
+    for (subject, flags) in chapters {
         let mut rows: Vec<_> = flags.iter().map(|flag| (spelling(flag), help_of(flag))).collect();
         if matches!(subject, "Options" | "Other options") {
             let taken = command.get_arguments().any(|arg| arg.get_short() == Some('h'));
@@ -350,9 +352,10 @@ pub fn of_command(path: &str, command: &Command, paper: Paper) -> String {
 
 /// `creel volume --help`, from the members' names and what they are about.
 pub fn of_group(path: &str, about: &str, members: &[(String, String)], paper: Paper) -> String {
-    let mut out = format!("{about}\n\n{}  {path} COMMAND\n\n{}", paper.heading("Usage"), paper.heading("Commands"));
+    let headings = (paper.heading("Usage"), paper.heading("Available Commands"));
+    let mut out = format!("{about}\n\n{}  {path} [command]\n\n{}", headings.0, headings.1);
     paper.rows(&mut out, members);
-    let _ = write!(out, "\n'{path} COMMAND --help' says more about a command.\n");
+    let _ = write!(out, "\n'{path} [command] --help' says more about a command.\n");
     out
 }
 
@@ -365,12 +368,16 @@ pub fn of_all(
     paper: Paper,
 ) -> String {
     let mut out = format!(
-        "Containers without root and without a daemon\n\n{}  {program} [OPTIONS] COMMAND\n",
+        "Containers without root and without a daemon\n\n{}  {program} [options] [command]\n",
         paper.heading("Usage")
     );
     let mut left: Vec<&(String, String)> =
         commands.iter().filter(|(name, _)| !groups.iter().any(|(group, _)| group == name)).collect();
-    for (chapter, names) in CHAPTERS {
+    if !paper.by_subject {
+        let _ = write!(out, "\n{}", paper.heading("Available Commands"));
+        paper.rows(&mut out, commands);
+    }
+    for (chapter, names) in CHAPTERS.iter().filter(|_| paper.by_subject) {
         let mut rows: Vec<(String, String)> = Vec::new();
         if names.is_empty() {
             rows.extend_from_slice(groups);
@@ -394,7 +401,7 @@ pub fn of_all(
     paper.rows(&mut out, &rows);
     let _ = write!(
         out,
-        "\n'{program} COMMAND --help' says more about a command; '{program} doctor' looks at this machine.\n"
+        "\n'{program} [command] --help' says more about a command; '{program} doctor' looks at this machine.\n"
     );
     out
 }
@@ -432,7 +439,7 @@ pub fn man_overview(
     also: &[String],
 ) -> String {
     let mut out = man_head(path, what);
-    let _ = writeln!(out, ".SH SYNOPSIS\n.B {}\n[OPTIONS] COMMAND", roff(path));
+    let _ = writeln!(out, ".SH SYNOPSIS\n.B {}\n[options] [command]", roff(path));
     let _ = writeln!(out, ".SH COMMANDS");
     for (name, about) in commands {
         let page = format!("{}-{name}", path.replace(' ', "-"));
@@ -524,10 +531,10 @@ mod tests {
     #[test]
     fn usage_names_the_arguments() {
         let usage_of = |name: &str| usage(&format!("creel {name}"), &cli::verb(name).unwrap().command());
-        assert_eq!(usage_of("stop"), "creel stop [OPTIONS] CONTAINER...");
-        assert_eq!(usage_of("info"), "creel info [OPTIONS]");
-        assert_eq!(usage_of("exec"), "creel exec [OPTIONS] CONTAINER COMMAND [ARG...]");
-        assert_eq!(usage_of("run"), "creel run [OPTIONS] IMAGE [COMMAND [ARG...]]");
+        assert_eq!(usage_of("stop"), "creel stop [options] CONTAINER [CONTAINER...]");
+        assert_eq!(usage_of("info"), "creel info [options]");
+        assert_eq!(usage_of("exec"), "creel exec [options] CONTAINER COMMAND [ARG...]");
+        assert_eq!(usage_of("run"), "creel run [options] IMAGE [COMMAND [ARG...]]");
     }
 
     #[test]

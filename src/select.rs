@@ -24,7 +24,7 @@ pub struct Selected {
     #[arg(short, long)]
     pub latest: bool,
     /// Names or ids
-    #[arg(value_name = "CONTAINER")]
+    #[arg(value_name = "CONTAINER [CONTAINER...]")]
     pub containers: Vec<String>,
 }
 

@@ -4,6 +4,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::arguments::go_quote;
+use crate::error::Failure;
 use crate::format::human;
 
 /// RFC 3339 with or without a zone, a date, Unix seconds with an optional fraction, or a Go duration, which means that
@@ -38,6 +40,12 @@ pub fn parse_until(text: &str, now: Timestamp) -> Option<Timestamp> {
     let time = parse(text, now)?;
     let is_duration = unix(text).is_none() && human::parse_duration(text.strip_prefix('-').unwrap_or(text)).is_ok();
     if is_duration { now.checked_add(now.duration_since(time)).ok() } else { Some(time) }
+}
+
+/// The value of a filter `until`.
+pub fn filter(text: &str) -> Result<Timestamp, Failure> {
+    let unknown = || Failure::plain(format!("failed to parse value as time or duration: {}", go_quote(text)));
+    parse(text, Timestamp::now()).ok_or_else(unknown)
 }
 
 fn unix(text: &str) -> Option<(i64, i32)> {

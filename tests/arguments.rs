@@ -105,7 +105,8 @@ fn errors_are_one_line_with_the_cause_and_one_with_the_way_out() {
 #[test]
 fn log_levels_are_checked() {
     let lab = Lab::empty();
-    lab.creel("--log-level nonsense ps").run().fails(1);
+    let error = lab.creel("--log-level nonsense ps").run().fails(1);
+    assert!(error.starts_with("Log Level \"nonsense\" is not supported, choose from: trace, "), "{error}");
     lab.ok("--log-level error ps");
     assert!(!lab.creel("--log-level debug ps").run().err().is_empty());
 }

@@ -202,3 +202,21 @@ fn what_means_nothing_without_a_check_is_refused() {
     }
     assert_eq!(lab.ok("ps -aq"), "");
 }
+
+#[test]
+fn a_check_that_cannot_be_is_refused() {
+    let lab = Lab::new();
+    lab.ok("create --name made --network none box true");
+    for (line, error) in [
+        ("healthcheck run made", " is not running"),
+        ("create --health-cmd [] box true", "Error: must define a healthcheck command for all healthchecks"),
+        (
+            "create --health-cmd x --health-startup-cmd x --health-startup-interval foo box true",
+            "Error: invalid healthcheck-interval: time: invalid duration \"foo\"",
+        ),
+        ("create --health-cmd x --health-timeout 0s box true", "Error: healthcheck-timeout must be at least 1 second"),
+    ] {
+        let said = lab.creel(line).run().fails(125);
+        assert!(said.contains(error), "{line}: {said}");
+    }
+}

@@ -9,23 +9,33 @@ fn help_has_a_heading_an_example_and_every_flag() {
     }
     let lab = Lab::empty();
     let all = lab.ok("--help");
-    for word in ["Every day:", "run ", "Groups of commands:", "volume ", "doctor ", "--root DIR"] {
+    for word in ["\nUsage:\n  creel [options] [command]\n", "  run ", "  volume ", "  doctor ", "--root DIR"] {
         assert!(all.contains(word), "{word}: {all}");
     }
     let run = lab.ok("run --help");
     assert!(
-        run.starts_with("Run a command in a new container\n\nUsage:\n  creel run [OPTIONS] IMAGE [COMMAND [ARG...]]\n"),
+        run.starts_with("Run a command in a new container\n\nUsage:\n  creel run [options] IMAGE [COMMAND [ARG...]]\n"),
         "{run}"
     );
-    for word in ["Examples:", "Network:", "-p, --publish", "Limits:", "--memory", "Health:"] {
+    for word in ["Examples:", "Options:", "-p, --publish", "--memory"] {
         assert!(run.contains(word), "{word}: {run}");
     }
+    // By subject for people.
+    let mut terminal = lab.terminal("run --help");
+    for word in ["Life:", "Network:", "Limits:", "Health:"] {
+        terminal.expect(word);
+    }
+    assert_eq!(terminal.end(), 0);
+    let mut terminal = lab.terminal("--help");
+    terminal.expect("Every day:");
+    terminal.expect("Groups of commands:");
+    assert_eq!(terminal.end(), 0);
     assert!(run.lines().all(|line| line.chars().count() <= 100), "{run}");
     assert_eq!(lab.ok("help run"), run);
     assert_eq!(lab.ok("container run --help").lines().count(), run.lines().count());
     let narrow = lab.creel("ps --help").env("COLUMNS", "60").run().ok();
     assert!(narrow.lines().all(|line| line.chars().count() <= 70), "{narrow}");
-    assert!(lab.ok("volume --help").contains("creel volume COMMAND"));
+    assert!(lab.ok("volume --help").contains("creel volume [command]"));
     // No colours but on a terminal.
     assert!(!all.contains('\u{1b}'));
     let mut terminal = lab.terminal("ps --help");
@@ -119,7 +129,7 @@ fn called_by_another_name_it_answers_to_it() {
         let error = call("psx").fails(125);
         assert!(error.contains(&format!("unrecognized command `{name} psx`")), "{error}");
         assert!(error.ends_with(&format!("Try '{name} --help' for more information")), "{error}");
-        assert!(call("run --help").ok().contains(&format!("\n  {name} run [OPTIONS] IMAGE")));
+        assert!(call("run --help").ok().contains(&format!("\n  {name} run [options] IMAGE")));
         assert!(call("completion bash").ok().contains(&format!("complete -F __{name}_complete {name}")));
         assert_eq!(call("run --rm --network none box echo works").ok(), "works");
         // One notice, on standard error, and only for docker.
@@ -137,4 +147,50 @@ fn called_by_another_name_it_answers_to_it() {
     assert_eq!(docker("container ls -aq --no-trunc"), lab.inspect("c1", "{{.Id}}"));
     assert!(docker("image ls --format '{{.Repository}}:{{.Tag}}'").contains("localhost/box:latest"));
     assert_eq!(docker("volume ls -q"), "");
+}
+
+/// The words after a heading, up to the next empty line.
+fn first_words(help: &str, heading: &str) -> Vec<String> {
+    let after = help.lines().skip_while(|line| *line != heading).skip(1);
+    let lines = after.take_while(|line| !line.is_empty());
+    lines
+        .filter_map(|line| {
+            line.strip_prefix("  ")?.split(' ').next().filter(|word| !word.is_empty()).map(str::to_owned)
+        })
+        .collect()
+}
+
+#[test]
+fn a_program_can_walk_the_help_of_every_command() {
+    let lab = Lab::empty();
+    let commands = first_words(&lab.ok("--help"), "Available Commands:");
+    for name in ["run", "container", "volume", "version"] {
+        assert!(commands.iter().any(|command| command == name), "{name}: {commands:?}");
+    }
+    for group in ["container", "volume", "network", "secret", "system"] {
+        let members = first_words(&lab.ok(&format!("{group} --help")), "Available Commands:");
+        assert!(members.len() >= 4, "{group}: {members:?}");
+        for member in members {
+            if group == "system" && ["connection", "service"].contains(&member.as_str()) {
+                continue;
+            }
+            let help = lab.ok(&format!("{group} {member} --help"));
+            let usage = help.lines().skip_while(|line| *line != "Usage:").nth(1).unwrap_or_default();
+            assert!(usage.contains(&format!(" {group} {member}")), "{help}");
+        }
+    }
+    for (command, arguments) in [
+        ("stop", "CONTAINER [CONTAINER...]"),
+        ("export", "CONTAINER"),
+        ("stats", "[CONTAINER...]"),
+        ("login", "[REGISTRY]"),
+        ("build", "[CONTEXT]"),
+        ("cp", "[CONTAINER:]SRC_PATH [CONTAINER:]DEST_PATH"),
+        ("volume create", "[NAME]"),
+        ("search", "TERM"),
+    ] {
+        let help = lab.ok(&format!("{command} --help"));
+        assert!(help.lines().any(|line| line.ends_with(&format!(" {command} [options] {arguments}"))), "{help}");
+    }
+    assert_eq!(lab.ok("help run extra"), lab.ok("run --help"));
 }

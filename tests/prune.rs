@@ -108,3 +108,14 @@ fn system_prune_takes_networks_too_and_what_is_not_there_is_no_error() {
     }
     lab.ok("image exists box");
 }
+
+#[test]
+fn a_time_that_is_none_is_refused_by_every_filter() {
+    let lab = Lab::empty();
+    for line in
+        ["container prune -f", "volume prune -f", "network prune -f", "image prune -f", "ps", "images", "volume ls"]
+    {
+        let error = lab.creel(&format!("{line} --filter until=zz")).run().fails(125);
+        assert_eq!(error.lines().next(), Some("Error: failed to parse value as time or duration: \"zz\""), "{line}");
+    }
+}

@@ -69,3 +69,12 @@ fn the_program_is_one_static_file_of_fixed_address_and_small() {
     }
     assert!(bytes.len() < 15_000_000, "{} bytes", bytes.len());
 }
+
+#[test]
+fn the_flag_wins_over_a_command() {
+    let lab = Lab::empty();
+    let version = lab.ok("--version");
+    assert!(version.contains(" version "), "{version}");
+    assert_eq!(lab.ok("-v run"), version);
+    assert_eq!(lab.ok("--version nonsense"), version);
+}

@@ -80,9 +80,10 @@ impl Filter {
             }
             "before" => Filter::Before(value.to_owned()),
             "since" | "after" => Filter::Since(value.to_owned()),
-            "until" => Filter::Until(moment(value, now).ok_or_else(|| {
-                bad(format!("invalid image filter \"until={value}\": it is no time and no duration"))
-            })?),
+            "until" => Filter::Until(
+                moment(value, now)
+                    .ok_or_else(|| bad(format!("failed to parse value as time or duration: {value:?}")))?,
+            ),
             "id" => Filter::Id(value.strip_prefix("sha256:").unwrap_or(value).to_owned()),
             "digest" => Filter::Digest(value.to_owned()),
             "containers" => Filter::Containers(boolean()?),

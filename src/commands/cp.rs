@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long)]
     pub overwrite: bool,
     /// Where from and where to
-    #[arg(value_name = "[CONTAINER:]SOURCE [CONTAINER:]DESTINATION")]
+    #[arg(value_name = "[CONTAINER:]SRC_PATH [CONTAINER:]DEST_PATH")]
     pub words: Vec<String>,
 }
 

@@ -222,7 +222,7 @@ impl Filters {
             let (key, value) = filter.split_once('=').ok_or_else(|| invalid(filter))?;
             let known = match key.to_lowercase().as_str() {
                 "container" => Key::Container,
-                "event" => Key::Event,
+                "event" | "status" => Key::Event,
                 "image" => Key::Image,
                 "label" => Key::Label,
                 "pod" => Key::Pod,

@@ -19,7 +19,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let container = containers::find(&engine, name).map_err(|error| {
         Failure::from(error).context(format_args!("unable to look up {name} to perform a health check"))
     })?;
-    if container.spec().health.is_some() && !containers::running(&container) {
+    if !containers::running(&container) {
         return Err(Failure::plain(format!("container {} is not running", container.id())));
     }
     let status = containers::check_health(&engine, &container)?;

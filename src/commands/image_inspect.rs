@@ -14,7 +14,7 @@ pub struct Args {
     /// Show through a Go template, or as "json"
     #[arg(short, long, value_name = "FORMAT", default_value = "json")]
     format: String,
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE [IMAGE...]")]
     images: Vec<String>,
 }
 

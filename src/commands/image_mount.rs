@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Names or ids
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "[IMAGE...]")]
     images: Vec<String>,
 }
 

@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(short, long)]
     force: bool,
     /// Names or ids
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE [IMAGE...]")]
     images: Vec<String>,
 }
 

@@ -40,7 +40,7 @@ pub struct Args {
     /// Sort by created, id, repository, size or tag
     #[arg(long, value_name = "KEY", value_parser = sort_key)]
     sort: Option<String>,
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "[IMAGE]")]
     images: Vec<String>,
 }
 

@@ -26,7 +26,7 @@ pub struct Args {
     /// Variant of the architecture
     #[arg(long)]
     variant: Option<String>,
-    #[arg(value_name = "FILE [REFERENCE]")]
+    #[arg(value_name = "PATH [REFERENCE]")]
     words: Vec<String>,
 }
 

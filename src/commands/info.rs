@@ -297,6 +297,9 @@ fn graph_status(store: &Store) -> BTreeMap<String, Value> {
     if store.options().driver == Driver::Vfs {
         return status;
     }
+    say("Supports d_type", "true");
+    say("Supports shifting", "false");
+    say("Using metacopy", "false");
     match (&store.options().mount_program, store.overlay_known()) {
         (Some(_), _) => {
             say("Native Overlay Diff", "false");

@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(short, long, value_name = "KIND")]
     r#type: Option<String>,
     /// Names or ids of pods, containers and volumes
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME [NAME...]")]
     names: Vec<String>,
 }
 

@@ -41,7 +41,7 @@ pub struct Args {
     /// Say more
     #[arg(short, long)]
     verbose: bool,
-    #[arg(value_name = "REGISTRY")]
+    #[arg(value_name = "[REGISTRY]")]
     registry: Vec<String>,
 }
 

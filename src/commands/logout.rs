@@ -18,7 +18,7 @@ pub struct Args {
     /// File with the credentials in Docker's form
     #[arg(long, value_name = "FILE")]
     compat_auth_file: Option<PathBuf>,
-    #[arg(value_name = "REGISTRY")]
+    #[arg(value_name = "[REGISTRY]")]
     registry: Vec<String>,
 }
 

@@ -38,7 +38,7 @@ pub struct Args {
     /// Show what came before a time, or before a duration ago
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    #[arg(value_name = "CONTAINER")]
+    #[arg(value_name = "CONTAINER [CONTAINER...]")]
     pub containers: Vec<String>,
 }
 

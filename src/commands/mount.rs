@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, alias = "notruncate")]
     no_trunc: bool,
     /// Names or ids
-    #[arg(value_name = "CONTAINER")]
+    #[arg(value_name = "[CONTAINER...]")]
     containers: Vec<String>,
 }
 

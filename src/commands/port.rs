@@ -14,7 +14,7 @@ pub struct Args {
     /// Show the ports of the newest container
     #[arg(short, long)]
     latest: bool,
-    #[arg(value_name = "CONTAINER [PORT[/PROTOCOL]]")]
+    #[arg(value_name = "CONTAINER [PORT]")]
     words: Vec<String>,
 }
 

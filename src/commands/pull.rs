@@ -32,7 +32,7 @@ pub struct Args {
     /// Choose images for this variant of the architecture
     #[arg(long, alias = "override-variant")]
     variant: Option<String>,
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE [IMAGE...]")]
     images: Vec<String>,
 }
 

@@ -19,7 +19,7 @@ pub struct Args {
     /// Leave untagged parents
     #[arg(long)]
     no_prune: bool,
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE [IMAGE...]")]
     images: Vec<String>,
 }
 

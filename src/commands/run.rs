@@ -37,6 +37,8 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let create = &args.create;
     let preserve_fds = super::exec::preserved(args.preserve_fds, &args.preserve_fd)?;
+    // Its own mistakes have their own exit code.
+    context.config()?;
     let detach_keys = super::attach::detach_keys(context, args.detach_keys.as_deref())
         .map_err(|failure| failure.code(ExitCode::NotExecutable))?;
     if create.tty && create.interactive && !args.detach && !output::stdin_is_terminal() {

@@ -29,7 +29,7 @@ pub struct Args {
     /// Write the layers of an OCI archive or directory without compression
     #[arg(long)]
     uncompressed: bool,
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE [IMAGE...]")]
     images: Vec<String>,
 }
 

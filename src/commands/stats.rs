@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, alias = "notruncate")]
     no_trunc: bool,
     /// Names or ids; those that run where none is given
-    #[arg(value_name = "CONTAINER")]
+    #[arg(value_name = "[CONTAINER...]")]
     containers: Vec<String>,
 }
 

@@ -21,10 +21,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let dirs = context.dirs()?;
     if !args.force {
         let warning = format!(
-            "WARNING! This will remove:\n        - all containers\n        - all images\n        - all networks\n        - all volumes\n        \
-             - the directory {}\n        - the directory {}",
-            dirs.root.display(),
-            dirs.runroot.display()
+            "WARNING! This will remove:\n        - all containers\n        - all pods\n        - all images\n        \
+             - all networks\n        - all build cache\n        - all volumes\n        \
+             - the graphRoot directory: {:?}\n        - the runRoot directory: {:?}",
+            dirs.root, dirs.runroot
         );
         if !output::confirm(&warning)? {
             return Ok(ExitCode::Success);

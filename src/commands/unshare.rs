@@ -15,7 +15,7 @@ pub struct Args {
     /// In the network namespace of the named network that is in use, too
     #[arg(long)]
     rootless_netns: bool,
-    #[arg(value_name = "COMMAND [ARG...]")]
+    #[arg(value_name = "[COMMAND [ARG...]]")]
     words: Vec<String>,
 }
 

@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(short, long)]
     pub latest: bool,
     /// Names or ids
-    #[arg(value_name = "CONTAINER")]
+    #[arg(value_name = "CONTAINER [CONTAINER...]")]
     pub containers: Vec<String>,
 }
 

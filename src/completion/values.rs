@@ -176,7 +176,7 @@ pub(super) fn of_position(context: &Context, verb: &str, command: &Command, type
     let Some(arg) = command.get_positionals().next() else { return Offer::default() };
     let names = value_name(arg);
     let kinds: Vec<&str> = names.split(' ').collect();
-    let repeats = kinds.len() == 1 || kinds.last().is_some_and(|last| last.contains("..."));
+    let repeats = kinds.last().is_some_and(|last| last.contains("..."));
     let kind = match kinds.get(typed.len()) {
         Some(kind) => kind,
         None if repeats => kinds.last().unwrap_or(&""),
@@ -211,7 +211,7 @@ fn of_kind(context: &Context, verb: &str, kind: &str, current: &str) -> Offer {
             all.extend(others.into_iter().flatten().map(|name| (name, String::new())));
             Offer::described(all)
         }
-        "CONTAINER:]SOURCE" | "CONTAINER:]DESTINATION" => {
+        "CONTAINER:]SRC_PATH" | "CONTAINER:]DEST_PATH" => {
             let names = names::containers(context, Which::All, current);
             let offer = Offer::described(names.into_iter().map(|(name, of)| (name + ":", of)).collect());
             if current.contains(['/', ':']) { Offer::nothing_but(Also::Files) } else { offer.and(Also::NoSpace) }
@@ -219,7 +219,7 @@ fn of_kind(context: &Context, verb: &str, kind: &str, current: &str) -> Offer {
         "SHELL" => Offer::words(&["bash", "fish", "powershell", "zsh"]),
         "SIGNAL" => Offer::words(SIGNALS),
         "BOOL" => Offer::words(BOOL),
-        "FILE" | "FILE|-" | "PATH" | "KUBE-FILE" | "COMMAND" | "ARG" => Offer::nothing_but(Also::Files),
+        "FILE" | "FILE|-" | "FILE...]|-" | "PATH" | "KUBE-FILE" | "COMMAND" | "ARG" => Offer::nothing_but(Also::Files),
         "DIR" | "DIRECTORY" | "CONTEXT" => Offer::nothing_but(Also::Directories),
         _ => Offer::default(),
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{Places, parse, shape};
+use super::{Places, parse, shape, unusable};
 use crate::error::Failure;
 
 /// The keys of storage.conf that matter here.
@@ -36,7 +36,7 @@ impl StorageConfig {
     /// The system's paths are root's, so only its options count.
     pub fn load(places: &Places, variable: impl Fn(&str) -> Option<String>) -> Result<StorageConfig, Failure> {
         let Some((path, ours)) = StorageConfig::file(places) else { return Ok(StorageConfig::default()) };
-        let text = fs::read_to_string(&path).map_err(crate::error::on_path("open", &path))?;
+        let text = fs::read_to_string(&path).map_err(|error| unusable(crate::error::on_path("open", &path)(error)))?;
         StorageConfig::parse(&text, &path, ours, &variable)
     }
 

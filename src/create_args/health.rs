@@ -86,7 +86,7 @@ impl HealthFlags {
 /// What the flags say, on top of what there is.
 pub fn change(flags: &HealthFlags, check: &mut HealthSpec) -> Result<(), Failure> {
     if let Some(text) = &flags.health_cmd {
-        check.test = test(text);
+        check.test = test(text)?;
     }
     if let Some(text) = &flags.health_interval {
         check.interval = interval("healthcheck-interval", text)?;
@@ -132,13 +132,13 @@ fn change_startup(flags: &HealthFlags, check: &mut HealthSpec) -> Result<(), Fai
         (None, None) => return Ok(()),
     };
     if let Some(text) = &flags.health_startup_cmd {
-        startup.test = test(text);
+        startup.test = test(text)?;
     }
     if let Some(text) = &flags.health_startup_interval {
-        startup.interval = interval("startup healthcheck-interval", text)?;
+        startup.interval = interval("healthcheck-interval", text)?;
     }
     if let Some(text) = &flags.health_startup_timeout {
-        startup.timeout = timeout("startup healthcheck-timeout", text)?;
+        startup.timeout = timeout("healthcheck-timeout", text)?;
     }
     startup.retries = flags.health_startup_retries.unwrap_or(startup.retries);
     startup.successes = flags.health_startup_success.unwrap_or(startup.successes);
@@ -147,9 +147,11 @@ fn change_startup(flags: &HealthFlags, check: &mut HealthSpec) -> Result<(), Fai
 }
 
 /// A text is for a shell, a JSON array is a command; `CMD` and `CMD-SHELL` in front are taken as such.
-fn test(text: &str) -> Vec<String> {
-    match serde_json::from_str::<Vec<String>>(text) {
-        Ok(words) if words.is_empty() => Vec::new(),
+fn test(text: &str) -> Result<Vec<String>, Failure> {
+    Ok(match serde_json::from_str::<Vec<String>>(text) {
+        Ok(words) if words.is_empty() => {
+            return Err(Failure::plain("must define a healthcheck command for all healthchecks"));
+        }
         Ok(words) if matches!(words[0].as_str(), "CMD" | "CMD-SHELL" | "NONE") => words,
         Ok(words) => std::iter::once("CMD".to_owned()).chain(words).collect(),
         Err(_) if text.is_empty() => Vec::new(),
@@ -157,7 +159,7 @@ fn test(text: &str) -> Vec<String> {
             let text = text.strip_prefix("CMD-SHELL ").unwrap_or(text);
             vec!["CMD-SHELL".into(), text.to_owned()]
         }
-    }
+    })
 }
 
 fn duration(what: &str, text: &str) -> Result<Duration, Failure> {

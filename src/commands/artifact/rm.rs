@@ -15,7 +15,7 @@ pub struct Args {
     /// An artifact that is not there is no error
     #[arg(short, long)]
     ignore: bool,
-    #[arg(value_name = "ARTIFACT")]
+    #[arg(value_name = "ARTIFACT [ARTIFACT...]")]
     names: Vec<String>,
 }
 

@@ -268,6 +268,6 @@ pub struct Args {
     #[arg(short, long, value_name = "VOLUME")]
     pub volume: Vec<String>,
     /// The context: a directory, "-", or a URL
-    #[arg(value_name = "CONTEXT")]
+    #[arg(value_name = "[CONTEXT]")]
     pub words: Vec<String>,
 }

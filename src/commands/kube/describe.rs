@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(short, long, value_name = "NAMESPACE", default_value = DEFAULT_NAMESPACE)]
     namespace: String,
     /// A kind and names, or KIND/NAME
-    #[arg(value_name = "KIND")]
+    #[arg(value_name = "KIND [NAME...]")]
     words: Vec<String>,
 }
 

@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long)]
     show_labels: bool,
     /// A kind (pods, deploy, svc,all) and names, or KIND/NAME
-    #[arg(value_name = "KIND")]
+    #[arg(value_name = "KIND [NAME...]")]
     words: Vec<String>,
 }
 

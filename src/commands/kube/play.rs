@@ -127,7 +127,7 @@ pub struct Args {
     #[arg(short, long)]
     wait: bool,
     /// Files, "-", or URLs
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE [FILE...]|-")]
     files: Vec<String>,
 }
 

@@ -35,7 +35,7 @@ pub struct Args {
     variant: Option<String>,
     #[command(flatten)]
     access: ListAccess,
-    #[arg(value_name = "LIST IMAGE...")]
+    #[arg(value_name = "LIST IMAGE [IMAGE...]")]
     words: Vec<String>,
 }
 

@@ -9,7 +9,7 @@ pub struct Args {
     /// Do not mind lists that do not exist
     #[arg(short, long)]
     ignore: bool,
-    #[arg(value_name = "LIST")]
+    #[arg(value_name = "LIST [LIST...]")]
     words: Vec<String>,
 }
 

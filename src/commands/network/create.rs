@@ -59,7 +59,7 @@ pub struct Args {
     /// Addresses of the network (CIDR)
     #[arg(long, value_name = "SUBNET")]
     subnet: Vec<String>,
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "[NAME]")]
     names: Vec<String>,
 }
 

@@ -11,7 +11,7 @@ pub struct Args {
     /// Show through a Go template, or as "json"
     #[arg(short, long, value_name = "FORMAT", default_value = "json")]
     format: String,
-    #[arg(value_name = "NETWORK")]
+    #[arg(value_name = "NETWORK [NETWORK...]")]
     networks: Vec<String>,
 }
 

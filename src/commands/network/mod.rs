@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::filters::Pattern;
 use crate::format::{Field, Kind, Value};
-use crate::{object, when};
+use crate::object;
 
 /// The named networks, with the pools of containers.conf.
 pub fn networks(context: &Context, engine: &Engine) -> Result<Networks, Failure> {
@@ -204,9 +204,7 @@ impl Filters {
                     };
                     Filter::Label { key: label, value, negated: key == "label!" }
                 }
-                "until" => Filter::Until(when::parse(value, Timestamp::now()).ok_or_else(|| {
-                    Failure::plain(format!("failed to parse value as time or duration: {}", go_quote(value)))
-                })?),
+                "until" => Filter::Until(crate::when::filter(value)?),
                 "dangling" if keys == Keys::List => match go_bool(value) {
                     Some(wanted) => Filter::Dangling(wanted),
                     None => {

@@ -13,7 +13,7 @@ pub struct Args {
     /// The newest container
     #[arg(short, long)]
     latest: bool,
-    #[arg(value_name = "CONTAINER")]
+    #[arg(value_name = "[CONTAINER...]")]
     containers: Vec<String>,
 }
 

@@ -17,7 +17,7 @@ pub struct Args {
     /// Seconds to wait before such a container is killed
     #[arg(short, long, alias = "timeout", value_name = "SECONDS", value_parser = number::i64)]
     time: Option<i64>,
-    #[arg(value_name = "NETWORK")]
+    #[arg(value_name = "NETWORK [NETWORK...]")]
     networks: Vec<String>,
 }
 

@@ -178,7 +178,7 @@ pub struct Args {
     /// Give all members the mounts of another container (CONTAINER[:OPTIONS])
     #[arg(long, value_name = "CONTAINER")]
     volumes_from: Vec<String>,
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "[NAME]")]
     names: Vec<String>,
 }
 

@@ -27,9 +27,8 @@ pub(super) struct Filters(Vec<(String, Filter)>);
 
 impl Filters {
     pub(super) fn parse(texts: &[String]) -> Result<Filters, Failure> {
-        let now = Timestamp::now();
         let parsed = texts.iter().map(|text| match text.split_once('=') {
-            Some((key, value)) => Ok((key.to_owned(), Filter::parse(key, value, now)?)),
+            Some((key, value)) => Ok((key.to_owned(), Filter::parse(key, value)?)),
             None => Err(Failure::plain(format!("filter input must be in the form of filter=value: {text} is invalid"))),
         });
         parsed.collect::<Result<_, _>>().map(Filters)
@@ -45,7 +44,7 @@ impl Filters {
 }
 
 impl Filter {
-    fn parse(key: &str, value: &str, now: Timestamp) -> Result<Filter, Failure> {
+    fn parse(key: &str, value: &str) -> Result<Filter, Failure> {
         let text = value.to_owned();
         Ok(match key {
             "ctr-ids" => Filter::ContainerId(text),
@@ -73,9 +72,7 @@ impl Filter {
                 "stopped" | "running" | "paused" | "exited" | "dead" | "created" | "degraded" => Filter::Status(text),
                 _ => return Err(Failure::plain(format!("{value} is not a valid pod status"))),
             },
-            "until" => Filter::Until(crate::when::parse(value, now).ok_or_else(|| {
-                Failure::plain(format!("unable to parse {} as a time or a duration", go_quote(value)))
-            })?),
+            "until" => Filter::Until(crate::when::filter(value)?),
             _ => return Err(Failure::plain(format!("{key} is an invalid filter"))),
         })
     }

@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(short, long)]
     latest: bool,
     /// Names or ids
-    #[arg(value_name = "POD")]
+    #[arg(value_name = "POD [POD...]")]
     pods: Vec<String>,
 }
 

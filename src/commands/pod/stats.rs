@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long)]
     no_stream: bool,
     /// Names or ids; those that run where none is given
-    #[arg(value_name = "POD")]
+    #[arg(value_name = "[POD...]")]
     pods: Vec<String>,
 }
 

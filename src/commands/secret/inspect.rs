@@ -19,7 +19,7 @@ pub struct Args {
     /// Show the content, too
     #[arg(long)]
     showsecret: bool,
-    #[arg(value_name = "SECRET")]
+    #[arg(value_name = "SECRET [SECRET...]")]
     secrets: Vec<String>,
 }
 

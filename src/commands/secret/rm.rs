@@ -13,7 +13,7 @@ pub struct Args {
     /// A secret that is not there is no error
     #[arg(short, long)]
     ignore: bool,
-    #[arg(value_name = "SECRET")]
+    #[arg(value_name = "SECRET [SECRET...]")]
     secrets: Vec<String>,
 }
 

@@ -29,7 +29,7 @@ pub struct Args {
     /// User that the volume belongs to
     #[arg(long, value_name = "UID", value_parser = number::u32)]
     uid: Option<u32>,
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "[NAME]")]
     names: Vec<String>,
 }
 

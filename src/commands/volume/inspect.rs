@@ -13,7 +13,7 @@ pub struct Args {
     /// Show through a Go template, or as "json"
     #[arg(short, long, value_name = "FORMAT", default_value = "json")]
     format: String,
-    #[arg(value_name = "VOLUME")]
+    #[arg(value_name = "VOLUME [VOLUME...]")]
     volumes: Vec<String>,
 }
 

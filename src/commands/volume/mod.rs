@@ -22,7 +22,7 @@ use crate::arguments::{go_bool, go_quote};
 use crate::error::{ExitCode, Failure};
 use crate::filters::Pattern;
 use crate::format::{Value, zero_time};
-use crate::{object, when};
+use crate::object;
 
 /// The volume of that name, or the one whose name begins like that and no other's does.
 pub fn find(engine: &Engine, name: &str) -> Result<Volume, Failure> {
@@ -151,9 +151,7 @@ impl Filters {
                 "after" | "since" => {
                     Filter::Since(created(&find(engine, value).map_err(|failure| failure.code(ExitCode::Failed))?))
                 }
-                "until" => Filter::Until(when::parse(value, Timestamp::now()).ok_or_else(|| {
-                    Failure::plain(format!("failed to parse value as time or duration: {}", go_quote(value)))
-                })?),
+                "until" => Filter::Until(crate::when::filter(value)?),
                 _ => return Err(Failure::plain(format!("{} is an invalid volume filter", go_quote(key)))),
             };
             Ok((key.to_owned(), filter))

@@ -8,7 +8,7 @@ use crate::{output, select};
 /// Say where the content of volumes is: it is always mounted
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    #[arg(value_name = "VOLUME")]
+    #[arg(value_name = "VOLUME [VOLUME...]")]
     volumes: Vec<String>,
 }
 

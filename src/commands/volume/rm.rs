@@ -19,7 +19,7 @@ pub struct Args {
     /// Seconds to wait before such a container is killed
     #[arg(short, long, alias = "timeout", value_name = "SECONDS", value_parser = number::i64)]
     time: Option<i64>,
-    #[arg(value_name = "VOLUME")]
+    #[arg(value_name = "VOLUME [VOLUME...]")]
     volumes: Vec<String>,
 }
 

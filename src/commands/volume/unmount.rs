@@ -8,7 +8,7 @@ use crate::{output, select};
 /// The other side of `volume mount`: there is nothing to undo
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    #[arg(value_name = "VOLUME")]
+    #[arg(value_name = "VOLUME [VOLUME...]")]
     volumes: Vec<String>,
 }
 

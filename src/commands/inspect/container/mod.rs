@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(short, long)]
     pub size: bool,
     /// Names or ids
-    #[arg(value_name = "CONTAINER")]
+    #[arg(value_name = "CONTAINER [CONTAINER...]")]
     pub names: Vec<String>,
 }
 
