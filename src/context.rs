@@ -352,6 +352,11 @@ impl Context {
                 (Some(path), _) => Some(absolute(path)?),
                 (None, path) => path.map(PathBuf::from),
             },
+            image_root: match (&self.globals.imagestore, &config.imagestore) {
+                (Some(path), _) => Some(absolute(path)?),
+                (None, path) => path.clone(),
+            },
+            additional_stores: config.additional_stores.iter().map(|path| store_in(path)).collect(),
             events: self.config()?.events(self.globals.events_backend.as_deref())?,
         };
         let driver = self
@@ -375,6 +380,9 @@ impl Context {
             let (key, value) = option.split_once('=').unwrap_or((&option, ""));
             let key = key.trim_start_matches("overlay.").trim_start_matches("vfs.").trim_start_matches(".");
             match key {
+                "additionalimagestore" | "additionalimagestores" => {
+                    options.additional_stores.push(store_in(&absolute(Path::new(value))?));
+                }
                 "mount_program" => {
                     options.mount_program = Some(value.into()).filter(|path: &PathBuf| !path.as_os_str().is_empty())
                 }
@@ -385,7 +393,7 @@ impl Context {
                 }
                 _ => {
                     let failure = Failure::plain(format!("--storage-opt {option}: creel has no such option"));
-                    return Err(failure.hint("there are mount_program and ignore_chown_errors"));
+                    return Err(failure.hint("there are additionalimagestore, ignore_chown_errors and mount_program"));
                 }
             }
         }
@@ -394,9 +402,6 @@ impl Context {
 
     /// The store, without entering the user namespace: for looking only.
     pub fn store(&self) -> Result<Store, Failure> {
-        if let Some(imagestore) = &self.globals.imagestore {
-            return Err(Failure::plain(format!("--imagestore {} is not supported by creel yet", imagestore.display())));
-        }
         if self.globals.is_remote() {
             return Err(Failure::plain("creel has no remote connections").hint("run creel on that machine, over ssh"));
         }
@@ -456,7 +461,7 @@ impl Context {
         // Paths of the user first: inside of the namespace we are root, and everything would be root's.
         let (dirs, options) = (self.dirs()?, self.store_options()?);
         self.enter(&mut settings)?;
-        if self.globals.imagestore.is_some() || self.globals.is_remote() {
+        if self.globals.is_remote() {
             self.store()?;
         }
         Ok(Engine { store: Store::open(dirs, options)?, settings })
@@ -511,6 +516,12 @@ impl Context {
     pub fn userns_dir(&self) -> PathBuf {
         runtime_dir().join("creel").join("userns")
     }
+}
+
+/// A directory that Podman has a store in has creel's below it, see [`Context::dirs`].
+fn store_in(path: &Path) -> PathBuf {
+    let below = path.join("creel");
+    if below.join("images").is_dir() { below } else { path.to_owned() }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

@@ -141,3 +141,49 @@ fn a_field_that_is_not_there_is_named_with_those_that_are() {
         assert!(error.contains("there are .Repository"), "{error}");
     }
 }
+
+#[test]
+fn images_of_additional_stores_are_used_and_never_changed() {
+    let lab = Lab::empty();
+    let (other, run) = (lab.path("other"), lab.path("other-run"));
+    let archive = lab.box_archive().display().to_string();
+    lab.ok(&format!("--root {} --runroot {} load -q -i {archive}", other.display(), run.display()));
+    assert_eq!(lab.ok("images -q"), "");
+    let with = |line: &str| lab.creel(&format!("--storage-opt additionalimagestore={} {line}", other.display())).run();
+    let row = |text: String| text.split_whitespace().last().unwrap().to_owned();
+    assert_eq!(row(with("images").ok().lines().next().unwrap().to_owned()), "R/O");
+    assert_eq!(row(with("images --noheading").ok()), "true");
+    assert_eq!(with("images -q --filter readonly=true").ok().lines().count(), 1);
+    assert_eq!(with("run --rm --network none box cat /content/one").ok(), "one");
+    let error = with("rmi box").fails(125);
+    assert!(error.contains("cannot remove read-only image"), "{error}");
+    with("rmi -af").ok();
+    with("image prune -af").ok();
+    assert_eq!(with("images -q").ok().lines().count(), 1);
+    with("tag box mine").ok();
+    assert_eq!(
+        with("images --format '{{.Repository}} {{.ReadOnly}}' mine").ok().lines().next().unwrap(),
+        "localhost/mine false"
+    );
+    lab.write("Containerfile", "FROM box\nRUN touch /x\n");
+    with("build -q -t built .").ok();
+    assert_eq!(with("run --rm --network none built cat /content/one").ok(), "one");
+    with("rmi -f mine built").ok();
+    assert_eq!(with("run --rm --network none box cat /content/one").ok(), "one");
+}
+
+#[test]
+fn an_image_store_of_its_own_takes_what_is_new() {
+    let lab = Lab::new();
+    let with = |line: &str| lab.creel(&format!("--imagestore {} {line}", lab.path("elsewhere").display())).run();
+    lab.write("root.tar", crate::lab::archive::Archive::new().directory("etc", 0o755).bytes());
+    with("import -q root.tar new").ok();
+    assert_eq!(with("images --format {{.Repository}}").ok().lines().count(), 2);
+    assert_eq!(with("run --rm --network none box cat /content/one").ok(), "one");
+    with("run --name c --network none box touch /x").ok();
+    with("commit -q c committed").ok();
+    assert_eq!(with("run --rm --network none committed ls /x").ok(), "/x");
+    assert_eq!(lab.ok("images --format {{.Repository}}"), "localhost/box");
+    with("rmi new").ok();
+    assert_eq!(with("images --filter readonly=false --format {{.Repository}}").ok(), "localhost/committed");
+}

@@ -100,7 +100,7 @@ impl Record for PullRecord {
 }
 
 fn pulls_directory(store: &Store) -> PathBuf {
-    store.path("images").join("pulls")
+    store.image_path("images").join("pulls")
 }
 
 /// Announces a pull by the digest of its manifest.

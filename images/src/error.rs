@@ -40,6 +40,10 @@ pub enum Error {
     #[error("unable to delete image {id:?} by ID with more than one tag ([{}]): please force removal", names.join(" "))]
     SeveralNames { id: String, names: Vec<String> },
 
+    /// It is in a store beside this one. Remove it there.
+    #[error("cannot remove read-only image {id:?}")]
+    ReadOnly { id: String },
+
     /// It has no name that could be taken, and other images were built on it. Remove these first.
     #[error("unable to delete image {name:?}: it has dependent images")]
     HasChildren { name: String },

@@ -86,7 +86,9 @@ impl Filter {
             ),
             "id" => Filter::Id(value.strip_prefix("sha256:").unwrap_or(value).to_owned()),
             "digest" => Filter::Digest(value.to_owned()),
-            "containers" => Filter::Containers(boolean()?),
+            "containers" => Filter::Containers(
+                boolean().map_err(|_| bad(format!("unsupported value {value:?} for containers filter")))?,
+            ),
             "readonly" => Filter::ReadOnly(boolean()?),
             "intermediate" => Filter::Intermediate(boolean()?),
             "manifest" => Filter::Manifest(boolean()?),
@@ -159,7 +161,7 @@ fn test<'a>(
         }),
         Filter::Containers(wanted) => Box::new(move |image| context.containers.contains_key(&image.id) == *wanted),
         // This store has no read-only part.
-        Filter::ReadOnly(wanted) => Box::new(move |_| !*wanted),
+        Filter::ReadOnly(wanted) => Box::new(move |image| image.is_read_only == *wanted),
         Filter::Manifest(wanted) => Box::new(move |image| image.is_list == *wanted),
         Filter::Intermediate(wanted) => {
             Box::new(move |image| (image.is_untagged() && parents.contains(&image.id)) == *wanted)

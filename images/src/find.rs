@@ -16,7 +16,21 @@ use crate::registries::Registries;
 
 /// The image of a name, a short name, `name@digest` or the prefix of an id; `None` where there is none. A name wins over
 /// an id. The name of a manifest list means its image for this machine.
+///
+/// Stores beside this one are asked after it.
 pub fn find(store: &Store, name: &str) -> Result<Option<Image>> {
+    if let Some(image) = find_in(store, name)? {
+        return Ok(Some(image));
+    }
+    for other in store.beside() {
+        if let Some(image) = find_in(&other, name)? {
+            return Ok(Some(Image { is_read_only: true, ..image }));
+        }
+    }
+    Ok(None)
+}
+
+fn find_in(store: &Store, name: &str) -> Result<Option<Image>> {
     let name = name.strip_prefix("docker://").unwrap_or(name);
     if let Some(id) = name.strip_prefix("sha256:").filter(|rest| is_id_prefix(rest)) {
         return by_id(store, name, id);
@@ -44,6 +58,16 @@ pub fn get(store: &Store, name: &str) -> Result<Image> {
 
 /// All images, newest first. One whose record is damaged is left out, with a warning.
 pub fn list(store: &Store) -> Result<Vec<Image>> {
+    let mut images = list_of(store)?;
+    for other in store.beside() {
+        images.extend(list_of(&other)?.into_iter().map(|image| Image { is_read_only: true, ..image }));
+    }
+    images.sort_by(newest_first);
+    find_parents(&mut images);
+    Ok(images)
+}
+
+fn list_of(store: &Store) -> Result<Vec<Image>> {
     let mut names = names::by_id(store)?;
     let mut images = Vec::new();
     for id in record::ids(store)? {
@@ -58,15 +82,13 @@ pub fn list(store: &Store) -> Result<Vec<Image>> {
             Err(error) => tracing::warn!("left out image {id}: {error}"),
         }
     }
-    images.sort_by(newest_first);
-    find_parents(&mut images);
     Ok(images)
 }
 
 /// Of one time, as they came.
 fn newest_first(one: &Image, other: &Image) -> Ordering {
     let by_arrival = || one.stored.cmp(&other.stored).then_with(|| one.id.cmp(&other.id));
-    other.created.cmp(&one.created).then_with(by_arrival)
+    other.created.cmp(&one.created).then_with(|| one.is_read_only.cmp(&other.is_read_only)).then_with(by_arrival)
 }
 
 /// Images that came from elsewhere have the parents that their layers and their histories say: the same, one step less.

@@ -41,6 +41,8 @@ pub struct Image {
     pub parent: Option<String>,
     /// Names it had at any time, the one given last first; see [`Image::names_ever`].
     pub name_history: Vec<String>,
+    /// It is in a store beside this one: seen and used, never changed.
+    pub is_read_only: bool,
     /// A manifest list in the shape of an image: for tables of images, nothing of it can be run.
     pub is_list: bool,
 }

@@ -13,7 +13,7 @@ use storage::{Store, names};
 use crate::error::{Error, Result};
 
 pub(crate) fn directory(store: &Store) -> PathBuf {
-    store.path("images").join("names")
+    store.image_path("images").join("names")
 }
 
 /// Lets `name` lead to `id`, taking it from whoever has it. The caller holds the store's lock.

@@ -38,7 +38,7 @@ pub fn prune(store: &Store, options: &PruneOptions, users: &[ImageUser]) -> Resu
         let parents: Vec<String> = images.iter().filter_map(|image| image.parent.clone()).collect();
         let candidates = images
             .into_iter()
-            .filter(|image| !context.containers.contains_key(&image.id))
+            .filter(|image| !image.is_read_only && !context.containers.contains_key(&image.id))
             .filter(|image| options.all || (image.is_untagged() && !parents.contains(&image.id)))
             .collect();
         let going = Filter::apply(&options.filters, candidates, &context)?;

@@ -37,7 +37,7 @@ impl Record for ImageRecord {
 }
 
 pub(crate) fn directory(store: &Store, id: &str) -> PathBuf {
-    store.path("images").join(id)
+    store.image_path("images").join(id)
 }
 
 fn file(store: &Store, id: &str) -> PathBuf {
@@ -56,9 +56,19 @@ pub(crate) fn write(store: &Store, image: &ImageRecord) -> Result<()> {
     Ok(record::write(&file(store, &image.id), image, Durability::Durable)?)
 }
 
+/// Takes the record of an image over from a store beside this one. The caller holds the store's lock.
+pub(crate) fn adopt(store: &Store, id: &str) -> Result<()> {
+    for other in store.beside() {
+        if let Some(record) = read(&other, id)? {
+            return write(store, &ImageRecord { name_history: Vec::new(), ..record });
+        }
+    }
+    Err(Error::NotFound { name: id.to_owned() })
+}
+
 /// The ids of all images.
 pub(crate) fn ids(store: &Store) -> Result<Vec<String>> {
-    let dir = store.path("images");
+    let dir = store.image_path("images");
     let entries = match fs::read_dir(&dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -116,6 +126,7 @@ pub(crate) fn image_of(record: ImageRecord, mut names: Vec<String>) -> Result<Im
         size: record.size,
         parent: record.parent,
         name_history: record.name_history,
+        is_read_only: false,
         is_list: false,
     })
 }

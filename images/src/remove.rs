@@ -47,7 +47,8 @@ pub fn remove(store: &Store, names: &[&str], options: &RemoveOptions, users: &[I
     let all: Vec<String> = match options.all {
         true => {
             let lists = lists::list(store)?.into_iter().map(|list| list.id);
-            lists.chain(in_order(find::list(store)?).into_iter().map(|image| image.id)).collect()
+            let images = in_order(find::list(store)?).into_iter().filter(|image| !image.is_read_only);
+            lists.chain(images.map(|image| image.id)).collect()
         }
         false => Vec::new(),
     };
@@ -86,6 +87,9 @@ fn remove_one(
         return lists::remove_by_name(store, &list, typed, removed);
     }
     let image = find::get(store, typed)?;
+    if image.is_read_only {
+        return Err(Error::ReadOnly { id: image.id });
+    }
     let by_id = image.id.starts_with(typed.strip_prefix("sha256:").unwrap_or(typed));
     if image.names.len() > 1 && !options.all {
         if by_id && !options.force {
@@ -100,7 +104,8 @@ fn remove_one(
         }
     }
     refuse_used(&image, typed, users)?;
-    let is_parent = find::list(store)?.iter().any(|other| other.parent.as_ref() == Some(&image.id));
+    let is_parent =
+        find::list(store)?.iter().any(|other| other.parent.as_ref() == Some(&image.id) && !other.is_read_only);
     if is_parent && !options.all {
         // As Podman: it stays without a name for as long as there are images that were built on it.
         if image.is_untagged() && !options.force {
@@ -167,7 +172,8 @@ pub(crate) fn delete(
         let all = find::list(store)?;
         let needed = all.iter().any(|other| other.parent.as_ref() == Some(parent))
             || users.iter().any(|user| user.image_id == *parent);
-        let orphan = all.into_iter().find(|other| other.id == *parent && other.is_untagged() && !needed);
+        let orphan =
+            all.into_iter().find(|other| other.id == *parent && other.is_untagged() && !other.is_read_only && !needed);
         next = orphan.map(|orphan| (orphan, ""));
     }
     Ok(())

@@ -17,7 +17,13 @@ pub fn tag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
         return Ok(());
     }
     let image = find::get(store, image)?;
-    point(store, &image.id, &full)?;
+    let mut all = full.clone();
+    if image.is_read_only {
+        // It becomes one of this store under all its names; the layers stay where they are.
+        record::adopt(store, &image.id)?;
+        all.splice(0..0, image.names.iter().rev().cloned());
+    }
+    point(store, &image.id, &all)?;
     names.iter().for_each(|name| events::record(store, "tag", &image.id, name));
     Ok(())
 }
@@ -62,6 +68,9 @@ pub fn untag(store: &Store, image: &str, names: &[&str]) -> Result<()> {
         return lists::take_names(store, &list, names);
     }
     let image = find::get(store, image)?;
+    if image.is_read_only {
+        return Err(Error::ReadOnly { id: image.id });
+    }
     let going = match names {
         [] => image.names.clone(),
         names => names.iter().map(|name| name_of(&image, name)).collect::<Result<_>>()?,

@@ -132,7 +132,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         output::print(&(Value::List(values).json_indented(4) + "\n"))?;
         return Ok(ExitCode::Success);
     }
-    let format = Format::parse("images", &layout(&args))?.within(output::room(args.no_trunc, args.format.as_deref()));
+    let format = Format::parse("images", &layout(&args, all.iter().any(|image| image.is_read_only)))?
+        .within(output::room(args.no_trunc, args.format.as_deref()));
     let values = rows.iter().map(|row| value(row, &users, &args, now)).collect();
     output::print(&format.list(values, HEADINGS, !args.noheading, 4)?)?;
     Ok(ExitCode::Success)
@@ -142,7 +143,7 @@ fn filter(text: &str, now: Timestamp) -> Result<Filter, Failure> {
     Filter::parse(text, now).map_err(Failure::from)
 }
 
-fn layout(args: &Args) -> String {
+fn layout(args: &Args, tells_read_only: bool) -> String {
     if let Some(format) = args.format.as_deref().filter(|format| *format != "table") {
         return format.to_owned();
     }
@@ -153,6 +154,9 @@ fn layout(args: &Args) -> String {
     fields.push_str("\t{{.ID}}\t{{.Created}}\t{{.Size}}");
     if args.history {
         fields.push_str("\t{{.History}}");
+    }
+    if tells_read_only {
+        fields.push_str("\t{{.ReadOnly}}");
     }
     fields
 }
@@ -179,6 +183,7 @@ fn summary(image: &Image, users: &BTreeMap<String, usize>) -> Value {
         "VirtualSize": image.size,
         "Labels": Value::map_or_nil(&image.settings.labels),
         "Containers": users.get(&image.id).copied().unwrap_or(0),
+        "ReadOnly"?: image.is_read_only,
         "Dangling"?: image.is_untagged(),
         "Digest": image.digest.to_string(),
         "History"?: Value::list(&image.names_ever()),
@@ -223,7 +228,7 @@ fn value(row: &Row<'_>, users: &BTreeMap<String, usize>, args: &Args, now: Times
         "VirtualSize": image.size,
         "Labels": Value::map_or_nil(&image.settings.labels),
         "Containers": users.get(&image.id).copied().unwrap_or(0),
-        "ReadOnly"?: false,
+        "ReadOnly"?: image.is_read_only,
         "Dangling"?: image.is_untagged(),
         "Digest": image.digest.to_string(),
         json "History": Value::list(&image.names_ever()),

@@ -16,6 +16,9 @@ pub struct StorageConfig {
     pub runroot: Option<PathBuf>,
     pub mount_program: Option<PathBuf>,
     pub ignore_chown_errors: bool,
+    pub imagestore: Option<PathBuf>,
+    /// Roots of stores whose images are seen, too.
+    pub additional_stores: Vec<PathBuf>,
 }
 
 impl StorageConfig {
@@ -74,15 +77,27 @@ impl StorageConfig {
                 .or_else(|| text_of(options, "mount_program"))
                 .map(PathBuf::from),
             ignore_chown_errors: ignore(overlay) || ignore(options),
+            imagestore: path_of("imagestore").filter(|_| ours),
+            additional_stores: list_of(options, "additionalimagestores")
+                .chain(list_of(overlay, "additionalimagestores"))
+                .map(|text| PathBuf::from(expand(text, variable)))
+                .collect(),
         })
     }
 }
 
+/// The texts of a list.
+fn list_of<'a>(table: Option<&'a Table>, key: &str) -> impl Iterator<Item = &'a str> {
+    let list = table.and_then(|table| table.get(key)).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).filter(|text| !text.is_empty())
+}
+
 /// What is read as a text has to be one.
 fn check(table: &Table, text: &str, path: &Path) -> Result<(), Failure> {
-    const TEXTS: [&[&str]; 6] = [
+    const TEXTS: [&[&str]; 7] = [
         &["storage", "driver"],
         &["storage", "graphroot"],
+        &["storage", "imagestore"],
         &["storage", "runroot"],
         &["storage", "rootless_storage_path"],
         &["storage", "options", "mount_program"],
@@ -109,6 +124,8 @@ fn tell_of_storage(table: &Table) {
         "overlay",
         "mount_program",
         "ignore_chown_errors",
+        "imagestore",
+        "additionalimagestores",
     ];
     let mut tables = vec![("storage".to_owned(), table.get("storage").and_then(Value::as_table))];
     while let Some((name, table)) = tables.pop() {

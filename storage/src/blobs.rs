@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{At, Error, Result};
@@ -12,7 +12,11 @@ use crate::store::{Store, make_private_dir};
 impl Store {
     /// Where the blob is or would be.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.path("blobs").join(digest.algorithm().as_str()).join(digest.hex())
+        self.found_beside(&blob_name(digest))
+    }
+
+    fn own_blob_path(&self, digest: &Digest) -> PathBuf {
+        self.image_path(blob_name(digest))
     }
 
     pub fn has_blob(&self, digest: &Digest) -> bool {
@@ -71,7 +75,7 @@ impl Store {
 
     /// Takes over a file of a [staging](Store::staging) directory as a blob, and returns its bytes. With another digest than
     /// `expected` it stays where it is.
-    pub fn adopt_blob(&self, path: &std::path::Path, expected: &Digest) -> Result<u64> {
+    pub fn adopt_blob(&self, path: &Path, expected: &Digest) -> Result<u64> {
         let mut file = File::open(path).at("cannot open", path)?;
         let mut hasher = Hasher::new(expected.algorithm());
         let size = hasher.read_from(&mut file).at("cannot read", path)?;
@@ -84,7 +88,7 @@ impl Store {
             });
         }
         file.sync_data().at("cannot sync", path)?;
-        let dest = self.blob_path(expected);
+        let dest = self.own_blob_path(expected);
         if let Some(dir) = dest.parent() {
             make_private_dir(dir)?;
         }
@@ -94,7 +98,7 @@ impl Store {
 
     /// Removes a blob; an absent one is fine.
     pub fn remove_blob(&self, digest: &Digest) -> Result<()> {
-        let path = self.blob_path(digest);
+        let path = self.own_blob_path(digest);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("cannot remove", &path, error)),
             _ => Ok(()),
@@ -105,7 +109,7 @@ impl Store {
     pub fn blobs(&self) -> Result<Vec<Digest>> {
         let mut blobs = Vec::new();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            for name in crate::staging::entries_of(&self.path("blobs").join(algorithm.as_str()))? {
+            for name in crate::staging::entries_of(&self.image_path("blobs").join(algorithm.as_str()))? {
                 let Some(name) = name.to_str() else { continue };
                 if let Ok(digest) = format!("{}:{name}", algorithm.as_str()).parse() {
                     blobs.push(digest);
@@ -115,6 +119,10 @@ impl Store {
         blobs.sort();
         Ok(blobs)
     }
+}
+
+fn blob_name(digest: &Digest) -> PathBuf {
+    Path::new("blobs").join(digest.algorithm().as_str()).join(digest.hex())
 }
 
 /// A blob being written. Dropped without [`commit`](BlobWriter::commit) it leaves nothing.
@@ -150,8 +158,8 @@ impl BlobWriter {
                 found: digest.to_string(),
             });
         }
-        let dest = store.blob_path(&digest);
-        if !dest.exists() {
+        if !store.has_blob(&digest) {
+            let dest = store.own_blob_path(&digest);
             file.sync_data().at("cannot sync", &path)?;
             if let Some(dir) = dest.parent() {
                 make_private_dir(dir)?;

@@ -165,8 +165,8 @@ impl Store {
     }
 
     fn check_layers(&self, used: &Used, findings: &mut Vec<Finding>) -> Result<()> {
-        for name in entries_of(&self.path("layers"))? {
-            let path = self.path("layers").join(&name);
+        for name in entries_of(&self.image_path("layers"))? {
+            let path = self.image_path("layers").join(&name);
             let digest = name.to_str().and_then(|name| Digest::sha256(name).ok());
             let Some(id) = digest else {
                 findings.push(Finding::Stranger { path });

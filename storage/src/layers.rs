@@ -109,7 +109,11 @@ impl Store {
     }
 
     pub(crate) fn layer_dir(&self, chain_id: &Digest) -> PathBuf {
-        self.path("layers").join(chain_id.hex())
+        self.found_beside(&Path::new("layers").join(chain_id.hex()))
+    }
+
+    fn own_layer_dir(&self, chain_id: &Digest) -> PathBuf {
+        self.image_path("layers").join(chain_id.hex())
     }
 
     /// The layer, if it is there and whole.
@@ -120,7 +124,7 @@ impl Store {
 
     /// Every layer, by the hex digits of its chain id; a damaged record is an error in its own place.
     pub fn layers(&self) -> Result<Vec<(String, Result<Layer>)>> {
-        record::read_each(&self.path("layers"), RECORD)
+        record::read_each(&self.image_path("layers"), RECORD)
     }
 
     /// A layer and all those below it, bottom first.
@@ -183,11 +187,11 @@ impl Store {
         if unsettled.is_empty() {
             return Ok(());
         }
-        let dir = self.path("layers");
+        let dir = self.image_path("layers");
         sync_file_system(&dir)?;
         for mut layer in unsettled {
             layer.unsettled = None;
-            record::write(&self.layer_dir(&layer.chain_id).join(RECORD), &layer, Durability::Visible)?;
+            record::write(&self.own_layer_dir(&layer.chain_id).join(RECORD), &layer, Durability::Visible)?;
         }
         // Short: only the records are new.
         sync_file_system(&dir)
@@ -203,7 +207,7 @@ impl Store {
             _ => {}
         }
         self.remove_shifted(chain_id)?;
-        self.trash(&self.layer_dir(chain_id))
+        self.trash(&self.own_layer_dir(chain_id))
     }
 
     fn unpack_as(
@@ -261,7 +265,7 @@ impl Store {
         let layer = self.commit_layer(&layer_dir, layer)?;
         if settling == Settling::Now {
             // The name too: an image record may follow.
-            let dir = self.path("layers");
+            let dir = self.image_path("layers");
             fs::File::open(&dir).and_then(|dir| dir.sync_all()).at("cannot sync", &dir)?;
         }
         Ok(layer)
@@ -269,7 +273,7 @@ impl Store {
 
     /// Renames a finished layer into its place; of two writers the second takes what the first made.
     fn commit_layer(&self, staged: &Path, layer: Layer) -> Result<Layer> {
-        let dest = self.layer_dir(&layer.chain_id);
+        let dest = self.own_layer_dir(&layer.chain_id);
         loop {
             match fs::rename(staged, &dest) {
                 Ok(()) => {
@@ -286,7 +290,7 @@ impl Store {
                         Err(error) => return Err(error),
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => make_private_dir(&self.path("layers"))?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => make_private_dir(&self.image_path("layers"))?,
                 Err(error) => return Err(Error::io("cannot commit to", &dest, error)),
             }
         }
@@ -298,7 +302,12 @@ impl Store {
     }
 
     pub(crate) fn link_layer(&self, chain_id: &Digest) -> Result<()> {
-        let target = Path::new("../layers").join(chain_id.hex()).join(FILES);
+        // Relative as long as it is in the root, which may be moved.
+        let files = self.layer_path(chain_id);
+        let target = match files.strip_prefix(&self.dirs().root) {
+            Ok(inside) => Path::new("..").join(inside),
+            Err(_) => files,
+        };
         self.link(&self.short_link(chain_id), &target)
     }
 
@@ -307,8 +316,14 @@ impl Store {
             match std::os::unix::fs::symlink(target, link) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if fs::read_link(link).at("cannot read", link)? == target {
+                    let there = fs::read_link(link).at("cannot read", link)?;
+                    if there == target {
                         return Ok(());
+                    }
+                    // The same layer in another store, where this one had it before.
+                    if there.parent().and_then(Path::file_name) == target.parent().and_then(Path::file_name) {
+                        fs::remove_file(link).at("cannot remove", link)?;
+                        continue;
                     }
                     // The digits of two chain ids agree: nobody gets there by accident.
                     return Err(Error::Damaged {

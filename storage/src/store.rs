@@ -1,7 +1,7 @@
 //! The store: three directories, their version, its locks.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,11 @@ pub struct StoreOptions {
     pub ignore_chown_errors: bool,
     /// Where volumes are, instead of below the root. On the root's file system: they come and go by renames.
     pub volume_path: Option<PathBuf>,
+    /// Where images are written, instead of below the root; those below it are seen, too. On the root's file system:
+    /// they come and go by renames.
+    pub image_root: Option<PathBuf>,
+    /// Roots of further stores: their images are seen and never changed.
+    pub additional_stores: Vec<PathBuf>,
     pub events: events::Options,
 }
 
@@ -75,6 +80,7 @@ impl Store {
             store.create()?;
         }
         store.check_volume_path()?;
+        store.check_image_root()?;
         Ok(store)
     }
 
@@ -122,22 +128,60 @@ impl Store {
         self.dirs.root.join(name)
     }
 
+    /// Where images, their layers and blobs are: `IMAGE_ROOT/name`.
+    pub fn image_path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.options.image_root.as_ref().unwrap_or(&self.dirs.root).join(name)
+    }
+
+    /// Stores beside this one whose images are seen, for reading only. A directory that is none is left out.
+    pub fn beside(&self) -> Vec<Store> {
+        let root = self.options.image_root.as_ref().map(|_| &self.dirs.root);
+        let roots = root.into_iter().chain(&self.options.additional_stores);
+        roots
+            .filter(|root| root.join("images").is_dir() && root.join("layers").is_dir())
+            .map(|root| self.at(root))
+            .collect()
+    }
+
+    fn at(&self, root: &Path) -> Store {
+        let options = StoreOptions { image_root: None, additional_stores: Vec::new(), ..self.options.clone() };
+        Store { dirs: Dirs { root: root.to_owned(), ..self.dirs.clone() }, options }
+    }
+
+    /// `NAME` in the own images, or in those of the first store that has it.
+    pub(crate) fn found_beside(&self, name: &Path) -> PathBuf {
+        let own = self.image_path(name);
+        let is_alone = self.options.image_root.is_none() && self.options.additional_stores.is_empty();
+        if is_alone || own.exists() {
+            return own;
+        }
+        self.beside().into_iter().map(|store| store.path(name)).find(|path| path.exists()).unwrap_or(own)
+    }
+
     /// Where volumes are.
     pub fn volumes_dir(&self) -> PathBuf {
         self.options.volume_path.clone().unwrap_or_else(|| self.path("volumes"))
     }
 
     fn check_volume_path(&self) -> Result<()> {
-        use std::os::unix::fs::MetadataExt;
-        let Some(path) = &self.options.volume_path else { return Ok(()) };
+        match &self.options.volume_path {
+            Some(path) => self.check_device("volume path", path),
+            None => Ok(()),
+        }
+    }
+
+    fn check_image_root(&self) -> Result<()> {
+        let Some(path) = &self.options.image_root else { return Ok(()) };
+        self.check_device("image store", path)?;
+        ["blobs/sha256", "images", "layers"].iter().try_for_each(|name| make_private_dir(&path.join(name)))
+    }
+
+    fn check_device(&self, what: &'static str, path: &Path) -> Result<()> {
         make_private_dir(path)?;
         let device = |path: &Path| fs::metadata(path).at("cannot stat", path).map(|stat| stat.dev());
         if device(path)? != device(&self.dirs.root)? {
-            return Err(Error::Invalid {
-                what: "volume path",
-                value: path.display().to_string(),
-                why: "it must be on the file system of the store",
-            });
+            let why = "it must be on the file system of the store";
+            return Err(Error::Invalid { what, value: path.display().to_string(), why });
         }
         Ok(())
     }

@@ -239,12 +239,12 @@ impl Build<'_> {
         let names: Vec<&str> = self.options.names.iter().map(String::as_str).collect();
         images::name_built(&self.engine.store, &image.id, &names)?;
         let image = images::get(&self.engine.store, &format!("sha256:{}", image.id))?;
-        for name in image.names.iter().filter(|_| !names.is_empty()) {
-            (self.tell)(Event::Tagged { name });
-        }
         unused.retain(|name| !stage::PROXIES.contains(&name.as_str()) && !self.plan.globals.contains_key(name));
         if !unused.is_empty() {
             (self.tell)(Event::Unused { arguments: &unused });
+        }
+        for name in image.names.iter().filter(|_| !names.is_empty()) {
+            (self.tell)(Event::Tagged { name });
         }
         Ok(image)
     }

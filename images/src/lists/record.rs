@@ -76,7 +76,7 @@ impl Record for ListRecord {
 }
 
 fn directory(store: &Store) -> PathBuf {
-    store.path("images").join("lists")
+    store.image_path("images").join("lists")
 }
 
 /// Where the record of a list is.
