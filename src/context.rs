@@ -419,6 +419,7 @@ impl Context {
             userns_dir: self.userns_dir(),
             uid: uid(),
             gid: gid(),
+            uplink: self.uplink()?,
             network_config_dir: self.network_config_dir()?,
             ..Settings::default()
         };

@@ -354,3 +354,45 @@ fn a_tmpfs_is_as_its_options_say() {
     lab.ok("start -a again");
     assert_eq!(lab.ok("run --rm --network none --user 7 --tmpfs /new box sh -c 'echo x > /new/f; cat /new/f'"), "x");
 }
+
+/// What the kernel says of a mount: its flags, without when times are noted.
+fn flags(lab: &Lab, options: &str, path: &str) -> String {
+    let text = lab.ok(&format!("run --rm --network none {options} box cat /proc/self/mountinfo"));
+    let fields = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let found = text.lines().map(fields).find(|fields| fields[4] == path);
+    let found = found.unwrap_or_else(|| panic!("{path} is not mounted: {text}"));
+    found[5].split(',').filter(|flag| !flag.ends_with("atime")).collect::<Vec<_>>().join(",")
+}
+
+#[test]
+fn what_a_mount_allows_is_what_podman_s_allows() {
+    let lab = Lab::new();
+    lab.folder("host");
+    for (options, path, expected) in [
+        ("-v named:/m", "/m", "rw,nosuid,nodev"),
+        ("-v named:/m:dev,suid,exec", "/m", "rw"),
+        ("-v named:/m:ro,noexec", "/m", "ro,nosuid,nodev,noexec"),
+        ("-v /m", "/m", "rw,nosuid,nodev"),
+        ("-v ./host:/m", "/m", "rw"),
+        ("--tmpfs /m", "/m", "rw,nosuid,nodev"),
+        ("--tmpfs /m:dev,suid", "/m", "rw"),
+        ("", "/dev", "rw,nosuid"),
+        ("", "/dev/shm", "rw,nosuid,nodev,noexec"),
+        ("", "/etc/hosts", "rw"),
+        ("--read-only", "/dev", "rw,nosuid"),
+        ("--read-only", "/dev/shm", "rw,nosuid,nodev,noexec"),
+        ("--read-only", "/etc/hosts", "ro,nosuid,nodev,noexec"),
+        ("--read-only", "/etc/resolv.conf", "ro,nosuid,nodev,noexec"),
+        ("--read-only", "/run/.containerenv", "ro,nosuid,nodev,noexec"),
+        ("--read-only --read-only-tmpfs=false", "/dev", "ro,nosuid"),
+        ("--read-only --read-only-tmpfs=false", "/dev/shm", "ro,nosuid,nodev,noexec"),
+    ] {
+        assert_eq!(flags(&lab, options, path), expected, "{options} {path}");
+    }
+    let closed = "run --rm --network none --read-only --read-only-tmpfs=false";
+    lab.ok(&format!("{closed} box sh -c 'echo x >/dev/null'"));
+    lab.creel(&format!("{closed} box touch /dev/x")).run().fails(1);
+    lab.ok("create --name shown -v named:/m:ro,z box true");
+    assert_eq!(lab.inspect("shown", "{{range .Mounts}}{{.Mode}} {{.Options}}{{end}}"), "z [nosuid nodev rbind]");
+    assert_eq!(lab.inspect("shown", "{{.HostConfig.Binds}}"), "[named:/m:ro,z,rprivate,nosuid,nodev,rbind]");
+}

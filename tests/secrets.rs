@@ -27,6 +27,22 @@ fn a_secret_is_kept_listed_and_removed() {
 }
 
 #[test]
+fn secrets_are_told_of_in_podman_s_words() {
+    let lab = Lab::empty();
+    lab.creel("secret create one -").input("x").run().ok();
+    assert!(lab.ok("secret inspect one").starts_with("[\n    {\n        \"ID\": "));
+    assert_eq!(lab.ok("secret ls -q --filter 'name=['"), "");
+    let said = lab.creel("secret inspect nope one never").run().fails(125);
+    let expected = [
+        "error inspecting secret: no secret with name or id \"never\": no such secret",
+        "Error: inspecting secret: no secret with name or id \"nope\": no such secret",
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>()[..2], expected);
+    let said = lab.creel("secret ls --filter name").run().fails(125);
+    assert!(said.contains("filter input must be in the form of filter=value: name is invalid"), "{said}");
+}
+
+#[test]
 fn the_content_is_not_readable_by_others() {
     let lab = Lab::empty();
     lab.creel("secret create one -").input("sesame-of-the-test").run().ok();

@@ -108,3 +108,39 @@ fn what_cannot_be_a_volume_is_refused() {
     }
     assert_eq!(lab.ok("volume ls -q"), "");
 }
+
+#[test]
+fn volumes_are_told_of_in_podman_s_words() {
+    let lab = Lab::empty();
+    // The order they were made in.
+    for name in ["second", "first", "third"] {
+        lab.ok(&format!("volume create {name}"));
+    }
+    assert_eq!(lab.ok("volume ls -q"), "second\nfirst\nthird");
+    assert_eq!(lab.ok("volume ls -q --filter 'name=['"), "");
+    assert_eq!(lab.creel_words(&["volume", "create", ""]).run().out().len(), 64);
+    lab.ok("volume create -o o=noquota free");
+    assert_eq!(lab.json("volume inspect free")[0]["Options"], serde_json::json!({"NOQUOTA": "true"}));
+    for (line, words) in [
+        ("volume create -o o=size=x x", "cannot convert size x to integer: invalid size: 'x'"),
+        ("volume create -o o=inodes=x x", "cannot convert inodes x to integer: strconv.ParseUint: parsing \"x\""),
+        ("volume create -o o=timeout=x x", "cannot convert Timeout x to an integer: strconv.Atoi: parsing \"x\""),
+        (
+            "volume create -d image -o image=nope x",
+            "looking up image nope to create volume failed: nope: image not known",
+        ),
+        ("volume ls --filter until=x", "failed to parse value as time or duration: \"x\""),
+        ("volume ls --filter since=nope", "no volume with name \"nope\" found: no such volume"),
+        ("volume rm -t 0 first", "--force option must be specified to use the --time option"),
+        ("volume import first", "accepts 2 arg(s), received 1"),
+        ("volume import first /", "extracting into volume first: "),
+        ("volume export -o /nope/x first", "unable to create target file path \"/nope/x\": open /nope/x: no such file"),
+    ] {
+        let said = lab.creel(line).run().fails(125);
+        assert!(said.contains(words), "{line}: {said}");
+    }
+    let said = lab.creel("volume inspect nope first never").run().fails(125);
+    assert_eq!(said.lines().collect::<Vec<_>>()[..2], ["no such volume never", "Error: no such volume nope"]);
+    lab.ok("volume export -o out.tar first");
+    assert_eq!(lab.shell("tar tf out.tar").run().ok(), "");
+}

@@ -18,6 +18,17 @@ pub fn networks(engine: &Engine) -> Networks {
         .in_dir(settings.network_config_dir.as_deref())
 }
 
+/// What connects a container, in Podman's words; of the user-mode stacks the one that it has or would have.
+pub fn mode_word(engine: &Engine, container: &Container) -> String {
+    match &container.spec().network.mode {
+        mode @ (Mode::Default | Mode::Private) => {
+            let uplink = network::choose(mode, engine.settings.uplink.as_deref());
+            uplink.map_or_else(|_| "slirp4netns".to_owned(), |uplink| uplink.to_string())
+        }
+        other => other.to_string(),
+    }
+}
+
 /// One network that a container is to be on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {

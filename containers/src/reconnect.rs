@@ -8,7 +8,7 @@ use crate::container::{Container, Record};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::list;
-use crate::networks::networks;
+use crate::networks::{mode_word, networks};
 use crate::state::State;
 use crate::wire::{FromClient, FromMonitor};
 
@@ -60,13 +60,7 @@ fn change(
     }
     let mut record = container.record.clone();
     let Mode::Networks(references) = &container.spec().network.mode else {
-        let mode = match &container.spec().network.mode {
-            Mode::Default | Mode::Private => {
-                let uplink = network::choose(&Mode::Default, engine.settings.uplink.as_deref());
-                uplink.map_or_else(|_| "slirp4netns".to_owned(), |uplink| uplink.to_string())
-            }
-            mode => mode.to_string(),
-        };
+        let mode = mode_word(engine, &container);
         return Err(Error::Invalid(format!("{mode:?} is not supported: invalid network mode")));
     };
     let mut references = references.clone();
@@ -111,10 +105,16 @@ pub fn reload(engine: &Engine, container: &Container) -> Result<()> {
             what: format!("cannot reload container {} network as it is not running", container.id()),
         });
     }
-    match container.spec().network.mode {
+    match &container.spec().network.mode {
         Mode::Networks(_) => tell(engine, &container),
         // Whatever else connects it is watched by its monitor.
-        _ => Ok(()),
+        Mode::Default | Mode::Private | Mode::Slirp4netns(_) | Mode::Pasta(_) => {
+            let mode = mode_word(engine, &container);
+            Err(Error::Invalid(format!("{mode:?} is not supported: invalid network mode")))
+        }
+        Mode::None | Mode::Host | Mode::Container(_) | Mode::Path(_) | Mode::Pod => Err(Error::StateImproper {
+            what: format!("container {} network is not configured, refusing to reload", container.id()),
+        }),
     }
 }
 

@@ -64,6 +64,14 @@ pub fn set_volume_options(volume: &mut Volume, options: &[(String, String)]) -> 
                 volume.gid = id("GID")?;
                 volume.options.insert("GID".into(), value.to_owned());
             }
+            "inodes" if value.parse::<u64>().is_err() => {
+                return invalid(format!(
+                    "cannot convert inodes {value} to integer: strconv.ParseUint: parsing \"{value}\": invalid syntax"
+                ));
+            }
+            "size" if !is_tmpfs && !value.starts_with(|digit: char| digit.is_ascii_digit()) => {
+                return invalid(format!("cannot convert size {value} to integer: invalid size: '{value}'"));
+            }
             "size" | "inodes" if !is_tmpfs => return Err(no_quota()),
             "size" => {
                 volume.options.insert("SIZE".into(), value.to_owned());
@@ -71,17 +79,27 @@ pub fn set_volume_options(volume: &mut Volume, options: &[(String, String)]) -> 
             "noquota" => {
                 volume.options.insert("NOQUOTA".into(), "true".into());
             }
+            "timeout" if value.parse::<i64>().is_err() => {
+                return invalid(format!(
+                    "cannot convert Timeout {value} to an integer: strconv.Atoi: parsing \"{value}\": invalid syntax"
+                ));
+            }
             "timeout" => return Err(no_timeout()),
             _ => {}
         }
     }
+    // It is an option of its own from here on.
+    let mut left = words(volume);
+    left.retain(|word| word != "noquota");
+    match left.is_empty() {
+        true => volume.options.remove("o"),
+        false => volume.options.insert("o".into(), left.join(",")),
+    };
     backing(volume).map(drop)
 }
 
 fn no_quota() -> Error {
-    Error::Invalid(
-        "volume options size and inodes not supported. Filesystem does not support Project Quota for this user".into(),
-    )
+    Error::Invalid("volume options size and inodes not supported. Filesystem does not support Project Quota".into())
 }
 
 fn no_timeout() -> Error {
@@ -187,6 +205,9 @@ mod tests {
             (&[("foo", "bar")], "invalid mount option foo for driver 'local': invalid argument"),
             (&[("o", "uid=x")], "cannot convert UID x to integer: strconv.Atoi: parsing \"x\": invalid syntax"),
             (&[("o", "size=1m")], "Filesystem does not support Project Quota"),
+            (&[("o", "size=x")], "cannot convert size x to integer: invalid size: 'x'"),
+            (&[("o", "inodes=x")], "cannot convert inodes x to integer"),
+            (&[("o", "timeout=x")], "cannot convert Timeout x to an integer"),
             (&[("o", "timeout=5")], "Volume driver timeout can only be used with non-local volume drivers"),
             (&[("type", "nfs"), ("device", "h:/x")], "volume v: type nfs"),
             (&[("o", "bind")], "volume v: bind without a device"),

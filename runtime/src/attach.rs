@@ -20,15 +20,33 @@ use crate::mounts::{Attributes, MountOp, Source};
 use crate::rootfs::{Kind, Rootfs};
 use crate::{Error, Result};
 
-/// Mounts everything in order. Returns the devpts, if one of them is.
-pub(crate) fn all(root: &Rootfs, operations: &[MountOp]) -> Result<Option<OwnedFd>> {
-    let mut devpts = None;
+/// Mounts that there is more to do with.
+#[derive(Default)]
+pub(crate) struct Mounted {
+    pub(crate) devpts: Option<OwnedFd>,
+    /// `/dev`, where it is to be read-only once everything is in it.
+    pub(crate) dev: Option<OwnedFd>,
+}
+
+impl Mounted {
+    /// When nothing more is made below `/dev`.
+    pub(crate) fn close_dev(&self) -> Result<()> {
+        let Some(dev) = &self.dev else { return Ok(()) };
+        attribute::change(dev, Reach::One, attribute::READ_ONLY, 0, None)
+            .map_err(|error| Error::kernel("make /dev read-only", error))
+    }
+}
+
+/// Mounts everything in order.
+pub(crate) fn all(root: &Rootfs, operations: &[MountOp]) -> Result<Mounted> {
+    let mut mounted = Mounted::default();
     for operation in operations {
         match operation {
             MountOp::FileSystem { kind, source, destination, attributes, data, copy_up, instead } => {
                 let step = || format!("mount {kind} at {}", destination.display());
                 // What is copied is written first.
-                let late = if *copy_up { attributes.on & attribute::READ_ONLY } else { 0 };
+                let is_dev = destination == Path::new("/dev");
+                let late = if *copy_up || is_dev { attributes.on & attribute::READ_ONLY } else { 0 };
                 let early = Attributes { on: attributes.on & !late, ..*attributes };
                 let made = match file_system(kind, source.as_deref(), &early, data) {
                     Ok(made) => made,
@@ -64,7 +82,9 @@ pub(crate) fn all(root: &Rootfs, operations: &[MountOp]) -> Result<Option<OwnedF
                 }
                 attach(&made, &place).map_err(|error| Error::kernel(step(), error))?;
                 if kind == "devpts" {
-                    devpts = Some(made);
+                    mounted.devpts = Some(made);
+                } else if is_dev && late != 0 {
+                    mounted.dev = Some(made);
                 }
             }
             MountOp::Bind { source, destination, reach, attributes } => {
@@ -77,7 +97,7 @@ pub(crate) fn all(root: &Rootfs, operations: &[MountOp]) -> Result<Option<OwnedF
             MountOp::Links => links(root).map_err(|error| Error::kernel("make the links in /dev", error))?,
         }
     }
-    Ok(devpts)
+    Ok(mounted)
 }
 
 /// Puts detached mounts in the place of what would be mounted at their destinations.

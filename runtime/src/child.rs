@@ -167,7 +167,7 @@ fn mount_everything(given: &Given<'_>, proc: &Proc) -> Result<(Rootfs, Option<Pt
     let plan = given.plan;
     pivot::detach_propagation()?;
     let root = mount_root(&given.root, &plan.root_target)?;
-    let devpts = attach::all(&root, &plan.mounts)?;
+    let mut mounted = attach::all(&root, &plan.mounts)?;
     if given.make_cwd {
         root.find_or_make(&plan.program.cwd, Kind::Directory)
             .map_err(|error| Error::kernel(format!("make {}", plan.program.cwd.display()), error))?;
@@ -183,12 +183,13 @@ fn mount_everything(given: &Given<'_>, proc: &Proc) -> Result<(Rootfs, Option<Pt
             .map_err(|error| Error::kernel(format!("set the sysctl {}={value}", path.display()), error))?;
     }
     let terminal = match given.stdio {
-        Stdio::Terminal => Some(open_terminal(&root, devpts, plan.program.console_size)?),
+        Stdio::Terminal => Some(open_terminal(&root, mounted.devpts.take(), plan.program.console_size)?),
         Stdio::Inherit | Stdio::Fds { .. } => None,
     };
     let mut null = if plan.masked.is_empty() { None } else { Some(attach::open_null()?) };
     attach::mask(&root, &plan.masked, &mut null)?;
     attach::make_read_only(&root, &plan.read_only)?;
+    mounted.close_dev()?;
     Ok((root, terminal))
 }
 

@@ -112,7 +112,7 @@ fn volume_options(text: &str) -> Result<VolumeOptions, Failure> {
                 options.rest.push(word.to_owned());
             }
             // Docker Desktop's words for how writes travel; a local mount has nothing to choose.
-            "cached" | "delegated" | "consistent" => {}
+            "cached" | "delegated" => {}
             "idmap" => options.rest.push(word.to_owned()),
             _ if word.starts_with("idmap=") => options.rest.push(word.to_owned()),
             _ if word.starts_with("upperdir=") => options.upper = Some(word["upperdir=".len()..].to_owned()),
@@ -135,6 +135,7 @@ pub fn volume(text: &str, around: &Surroundings<'_>) -> Result<MountSpec, Failur
     let (source, destination, options) = match parts.as_slice() {
         [destination] => (None, *destination, ""),
         [source, destination] => (Some(*source), *destination, ""),
+        [_, _, ""] => return Err(Failure::plain("invalid option type \"\"")),
         [source, destination, options] => (Some(*source), *destination, *options),
         _ => {
             return Err(Failure::plain(format!(
@@ -228,6 +229,9 @@ pub fn normal(path: &Path) -> PathBuf {
 /// `PATH[:OPTIONS]`.
 pub fn tmpfs(text: &str) -> Result<MountSpec, Failure> {
     let (path, options) = text.split_once(':').unwrap_or((text, ""));
+    if path.is_empty() {
+        return Err(Failure::plain("container directory cannot be empty"));
+    }
     let destination = container_path(path)?;
     let mut mount = Tmpfs::default();
     for word in options.split(',').filter(|word| !word.is_empty()) {
@@ -272,12 +276,17 @@ impl Tmpfs {
                     Failure::plain(format!("invalid tmpfs mode {}: it is an octal number", go_quote(value)))
                 })?);
             }
+            "noswap" => {
+                return Err(Failure::plain(
+                    "the 'noswap' option is only allowed with rootful tmpfs mounts: invalid mount option",
+                ));
+            }
             "tmpcopyup" => self.no_copy_up = false,
             "notmpcopyup" => self.no_copy_up = true,
             "U" | "chown" => self.chown = true,
-            "exec" | "noexec" | "dev" | "nodev" | "suid" | "nosuid" | "noswap" | "noatime" | "relatime"
-            | "strictatime" | "nodiratime" | "sync" | "private" | "rprivate" | "shared" | "rshared" | "slave"
-            | "rslave" | "unbindable" | "runbindable" => self.rest.push(key.to_owned()),
+            "exec" | "noexec" | "dev" | "nodev" | "suid" | "nosuid" | "noatime" | "relatime" | "strictatime"
+            | "nodiratime" | "sync" | "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave"
+            | "unbindable" | "runbindable" => self.rest.push(key.to_owned()),
             "uid" | "gid" | "nr_inodes" | "nr_blocks" => self.rest.push(word.to_owned()),
             "z" | "Z" => {}
             _ => return Err(Failure::plain(format!("unknown mount option {}: invalid mount option", go_quote(word)))),
@@ -332,19 +341,44 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
         let bad = || Failure::plain(format!("{key}: invalid mount option"));
         let text = value.clone().unwrap_or_default();
         match (key.as_str(), kind.as_str()) {
-            ("src" | "source", "tmpfs" | "ramfs" | "devpts") => {
+            ("src" | "source", "tmpfs" | "ramfs")
+            | ("bind-propagation", "volume" | "tmpfs" | "ramfs" | "image" | "devpts")
+            | ("tmpcopyup" | "notmpcopyup", "volume" | "bind" | "glob" | "ramfs")
+            | ("tmpfs-size" | "tmpfs-mode", "volume" | "bind" | "glob" | "ramfs") => {
                 return Err(Failure::plain(format!(
                     "{} option not supported for {} mount types",
                     go_quote(key),
                     go_quote(&kind)
                 )));
             }
-            ("src" | "source", "bind") if text.is_empty() => {
+            // Nothing that can be said about it is known of a devpts or an image.
+            ("src" | "source" | "ro" | "readonly", "devpts")
+            | ("ro" | "readonly" | "exec" | "noexec" | "dev" | "nodev" | "suid" | "nosuid", "image") => {
+                return Err(bad());
+            }
+            ("rw", "image") if text.is_empty() => {
+                return Err(Failure::plain("invalid rw value \"\": invalid mount option"));
+            }
+            ("subpath" | "volume-subpath", "image") if !text.starts_with('/') => {
+                return Err(Failure::plain(format!("volume subpath {} must be an absolute path", go_quote(&text))));
+            }
+            ("relabel" | "z" | "Z", "tmpfs" | "ramfs") => {
+                return Err(Failure::plain(
+                    "the 'z' and 'Z' options are not allowed with tmpfs mounts: invalid mount option",
+                ));
+            }
+            ("src" | "source", "bind" | "volume") if text.is_empty() => {
                 return Err(Failure::plain("host directory cannot be empty: must provide an argument for option"));
             }
             ("src" | "source", _) => source = Some(text).filter(|text| !text.is_empty()),
             ("dst" | "dest" | "destination" | "target", _) if text.is_empty() => {
                 return Err(Failure::plain("container directory cannot be empty"));
+            }
+            ("dst" | "dest" | "destination" | "target", _) if destination.is_some() => {
+                return Err(Failure::plain(format!(
+                    "cannot pass {} option more than once: must provide an argument for option",
+                    go_quote(key)
+                )));
             }
             ("dst" | "dest" | "destination" | "target", _) => destination = Some(container_path(&text)?),
             ("ro" | "readonly" | "rw", _) if std::mem::replace(&mut access_said, true) => {
@@ -643,6 +677,30 @@ mod tests {
             ("--mount", "type=bind,src=/tmp,dst=", "container directory cannot be empty"),
             ("--mount", "type=bind,src=,dst=/x", "host directory cannot be empty: must provide an argument for option"),
             ("--mount", "type=glob,src=/nope*,dst=/x", "no file paths matching glob \"/nope*\""),
+            ("--mount", "type=image,src=i,dst=/x,rw", "invalid rw value \"\": invalid mount option"),
+            ("--mount", "type=image,src=i,dst=/x,subpath=a", "volume subpath \"a\" must be an absolute path"),
+            (
+                "--mount",
+                "src=v,dst=/x,bind-propagation=private",
+                "\"bind-propagation\" option not supported for \"volume\" mount types",
+            ),
+            (
+                "--mount",
+                "type=ramfs,dst=/x,tmpfs-size=1m",
+                "\"tmpfs-size\" option not supported for \"ramfs\" mount types",
+            ),
+            ("--mount", "type=tmpfs,dst=/x,z", "the 'z' and 'Z' options are not allowed with tmpfs mounts"),
+            ("--mount", "type=devpts,dst=/x,ro", "ro: invalid mount option"),
+            ("--mount", "src=v,dst=/x,dst=/y", "cannot pass \"dst\" option more than once"),
+            ("--mount", "src=,dst=/x", "host directory cannot be empty: must provide an argument for option"),
+            ("--tmpfs", "", "container directory cannot be empty"),
+            (
+                "--tmpfs",
+                "/x:noswap",
+                "the 'noswap' option is only allowed with rootful tmpfs mounts: invalid mount option",
+            ),
+            ("-v", "v:/x:", "invalid option type \"\""),
+            ("-v", "v:/x:consistent", "invalid option type \"consistent\""),
             ("--mount", "type=image,dst=/x", "must set source and destination for image volume"),
             ("--mount", "type=artifact,dst=/x", "must set source and destination for artifact volume"),
             ("--mount", "type=artifact,src=a,dst=/x,ro", "ro: invalid mount option"),

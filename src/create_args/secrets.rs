@@ -17,7 +17,9 @@ pub fn secret(text: &str) -> Result<SecretUse, Failure> {
         name = Some(first.to_owned());
     }
     for field in fields {
-        let (key, value) = field.split_once('=').ok_or_else(|| invalid(field))?;
+        let (key, value) = field
+            .split_once('=')
+            .ok_or_else(|| Failure::plain(format!("option {field} must be in form option=value: parsing secret")))?;
         match key {
             "source" => name = Some(value.to_owned()),
             "type" => {

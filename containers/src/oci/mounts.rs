@@ -68,7 +68,11 @@ pub(super) fn mounts(record: &Record, given: &Given) -> Result<Vec<Mount>> {
         }
     }
     for file in &given.files {
-        all.push(mount(file.destination, "bind", &file.source.to_string_lossy(), &["bind", "rprivate"]));
+        let mut options = vec!["bind", "rprivate"];
+        if record.spec.security.read_only {
+            options.extend(["ro", "nosuid", "nodev", "noexec"]);
+        }
+        all.push(mount(file.destination, "bind", &file.source.to_string_lossy(), &options));
     }
     if record.spec.init {
         let init = record.spec.init_path.as_ref().unwrap_or(&given.own_executable);
@@ -97,7 +101,10 @@ fn kernel_mounts(record: &Record, given: &Given) -> Vec<Mount> {
         };
         all.push(mount("/proc", "proc", "proc", &proc));
     }
-    all.push(mount("/dev", "tmpfs", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=65536k"]));
+    // With --read-only-tmpfs=false not even what is made for the container can be written to.
+    let closed = spec.security.read_only && !spec.security.read_only_tmpfs;
+    let access = if closed { "ro" } else { "rw" };
+    all.push(mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k", access]));
     let mut devpts = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
     if !given.single_id {
         devpts.push("gid=5");
@@ -119,7 +126,7 @@ fn kernel_mounts(record: &Record, given: &Given) -> Vec<Mount> {
         all.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &options));
     }
     let size = format!("size={}", spec.shm_size.unwrap_or(SHM_SIZE));
-    let shm = ["nosuid", "noexec", "nodev", "mode=1777", size.as_str()];
+    let shm = ["nosuid", "noexec", "nodev", "mode=1777", size.as_str(), access];
     let mqueue = ["nosuid", "noexec", "nodev"];
     match spec.namespaces.ipc {
         IpcMode::Host => {
@@ -218,5 +225,15 @@ mod tests {
         spec.security.read_only_tmpfs = true;
         let all = mounts(&record(spec, ImageDefaults::default()), &given()).unwrap();
         assert_eq!(find(&all, "/tmp").len() + find(&all, "/run").len() + find(&all, "/var/tmp").len(), 3);
+    }
+
+    #[test]
+    fn a_read_only_root_without_them_has_none() {
+        let mut spec = ContainerSpec::default();
+        spec.security.read_only = true;
+        let all = mounts(&record(spec, ImageDefaults::default()), &given()).unwrap();
+        for path in ["/dev", "/dev/shm"] {
+            assert!(find(&all, path)[0].options().iter().flatten().any(|option| option == "ro"), "{path}");
+        }
     }
 }

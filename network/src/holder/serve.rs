@@ -381,7 +381,8 @@ impl Holder {
                 way_out.lead_back(&self.ground, assigned.address);
             }
         }
-        for assigned in &endpoint.addresses {
+        // The next one gets the address after the last that nobody asked for.
+        for assigned in endpoint.addresses.iter().filter(|found| !member.given.addresses.contains(&found.address)) {
             self.last.retain(|last| last.is_ipv4() != assigned.address.is_ipv4());
             self.last.push(assigned.address);
         }

@@ -27,7 +27,11 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
     let mut failures = Vec::new();
     let containers = if args.all {
-        containers::list(&engine)?.into_iter().filter(containers::running).collect()
+        containers::list(&engine)?
+            .into_iter()
+            .filter(|container| containers::running(container))
+            .filter(|container| matches!(container.spec().network.mode, network::Mode::Networks(_)))
+            .collect()
     } else if args.latest {
         vec![select::latest(&engine)?]
     } else {

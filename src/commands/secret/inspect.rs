@@ -5,6 +5,7 @@ use storage::Secret;
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
+use crate::format::Value;
 use crate::{output, select};
 
 /// Show everything about secrets
@@ -54,7 +55,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         };
         values.push(super::value(context, secret, data)?);
     }
-    crate::commands::inspect::print(values, args.format.as_deref().unwrap_or("json"))?;
+    match args.format.as_deref() {
+        None | Some("json") => output::print(&(Value::List(values).json_indented(4) + "\n"))?,
+        Some(format) => crate::commands::inspect::print(values, format)?,
+    }
     select::conclude_inspect(failures)
 }
 

@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     volume.uid = args.uid.unwrap_or(volume.uid);
     volume.gid = args.gid.unwrap_or(volume.gid);
     volume.labels = args.label.iter().map(pair).collect();
-    volume.name = match args.names.first() {
+    volume.name = match args.names.first().filter(|name| !name.is_empty()) {
         Some(name) => name.clone(),
         None => ContainerId::random()?.to_string(),
     };
@@ -66,7 +66,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if let Some(image) = image
         && images::find(&engine.store, image)?.is_none()
     {
-        return Err(Failure::plain(format!("{image}: image not known")));
+        return Err(Failure::plain(format!(
+            "looking up image {image} to create volume failed: {image}: image not known"
+        )));
     }
     let name = volume.name.clone();
     match engine.store.create_volume(volume) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use containers::Endpoint;
 
-use crate::arguments;
+use crate::arguments::{self, go_quote};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::output;
@@ -29,11 +29,15 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let volume = super::find(&engine, &args.volumes[0]).map_err(|failure| failure.code(ExitCode::Failed))?;
     let mut out: Box<dyn Write> = match &args.output {
         Some(path) => {
-            Box::new(BufWriter::new(std::fs::File::create(path).map_err(crate::error::on_path("open", path))?))
+            let file = std::fs::File::create(path).map_err(|error| {
+                crate::error::on_path("open", path)(error)
+                    .context(format!("unable to create target file path {}", go_quote(&path.to_string_lossy())))
+            })?;
+            Box::new(BufWriter::new(file))
         }
         None => Box::new(BufWriter::new(io::stdout().lock())),
     };
-    Endpoint::of_host()?.pack(&containers::volume_content(&engine, &volume)?, Path::new("."), &mut out)?;
+    Endpoint::of_host()?.pack(&containers::volume_content(&engine, &volume)?, Path::new(""), &mut out)?;
     out.flush()?;
     Ok(ExitCode::Success)
 }

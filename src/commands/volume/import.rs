@@ -12,13 +12,13 @@ use crate::output;
 /// Put the content of a tar archive into a volume
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    #[arg(value_name = "VOLUME [FILE]")]
+    #[arg(value_name = "VOLUME FILE")]
     words: Vec<String>,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
-    arguments::between(&args.words, 1, 2)?;
-    let source = args.words.get(1).map_or("-", String::as_str);
+    arguments::exactly(&args.words, 2)?;
+    let source = args.words[1].as_str();
     if source == "-" && output::stdin_is_terminal() {
         return Err(Failure::plain("cannot read from terminal, use command-line redirection"));
     }
@@ -32,9 +32,11 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     };
     let engine = context.engine()?;
     let mut volume = super::find(&engine, &args.words[0]).map_err(|failure| failure.code(ExitCode::Failed))?;
-    let mut archive = storage::decompress(archive)?;
+    let extracting = |failure: Failure| failure.context(format!("extracting into volume {}", volume.name));
+    let mut archive = storage::decompress(archive).map_err(|error| extracting(error.into()))?;
     let options = CopyOptions { owner: None, overwrite: true };
-    Endpoint::of_host()?.unpack(&containers::volume_content(&engine, &volume)?, &mut archive, &options)?;
+    let content = containers::volume_content(&engine, &volume)?;
+    Endpoint::of_host()?.unpack(&content, &mut archive, &options).map_err(|error| extracting(error.into()))?;
     if volume.needs_copy_up {
         // It has a content now: the image's would come on top of it.
         volume.needs_copy_up = false;

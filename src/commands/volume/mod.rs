@@ -45,7 +45,7 @@ pub fn missing(name: &str) -> Failure {
         .missing("volume", name)
 }
 
-/// All volumes by name; a damaged one is said and left out.
+/// All volumes in the order they were made in; a damaged one is said and left out.
 pub fn all(engine: &Engine) -> Result<Vec<Volume>, Failure> {
     let mut volumes = Vec::new();
     for (name, volume) in engine.store.volumes()? {
@@ -54,7 +54,7 @@ pub fn all(engine: &Engine) -> Result<Vec<Volume>, Failure> {
             Err(error) => tracing::warn!(%name, %error, "cannot read a volume"),
         }
     }
-    volumes.sort_by(|one, other| one.name.cmp(&other.name));
+    volumes.sort_by(|one, other| (one.created, &one.name).cmp(&(other.created, &other.name)));
     Ok(volumes)
 }
 

@@ -10,7 +10,7 @@ use network::Mode;
 
 use super::config::annotations;
 use super::mounts::{binds, tmpfs};
-use super::network::{mode_word, port_bindings};
+use super::network::port_bindings;
 use super::path_or_empty;
 use crate::format::{self, Nil, Value};
 use crate::{object, state};
@@ -132,7 +132,7 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
             "Tag": spec.log.tag.clone().unwrap_or_default(),
             "Size": spec.log.max_size.map_or_else(|| "-1B".to_owned(), format::human::size4),
         },
-        "NetworkMode": mode_word(container),
+        "NetworkMode": containers::network_mode_word(engine, container),
         "PortBindings": Value::Map(port_bindings(&ports)),
         "RestartPolicy": object! { "Name": restart, "MaximumRetryCount": retries },
         "AutoRemove": spec.remove != Remove::Nothing,

@@ -14,7 +14,7 @@ pub fn mounts(facts: &[MountFact]) -> Vec<Value> {
     shown
         .map(|mount| {
             let mut options = mount.options.clone();
-            options.retain(|option| *option != mount.propagation);
+            options.retain(|option| *option != mount.propagation && !is_mode(option));
             if matches!(mount.kind, "bind" | "volume")
                 && !options.iter().any(|option| matches!(option.as_str(), "bind" | "rbind"))
             {
@@ -26,7 +26,7 @@ pub fn mounts(facts: &[MountFact]) -> Vec<Value> {
                 "Source": mount.source.as_path(),
                 "Destination": mount.destination.as_path(),
                 "Driver": mount.driver.clone().unwrap_or_default(),
-                "Mode": "",
+                "Mode": mode(mount),
                 "Options": Value::list(&options),
                 "RW": mount.writable,
                 "Propagation": mount.propagation.clone(),
@@ -36,6 +36,16 @@ pub fn mounts(facts: &[MountFact]) -> Vec<Value> {
         .collect()
 }
 
+/// The words about labels, which are told apart from the other options.
+fn is_mode(option: &str) -> bool {
+    matches!(option, "z" | "Z")
+}
+
+fn mode(mount: &MountFact) -> String {
+    let words: Vec<&str> = mount.options.iter().map(String::as_str).filter(|option| is_mode(option)).collect();
+    words.join(",")
+}
+
 /// Volumes and binds as `source:destination:options`.
 pub fn binds(facts: &Facts) -> Value {
     let of = |kind: &'static str| facts.mounts.iter().filter(move |mount| mount.kind == kind);
@@ -43,8 +53,10 @@ pub fn binds(facts: &Facts) -> Value {
     let text = shown.map(|mount| {
         let source = mount.name.clone().unwrap_or_else(|| mount.source.display().to_string());
         let mut options: Vec<&str> = if mount.writable { Vec::new() } else { vec!["ro"] };
+        options.extend(mount.options.iter().map(String::as_str).filter(|option| is_mode(option)));
         options.push(mount.propagation.as_str());
-        options.extend(mount.options.iter().map(String::as_str).filter(|option| *option != mount.propagation));
+        let plain = |option: &&str| *option != mount.propagation && !is_mode(option);
+        options.extend(mount.options.iter().map(String::as_str).filter(plain));
         if !options.iter().any(|option| matches!(*option, "bind" | "rbind")) {
             options.push("rbind");
         }

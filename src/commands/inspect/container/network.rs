@@ -13,9 +13,13 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts) -> Value {
     for port in state::exposed(container) {
         ports.entry(port).or_insert(Value::Nil(Nil::List));
     }
-    let mode = mode_word(container);
+    let mode = containers::network_mode_word(engine, container);
+    let owner = owner(engine, container);
+    let container = owner.as_ref().unwrap_or(container);
     let networks: BTreeMap<String, Value> = match &container.spec().network.mode {
         Mode::Container(_) | Mode::Path(_) | Mode::Pod => BTreeMap::new(),
+        // A user-mode stack is no network that has a name.
+        Mode::Default | Mode::Private | Mode::Slirp4netns(_) | Mode::Pasta(_) => BTreeMap::new(),
         Mode::Networks(networks) => {
             let known = containers::networks(engine);
             let value = |name: &str| {
@@ -24,11 +28,13 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts) -> Value {
             };
             networks.iter().map(|network| (network.name.clone(), value(&network.name))).collect()
         }
-        Mode::Default | Mode::None | Mode::Host | Mode::Private | Mode::Slirp4netns(_) | Mode::Pasta(_) => {
-            BTreeMap::from([(mode.clone(), endpoint(&mode, None, Vec::new()))])
-        }
+        Mode::None | Mode::Host => BTreeMap::from([(mode.clone(), endpoint(&mode, None, Vec::new()))]),
     };
-    let key = if facts.pid > 0 { format!("/proc/{}/ns/net", facts.pid) } else { String::new() };
+    let key = if facts.pid > 0 && container.spec().network.mode != Mode::Host {
+        format!("/proc/{}/ns/net", facts.pid)
+    } else {
+        String::new()
+    };
     // Podman shows the addresses here too where there is the default network alone.
     let alone = match &container.spec().network.mode {
         Mode::Networks(networks) if networks.len() == 1 && networks[0].name == network::DEFAULT_NETWORK => {
@@ -54,6 +60,14 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts) -> Value {
         "Ports": Value::Map(ports),
         "SandboxKey": key,
         "Networks"?: Value::Map(networks),
+    }
+}
+
+/// The container whose network this one has joined.
+fn owner(engine: &Engine, container: &Container) -> Option<Container> {
+    match &container.spec().network.mode {
+        Mode::Container(id) => containers::find(engine, id).ok(),
+        _ => None,
     }
 }
 
@@ -109,18 +123,6 @@ fn endpoint(network: &str, place: Option<&network::Endpoint>, aliases: Vec<Strin
         "IPAMConfig": Value::Nil(Nil::Map),
         "Links": Value::Nil(Nil::List),
         "Aliases"?: Value::list_or_nil(&aliases),
-    }
-}
-
-/// In the words of `--network`.
-pub fn mode_word(container: &Container) -> String {
-    match &container.spec().network.mode {
-        mode @ (Mode::Default | Mode::Private) => match network::choose(mode, None) {
-            Ok(network::UplinkKind::Pasta) => "pasta".into(),
-            // Also where none is installed: it is what the container would have.
-            Ok(network::UplinkKind::Slirp) | Err(_) => "slirp4netns".into(),
-        },
-        other => other.to_string(),
     }
 }
 
