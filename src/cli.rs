@@ -288,8 +288,6 @@ pub static VERBS: &[Verb] = &[
 const NOT_YET: &[&str] = &[
     "auto-update",
     "compose",
-    "container checkpoint",
-    "container restore",
     "container runlabel",
     "generate spec",
     "generate systemd",
@@ -301,6 +299,12 @@ const NOT_YET: &[&str] = &[
     "quadlet print",
     "quadlet rm",
     "system service",
+];
+
+/// Podman's commands that need real root, with what Podman says to everybody else.
+const ROOTS_OWN: &[(&str, &str)] = &[
+    ("container checkpoint", "checkpointing a container requires root"),
+    ("container restore", "restoring a container requires root"),
 ];
 
 /// Commands of Podman and Docker that creel will not have, and why.
@@ -548,6 +552,9 @@ fn unknown(program: &str, name: &str) -> Failure {
     if NOT_YET.contains(&name) {
         return Failure::plain(format!("creel has no \"{name}\" yet"));
     }
+    if let Some((_, why)) = ROOTS_OWN.iter().find(|(roots, _)| *roots == name) {
+        return Failure::plain(*why);
+    }
     if let Some((_, why)) = NEVER.iter().find(|(never, _)| *never == name) {
         return Failure::plain(format!("creel has no \"{name}\": {why}"));
     }
@@ -700,7 +707,7 @@ mod tests {
         assert!(
             unknown("creel", "machine").to_string().starts_with("creel has no \"machine\": it runs on this machine")
         );
-        assert!(NEVER.iter().all(|(name, _)| !NOT_YET.contains(name)));
+        assert!(NEVER.iter().chain(ROOTS_OWN).all(|(name, _)| !NOT_YET.contains(name)));
     }
 
     #[test]

@@ -78,3 +78,12 @@ fn detach_keys_leave_the_container_running() {
     assert_eq!(terminal.end(), 0);
     assert_eq!(lab.state("one"), "running");
 }
+
+#[test]
+fn with_no_output_attached_the_id_is_printed() {
+    let lab = Lab::new();
+    let id = lab.creel("run -i -a stdin --name one --network none box sh -c 'cat > /got'").input("hello\n").run().ok();
+    assert_eq!(id, lab.inspect("one", "{{.Id}}"));
+    lab.ok("cp one:/got got");
+    assert_eq!(lab.read("got"), "hello\n");
+}

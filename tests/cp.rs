@@ -135,3 +135,21 @@ fn volumes_of_the_container_are_reached() {
     lab.ok("cp in one:/store/in");
     assert_eq!(lab.ok("run --rm --network none -v store:/s box cat /s/in"), "payload");
 }
+
+#[test]
+fn a_stream_has_names_as_tar_writes_them() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box sh -c 'mkdir -p /d/s; echo x > /d/x; ln -s /d /link; ln -s d/x /file'");
+    for (path, expected) in [("/d", "d/ d/s/ d/x"), ("/link", "d/ d/s/ d/x"), ("/d/.", "s/ x"), ("/file", "x")] {
+        let names = lab.shell(&format!("creel cp one:{path} - | tar t | sort")).run().ok();
+        assert_eq!(names.replace('\n', " "), expected, "{path}");
+    }
+    // A link in a container goes by the name of what it leads to, one of the host by its own.
+    let out = lab.folder("out");
+    lab.ok(&format!("cp one:/file {}/", out.display()));
+    assert_eq!(lab.read("out/x"), "x\n");
+    let text = lab.creel("cp - one:/tmp").run().fails(125);
+    assert!(text.contains("source must be a (compressed) tar archive"), "{text}");
+    let text = lab.creel("cp one: out").run().fails(125);
+    assert!(text.contains("you must specify paths"), "{text}");
+}

@@ -1,6 +1,6 @@
 //! `diff`
 
-use crate::lab::Lab;
+use crate::lab::{Lab, eventually};
 
 #[test]
 fn added_changed_and_deleted_files_are_listed() {
@@ -84,4 +84,14 @@ fn two_objects_are_compared_and_images_with_what_is_below_them() {
     assert!(lines("image diff box").contains(&"A /bin/busybox".to_owned()));
     assert_eq!(lab.ok("image diff box box"), "");
     lab.creel("diff one nosuch").run().fails(125);
+}
+
+#[test]
+fn a_running_container_is_compared_with_an_image() {
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none box sh -c 'echo x > /new; exec idle'");
+    eventually("the file is there", || lab.ok("diff one").contains("A /new"));
+    let changes = lab.ok("diff one box");
+    assert!(changes.lines().any(|line| line == "A /new"), "{changes}");
+    assert!(!changes.contains("/proc") && !changes.contains("/etc/mtab"), "{changes}");
 }

@@ -180,3 +180,33 @@ fn a_secret_is_a_file_or_a_variable() {
     assert_eq!(text, "400 1000");
     lab.creel("run --rm --network none --secret nosuch box true").run().fails(125);
 }
+
+#[test]
+fn names_in_files_keep_their_blanks() {
+    let lab = Lab::new();
+    let vars = lab.write("vars", " A=1\nB = 2\n# no\n");
+    let seen = lab.ok(&format!("run --rm --network none --env-file {} box env", vars.display()));
+    assert!(seen.lines().any(|line| line == "A=1") && seen.lines().any(|line| line == "B = 2"), "{seen}");
+    let labels = lab.write("labels", "alone\na=1\n b=2\n");
+    lab.ok(&format!("create --name one --network none --label-file {} box true", labels.display()));
+    let labels = &lab.json("inspect one")[0]["Config"]["Labels"];
+    assert!(labels["a"] == "1" && labels["b"] == "2" && labels.get("alone").is_none(), "{labels}");
+    let bad = lab.write("bad", "a b=1\n");
+    let text = lab.creel(&format!("create --label-file {} box true", bad.display())).run().fails(125);
+    assert!(text.contains("has white spaces, poorly formatted name"), "{text}");
+}
+
+#[test]
+fn hosts_of_the_user_come_first() {
+    let lab = Lab::new();
+    let hosts = lab.ok("run --rm --network none --name one --hostname here --add-host a:1.2.3.4 --add-host b;c:1.2.3.5 box cat /etc/hosts");
+    assert!(hosts.starts_with("1.2.3.4\ta\n1.2.3.5\tb c\n"), "{hosts}");
+    assert!(hosts.ends_with("127.0.0.1\there one"), "{hosts}");
+}
+
+#[test]
+fn no_limit_of_files_is_as_many_as_the_caller_has() {
+    let lab = Lab::new();
+    let most = lab.shell("ulimit -Hn").run().ok();
+    assert_eq!(lab.ok("run --rm --network none --ulimit nofile=-1:-1 box sh -c 'ulimit -n'"), most);
+}

@@ -142,3 +142,34 @@ fn preserve_fds_passes_exactly_that_many() {
     let lab = with_target();
     assert_eq!(lab.shell("echo through > f; exec 3< f 4< f; creel exec --preserve-fds 1 target sh -c 'cat <&3; ls /proc/self/fd | wc -l'").run().ok(), "through\n5");
 }
+
+#[test]
+fn what_begins_no_session_has_a_code_of_its_own() {
+    let lab = with_target();
+    for (flags, expected) in [
+        ("-u nosuch", "unable to find user nosuch"),
+        ("-u 1:nosuch", "unable to find group nosuch"),
+        ("--detach-keys bogus", "invalid detach keys"),
+    ] {
+        let text = lab.creel(&format!("exec {flags} target true")).run().fails(255);
+        assert!(text.contains(expected), "{flags}: {text}");
+    }
+    lab.creel("exec -d -u nosuch target true").run().fails(125);
+    let text = lab.creel("exec target /no/such/program").run().fails(127);
+    assert!(text.contains("/no/such/program") && text.contains("No such file or directory"), "{text}");
+    lab.creel("exec -w /no/such/folder target true").run().fails(127);
+    let text = lab.creel("exec target /etc").run().fails(126);
+    assert!(text.contains("is not a regular file"), "{text}");
+}
+
+#[test]
+fn an_exec_waits_for_its_container_when_asked() {
+    let lab = with_target();
+    assert_eq!(lab.ok("exec --wait 5 target echo here"), "here");
+    let text = lab.creel("exec --wait 1 nosuch true").run().fails(125);
+    assert!(text.contains("timed out waiting for container: nosuch"), "{text}");
+    lab.ok("create --name later --network none box idle");
+    let waiting = lab.creel("exec --wait 60 later echo there").spawn();
+    lab.ok("start later");
+    assert_eq!(waiting.end().ok(), "there");
+}

@@ -220,3 +220,14 @@ fn a_check_that_cannot_be_is_refused() {
         assert!(said.contains(error), "{line}: {said}");
     }
 }
+
+#[test]
+fn only_a_running_container_is_checked_and_no_time_is_no_time() {
+    let lab = Lab::new();
+    lab.ok("create --name one --network none --health-cmd true box idle");
+    let text = lab.creel("healthcheck run one").run().fails(125);
+    assert!(text.contains("is not running"), "{text}");
+    for flag in ["--health-timeout 0s", "--health-start-period -1s", "--health-retries -1"] {
+        lab.creel(&format!("create --network none --health-cmd true {flag} box idle")).run().fails(125);
+    }
+}

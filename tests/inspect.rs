@@ -191,3 +191,34 @@ fn the_pid_is_that_of_the_first_process() {
     lab.ok("stop -t 0 one");
     assert_eq!(lab.inspect("one", "{{.State.Pid}}"), "0");
 }
+
+#[test]
+fn what_is_asked_for_and_what_came_of_it_are_told_as_podman_does() {
+    let lab = Lab::new();
+    lab.ok("create --name one --network none --cap-drop all --cap-add net_raw --memory-reservation 10m --userns keep-id \
+            --group-add keep-groups --security-opt label=disable --tmpfs /t:size=1m --log-opt max-size=10k --init box idle");
+    for (template, expected) in [
+        ("{{.HostConfig.ShmSize}}", "65536000"),
+        ("{{.HostConfig.CapAdd}}", "[CAP_NET_RAW]"),
+        ("{{.HostConfig.MemorySwappiness}}", "-1"),
+        ("{{.HostConfig.UsernsMode}}", "private"),
+        ("{{.HostConfig.GroupAdd}}", "[]"),
+        ("{{index .HostConfig.Tmpfs \"/t\"}}", "size=1m,rprivate,nosuid,nodev,tmpcopyup"),
+        ("{{.HostConfig.LogConfig.Size}}", "10kB"),
+        ("{{.Path}} {{.Args}}", "/run/podman-init [-- idle]"),
+        ("{{index .Config.Annotations \"io.podman.annotations.userns\"}}", "keep-id"),
+        ("{{index .Config.Annotations \"io.podman.annotations.label\"}}", "disable"),
+    ] {
+        assert_eq!(lab.inspect("one", template), expected, "{template}");
+    }
+    let one = &lab.json("inspect one")[0];
+    assert!(one["State"].get("ConmonPid").is_none() && one["State"].get("CgroupPath").is_none());
+    assert!(one["HostConfig"]["IDMappings"]["UidMap"][0].is_string());
+    lab.ok("run -d --name two --network none box idle");
+    let two = &lab.json("inspect two")[0];
+    let has = |entry: &str| two["Config"]["Env"].as_array().unwrap().iter().any(|known| known == entry);
+    assert!(has("HOME=/root") && has(&format!("HOSTNAME={}", &two["Id"].as_str().unwrap()[..12])));
+    let limits: Vec<_> = two["HostConfig"]["Ulimits"].as_array().unwrap().iter().map(|limit| &limit["Name"]).collect();
+    assert_eq!(limits, ["RLIMIT_NOFILE", "RLIMIT_NPROC"]);
+    assert_eq!(two["Args"][0], "idle");
+}

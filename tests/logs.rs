@@ -236,3 +236,15 @@ fn the_journal_keeps_and_gives_back_what_a_container_says() {
         $creel rm one two",
     );
 }
+
+#[test]
+fn colours_tell_containers_apart() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box echo 1");
+    lab.ok("run --name two --network none box echo 2");
+    assert_eq!(lab.ok("logs --color one"), "\u{1b}[37m1\u{1b}[0m");
+    let both = lab.ok("logs --color --names one two");
+    assert!(both.contains("\u{1b}[37mone 1\u{1b}[0m") && both.contains("\u{1b}[31mtwo 2\u{1b}[0m"), "{both:?}");
+    let line = lab.creel("logs -t one").env("TZ", "UTC").run().ok();
+    assert!(line.ends_with("Z 1"), "{line}");
+}

@@ -396,3 +396,49 @@ fn what_a_mount_allows_is_what_podman_s_allows() {
     assert_eq!(lab.inspect("shown", "{{range .Mounts}}{{.Mode}} {{.Options}}{{end}}"), "z [nosuid nodev rbind]");
     assert_eq!(lab.inspect("shown", "{{.HostConfig.Binds}}"), "[named:/m:ro,z,rprivate,nosuid,nodev,rbind]");
 }
+
+#[test]
+fn a_mount_said_twice_is_one() {
+    let lab = Lab::new();
+    lab.write("d/f", "x");
+    let dir = lab.home().join("d").display().to_string();
+    assert_eq!(lab.ok(&format!("run --rm --network none -v {dir}:/m -v {dir}:/m box cat /m/f")), "x");
+    lab.ok("run --rm --network none --tmpfs /t --tmpfs /t box true");
+    for other in [format!("-v {dir}:/m -v {dir}:/m:ro"), "--tmpfs /t:size=1m --tmpfs /t:size=2m".to_owned()] {
+        let text = lab.creel(&format!("run --rm --network none {other} box true")).run().fails(125);
+        assert!(text.contains("duplicate mount destination"), "{other}: {text}");
+    }
+}
+
+#[test]
+fn a_volume_over_etc_does_not_hide_names_and_hosts() {
+    let lab = Lab::new();
+    lab.write("etc/f", "x");
+    let dir = lab.home().join("etc").display().to_string();
+    let seen = lab.ok(&format!(
+        "run --rm --network none --hostname here -v {dir}:/etc box sh -c 'cat /etc/hostname /etc/hosts /etc/f'"
+    ));
+    assert!(seen.starts_with("here\n") && seen.contains("localhost") && seen.ends_with('x'), "{seen}");
+}
+
+#[test]
+fn a_read_only_container_without_temporary_folders_writes_nowhere() {
+    let lab = Lab::new();
+    let script = "for f in /dev/shm/x /tmp/x /run/x /etc/hosts; do if echo > $f; then echo $f is writable; fi; done";
+    let flags = "--rm --network none --read-only --read-only-tmpfs=false";
+    assert_eq!(
+        lab.creel_words(
+            &[&["run"], flags.split(' ').collect::<Vec<_>>().as_slice(), &["box", "sh", "-c", script]].concat()
+        )
+        .run()
+        .out(),
+        ""
+    );
+}
+
+#[test]
+fn mtab_is_there_and_is_no_change() {
+    let lab = Lab::new();
+    assert_eq!(lab.ok("run --name one --network none box readlink /etc/mtab"), "/proc/mounts");
+    assert!(!lab.ok("diff one").contains("mtab"));
+}

@@ -231,3 +231,56 @@ fn a_row_fits_the_terminal_and_is_whole_everywhere_else() {
     assert!(piped.contains(name) && piped.contains("0.0.0.0:8080->80/tcp, 0.0.0.0:8443->443/tcp"), "{piped}");
     assert!(!piped.contains('…'), "{piped}");
 }
+
+#[test]
+fn fields_are_short_unless_asked_otherwise_and_namespaces_have_names() {
+    let lab = some();
+    let long = lab.inspect("runs", "{{.Image}}");
+    assert_eq!(lab.ok("ps --format {{.ImageID}}"), &long[..12]);
+    assert_eq!(lab.ok("ps --no-trunc --format {{.ImageID}}"), long);
+    let pid = lab.inspect("runs", "{{.State.Pid}}");
+    let numbers = lab.ok("ps --ns --format '{{.Cgroup}} {{.IPC}} {{.MNT}} {{.NET}} {{.PIDNS}} {{.USERNS}} {{.UTS}}'");
+    let links: Vec<String> = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
+        .iter()
+        .map(|name| lab.shell(&format!("readlink /proc/{pid}/ns/{name}")).run().ok())
+        .collect();
+    for (number, link) in numbers.split(' ').zip(&links) {
+        assert!(link.contains(&format!("[{number}]")), "{numbers} {links:?}");
+    }
+    let json = lab.json("ps --ns --format json");
+    let names: Vec<&String> = json[0]["Namespaces"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["Cgroup", "Ipc", "Mnt", "Net", "Pidns", "User", "Uts"]);
+    assert_eq!(lab.ok("ps -w 0 -q").lines().count(), 1);
+}
+
+#[test]
+fn filters_search_as_podman_does() {
+    let lab = Lab::new();
+    lab.ok("create --name bound -v /tmp:/there -v data:/data --network none box idle");
+    lab.ok("create --name other --network none box true");
+    let names = |filter: &str| lab.ok(&format!("ps -a --format {{{{.Names}}}} --filter {filter}")).replace('\n', " ");
+    for (filter, expected) in [
+        ("volume=/there", "bound"),
+        ("volume=/tmp", ""),
+        ("volume=/tmp:/there", "bound"),
+        ("volume=data", "bound"),
+        ("volume=data:/data", "bound"),
+        ("volume=/data", ""),
+        ("ancestor=ocalhos", "bound other"),
+        ("command=^id", "bound"),
+        ("health=none", ""),
+        ("name=*a", ""),
+        ("should-start-on-boot=true", ""),
+    ] {
+        assert_eq!(names(filter), expected, "{filter}");
+    }
+    for (filter, expected) in [
+        ("status=bogus", "unknown container state: bogus"),
+        ("restart-policy=bogus", "bogus invalid restart policy"),
+        ("should-start-on-boot=bogus", "strconv.ParseBool"),
+        ("until=bogus", "failed to parse value as time or duration: \"bogus\""),
+    ] {
+        let text = lab.creel(&format!("ps --filter {filter}")).run().fails(125);
+        assert!(text.contains(expected), "{filter}: {text}");
+    }
+}

@@ -128,3 +128,14 @@ fn the_callers_groups_stay_when_asked() {
     }
     assert_eq!(groups("--group-add 5").split_whitespace().collect::<Vec<_>>(), ["Groups:", "5"]);
 }
+
+#[test]
+fn the_caller_has_a_name_and_a_group_inside() {
+    let lab = Lab::new();
+    let (user, group) = (lab.shell("id -un").run().ok(), lab.shell("id -gn").run().ok());
+    let (uid, gid) = (lab.shell("id -u").run().ok(), lab.shell("id -g").run().ok());
+    let passwd = lab.ok("run --rm --network none --userns keep-id box cat /etc/passwd");
+    assert!(passwd.lines().any(|line| line.starts_with(&format!("{user}:*:{uid}:{gid}:"))), "{passwd}");
+    let groups = lab.ok("run --rm --network none --userns keep-id box cat /etc/group");
+    assert!(groups.lines().any(|line| line == format!("{group}:x:{gid}:{user}")), "{groups}");
+}

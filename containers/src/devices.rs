@@ -1,5 +1,6 @@
 //! Device nodes of the host for a container: `--device`, and all of them with `--privileged`.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,7 @@ pub(crate) fn node_mount(host: &Path, container: &Path) -> Result<VolumeMount> {
 fn walk(host: &Path, container: &Path, all: &mut Vec<LinuxDevice>) -> Result<()> {
     for entry in std::fs::read_dir(host).map_err(Error::io(host))?.flatten() {
         let name = entry.file_name();
-        if host == Path::new("/dev") && OWN.iter().any(|own| name == *own) {
+        if host == Path::new("/dev") && (OWN.iter().any(|own| name == *own) || is_console(&name)) {
             continue;
         }
         let Ok(metadata) = entry.metadata() else { continue };
@@ -86,6 +87,12 @@ fn walk(host: &Path, container: &Path, all: &mut Vec<LinuxDevice>) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// `tty0`, `tty1`, ...: the consoles of the machine, which Podman keeps to the host.
+fn is_console(name: &OsStr) -> bool {
+    let number = name.to_str().and_then(|name| name.strip_prefix("tty"));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn node(place: &Path, metadata: &std::fs::Metadata) -> Option<LinuxDevice> {

@@ -110,7 +110,7 @@ pub(crate) fn lookup(files: &AccountFiles, wanted: &str, group_add: &[String]) -
         (None, number) => {
             let uid = number.unwrap_or(0);
             let home = if uid == 0 { "/root" } else { "/" };
-            User { name: uid.to_string(), uid, gid: 0, home: home.into(), shell: String::new() }
+            User { name: uid.to_string(), uid, gid: 0, comment: String::new(), home: home.into(), shell: String::new() }
         }
     };
     check_range(entry.uid)?;
@@ -181,11 +181,17 @@ pub(crate) fn passwd_with(engine: &Engine, container: &Container, account: &Acco
     let mut text = stored_files(engine, container)?.passwd;
     let length = text.len();
     add_host_users(&mut text, spec)?;
-    if !passwd::parse_users(&text).any(|known| known.uid == account.uid) {
-        let caller = matches!(spec.namespaces.user, UserNamespace::KeepId { .. });
-        let host = if caller { passwd::user_of(engine.settings.uid) } else { None };
-        let name = host.map_or_else(|| account.uid.to_string(), |user| user.name);
-        let home = workdir(container);
+    let home = workdir(container);
+    let has = |text: &str, uid: u32| passwd::parse_users(text).any(|known| known.uid == uid);
+    if let UserNamespace::KeepId { uid, gid, .. } = spec.namespaces.user {
+        // The caller, under the name that the number has on the host.
+        let (uid, gid) = (uid.unwrap_or(engine.settings.uid), gid.unwrap_or(engine.settings.gid));
+        if let Some(user) = passwd::user_of(uid).filter(|_| !has(&text, uid) && spec.passwd_entry.is_none()) {
+            add_line(&mut text, &format!("{}:*:{uid}:{gid}:{}:{home}:/bin/sh", user.name, user.comment));
+        }
+    }
+    if !has(&text, account.uid) {
+        let name = account.uid.to_string();
         let line = match &spec.passwd_entry {
             Some(template) => [
                 ("$USERNAME", name.as_str()),
@@ -234,8 +240,19 @@ pub(crate) fn group_with(engine: &Engine, container: &Container, account: &Accou
         return Ok(None);
     }
     let mut text = stored_files(engine, container)?.group;
-    if passwd::parse_groups(&text).any(|known| known.gid == account.gid) {
-        return Ok(None);
+    let length = text.len();
+    let has = |text: &str, gid: u32| passwd::parse_groups(text).any(|known| known.gid == gid);
+    if let UserNamespace::KeepId { gid: None, .. } = spec.namespaces.user {
+        let gid = engine.settings.gid;
+        let host = std::fs::read_to_string("/etc/group").unwrap_or_default();
+        let group = passwd::parse_groups(&host).find(|group| group.gid == gid);
+        let user = passwd::user_of(engine.settings.uid);
+        if let (Some(group), Some(user), false, None) = (group, user, has(&text, gid), &spec.group_entry) {
+            add_line(&mut text, &format!("{}:x:{gid}:{}", group.name, user.name));
+        }
+    }
+    if has(&text, account.gid) {
+        return Ok((text.len() > length).then_some(text));
     }
     let line = match &spec.group_entry {
         Some(template) => {

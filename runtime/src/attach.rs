@@ -94,6 +94,8 @@ pub(crate) fn all(root: &Rootfs, operations: &[MountOp]) -> Result<Mounted> {
                 let step = || format!("copy the link {} to {}", source.display(), destination.display());
                 copy_link(root, source, destination).map_err(|error| Error::kernel(step(), error))?;
             }
+            MountOp::NewLink { target, place } => new_link(root, target, place)
+                .map_err(|error| Error::kernel(format!("make the link {}", place.display()), error))?,
             MountOp::Links => links(root).map_err(|error| Error::kernel("make the links in /dev", error))?,
         }
     }
@@ -290,7 +292,8 @@ fn read_log(context: &OwnedFd) -> String {
 }
 
 /// Relative, so that they hold under any root.
-const LINKS: [(&str, &str); 5] = [
+const LINKS: [(&str, &str); 6] = [
+    ("/proc/kcore", "core"),
     ("/proc/self/fd", "fd"),
     ("/proc/self/fd/0", "stdin"),
     ("/proc/self/fd/1", "stdout"),
@@ -308,6 +311,15 @@ fn copy_link(root: &Rootfs, source: &Path, destination: &Path) -> rustix::io::Re
         Err(Errno::EXIST) if rustix::fs::readlinkat(&parent, name, Vec::new()).is_ok_and(|there| there == target) => {
             Ok(())
         }
+        other => other,
+    }
+}
+
+fn new_link(root: &Rootfs, target: &str, place: &Path) -> rustix::io::Result<()> {
+    let (Some(parent), Some(name)) = (place.parent(), place.file_name()) else { return Err(Errno::INVAL) };
+    let made = root.find(parent).and_then(|parent| rustix::fs::symlinkat(target, &parent, name));
+    match made {
+        Err(Errno::EXIST | Errno::NOENT | Errno::NOTDIR | Errno::ROFS | Errno::ACCESS | Errno::PERM) => Ok(()),
         other => other,
     }
 }

@@ -36,6 +36,11 @@ pub(crate) enum MountOp {
         source: PathBuf,
         destination: PathBuf,
     },
+    /// A link that is made where there is nothing yet; its directory must be there.
+    NewLink {
+        target: &'static str,
+        place: &'static Path,
+    },
     /// `/dev/fd` and its like.
     Links,
 }

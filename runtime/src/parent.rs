@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oci_spec::runtime::Spec;
@@ -17,6 +17,7 @@ use sys::task::Numbered;
 use crate::cgroup::Cgroup;
 use crate::child::{self, Given, Root};
 use crate::handshake::{self, Heard, Message};
+use crate::mounts::MountOp;
 use crate::namespaces::{self, User};
 use crate::plan::Plan;
 use crate::{Error, Result, attach, hooks};
@@ -32,13 +33,23 @@ pub struct Bundle {
     pub directory: PathBuf,
     /// Make the working directory where there is none, as images rely on.
     pub make_cwd: bool,
+    /// Make the link /etc/mtab, see mount(8), where there is none.
+    pub make_mtab: bool,
     /// Detached mounts that take the place of what would be mounted at these destinations.
     pub trees: Vec<(PathBuf, OwnedFd)>,
 }
 
 impl Bundle {
     pub fn new(spec: Spec, root: RootMount) -> Bundle {
-        Bundle { spec, root, id: String::new(), directory: PathBuf::new(), make_cwd: false, trees: Vec::new() }
+        Bundle {
+            spec,
+            root,
+            id: String::new(),
+            directory: PathBuf::new(),
+            make_cwd: false,
+            make_mtab: false,
+            trees: Vec::new(),
+        }
     }
 
     /// With the identity that hooks are told.
@@ -49,6 +60,10 @@ impl Bundle {
     fn plan(&self) -> Result<Plan> {
         let mut plan = Plan::of(&self.spec)?;
         plan.program.first_of = Some(self.id.clone());
+        if self.make_mtab {
+            // First: what is mounted over /etc is not ours to write to.
+            plan.mounts.insert(0, MountOp::NewLink { target: "/proc/mounts", place: Path::new("/etc/mtab") });
+        }
         Ok(plan)
     }
 }

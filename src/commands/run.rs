@@ -76,6 +76,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
         return Ok(ExitCode::Success);
     };
+    if attach.is_some_and(|streams| !streams.stdout && !streams.stderr) {
+        // Nothing of the container's is printed: then what it is called.
+        output::line(container.id())?;
+    }
     let request = AttachRequest {
         detach_keys,
         sig_proxy: Some(started.init).filter(|_| args.sig_proxy && !spec.tty),

@@ -66,7 +66,7 @@ fn change(
     spec: &mut ContainerSpec,
 ) -> Result<(), Failure> {
     if let Some(policy) = &args.restart {
-        spec.restart = life::restart(policy, "container")?;
+        spec.restart = life::restart(policy, None)?;
     }
     for text in &args.env {
         environment::add(&mut spec.env, text, caller)?;

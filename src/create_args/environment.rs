@@ -55,7 +55,7 @@ pub fn add(env: &mut Variables, text: &str, caller: &[(String, String)]) -> Resu
     };
     match text.split_once('=') {
         Some(("", _)) => return Err(Failure::plain(format!("invalid variable: {}", go_quote(text)))),
-        Some((name, value)) => set(name.trim_end(), value),
+        Some((name, value)) => set(name, value),
         None => match text.strip_suffix('*') {
             Some(prefix) => {
                 caller.iter().filter(|(name, _)| name.starts_with(prefix)).for_each(|(name, value)| set(name, value))

@@ -20,8 +20,18 @@ pub fn labels(args: &CreateArgs, around: &Surroundings<'_>) -> Result<BTreeMap<S
     for path in &args.label_file {
         let text = (around.read)(path)
             .map_err(|error| crate::error::on_path("open", path)(error).context("unable to process labels"))?;
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            add(line)?;
+        for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            match line.split_once('=') {
+                Some((name, _)) if name.contains(char::is_whitespace) => {
+                    let name = go_quote(name);
+                    return Err(Failure::plain(format!(
+                        "unable to process labels: name {name} has white spaces, poorly formatted name"
+                    )));
+                }
+                Some(_) => add(line)?,
+                // As a variable without a value is taken from the environment, which has no labels.
+                None => {}
+            }
         }
     }
     for text in &args.label {

@@ -14,8 +14,8 @@ pub fn entrypoint(text: &str) -> Vec<String> {
     }
 }
 
-/// `no`, `never`, `on-failure[:N]`, `always`, `unless-stopped`, `of` a container or a pod.
-pub fn restart(text: &str, of: &str) -> Result<RestartPolicy, Failure> {
+/// `no`, `never`, `on-failure[:N]`, `always`, `unless-stopped`. `doing` is said before what is no policy.
+pub fn restart(text: &str, doing: Option<&str>) -> Result<RestartPolicy, Failure> {
     let (word, count) = match text.split_once(':') {
         Some((word, count)) => (word, Some(count)),
         None => (text, None),
@@ -26,11 +26,12 @@ pub fn restart(text: &str, of: &str) -> Result<RestartPolicy, Failure> {
         "unless-stopped" => RestartPolicy::UnlessStopped,
         "on-failure" => RestartPolicy::OnFailure { max_retries: 0 },
         _ => {
-            let word = go_quote(word);
-            return Err(Failure::plain(format!(
-                "running {of} create option: {word} is not a valid restart policy: invalid argument"
-            ))
-            .hint("the policies are no, on-failure[:RETRIES], always and unless-stopped"));
+            let failure = Failure::plain(format!("{} is not a valid restart policy: invalid argument", go_quote(word)))
+                .hint("the policies are no, on-failure[:RETRIES], always and unless-stopped");
+            return Err(match doing {
+                Some(doing) => failure.context(doing),
+                None => failure,
+            });
         }
     };
     let Some(count) = count else { return Ok(policy) };
@@ -121,7 +122,7 @@ mod tests {
             ("unless-stopped", RestartPolicy::UnlessStopped),
         ];
         for (text, expected) in table {
-            assert_eq!(restart(text, "container").unwrap(), expected);
+            assert_eq!(restart(text, None).unwrap(), expected);
         }
     }
 }

@@ -75,7 +75,7 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         restart: args
             .restart
             .as_deref()
-            .map(|policy| life::restart(policy, "container"))
+            .map(|policy| life::restart(policy, Some("running container create option")))
             .transpose()?
             .unwrap_or_default(),
         remove: if args.rm { Remove::Container } else { Remove::Nothing },

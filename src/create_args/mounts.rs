@@ -11,23 +11,25 @@ use crate::format::human;
 
 pub fn mounts(args: &CreateArgs, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Failure> {
     let mut mounts: Vec<MountSpec> = Vec::new();
-    let mut add = |new: Vec<MountSpec>| {
-        for mount in new {
-            if mounts.iter().any(|known| known.destination == mount.destination) {
-                return Err(Failure::plain(format!("{}: duplicate mount destination", mount.destination.display())));
+    let mut add = |mount: MountSpec, flag: &str| {
+        match mounts.iter().find(|known| known.destination == mount.destination) {
+            None => mounts.push(mount),
+            // Said again, word for word.
+            Some(known) if *known == mount && flag != "--mount" => {}
+            Some(known) => {
+                return Err(Failure::plain(format!("{}: duplicate mount destination", known.destination.display())));
             }
-            mounts.push(mount);
         }
         Ok(())
     };
     for text in &args.mount {
-        add(mount(text, around)?)?;
+        mount(text, around)?.into_iter().try_for_each(|mount| add(mount, "--mount"))?;
     }
     for text in &args.volume {
-        add(vec![volume(text, around)?])?;
+        add(volume(text, around)?, "--volume")?;
     }
     for text in &args.tmpfs {
-        add(vec![tmpfs(text)?])?;
+        add(tmpfs(text)?, "--tmpfs")?;
     }
     // Defaults of the configuration yield to what was typed.
     let mut defaults = Vec::new();

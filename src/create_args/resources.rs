@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use containers::{CgroupsMode, Resources, Ulimit};
+use rustix::process::Resource;
 
 use super::{CreateArgs, LimitFlags};
 use crate::arguments::go_quote;
@@ -175,7 +176,7 @@ pub fn ulimits(typed: &[String], config: &Config) -> Result<Vec<Ulimit>, Failure
             ))
         })?;
         limits.retain(|known| known.name != limit.name);
-        limits.push(limit);
+        limits.push(within_callers(limit));
     }
     Ok(limits)
 }
@@ -204,6 +205,18 @@ pub fn ulimit(text: &str) -> Result<Ulimit, String> {
     }
     let number = |value: i64| u64::try_from(value).unwrap_or(u64::MAX);
     Ok(Ulimit { name, soft: number(soft), hard: number(hard) })
+}
+
+/// No limit of files or processes is as many as the caller may have.
+fn within_callers(limit: Ulimit) -> Ulimit {
+    let resource = match limit.name.as_str() {
+        "nofile" => Resource::Nofile,
+        "nproc" => Resource::Nproc,
+        _ => return limit,
+    };
+    let most = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let within = |value: u64| if value == u64::MAX { most } else { value };
+    Ulimit { soft: within(limit.soft), hard: within(limit.hard), ..limit }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{AtFlags, FileType, Stat, StatxAttributes, StatxFlags};
 
 use crate::digest::Digest;
 use crate::error::{At, Error, Result};
@@ -132,6 +132,10 @@ fn compare(
         }
     }
     for (name, stat) in &entries {
+        // What a container that runs has mounted is none of its own.
+        if is_mount_point(dir, name)? {
+            continue;
+        }
         let here = path.join(OsStr::from_bytes(name.to_bytes()));
         let is_dir = file_type(stat) == FileType::Directory;
         let (deeper, kind) = match below(lower, name)? {
@@ -161,6 +165,11 @@ fn compare(
         }
     }
     Ok(())
+}
+
+fn is_mount_point(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<bool> {
+    let stat = rustix::fs::statx(dir, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())?;
+    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 fn same_file(new: &Stat, old: &Stat) -> bool {

@@ -9,6 +9,8 @@ pub struct User {
     pub name: String,
     pub uid: u32,
     pub gid: u32,
+    /// What is said of the person.
+    pub comment: String,
     pub home: String,
     pub shell: String,
 }
@@ -35,9 +37,10 @@ pub fn parse_users(text: &str) -> impl Iterator<Item = User> + '_ {
         let name = fields.next().filter(|name| !name.is_empty() && !name.starts_with('#'))?.to_owned();
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
-        let home = fields.nth(1).unwrap_or_default().to_owned();
+        let comment = fields.next().unwrap_or_default().to_owned();
+        let home = fields.next().unwrap_or_default().to_owned();
         let shell = fields.next().unwrap_or_default().to_owned();
-        Some(User { name, uid, gid, home, shell })
+        Some(User { name, uid, gid, comment, home, shell })
     })
 }
 

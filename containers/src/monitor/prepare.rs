@@ -279,6 +279,8 @@ pub(super) fn prepare(
     let mut bundle = Bundle::new(configuration, root).named(container.id().as_str(), &run_dir);
     // A working directory of the image's, or of a build, is made, the user's own must be there.
     bundle.make_cwd = spec.workdir.is_none() || container.record.builder.is_some();
+    // The files of a directory are the user's own.
+    bundle.make_mtab = matches!(spec.source, Source::Image { .. }) && container.record.builder.is_none();
     bundle.trees = trees.trees;
     if let IpcMode::Container(other) = &spec.namespaces.ipc {
         let donor = list::find(engine, other)?;

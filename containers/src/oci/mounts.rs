@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Mount;
 
 use super::process::{HOLDER_PATH, INIT_PATH};
-use super::{Given, NetworkNamespace};
+use super::{Given, ManagedFile, NetworkNamespace};
 use crate::container::Record;
 use crate::error::Result;
 use crate::spec::{IpcMode, NamespaceMode, Source};
@@ -42,6 +42,13 @@ impl VolumeMount {
             VolumeMount::Bind { destination, .. } | VolumeMount::FileSystem { destination, .. } => destination,
         }
     }
+
+    /// Mount points can be made in it.
+    fn is_writable_directory(&self) -> bool {
+        match self {
+            VolumeMount::Bind { read_only, .. } | VolumeMount::FileSystem { read_only, .. } => !read_only,
+        }
+    }
 }
 
 pub(super) fn mounts(record: &Record, given: &Given) -> Result<Vec<Mount>> {
@@ -67,13 +74,20 @@ pub(super) fn mounts(record: &Record, given: &Given) -> Result<Vec<Mount>> {
             all.push(mount(path, "tmpfs", "tmpfs", &["rw", "rprivate", "nosuid", "nodev", "tmpcopyup"]));
         }
     }
-    for file in &given.files {
-        let mut options = vec!["bind", "rprivate"];
-        if record.spec.security.read_only {
-            options.extend(["ro", "nosuid", "nodev", "noexec"]);
-        }
-        all.push(mount(file.destination, "bind", &file.source.to_string_lossy(), &options));
-    }
+    let read_only = record.spec.security.read_only;
+    // A directory of the user's over /etc would hide what is bound into it, unless that comes after.
+    let covers = |volume: &VolumeMount, file: &ManagedFile| {
+        let below = Path::new(file.destination);
+        below.starts_with(volume.destination()) && below != volume.destination() && volume.is_writable_directory()
+    };
+    let (late, early): (Vec<_>, Vec<_>) =
+        given.files.iter().partition(|file| given.volumes.iter().any(|volume| covers(volume, file)));
+    let managed = |file: &&ManagedFile| {
+        let writable: &[&str] = &["bind", "rprivate"];
+        let options = if read_only { &["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"] } else { writable };
+        mount(file.destination, "bind", &file.source.to_string_lossy(), options)
+    };
+    all.extend(early.iter().map(managed));
     if record.spec.init {
         let init = record.spec.init_path.as_ref().unwrap_or(&given.own_executable);
         all.push(mount(INIT_PATH, "bind", &init.to_string_lossy(), &["bind", "rprivate", "ro"]));
@@ -83,6 +97,9 @@ pub(super) fn mounts(record: &Record, given: &Given) -> Result<Vec<Mount>> {
     let mut volumes: Vec<&VolumeMount> = given.volumes.iter().collect();
     volumes.sort_by_key(|volume| volume.destination().components().count());
     all.extend(volumes.into_iter().map(volume));
+    let taken =
+        |file: &&&ManagedFile| given.volumes.iter().any(|volume| volume.destination() == Path::new(file.destination));
+    all.extend(late.iter().filter(|file| !taken(file)).map(managed));
     Ok(all)
 }
 

@@ -323,7 +323,12 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
     let mut spec = PodSpec {
         share,
         share_parent: args.share_parent,
-        restart: args.restart.as_deref().map(|policy| life::restart(policy, "pod")).transpose()?.unwrap_or_default(),
+        restart: args
+            .restart
+            .as_deref()
+            .map(|policy| life::restart(policy, Some("running pod create option")))
+            .transpose()?
+            .unwrap_or_default(),
         exit_policy: policy.map(exit_policy).transpose()?.unwrap_or_default(),
         infra: Infra {
             none: !has_infra,
