@@ -163,8 +163,8 @@ impl Endpoint {
         if archive::file_type(&link) != FileType::Symlink {
             return Ok(path.file_name().map(OsStr::to_owned));
         }
-        let shown = format!("/proc/self/fd/{}", open(OFlags::PATH)?.as_raw_fd());
-        let leads_to = std::fs::read_link(&shown).map_err(Error::io(path))?;
+        let target = open(OFlags::PATH)?;
+        let leads_to = std::fs::read_link(format!("/proc/self/fd/{}", target.as_raw_fd())).map_err(Error::io(path))?;
         Ok(leads_to.file_name().map(OsStr::to_owned))
     }
 
