@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::lab::{Lab, is_podman, skip, tests_are_root};
+use crate::lab::{Lab, eventually, is_podman, skip, tests_are_root};
 
 /// A small file system of its own, mounted for one test.
 struct Small {
@@ -115,6 +115,91 @@ fn an_image_that_does_not_fit_leaves_nothing() {
         lab.kill_what_is_left();
     }
 }
+
+#[test]
+fn a_play_that_does_not_fit_says_so_and_leaves_nothing() {
+    if is_podman() {
+        return;
+    }
+    let lab = Lab::empty();
+    let Some(small) = Small::mount(&lab, 24) else { return };
+    let options = small.options();
+    let creel = |line: &str| lab.creel(&format!("{options} {line}")).within(60).run();
+    creel(&format!("load -q -i {}", lab.box_archive().display())).ok();
+    lab.write("all.yaml", PLAYED);
+    // Once where all of it fits, for what the store keeps anyway.
+    creel("kube play all.yaml").ok();
+    creel("kube down --force all.yaml").ok();
+    let (filler, mut failed) = (small.place.join("filler"), 0);
+    for left in [4, 16, 40, 80, 120, 160, 240, 400] {
+        let room = free(&small.place).saturating_sub(left * 1024);
+        std::fs::write(&filler, vec![b'x'; usize::try_from(room).unwrap()]).unwrap();
+        let played = creel("kube play all.yaml");
+        if played.exit_code() != 0 {
+            failed += 1;
+            assert!(played.err().to_lowercase().contains("no space left on device"), "{left} KiB: {played}");
+            for list in ["pod ps -q", "ps -aq", "secret ls -q", "volume ls -q", "kube get all --no-headers"] {
+                assert_eq!(creel(list).ok(), "", "{left} KiB: {list}");
+            }
+        }
+        std::fs::remove_file(&filler).unwrap();
+        creel("kube down --force all.yaml").ok();
+    }
+    assert!(failed > 0, "all of it fitted every time");
+    creel("kube play all.yaml").ok();
+    creel("kube down --force all.yaml").ok();
+    creel("system check").ok();
+    creel("rmi -a -f").ok();
+    eventually("nobody is left", || lab.processes().is_empty());
+}
+
+const PLAYED: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: words }
+data: { word: hello }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: pass }
+stringData: { pass: sesame }
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: { name: store }
+spec: { accessModes: [ReadWriteOnce], resources: { requests: { storage: 1Mi } } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec: { selector: { app: web }, ports: [{ port: 80 }] }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  replicas: 2
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: it
+        image: localhost/box
+        command: [idle]
+        volumeMounts: [{ name: words, mountPath: /w }, { name: store, mountPath: /s }]
+      volumes:
+      - { name: words, configMap: { name: words } }
+      - { name: store, persistentVolumeClaim: { claimName: store } }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: one }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{ name: it, image: localhost/box, command: [idle] }]
+";
 
 /// An image of 16 MB that does not compress.
 fn big() -> Vec<u8> {

@@ -261,3 +261,52 @@ spec: { defaultBackend: { service: { name: web, port: { number: 80 } } } }
     let _taken = std::net::TcpListener::bind(("0.0.0.0", ingress_port())).unwrap();
     refused("ingress.yaml", ingress_port(), "Ingress/way-in");
 }
+
+#[test]
+fn without_inotify_all_is_kept_all_the_same() {
+    if nobody_keeps() {
+        return;
+    }
+    let lab = Lab::new();
+    let port = node_port();
+    lab.write("site.yaml", site("web", port));
+    // Whoever lives in the user namespace keeps its limits.
+    lab.ok("run -d --name holder --network none box idle");
+    for limit in ["max_inotify_instances", "max_inotify_watches"] {
+        lab.ok(&format!("unshare sh -c 'echo 0 > /proc/sys/user/{limit}'"));
+        lab.ok("kube play site.yaml");
+        let rows = || lab.ok("kube get pods --no-headers");
+        let first = rows().split_whitespace().next().unwrap().to_owned();
+        lab.ok(&format!("pod rm -f -t 0 {first}"));
+        eventually("there are two again", || rows().matches("Running").count() == 2);
+        lab.ok("kube down site.yaml");
+        lab.ok(&format!("unshare sh -c 'echo 128 > /proc/sys/user/{limit}'"));
+    }
+    lab.ok("rm -f -t 0 holder");
+    nothing_is_left(&lab);
+}
+
+#[test]
+fn a_host_without_a_free_port_is_named() {
+    if nobody_keeps() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("pod.yaml", POD);
+    // A network of its own, in which the kernel has one port to give, and somebody has it.
+    let narrow = r#"
+        exec unshare --net /bin/sh -c '
+            ip link set lo up
+            echo 40000 40000 > /proc/sys/net/ipv4/ip_local_port_range
+            busybox nc -l -p 40000 & holder=$!
+            until grep -q :9C40 /proc/net/tcp /proc/net/tcp6; do :; done
+            "$@"; code=$?
+            kill $holder
+            exit $code' sh "$@"
+    "#;
+    let line = format!("kube play --publish 80 {}", lab.path("pod.yaml").display());
+    let Some(play) = lab.on_broken_host(narrow, &line) else { return };
+    let error = play.run().fails(125);
+    assert!(error.contains("no free tcp port"), "{error}");
+    nothing_is_left(&lab);
+}

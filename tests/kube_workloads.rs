@@ -510,3 +510,91 @@ fn a_play_that_fails_leaves_nothing() {
     let said = lab.ok("kube down site.yaml");
     assert!(!said.contains("deployment"), "{said}");
 }
+
+#[test]
+fn a_cron_job_begins_by_the_clock() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write(
+        "cron.yaml",
+        "
+apiVersion: batch/v1
+kind: CronJob
+metadata: { name: tick }
+spec:
+  schedule: '* * * * *'
+  successfulJobsHistoryLimit: 1
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          containers: [{ name: it, image: localhost/box, command: [date, '+%S'] }]
+",
+    );
+    assert!(lab.ok("kube play cron.yaml").contains("cronjob.batch/tick created"));
+    // No time zone, and no last time yet.
+    let unset = || lab.ok("kube get cronjob tick --no-headers").matches("<none>").count();
+    assert_eq!(unset(), 2);
+    // A minute passes at most until it is due.
+    let succeeded = || lab.ok("kube get jobs --no-headers").contains("1/1");
+    assert!(comes_true(Duration::from_secs(90), succeeded), "{}", lab.ok("kube get jobs"));
+    let job = lab.ok("kube get jobs --no-headers");
+    let container = lab.ok("ps -a --filter name=tick --format {{.Names}}");
+    assert!(job.starts_with("tick-") && container.starts_with("tick-"), "{job}: {container}");
+    let second: u32 = lab.ok(&format!("logs {container}")).trim().parse().unwrap();
+    assert!(second < 20, "it began {second} s after the full minute");
+    assert_eq!(unset(), 1);
+    lab.ok("kube down cron.yaml");
+    assert_eq!(lab.ok("pod ps -q"), "");
+    eventually("nobody is left", || lab.processes().is_empty());
+}
+
+#[test]
+fn an_autoscaler_adds_pods_where_the_processor_is_busy() {
+    if no_controllers() {
+        return;
+    }
+    crate::limits::in_machine(
+        "an_autoscaler_adds_pods_where_the_processor_is_busy",
+        r#"
+        cat > busy.yaml <<'YAML'
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: busy }
+spec:
+  selector: { matchLabels: { app: busy } }
+  template:
+    metadata: { labels: { app: busy } }
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: it
+        image: localhost/box
+        command: [sh, -c, 'while :; do :; done']
+        resources: { requests: { cpu: 20m }, limits: { cpu: 50m } }
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: { name: busy }
+spec:
+  scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, name: busy }
+  minReplicas: 1
+  maxReplicas: 2
+  metrics: [{ type: Resource, resource: { name: cpu, target: { type: Utilization, averageUtilization: 50 } } }]
+YAML
+        $creel kube play busy.yaml
+        for i in $(seq 90); do
+            pods=$($creel kube get pods --no-headers | grep -c Running || true)
+            [ "$pods" != 2 ] || break
+            sleep 1
+        done
+        $creel kube get hpa
+        [ "$pods" = 2 ]
+        $creel kube get hpa --no-headers | grep -E '[0-9]+%/50%'
+        $creel kube down busy.yaml
+        [ -z "$($creel pod ps -q)" ]"#,
+    );
+}

@@ -168,6 +168,15 @@ impl Shelf {
         Ok(())
     }
 
+    /// Whether anything can be written now. On a disk that is full the supervisor cannot even say so.
+    pub(super) fn check_room(&self) -> Result<()> {
+        const ROOM: [u8; 4096] = [b' '; 4096];
+        let path = self.root.join(format!(".room-{}", std::process::id()));
+        let written = fs::write(&path, ROOM).map_err(Error::io(&path));
+        let _ = fs::remove_file(&path);
+        written
+    }
+
     /// Takes an object and its status away. `false`: it was not there.
     pub fn remove(&self, id: &ObjectId) -> Result<bool> {
         // What is said of an object is not to be believed of the next one of that name.

@@ -71,6 +71,7 @@ impl Work<'_> {
             }
             self.pause(watch.as_ref());
             if !waiting.is_empty() {
+                self.shelf.check_room()?;
                 // It may have been killed: nobody else would go on.
                 self.start_supervisor()?;
             }
