@@ -1,6 +1,7 @@
 //! What is broken while manifests are played and kept: processes are killed, records are damaged, ports are taken, somebody
 //! takes down what is being played.
 
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -49,6 +50,25 @@ spec: {{ type: NodePort, selector: {{ app: {name} }}, ports: [{{ port: 80, nodeP
     )
 }
 
+/// One way in that leads to the Service `web`.
+const INGRESS: &str = "
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: way-in }
+spec: { defaultBackend: { service: { name: web, port: { number: 80 } } } }
+";
+
+/// What is answered on a port of this machine, if anything.
+fn page(port: u16) -> String {
+    let mut text = String::new();
+    if let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) {
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+        let _ = stream.write_all(b"GET / HTTP/1.0\r\nHost: any\r\n\r\n");
+        let _ = stream.read_to_string(&mut text);
+    }
+    text
+}
+
 fn node_port() -> u16 {
     30000 + free_port() % 2767
 }
@@ -78,8 +98,8 @@ fn played_objects_are_kept_whoever_is_killed() {
     }
     const LONGEST: Duration = Duration::from_secs(30);
     let lab = Lab::new();
-    let port = node_port();
-    lab.write("all.yaml", format!("{POD}---{}", site("web", port)));
+    let Some(_turn) = ingress_turn() else { return };
+    lab.write("all.yaml", format!("{POD}---{}---{INGRESS}", site("web", node_port())));
     let seed = u64::from(std::process::id());
     println!("chance begins with {seed}");
     let mut chance = Chance::new(seed);
@@ -110,6 +130,7 @@ fn played_objects_are_kept_whoever_is_killed() {
         let rows = lab.ok("kube get pods --no-headers");
         rows.lines().count() == 3 && rows.lines().all(|row| row.contains("Running"))
     });
+    eventually("the page is served", || page(ingress_port()).contains("hello from the box"));
     lab.ok("kube down all.yaml");
     nothing_is_left(&lab);
     lab.ok("system check");
@@ -250,13 +271,7 @@ fn a_port_of_the_host_that_is_taken_is_said_before_anything_is_made() {
     lab.write("site.yaml", site("web", port).replace("port: 80,", "port: 81, targetPort: 80,"));
     assert!(lab.ok("kube play site.yaml").contains("service/web configured"));
     lab.ok("kube down site.yaml");
-    let ingress = "
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: { name: way-in }
-spec: { defaultBackend: { service: { name: web, port: { number: 80 } } } }
-";
-    lab.write("ingress.yaml", format!("{}---{ingress}", site("web", port)));
+    lab.write("ingress.yaml", format!("{}---{INGRESS}", site("web", port)));
     let Some(_turn) = ingress_turn() else { return };
     let _taken = std::net::TcpListener::bind(("0.0.0.0", ingress_port())).unwrap();
     refused("ingress.yaml", ingress_port(), "Ingress/way-in");
