@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::id::ContainerId;
 use crate::journal::JournalReader;
 use crate::list;
-use crate::notice::poll_until;
+use crate::notice::{LOOK_AGAIN, poll_until};
 use crate::spec::LogDriver;
 use crate::state::State;
 
@@ -433,8 +433,14 @@ fn tail_of(text: &[u8], wanted: u64) -> (usize, u64) {
 
 /// Without following the descriptor is never polled.
 fn watch(engine: &Engine, container: &Container, log: &Path, follow: bool) -> Result<OwnedFd> {
-    let failed = |error: rustix::io::Errno| Error::Io { path: log.to_owned(), source: error.into() };
-    let notice = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
+    match try_watch(engine, container, log, follow) {
+        Err(error) if sys::notice::is_used_up(error) => sys::notice::clock(LOOK_AGAIN).map_err(Error::io(log)),
+        watched => watched.map_err(|error| Error::Io { path: log.to_owned(), source: error.into() }),
+    }
+}
+
+fn try_watch(engine: &Engine, container: &Container, log: &Path, follow: bool) -> rustix::io::Result<OwnedFd> {
+    let notice = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
     if follow {
         let events = WatchFlags::MODIFY
             | WatchFlags::CREATE
@@ -445,7 +451,7 @@ fn watch(engine: &Engine, container: &Container, log: &Path, follow: bool) -> Re
         for dir in [log.parent(), Some(engine.container_dir(container.id()).as_path())].into_iter().flatten() {
             match inotify::add_watch(notice.as_fd(), dir, events) {
                 Ok(_) | Err(rustix::io::Errno::NOENT) => {}
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(error),
             }
         }
     }

@@ -12,6 +12,9 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::id::ContainerId;
 
+/// How often to look where nobody can tell.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// A watch on a container's directory: records are replaced by rename, and the directory itself moves away at removal.
 pub(crate) struct Notice(OwnedFd);
 
@@ -19,13 +22,16 @@ impl Notice {
     /// `None` when the container is gone. Records read after this call are the ones whose change is noticed.
     pub(crate) fn of(engine: &Engine, id: &ContainerId) -> Result<Option<Notice>> {
         let path = engine.container_dir(id);
-        let failed = |error: Errno| Error::Io { path: path.clone(), source: error.into() };
-        let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
         let events = WatchFlags::MOVED_TO | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF | WatchFlags::ONLYDIR;
-        match inotify::add_watch(&fd, &path, events) {
-            Ok(_) => Ok(Some(Notice(fd))),
+        let watched = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
+            .and_then(|fd| inotify::add_watch(&fd, &path, events).map(|_| fd));
+        match watched {
+            Ok(fd) => Ok(Some(Notice(fd))),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-            Err(error) => Err(failed(error)),
+            Err(error) if sys::notice::is_used_up(error) => {
+                Ok(Some(Notice(sys::notice::clock(LOOK_AGAIN).map_err(Error::io(&path))?)))
+            }
+            Err(error) => Err(Error::Io { path, source: error.into() }),
         }
     }
 

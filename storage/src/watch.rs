@@ -5,7 +5,8 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW};
@@ -27,24 +28,38 @@ impl Store {
     }
 }
 
+/// How often to look where nobody can tell.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A descriptor that becomes readable when one of the events happens at the path, or from time to time where the user has
+/// no inotify instance or watch left.
+pub(crate) fn watch(path: &Path, events: WatchFlags) -> Result<OwnedFd> {
+    let watched = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
+        .and_then(|fd| inotify::add_watch(&fd, path, events).map(|_| fd));
+    match watched {
+        Err(error) if sys::notice::is_used_up(error) => sys::notice::clock(LOOK_AGAIN).at("cannot watch", path),
+        watched => watched.at("cannot watch", path),
+    }
+}
+
 /// Readable when something may have changed since [`Watch::clear`]. What is read after that call is missed by nobody.
 #[derive(Debug)]
 pub struct Watch(OwnedFd);
 
 impl Watch {
-    /// # Errors
-    /// Where the user has no inotify instance or watch left (`/proc/sys/fs/inotify`).
+    /// Where nobody can tell, since the disk is full or inotify used up, it is readable from time to time.
     pub fn of(store: &Store) -> Result<Watch> {
         let path = store.changed_path();
-        if let Err(error) = File::create_new(&path)
-            && error.kind() != io::ErrorKind::AlreadyExists
-        {
-            return Err(Error::io("cannot create", &path, error));
+        match File::create_new(&path) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                return sys::notice::clock(LOOK_AGAIN).at("cannot watch", &path).map(Watch);
+            }
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Error::io("cannot create", &path, error));
+            }
+            _ => {}
         }
-        let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).at("cannot watch", &path)?;
-        let events = WatchFlags::ATTRIB | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
-        inotify::add_watch(&watch, &path, events).at("cannot watch", &path)?;
-        Ok(Watch(watch))
+        watch(&path, WatchFlags::ATTRIB | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF).map(Watch)
     }
 
     /// Takes what has happened off the queue; everything is to be read again after it.

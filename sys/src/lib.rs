@@ -16,6 +16,7 @@ pub mod memory;
 pub mod mount;
 pub mod mount_attributes;
 pub mod net;
+pub mod notice;
 pub mod nsfs;
 pub mod passwd;
 pub mod process;

@@ -33,8 +33,6 @@ pub use process::{end_supervisor, is_needed, start_supervisor, supervisor_main};
 
 /// How long it sleeps at most: it is told of everything that happens, but a full disk may have kept somebody from telling.
 const LONGEST_SLEEP: Duration = Duration::from_secs(300);
-/// Where it cannot be told it looks so often.
-const BLIND: Duration = Duration::from_secs(1);
 /// Changes come in bursts: from one look to the next at least this passes.
 const BREATH: Duration = Duration::from_millis(20);
 /// When it looks again at a namespace in which somebody else acts: the end of that is told by nobody.
@@ -61,16 +59,15 @@ struct Supervisor<'a> {
     /// What each pod had used of the processor, and when.
     measured: BTreeMap<String, (Instant, Duration)>,
     look_again: Option<Timestamp>,
-    /// `None`: the user has no inotify instance left.
-    watch: Option<Watch>,
+    watch: Watch,
     /// Of each container that runs or waits to run again a process whose end nobody may be left to tell.
     processes: BTreeMap<(i32, u64), Pidfd>,
 }
 
 impl<'a> Supervisor<'a> {
     /// `program` starts `creel __kube-pod`, `forwarder` `creel forwarder`.
-    fn new(engine: &'a Engine, program: fn() -> Command, forwarder: fn() -> Command) -> Supervisor<'a> {
-        Supervisor {
+    fn new(engine: &'a Engine, program: fn() -> Command, forwarder: fn() -> Command) -> Result<Supervisor<'a>> {
+        Ok(Supervisor {
             engine,
             shelf: Shelf::new(engine),
             program,
@@ -81,9 +78,9 @@ impl<'a> Supervisor<'a> {
             kept: BTreeMap::new(),
             measured: BTreeMap::new(),
             look_again: None,
-            watch: Watch::of(&engine.store).inspect_err(|error| tracing::warn!(%error, "nobody can tell us")).ok(),
+            watch: Watch::of(&engine.store)?,
             processes: BTreeMap::new(),
-        }
+        })
     }
 
     /// Looks, acts and waits until nothing is left.
@@ -107,9 +104,7 @@ impl<'a> Supervisor<'a> {
     /// One round. `false`: there is nothing to look after.
     fn turn(&mut self) -> Result<bool> {
         self.look_again = None;
-        if let Some(watch) = &self.watch {
-            watch.clear();
-        }
+        self.watch.clear();
         self.reap();
         let seen = observe::pods(self.engine)?;
         self.follow_processes(&seen);
@@ -236,16 +231,15 @@ impl<'a> Supervisor<'a> {
 
     /// Until something has happened, or may have.
     fn wait(&self) {
-        let longest = if self.watch.is_some() { LONGEST_SLEEP } else { BLIND };
         let now = Timestamp::now();
         let left = |moment: Timestamp| Duration::try_from(moment.duration_since(now)).unwrap_or_default();
-        let timeout = self.look_again.map_or(longest, |moment| left(moment).min(longest));
+        let timeout = self.look_again.map_or(LONGEST_SLEEP, |moment| left(moment).min(LONGEST_SLEEP));
         if self.working.is_empty() && timeout >= QUIET {
             // It only costs memory where it fails.
             let _ = sys::memory::shrink();
         }
         let outputs = self.working.values().map(|work| work.working.output());
-        let told = self.watch.iter().map(AsFd::as_fd).chain(self.processes.values().map(AsFd::as_fd));
+        let told = std::iter::once(self.watch.as_fd()).chain(self.processes.values().map(AsFd::as_fd));
         let fds = outputs.chain(told).chain(self.plane.watched());
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };

@@ -6,11 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::inotify::WatchFlags;
 
 use super::{Event, older, path};
-use crate::error::{At, Error, Result};
+use crate::error::{Error, Result};
 use crate::store::Store;
+use crate::watch::watch;
 
 /// A place in the journal. Each [`Tail::take`] gives what was written since the last.
 pub struct Tail {
@@ -75,10 +76,8 @@ impl Notice {
     pub fn of(store: &Store) -> Result<Notice> {
         let path = path(store);
         let dir = path.parent().unwrap_or(Path::new("/"));
-        let notice = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).at("cannot watch", dir)?;
         let changes = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
-        inotify::add_watch(&notice, dir, changes).at("cannot watch", dir)?;
-        Ok(Notice(notice))
+        watch(dir, changes).map(Notice)
     }
 
     /// Takes what was noticed off the queue: the journal is read anyway.

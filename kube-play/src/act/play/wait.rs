@@ -18,8 +18,6 @@ use crate::steps::{PodPhase, Progress, pod_status};
 
 /// How often whoever waits looks where nobody tells: a `creel __kube-pod` that was killed does not.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// And where nobody can tell at all.
-const BLIND: Duration = Duration::from_millis(50);
 
 impl Work<'_> {
     /// Until the supervisor has made of the plan's workloads, Jobs, Services and Ingresses what they say, or says why it
@@ -30,12 +28,10 @@ impl Work<'_> {
         }
         let mut waiting = self.waited_for();
         let until = Instant::now() + self.options.patience;
-        let watch = storage::Watch::of(&self.engine().store).ok();
+        let watch = storage::Watch::of(&self.engine().store)?;
         let mut told = Vec::new();
         while !waiting.is_empty() || !self.starting.is_empty() {
-            if let Some(watch) = &watch {
-                watch.clear();
-            }
+            watch.clear();
             let seen = observe::pods(self.engine())?;
             let mut underway = Vec::new();
             for (id, working) in std::mem::take(&mut self.starting) {
@@ -69,7 +65,7 @@ impl Work<'_> {
             if waiting.is_empty() && self.starting.is_empty() {
                 break;
             }
-            self.pause(watch.as_ref());
+            self.pause(&watch);
             if !waiting.is_empty() {
                 self.shelf.check_room()?;
                 // It may have been killed: nobody else would go on.
@@ -134,12 +130,11 @@ impl Work<'_> {
     }
 
     /// Until something has changed, or may have.
-    fn pause(&self, watch: Option<&storage::Watch>) {
+    fn pause(&self, watch: &storage::Watch) {
         let outputs = self.starting.iter().map(|(_, working)| working.output());
-        let fds = outputs.chain(watch.map(AsFd::as_fd));
+        let fds = outputs.chain(std::iter::once(watch.as_fd()));
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        let pause = if watch.is_some() { LOOK_AGAIN } else { BLIND };
-        let pause = Timespec { tv_sec: 0, tv_nsec: pause.as_nanos() as i64 };
+        let pause = Timespec { tv_sec: 0, tv_nsec: LOOK_AGAIN.as_nanos() as i64 };
         let _ = rustix::event::poll(&mut fds, Some(&pause));
     }
 

@@ -100,7 +100,7 @@ pub fn supervisor_main(program: fn() -> Command, forwarder: fn() -> Command) -> 
     let engine = place.open()?;
     loop {
         let Some(lock) = become_the_one(&engine)? else { return Ok(()) };
-        Supervisor::new(&engine, program, forwarder).run()?;
+        Supervisor::new(&engine, program, forwarder)?.run()?;
         drop(lock);
         // Somebody may have relied on us in this moment.
         if !is_needed(&engine)? {
