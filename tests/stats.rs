@@ -70,3 +70,23 @@ fn what_cannot_be_meant_is_refused() {
     }
     lab.creel("stats --no-stream extra --format '{{.Nonsense}}'").run().fails(125);
 }
+
+#[test]
+fn figures_are_whole_on_a_narrow_terminal() {
+    if crate::lab::differs_on_purpose("Podman's rows break where the terminal ends") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("run -d --name a-container-with-quite-some-name --network none box sleep 1000");
+    let mut terminal = lab.terminal("stats --no-stream");
+    let heading = terminal.expect("…\r\n");
+    let heading = heading.lines().last().unwrap_or_default();
+    assert!(heading.trim_end().chars().count() <= 80, "{heading}");
+    for column in ["ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %"] {
+        assert!(heading.contains(column), "{heading}");
+    }
+    let row = terminal.expect("\r\n");
+    assert!(row.trim_end().chars().count() <= 80 && row.contains("B / ") && row.contains("% "), "{row}");
+    assert_eq!(terminal.end(), 0);
+    assert!(lab.ok("stats --no-stream").contains("AVG CPU %"));
+}

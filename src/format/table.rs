@@ -2,6 +2,8 @@
 
 /// Spaces between two columns.
 const GAP: usize = 2;
+/// A table of no more columns keeps them all.
+const FEW: usize = 6;
 
 /// Lines up tab-separated cells: every column is at least 12 wide with two spaces between, the last cell of a line is
 /// left as it is.
@@ -11,16 +13,25 @@ pub fn align(text: &str) -> String {
 
 /// As [`align`], in lines of `room` characters: columns come nearer to each other first, then the widest are shortened,
 /// with `…` where something is left out. What one types again stays whole: ids and tags always, names as long as the rest
-/// can give way and where no id stands beside them. A table that cannot fit is not shortened at all.
-/// `text` begins with the headings, which tell what a column holds, whether or not they are shown.
+/// can give way and where no id stands beside them; figures always. A table of many columns loses its last ones where it
+/// cannot fit otherwise, with `…` in the headings; one of few is not shortened at all then. `text` begins with the headings, which tell what a column holds, whether or not they are shown.
 pub fn align_within(text: &str, heading: bool, room: usize) -> String {
     let shown = if heading { text } else { text.split_once('\n').map_or("", |(_, rest)| rest) };
     let aligned = align(shown);
     if aligned.lines().all(|line| length(line.trim_end()) <= room) {
         return aligned;
     }
-    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
-    let widths = rows.first().and_then(|headings| widths_within(headings, &rows, room));
+    let mut rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    let mut widths = rows.first().and_then(|headings| widths_within(headings, &rows, room));
+    let mut kept = rows.first().map_or(0, Vec::len);
+    while widths.is_none() && kept > FEW {
+        kept -= 1;
+        for (row, left_out) in rows.iter_mut().zip(std::iter::once("…").chain(std::iter::repeat(""))) {
+            row.truncate(kept);
+            row.push(left_out);
+        }
+        widths = rows.first().and_then(|headings| widths_within(headings, &rows, room));
+    }
     let (Some(headings), Some(widths)) = (rows.first(), widths) else { return columns(shown, 0) };
     let mut shortened = String::with_capacity(text.len());
     for row in rows.iter().skip(usize::from(!heading)) {
@@ -45,6 +56,7 @@ fn widths_within(headings: &[&str], rows: &[Vec<&str>], room: usize) -> Option<V
     for (cell, name) in [(8, usize::MAX), (8, 12), (6, 8)] {
         let floors: Vec<usize> = (headings.iter().zip(&widths))
             .map(|(heading, width)| match typed_again(heading) {
+                None if is_figure(heading) => *width,
                 None => cell.min(*width),
                 Some(Typed::Name) if has_id => name.min(*width),
                 Some(_) => *width,
@@ -78,6 +90,11 @@ fn typed_again(heading: &str) -> Option<Typed> {
         Some("NAME" | "NAMES" | "PODNAME" | "INDEX") => Some(Typed::Name),
         _ => None,
     }
+}
+
+/// Whether a column holds figures, of which a part would say something else.
+fn is_figure(heading: &str) -> bool {
+    heading.ends_with(['%']) || matches!(heading, "MEM USAGE / LIMIT" | "MEM USAGE/ LIMIT" | "NET IO" | "BLOCK IO")
 }
 
 /// Whether a column holds names of images, of which the end says most.
@@ -216,6 +233,18 @@ mod tests {
         // Where it cannot be, lines break and nothing is lost.
         assert!(second(37).contains("docker.io/library/nginx:latest  nginx -g daemon off;"));
         assert_eq!(align_within(text, false, 40).lines().count(), 1);
+    }
+
+    #[test]
+    fn figures_stay_whole_and_the_last_columns_go_where_many_do_not_fit() {
+        let text = "ID\tNAME\tCPU %\tMEM USAGE / LIMIT\tMEM %\tNET IO\tBLOCK IO\tPIDS\n\
+                    9fb6b92fc807\ta-name-of-some-length\t12.34%\t1.536MB / 25.28GB\t0.01%\t110B / 682B\t0B / 28.67kB\t1\n";
+        let short = align_within(text, true, 80);
+        assert_eq!(
+            short,
+            "ID            NAME              CPU %   MEM USAGE / LIMIT  MEM %  NET IO       …\n\
+             9fb6b92fc807  a-name-of-some-…  12.34%  1.536MB / 25.28GB  0.01%  110B / 682B  \n"
+        );
     }
 
     #[test]
