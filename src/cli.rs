@@ -259,6 +259,7 @@ pub static VERBS: &[Verb] = &[
     verb!(system_migrate, ["system renumber"], hidden: true),
     verb!(system_prune, ["system prune"]),
     verb!(system_reset, ["system reset"]),
+    verb!(system_service, ["system service"]),
     verb!(tag, ["tag", "image tag"]),
     verb!(top, ["top", "container top"], order: Order::FlagsFirst),
     verb!(unmount, ["unmount", "umount", "container unmount"]),
@@ -298,7 +299,6 @@ const NOT_YET: &[&str] = &[
     "quadlet list",
     "quadlet print",
     "quadlet rm",
-    "system service",
 ];
 
 /// Podman's commands that need real root, with what Podman says to everybody else.

@@ -2,6 +2,7 @@
 //! store. Everything is found out when it is first needed.
 
 use std::cell::OnceCell;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use containers::{Engine, Settings};
@@ -136,6 +137,49 @@ pub struct Globals {
 }
 
 impl Globals {
+    /// As another call of this program takes them: those that choose a store, and how things are done in it.
+    pub fn as_flags(&self) -> Vec<OsString> {
+        let mut flags = Vec::new();
+        let mut flag = |name: &str, value: &OsStr| {
+            let mut flag = OsString::from(format!("--{name}="));
+            flag.push(value);
+            flags.push(flag);
+        };
+        let texts = [
+            ("cgroup-manager", &self.cgroup_manager),
+            ("events-backend", &self.events_backend),
+            ("network-cmd-path", &self.network_cmd_path),
+            ("runtime", &self.runtime),
+            ("storage-driver", &self.storage_driver),
+        ];
+        for (name, value) in texts {
+            value.iter().for_each(|value| flag(name, value.as_ref()));
+        }
+        let paths = [
+            ("imagestore", &self.imagestore),
+            ("network-config-dir", &self.network_config_dir),
+            ("root", &self.root),
+            ("runroot", &self.runroot),
+            ("tmpdir", &self.tmpdir),
+            ("volumepath", &self.volumepath),
+        ];
+        for (name, value) in paths {
+            value.iter().for_each(|value| flag(name, value.as_ref()));
+        }
+        for (name, values) in [("hooks-dir", &self.hooks_dir), ("module", &self.module)] {
+            values.iter().for_each(|value| flag(name, value.as_ref()));
+        }
+        let lists = [
+            ("cdi-spec-dir", &self.cdi_spec_dir),
+            ("runtime-flag", &self.runtime_flag),
+            ("storage-opt", &self.storage_opt),
+        ];
+        for (name, values) in lists {
+            values.iter().for_each(|value| flag(name, value.as_ref()));
+        }
+        flags
+    }
+
     /// Whether a flag asks for an engine on another machine.
     fn is_remote(&self) -> bool {
         self.remote || self.connection.is_some() || self.url.is_some() || self.host.is_some()

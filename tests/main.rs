@@ -103,6 +103,7 @@ mod packaging;
 mod parallel;
 mod readme;
 mod reboot;
+mod service;
 mod system;
 mod unshare;
 mod update;

@@ -100,6 +100,8 @@ fn the_package_has_what_a_user_expects_of_one() {
         "./usr/share/zsh/vendor-completions/_creel",
         "./usr/share/fish/vendor_completions.d/creel.fish",
         "./usr/lib/systemd/user/creel-restart.service",
+        "./usr/lib/systemd/user/creel.socket",
+        "./usr/lib/systemd/user/creel.service",
         "./usr/share/doc/creel/copyright",
     ] {
         let (mode, path) = file.split_once(" root/root ").unwrap_or(("", file));

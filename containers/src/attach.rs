@@ -56,11 +56,12 @@ pub struct Attached {
     streams: Streams,
 }
 
-/// Connects to the streams of a container that runs.
+/// Connects to the streams of a container that runs, or is about to: from an initialized one nothing is missed.
 pub fn attach(engine: &Engine, container: &Container, streams: Streams) -> Result<Attached> {
     match container.state() {
         State::Running { .. } if !pause::paused(container) => {}
-        State::Running { .. } | State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => {
+        State::Initialized { .. } => {}
+        State::Running { .. } | State::Created | State::Exited(_) | State::Removing => {
             return Err(Error::StateImproper { what: "you can only attach to running containers".into() });
         }
     }

@@ -104,5 +104,5 @@ pub use update::update;
 pub use userns::copy_cost;
 pub use volume_options::set_volume_options;
 pub use volumes::content as volume_content;
-pub use wait::{Condition, check_conditions, holds_now, wait, wait_for_good, wait_started};
+pub use wait::{Condition, check_conditions, holds_now, wait, wait_and_tell, wait_for_good, wait_started};
 pub use working::{Working, sweep_working};

@@ -82,6 +82,17 @@ pub fn holds_now(engine: &Engine, container: &Container, conditions: &[Condition
 /// Waits until one of the conditions holds (none given: until it has ended). Returns the exit code for an end, else -1.
 /// `interval` is how often to look for the one thing that tells nobody: whether it is paused.
 pub fn wait(engine: &Engine, container: &Container, conditions: &[Condition], interval: Duration) -> Result<i32> {
+    wait_and_tell(engine, container, conditions, interval, &mut || ())
+}
+
+/// As [`wait`]; `listening` is called when nothing that happens from then on is missed, and at every look since.
+pub fn wait_and_tell(
+    engine: &Engine,
+    container: &Container,
+    conditions: &[Condition],
+    interval: Duration,
+    listening: &mut dyn FnMut(),
+) -> Result<i32> {
     let conditions = if conditions.is_empty() { &[Condition::Stopped] } else { conditions };
     let has = |condition| conditions.contains(&condition);
     let for_end = has(Condition::Stopped) || has(Condition::Exited);
@@ -105,7 +116,7 @@ pub fn wait(engine: &Engine, container: &Container, conditions: &[Condition], in
             });
         }
         // The monitor says the code even where its record goes with the container (`--rm`), or with the next run.
-        if let State::Running { init, .. } = now.state()
+        if let State::Initialized { init, .. } | State::Running { init, .. } = now.state()
             && for_end
             && connection.as_ref().is_none_or(|(connected, _)| connected != init)
         {
@@ -118,6 +129,7 @@ pub fn wait(engine: &Engine, container: &Container, conditions: &[Condition], in
         let mut others = Vec::new();
         others.extend(connection.as_ref().map(|(_, channel)| channel.as_fd()));
         others.extend(process.as_ref().map(AsFd::as_fd));
+        listening();
         let until = has(Condition::Paused).then(|| Instant::now() + interval);
         let ready = notice.wait(&others, until)?;
         if connection.is_some() && ready[0] {

@@ -2,6 +2,7 @@ use containers::{AttachEnd, AttachRequest, Streams};
 
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
+use crate::output;
 use crate::select;
 
 /// Connect to a running container
@@ -16,6 +17,9 @@ pub struct Args {
     /// Do not pass stdin on
     #[arg(long)]
     no_stdin: bool,
+    /// Attach to an initialized container, too, and say with a NUL byte on stdout that from now on nothing is missed
+    #[arg(long, hide = true)]
+    preface: bool,
     /// Pass signals on to the container
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     sig_proxy: bool,
@@ -34,7 +38,15 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let container = select::one(&engine, args.containers.first().map(String::as_str), args.latest)?;
     let spec = container.spec();
     let streams = Streams { stdin: spec.stdin && !args.no_stdin, stdout: true, stderr: true };
+    if container.state().word() == "initialized" && !args.preface {
+        return Err(
+            containers::Error::StateImproper { what: "you can only attach to running containers".into() }.into()
+        );
+    }
     let attached = containers::attach(&engine, &container, streams)?;
+    if args.preface {
+        output::print("\0")?;
+    }
     let request = AttachRequest {
         detach_keys: detach_keys(context, args.detach_keys.as_deref())
             .map_err(|failure| failure.context(format_args!("attaching to container {}", container.id())))?,

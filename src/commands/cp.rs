@@ -26,6 +26,9 @@ pub struct Args {
     /// A directory may replace a file, and a file a directory
     #[arg(long)]
     pub overwrite: bool,
+    /// Say what is at the source, as JSON, and copy nothing: for Docker's API
+    #[arg(long, hide = true)]
+    pub stat: bool,
     /// Where from and where to
     #[arg(value_name = "[CONTAINER:]SRC_PATH [CONTAINER:]DEST_PATH")]
     pub words: Vec<String>,
@@ -83,12 +86,27 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("refusing to write a tar archive to the terminal. Redirect standard output"));
     }
     let engine = context.engine()?;
+    if let (true, Some(place)) = (args.stat, open(&engine, &from)?) {
+        return tell_facts(&place);
+    }
     match (open(&engine, &from)?, open(&engine, &to)?) {
         (Some(from), Some(to)) => between(&from, &to, &args)?,
         (Some(from), None) => to_stream(&from)?,
         (None, Some(to)) => from_stream(&to, &args)?,
         (None, None) => {}
     }
+    Ok(ExitCode::Success)
+}
+
+fn tell_facts(place: &Place) -> Result<ExitCode, Failure> {
+    let fact = place.stat()?.ok_or_else(|| place.not_found())?;
+    let name = place.path.file_name().map_or_else(|| "/".into(), |name| name.to_string_lossy());
+    output::line(serde_json::json!({
+        "name": name,
+        "size": fact.size,
+        "mode": fact.mode,
+        "mtime": fact.modified.to_string(),
+    }))?;
     Ok(ExitCode::Success)
 }
 

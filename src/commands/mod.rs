@@ -64,6 +64,7 @@ pub mod system_df;
 pub mod system_migrate;
 pub mod system_prune;
 pub mod system_reset;
+pub mod system_service;
 pub mod tag;
 pub mod top;
 pub mod unmount;

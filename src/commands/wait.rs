@@ -28,6 +28,9 @@ pub struct Args {
     /// Wait for the newest container
     #[arg(short, long)]
     pub latest: bool,
+    /// Say with a NUL byte on stdout that from now on nothing is missed: for Docker's API
+    #[arg(long, hide = true)]
+    pub preface: bool,
     /// Names or ids
     #[arg(value_name = "CONTAINER [CONTAINER...]")]
     pub containers: Vec<String>,
@@ -55,7 +58,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     for name in &args.containers {
         let waited = containers::find(&engine, name).and_then(|container| {
             containers::check_conditions(&container, &conditions)?;
-            containers::wait(&engine, &container, &conditions, interval)
+            let mut listening = preface(args.preface);
+            containers::wait_and_tell(&engine, &container, &conditions, interval, &mut listening)
         });
         match waited {
             Ok(code) => output::line(code)?,
@@ -68,6 +72,16 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     }
     Ok(end)
+}
+
+/// Says once that we listen.
+fn preface(mut is_wanted: bool) -> impl FnMut() {
+    move || {
+        if std::mem::take(&mut is_wanted) {
+            // A reader that is gone learns nothing more either way.
+            let _ = output::print("\0");
+        }
+    }
 }
 
 /// Prints the code of whichever container gets there first.

@@ -14,6 +14,8 @@ use crate::wire::{FromClient, FromMonitor};
 pub(super) struct Client {
     channel: Channel,
     streams: Streams,
+    /// Whether it has said which streams it wants.
+    known: bool,
     /// Messages it has not taken yet. While there are any, the container's output is not read: nothing is ever dropped,
     /// a slow reader slows the writer as a pipe would.
     pending: VecDeque<Vec<u8>>,
@@ -26,17 +28,19 @@ pub(super) struct Clients(Vec<Client>);
 impl Clients {
     pub(super) fn add(&mut self, channel: Channel, streams: Streams) -> io::Result<()> {
         rustix::io::ioctl_fionbio(channel.as_fd(), true)?;
-        self.0.push(Client { channel, streams, pending: VecDeque::new(), gone: false });
+        self.0.push(Client { channel, streams, known: false, pending: VecDeque::new(), gone: false });
         Ok(())
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
     }
 
     /// In order: what to poll, and whether for writing too.
     pub(super) fn fds(&self) -> impl Iterator<Item = (BorrowedFd<'_>, bool)> {
         self.0.iter().map(|client| (client.channel.as_fd(), !client.pending.is_empty()))
+    }
+
+    /// Those who have not said what they want yet, by their number.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
+        let numbered = self.0.iter().enumerate();
+        numbered.filter(|(_, client)| !client.known).map(|(index, client)| (index, client.channel.as_fd()))
     }
 
     /// Whether somebody still has to take output before more may be read.
@@ -88,6 +92,7 @@ impl Clients {
     pub(super) fn set_streams(&mut self, index: usize, streams: Streams) {
         if let Some(client) = self.0.get_mut(index) {
             client.streams = streams;
+            client.known = true;
         }
     }
 

@@ -593,6 +593,8 @@ fn wait(entries: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<()> {
 }
 
 /// An initialized container waits for the word to start. False when it is to end instead.
+///
+/// What clients that are attached already say to it stays in their sockets until it runs.
 fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd, init: &Pidfd) -> Result<bool> {
     loop {
         let mut entries = vec![
@@ -600,7 +602,8 @@ fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd,
             PollFd::from_borrowed_fd(init.as_fd(), PollFlags::IN),
             PollFd::new(listener, PollFlags::IN),
         ];
-        entries.extend(clients.fds().map(|(fd, _)| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        let (unknown, fds): (Vec<usize>, Vec<_>) = clients.unknown().unzip();
+        entries.extend(fds.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         wait(&mut entries, None).map_err(Error::io("poll"))?;
         let ready: Vec<bool> = entries.iter().map(|entry| !entry.revents().is_empty()).collect();
         drop(entries);
@@ -612,7 +615,7 @@ fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd,
         {
             clients.add(channel, Streams::default()).map_err(Error::io("the attach socket"))?;
         }
-        for index in (0..clients.len()).filter(|index| ready.get(index + 3).copied().unwrap_or(false)) {
+        for (index, _) in unknown.into_iter().zip(&ready[3..]).filter(|(_, ready)| **ready) {
             match clients.receive(index) {
                 Some(FromClient::Start(streams)) => {
                     clients.set_streams(index, streams);
