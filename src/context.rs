@@ -557,6 +557,11 @@ impl Context {
         Ok(())
     }
 
+    /// Whether the caller is root of the machine, not of a namespace.
+    pub fn is_real_root(&self) -> bool {
+        is_real_root()
+    }
+
     /// The same for all stores of one user, so that all containers are in one namespace.
     pub fn userns_dir(&self) -> PathBuf {
         runtime_dir().join("creel").join("userns")

@@ -187,3 +187,40 @@ fn an_image_store_of_its_own_takes_what_is_new() {
     with("rmi new").ok();
     assert_eq!(with("images --filter readonly=false --format {{.Repository}}").ok(), "localhost/committed");
 }
+
+#[test]
+fn images_are_copied_over_ssh() {
+    let lab = Lab::new();
+    for (words, told) in [
+        ("", "accepts between 1 and 2 arg(s), received 0"),
+        (" box", "must specify a destination: invalid argument"),
+        (" box nosuchuser@localhost::", "user: unknown user nosuchuser"),
+    ] {
+        let error = lab.creel(&format!("image scp{words}")).run().fails(125);
+        assert!(error.contains(told), "{error}");
+    }
+    if crate::lab::differs_on_purpose("Podman speaks ssh itself") {
+        return;
+    }
+    // The other machine is another store of this one.
+    let there = format!(
+        "{} --root {} --runroot {} \"$@\"",
+        lab.program_under_test().display(),
+        lab.path("far").display(),
+        lab.path("far-run").display()
+    );
+    let bin = lab.folder("bin");
+    lab.executable("bin/creel", &format!("#!/bin/sh\nexec {there}\n"));
+    lab.executable("bin/ssh", "#!/bin/sh\n[ \"$1 $2\" = '-- me@far' ] || exit 7\nexec sh -c \"$3\"\n");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let scp = |words: &str| lab.creel(&format!("image scp {words}")).env("PATH", &path).run();
+    assert_eq!(scp("-q box me@far::").ok(), "Loaded image: localhost/box:latest");
+    lab.ok("rmi -af");
+    assert_eq!(scp("-q me@far::box").ok(), "Loaded image: localhost/box:latest");
+    lab.ok("run --rm --network none box true");
+    scp("nosuch me@far::").fails(125);
+    scp("me@far::nosuch").fails(125);
+    scp("box me@elsewhere::").fails(125);
+    let error = lab.creel("image sign box").run().fails(125);
+    assert!(error.contains("no identity provided"), "{error}");
+}

@@ -73,7 +73,7 @@ fn load_stdin(engine: &containers::Engine, options: &LoadOptions) -> Result<Vec<
 }
 
 /// An archive is read twice, so a stream is kept in a file meanwhile.
-fn load_stream(
+pub(super) fn load_stream(
     engine: &containers::Engine,
     stream: &mut dyn io::Read,
     options: &LoadOptions,

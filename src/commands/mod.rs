@@ -23,6 +23,8 @@ pub mod image_exists;
 pub mod image_inspect;
 pub mod image_mount;
 pub mod image_prune;
+pub mod image_scp;
+pub mod image_sign;
 pub mod image_tree;
 pub mod image_trust;
 pub mod image_unmount;
