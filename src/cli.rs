@@ -175,6 +175,7 @@ pub static VERBS: &[Verb] = &[
     verb!(inspect, ["inspect"]),
     verb!(inspect::container, ["container inspect"]),
     verb!(kill, ["kill", "container kill"]),
+    verb!(kube::apply, ["kube apply"]),
     verb!(kube::describe, ["kube describe"]),
     verb!(kube::down, ["kube down"]),
     verb!(kube::get, ["kube get"]),
@@ -294,7 +295,6 @@ const NOT_YET: &[&str] = &[
     "container runlabel",
     "generate spec",
     "generate systemd",
-    "kube apply",
     "quadlet install",
     "quadlet list",
     "quadlet print",
@@ -694,7 +694,7 @@ mod tests {
     fn unknown_commands_get_a_suggestion() {
         let text = unknown("creel", "runn").to_string();
         assert!(text.starts_with("unrecognized command `creel runn`\n\nDid you mean this?\n\trun\n"), "{text}");
-        assert_eq!(unknown("creel", "kube apply").to_string(), "creel has no \"kube apply\" yet");
+        assert_eq!(unknown("creel", "generate spec").to_string(), "creel has no \"generate spec\" yet");
         assert!(
             unknown("creel", "container zzzz")
                 .to_string()

@@ -59,6 +59,7 @@ mod top;
 
 // Containers together.
 mod kube;
+mod kube_apply;
 mod kube_broken;
 mod kube_examples;
 mod kube_flags;

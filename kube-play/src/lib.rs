@@ -10,6 +10,7 @@ mod decode;
 mod document;
 mod generate;
 mod history;
+pub mod kubeconfig;
 mod lower;
 mod manifest;
 mod model;

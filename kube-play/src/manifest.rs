@@ -67,6 +67,11 @@ impl Manifests {
         sort(problems, &self.files);
     }
 
+    /// All objects that could be read, as they are written, with the file of each.
+    pub fn objects(&self) -> impl Iterator<Item = (&ObjectId, &str, serde_json::Value)> {
+        self.documents.iter().map(|document| (&document.id, document.file.as_str(), document.node.json()))
+    }
+
     /// The ids of all objects that could be read, in their order.
     pub fn ids(&self) -> impl Iterator<Item = &ObjectId> {
         self.documents.iter().map(|document| &document.id)

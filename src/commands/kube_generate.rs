@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use containers::{Container, Engine};
-use kube_play::Generate;
+use kube_play::{Generate, GeneratedKind, Manifest};
 use pods::Pod;
 
 use crate::arguments::{self, number};
@@ -12,26 +12,26 @@ use crate::error::{ExitCode, Failure};
 use crate::output;
 
 /// Write pods, containers and volumes as Kubernetes manifests
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 pub struct Args {
     /// Write to a file that does not exist yet
     #[arg(short, long, value_name = "FILE")]
-    filename: Option<PathBuf>,
+    pub filename: Option<PathBuf>,
     /// Add annotations that only Podman and creel read
     #[arg(long)]
-    podman_only: bool,
+    pub podman_only: bool,
     /// How many pods a deployment has
     #[arg(short, long, value_name = "NUMBER", value_parser = number::i32)]
-    replicas: Option<i32>,
+    pub replicas: Option<i32>,
     /// Write a Service for published ports, too
     #[arg(short, long)]
-    service: bool,
+    pub service: bool,
     /// What a pod is written as: pod, deployment, daemonset or job
     #[arg(short, long, value_name = "KIND")]
-    r#type: Option<String>,
+    pub r#type: Option<String>,
     /// Names or ids of pods, containers and volumes
     #[arg(value_name = "NAME [NAME...]")]
-    names: Vec<String>,
+    pub names: Vec<String>,
 }
 
 /// What the names mean.
@@ -46,6 +46,19 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_least(&args.names, 1)?;
     let config = context.config()?;
     let kind = args.r#type.as_deref().or(config.text("engine", "kube_generate_type")).unwrap_or("pod");
+    let manifest = manifest(context, &args, kind.parse().map_err(said)?)?;
+    match &args.filename {
+        Some(path) => {
+            write(path, &manifest.text)?;
+            manifest.notes.iter().for_each(|note| output::warn(note));
+        }
+        None => output::print(&manifest.text)?,
+    }
+    Ok(ExitCode::Success)
+}
+
+/// What is written of the names. `kube apply` sends it.
+pub fn manifest(context: &Context, args: &Args, kind: GeneratedKind) -> Result<Manifest, Failure> {
     let engine = context.reader()?;
     let mut found = Found::default();
     for name in &args.names {
@@ -57,27 +70,19 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
         u16::from_le_bytes(bytes)
     };
-    let manifest = kube_play::generate(Generate {
+    kube_play::generate(Generate {
         pods: &found.pods,
         containers: &found.containers,
         volumes: &found.volumes,
-        kind: kind.parse().map_err(said)?,
+        kind,
         replicas: args.replicas,
         service: args.service,
         podman_only: args.podman_only,
-        default_sysctls: &config.list("containers", "default_sysctls"),
+        default_sysctls: &context.config()?.list("containers", "default_sysctls"),
         now: jiff::Timestamp::now(),
         random: &mut random,
     })
-    .map_err(said)?;
-    match &args.filename {
-        Some(path) => {
-            write(path, &manifest.text)?;
-            manifest.notes.iter().for_each(|note| output::warn(note));
-        }
-        None => output::print(&manifest.text)?,
-    }
-    Ok(ExitCode::Success)
+    .map_err(said)
 }
 
 fn said(error: kube_play::GenerateError) -> Failure {

@@ -10,6 +10,7 @@ use kube_play::{Kind, Manifests, ObjectId, Problem, PullPolicy, Severity, Source
 use crate::error::Failure;
 use crate::output;
 
+pub mod apply;
 mod build;
 pub mod describe;
 pub mod down;
