@@ -332,6 +332,59 @@ spec:
 }
 
 #[test]
+fn a_stateful_sets_claims_go_with_it_where_it_says_so() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("volume create seen");
+    let text = |replicas: u32| {
+        format!(
+            "
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{ name: db }}
+spec:
+  replicas: {replicas}
+  persistentVolumeClaimRetentionPolicy: {{ whenScaled: Delete, whenDeleted: Delete }}
+  selector: {{ matchLabels: {{ app: db }} }}
+  template:
+    metadata: {{ labels: {{ app: db }} }}
+    spec:
+      terminationGracePeriodSeconds: 20
+      volumes: [{{ name: seen, persistentVolumeClaim: {{ claimName: seen }} }}]
+      containers:
+      - name: it
+        image: localhost/box
+        command:
+        - sh
+        - -c
+        - trap 'sleep 1; cp /data/own /seen/$(hostname); exit 0' TERM; hostname > /data/own; while true; do sleep 0.1; done
+        volumeMounts: [{{ name: data, mountPath: /data }}, {{ name: seen, mountPath: /seen }}]
+  volumeClaimTemplates:
+  - metadata: {{ name: data }}
+    spec: {{ accessModes: [ReadWriteOnce], resources: {{ requests: {{ storage: 1Mi }} }} }}
+"
+        )
+    };
+    lab.write("db.yaml", text(2));
+    lab.ok("kube play db.yaml");
+    eventually("both run", || pods(&lab) == ["db-0 Running", "db-1 Running"]);
+    eventually("it has written", || lab.creel("exec db-1-it cat /data/own").run().out() == "db-1");
+    lab.write("db.yaml", text(1));
+    lab.ok("kube play db.yaml");
+    eventually("the claim of the last one goes", || !lab.ok("volume ls -q").contains("data-db-1"));
+    assert!(lab.ok("volume ls -q").contains("data-db-0"));
+    // It had it to its end.
+    assert_eq!(lab.ok("run --rm -v seen:/seen box cat /seen/db-1"), "db-1");
+    assert_eq!(pods(&lab), ["db-0 Running"]);
+    let text = lab.ok("kube down db.yaml");
+    assert!(text.contains("Volumes removed:\ndata-db-0"), "{text}");
+    assert_eq!(lab.ok("volume ls -q"), "seen");
+    lab.ok("volume rm seen");
+}
+
+#[test]
 fn a_job_is_tried_again_until_it_succeeds() {
     if no_controllers() {
         return;

@@ -10,7 +10,7 @@ use super::error::Result;
 use super::objects::{Body, Shelf, Waits};
 use super::observe::{self, Seen};
 use super::{networks, secrets};
-use crate::plan::{Kind, ObjectId, volume_name};
+use crate::plan::{Kind, ObjectId, RetentionPolicy, claim_name, volume_name};
 
 /// What was taken away, and what was not.
 #[derive(Debug, Default)]
@@ -51,10 +51,17 @@ pub fn down(
     {
         // Without their records nobody makes their pods again.
         let _acting = namespaces.iter().map(|namespace| shelf.act_in(namespace, waits)).collect::<Result<Vec<_>>>()?;
+        let of_sets = claims_of_sets(engine, &shelf, ids)?;
         for id in ids {
             forget(engine, &shelf, id, &mut down)?;
         }
         remove_pods(engine, pod_program, ids, &mut down)?;
+        for name in of_sets {
+            match engine.store.remove_volume(&name) {
+                Ok(()) => down.volumes.push(name),
+                Err(error) => down.failed.push((name, error.to_string())),
+            }
+        }
         for id in ids.iter().filter(|id| id.kind == Kind::PersistentVolumeClaim) {
             let name = volume_name(&id.namespace, &id.name);
             if engine.store.volume(&name)?.is_none() {
@@ -73,6 +80,26 @@ pub fn down(
         networks::leave(engine, &shelf, namespace);
     }
     Ok(down)
+}
+
+/// The volumes of StatefulSets that take them along (`whenDeleted: Delete`).
+fn claims_of_sets(engine: &Engine, shelf: &Shelf, ids: &[ObjectId]) -> Result<Vec<String>> {
+    let mut prefixes = Vec::new();
+    for id in ids.iter().filter(|id| id.kind == Kind::StatefulSet) {
+        let Some(Body::Workload { plan, .. }) = shelf.get(id)?.map(|object| object.body) else { continue };
+        let set = plan.stateful.filter(|set| set.when_deleted == RetentionPolicy::Delete);
+        // Before the number of the pod.
+        let prefix = |claim: &str| volume_name(&id.namespace, &claim_name(claim, &format!("{}-", id.name)));
+        prefixes.extend(set.iter().flat_map(|set| &set.claims).map(|claim| prefix(&claim.meta.id.name)));
+    }
+    if prefixes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_its = |name: &str| {
+        let number = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_str()));
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    Ok(engine.store.volumes()?.into_iter().map(|(name, _)| name).filter(|name| is_its(name)).collect())
 }
 
 fn forget(engine: &Engine, shelf: &Shelf, id: &ObjectId, down: &mut Down) -> Result<()> {

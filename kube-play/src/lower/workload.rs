@@ -9,8 +9,8 @@ use crate::model::{
 };
 use crate::plan::{
     AutoscalerPlan, CountOrPercent, Kind, Meta, MetricName, MetricPlan, MetricTargetPlan, ObjectId, PodTemplate,
-    Requirement, RetentionPolicy, ScalingPolicyPlan, ScalingPolicyType, ScalingRulesPlan, SelectPolicy, Selector,
-    StatefulPlan, UpdateStrategy, WorkloadPlan,
+    Requirement, ScalingPolicyPlan, ScalingPolicyType, ScalingRulesPlan, SelectPolicy, Selector, StatefulPlan,
+    UpdateStrategy, WorkloadPlan,
 };
 
 pub(super) fn selector(selector: &LabelSelector) -> Selector {
@@ -239,10 +239,6 @@ impl Lowering<'_> {
             }
         };
         let retention = spec.retention.as_ref();
-        if retention.and_then(|retention| retention.when_deleted) == Some(RetentionPolicy::Delete) {
-            let at = at.keys("spec.persistentVolumeClaimRetentionPolicy.whenDeleted");
-            self.unsupported(&at, "Delete is not carried out: kube down --force removes volumes");
-        }
         plan.stateful = Some(StatefulPlan {
             service: spec.service_name.as_ref().map(|name| name.to_string()),
             claims,

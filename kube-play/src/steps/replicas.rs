@@ -22,6 +22,8 @@ pub struct Memory {
     pub progress_at: Option<Timestamp>,
     /// It was at its end then: the deadline counts from the moment at which it is not any more.
     pub complete: bool,
+    /// Pods of a StatefulSet whose claims go once they are gone themselves.
+    pub leaving: BTreeSet<String>,
 }
 
 /// How far a workload is.
@@ -72,7 +74,7 @@ pub fn workload(
         memory.seen = Default::default();
     }
     let actions = match &plan.stateful {
-        Some(set) => stateful::actions(plan, set, &memory, pods, now),
+        Some(set) => stateful::actions(plan, set, &mut memory, pods, now),
         None => actions(plan, &memory, pods, taken, now),
     };
     let status = status(plan, &mut memory, pods, now);

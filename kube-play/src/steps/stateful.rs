@@ -1,5 +1,8 @@
 //! StatefulSets: pods with names that stay, one after the other.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use jiff::Timestamp;
 
 use super::replicas::Memory;
@@ -9,21 +12,55 @@ use crate::plan::{PodManagementPolicy, RetentionPolicy, StatefulPlan, UpdateStra
 pub(super) fn actions(
     plan: &WorkloadPlan,
     set: &StatefulPlan,
+    memory: &mut Memory,
+    pods: &[ObservedPod],
+    now: Timestamp,
+) -> Vec<Action> {
+    let mut actions = claims(plan, set, memory, pods);
+    actions.extend(steps(plan, set, memory, pods, now));
+    let too_many = actions.iter().filter_map(|action| match action {
+        Action::Delete { name, why: Why::TooMany } if set.when_scaled == RetentionPolicy::Delete => Some(name.clone()),
+        _ => None,
+    });
+    memory.leaving.extend(too_many);
+    actions
+}
+
+/// Claims go after their pod, which may write to its end. One that is wanted again has them still.
+fn claims(plan: &WorkloadPlan, set: &StatefulPlan, memory: &mut Memory, pods: &[ObservedPod]) -> Vec<Action> {
+    let wanted: BTreeSet<String> = range(plan, set).map(|ordinal| name(plan, ordinal)).collect();
+    let leaving = std::mem::take(&mut memory.leaving).into_iter().filter(|pod| !wanted.contains(pod));
+    let (still, gone): (BTreeSet<String>, BTreeSet<String>) =
+        leaving.partition(|name| pods.iter().any(|pod| pod.name == *name));
+    memory.leaving = still;
+    gone.into_iter().map(|pod| Action::DeleteClaims { pod }).collect()
+}
+
+fn range(plan: &WorkloadPlan, set: &StatefulPlan) -> Range<u32> {
+    set.start..set.start.saturating_add(plan.replicas)
+}
+
+fn name(plan: &WorkloadPlan, ordinal: u32) -> String {
+    format!("{}-{ordinal}", plan.meta.id.name)
+}
+
+fn steps(
+    plan: &WorkloadPlan,
+    set: &StatefulPlan,
     memory: &Memory,
     pods: &[ObservedPod],
     now: Timestamp,
 ) -> Vec<Action> {
     let ordered = set.management == PodManagementPolicy::OrderedReady;
     let find = |ordinal: u32| pods.iter().find(|pod| pod.index == Some(ordinal));
-    let name = |ordinal: u32| format!("{}-{ordinal}", plan.meta.id.name);
-    let range = set.start..set.start.saturating_add(plan.replicas);
+    let range = range(plan, set);
     let mut actions = Vec::new();
     // From the first on: whoever is missing or has ended comes back, and in order nobody overtakes.
     for ordinal in range.clone() {
         let settled = match find(ordinal) {
             None => {
                 let hash = hash_for(plan, memory, ordinal).to_owned();
-                actions.push(Action::Create { name: name(ordinal), hash, index: Some(ordinal) });
+                actions.push(Action::Create { name: name(plan, ordinal), hash, index: Some(ordinal) });
                 false
             }
             Some(pod) if pod.stopping => false,
@@ -51,9 +88,6 @@ pub(super) fn actions(
     for pod in &beyond {
         if !pod.stopping {
             actions.push(Action::Delete { name: pod.name.clone(), why: Why::TooMany });
-            if set.when_scaled == RetentionPolicy::Delete {
-                actions.push(Action::DeleteClaims { pod: pod.name.clone() });
-            }
         }
         if ordered {
             return actions;

@@ -247,7 +247,17 @@ fn a_stateful_set_goes_in_order() {
         "  replicas: 1\n  ordinals: { start: 5 }\n  persistentVolumeClaimRetentionPolicy: { whenScaled: Delete }\n",
     );
     assert_eq!(acts(&own, ""), "+web-5:new");
-    assert_eq!(acts(&own, "web-5 new +, web-6 new +"), "-web-6 -claims:web-6");
+    assert_eq!(acts(&own, "web-5 new +, web-6 new +"), "-web-6");
+    // The claims of a pod that went: once it is gone, and not where it is wanted again.
+    let leaving = |gone: &str| Memory { hash: "new".into(), leaving: [gone.to_owned()].into(), ..Memory::default() };
+    let claims = |gone: &str, observed: &str| {
+        let step = workload(&own, &leaving(gone), &pods(observed), &BTreeSet::new(), at(0));
+        let deleted = step.actions.contains(&Action::DeleteClaims { pod: gone.to_owned() });
+        (deleted, step.memory.leaving.len())
+    };
+    assert_eq!(claims("web-6", "web-5 new +, web-6 new +"), (false, 1));
+    assert_eq!(claims("web-6", "web-5 new +"), (true, 0));
+    assert_eq!(claims("web-5", "web-5 new +"), (false, 0));
 }
 
 fn job_of(spec: &str) -> JobPlan {

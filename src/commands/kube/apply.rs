@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(short, long)]
     service: bool,
     /// Names or ids of containers, pods and volumes
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME [NAME...]")]
     names: Vec<String>,
 }
 
