@@ -29,7 +29,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let containers = if args.all {
         containers::list(&engine)?
             .into_iter()
-            .filter(|container| containers::running(container))
+            .filter(containers::running)
             .filter(|container| matches!(container.spec().network.mode, network::Mode::Networks(_)))
             .collect()
     } else if args.latest {
