@@ -184,3 +184,42 @@ fn hosts_begin_with_what_the_user_adds_and_search_is_what_the_user_says() {
     let text = lab.ok("run --rm --network net --dns-search foo.bar box cat /etc/resolv.conf");
     assert!(text.starts_with("search foo.bar\nnameserver "), "{text}");
 }
+
+#[test]
+fn what_connects_a_container_is_what_the_configuration_says() {
+    let lab = Lab::new();
+    if !crate::lab::has_program("pasta") || !crate::lab::has_program("slirp4netns") {
+        return crate::lab::skip("pasta or slirp4netns is not installed");
+    }
+    for stack in ["pasta", "slirp4netns"] {
+        lab.write(
+            ".config/containers/containers.conf",
+            format!("[network]\ndefault_rootless_network_cmd = \"{stack}\"\n"),
+        );
+        lab.ok(&format!("run -d --name {stack} box idle"));
+        assert_eq!(lab.inspect(stack, "{{.HostConfig.NetworkMode}}"), stack);
+        let tap = lab.creel(&format!("exec {stack} ip addr show tap0")).run();
+        assert_eq!(tap.out().contains("10.0.2.100"), stack == "slirp4netns", "{tap}");
+        let said = lab.creel(&format!("network reload {stack}")).run().fails(125);
+        assert!(said.contains(&format!("\"{stack}\" is not supported: invalid network mode")), "{said}");
+        assert_eq!(lab.inspect(stack, "{{.NetworkSettings.Networks}}"), "map[]");
+    }
+    let said = lab.creel("run --rm --network pasta:--no-such-option box true").run().err();
+    assert!(said.contains("Error: pasta failed with exit code 1:\n"), "{said}");
+    let said = lab.creel("run --rm --network slirp4netns:foo=1 box true").run().err();
+    assert!(said.contains("unknown option for slirp4netns: \"foo=1\""), "{said}");
+}
+
+#[test]
+fn a_container_that_joined_another_tells_of_its_networks() {
+    let lab = Lab::new();
+    lab.ok("network create --subnet 10.126.9.0/24 net");
+    lab.ok("run -d --name owner --network net:ip=10.126.9.9 box idle");
+    lab.ok("run -d --name guest --network container:owner box idle");
+    let address = "{{.NetworkSettings.Networks.net.IPAddress}}";
+    assert_eq!(lab.inspect("guest", address), "10.126.9.9");
+    // An address that was asked for is no place to count on from.
+    lab.ok("run -d --name next --network net box idle");
+    assert_eq!(lab.inspect("next", address), "10.126.9.2");
+    lab.ok("rm -f -t 0 guest");
+}

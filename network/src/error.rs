@@ -38,8 +38,12 @@ pub enum Error {
     NoUplink(String),
 
     /// The user-mode network stack ended before it was ready; `log` is what it said.
-    #[error("{program} failed{}", if log.is_empty() { String::new() } else { format!(": {log}") })]
-    Uplink { program: &'static str, log: String },
+    #[error(
+        "{program} failed{}{}",
+        code.map(|code| format!(" with exit code {code}")).unwrap_or_default(),
+        if log.is_empty() { String::new() } else { format!(":\n{log}") }
+    )]
+    Uplink { program: &'static str, code: Option<i32>, log: String },
 
     /// The forwarder of the published ports refused a request or is gone.
     #[error("port forwarder: {0}")]

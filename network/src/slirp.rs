@@ -38,26 +38,27 @@ impl Options {
             outbound6: None,
         };
         for word in words {
-            let bad = |reason: &str| Error::invalid("slirp4netns option", word, reason);
-            let (key, value) = word.split_once('=').ok_or_else(|| bad("must be KEY=VALUE"))?;
-            let boolean = || value.parse::<bool>().map_err(|_| bad("must be true or false"));
+            let unknown = || Error::Refused(format!("unknown option for {PROGRAM}: {word:?}"));
+            let (key, value) = word.split_once('=').ok_or_else(unknown)?;
+            let bad = |what: &str| Error::Refused(format!("{what} {value:?}"));
+            let boolean = || value.parse::<bool>().map_err(|_| bad(&format!("invalid value of {key} for {PROGRAM}:")));
             match key {
                 "allow_host_loopback" => options.allow_host_loopback = boolean()?,
                 "enable_ipv6" => options.enable_ipv6 = boolean()?,
                 "mtu" => match value.parse() {
                     Ok(mtu @ 576..=65521) => options.mtu = mtu,
-                    _ => return Err(bad("must be between 576 and 65521")),
+                    _ => return Err(bad("invalid mtu")),
                 },
-                "cidr" => (options.network, options.prefix) = parse_cidr(value).map_err(bad)?,
+                "cidr" => {
+                    (options.network, options.prefix) =
+                        parse_cidr(value).map_err(|why| Error::Refused(format!("invalid cidr {value:?}: {why}")))?
+                }
                 "outbound_addr" => options.outbound = Some(value.to_owned()),
                 "outbound_addr6" => options.outbound6 = Some(value.to_owned()),
                 // Podman's choice of port forwarder. Ours keeps the client's address, the one wish behind this option.
                 "port_handler" if matches!(value, "rootlesskit" | "slirp4netns") => {}
-                "port_handler" => return Err(bad("must be rootlesskit or slirp4netns")),
-                _ => {
-                    return Err(bad("unknown; known are allow_host_loopback, cidr, enable_ipv6, mtu, outbound_addr, \
-                         outbound_addr6, port_handler"));
-                }
+                "port_handler" => return Err(bad(&format!("unknown port_handler for {PROGRAM}:"))),
+                _ => return Err(unknown()),
             }
         }
         Ok(options)
@@ -175,12 +176,12 @@ mod tests {
     #[test]
     fn bad_options_are_refused_with_the_reason() {
         for (word, reason) in [
-            ("mtu", "KEY=VALUE"),
-            ("mtu=1", "between 576"),
-            ("cidr=10.0.2.1/24", "beyond the network's"),
+            ("mtu", "unknown option for slirp4netns: \"mtu\""),
+            ("mtu=1", "invalid mtu \"1\""),
+            ("cidr=10.0.2.1/24", "invalid cidr \"10.0.2.1/24\": the address has bits beyond the network's"),
             ("cidr=10.0.2.0/30", "1 to 25"),
-            ("enable_ipv6=maybe", "true or false"),
-            ("port_handler=none", "rootlesskit or slirp4netns"),
+            ("enable_ipv6=maybe", "invalid value of enable_ipv6 for slirp4netns: \"maybe\""),
+            ("port_handler=none", "unknown port_handler for slirp4netns: \"none\""),
             ("speed=fast", "unknown"),
         ] {
             let error = parse(&[word]).unwrap_err().to_string();

@@ -15,7 +15,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 use sys::clone::Child;
-use sys::process::{Pidfd, Process};
+use sys::process::{Ended, Pidfd, Process};
 use sys::task::StringList;
 
 use crate::addresses::{self, Addresses};
@@ -129,6 +129,8 @@ pub struct Uplink {
 
 /// How long the stack may take to become ready on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between the end of its messages and its own.
+const LAST_STEPS: Duration = Duration::from_secs(1);
 /// Bytes of its messages that are kept.
 const LOG_SIZE: u64 = 8192;
 
@@ -252,16 +254,12 @@ impl Uplink {
     pub(crate) fn wait_up(&mut self) -> Result<()> {
         match self.up()? {
             true => Ok(()),
-            false => {
-                self.end();
-                Err(Error::Uplink { program: self.kind.program(), log: self.log() })
-            }
+            false => Err(self.failure()),
         }
     }
 
     fn failed(&mut self) -> Result<Addresses> {
-        self.end();
-        let log = self.log();
+        let failure = self.failure();
         let template = addresses::template();
         if self.kind == UplinkKind::Pasta && !template.v4 && !template.v6 {
             self.warning = Some(
@@ -270,7 +268,23 @@ impl Uplink {
             self.expected = Addresses::default();
             return Ok(Addresses::default());
         }
-        Err(Error::Uplink { program: self.kind.program(), log })
+        Err(failure)
+    }
+
+    /// Why the program has ended, or is ended now.
+    fn failure(&mut self) -> Error {
+        // It closes its end of the pipe on its way out.
+        let ended = self.child.take().and_then(|child| {
+            if !child.pidfd.wait_end(Some(LAST_STEPS)).unwrap_or(false) {
+                let _ = child.pidfd.signal(rustix::process::Signal::KILL.as_raw());
+            }
+            child.pidfd.wait().ok()
+        });
+        let code = match ended {
+            Some(Ended::Code(code)) => Some(code),
+            Some(Ended::Signal(_)) | None => None,
+        };
+        Error::Uplink { program: self.kind.program(), code, log: self.log() }
     }
 
     /// What the program said so far, without pasta's remarks on a missing syslog.
@@ -281,7 +295,7 @@ impl Uplink {
         let lines = text.trim_end_matches('\0').lines().map(str::trim);
         let lines = lines
             .filter(|line| !line.is_empty() && !line.starts_with("Failed to send") && !line.starts_with("WARNING"));
-        lines.collect::<Vec<_>>().join("; ")
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// The identity to keep on disk; `None` when it is not running.
