@@ -33,6 +33,13 @@ fn names_are_offered_by_what_can_be_done_with_them() {
     assert_eq!(offered(&lab, "start "), ["old"]);
     assert_eq!(offered(&lab, "rm "), ["old", "web"]);
     assert_eq!(offered(&lab, "rm web "), ["old"]);
+    // It takes one container.
+    assert_eq!(offered(&lab, "export web "), [""; 0]);
+    assert_eq!(offered(&lab, "kube generate "), ["old", "web", "data"]);
+    assert_eq!(
+        offered(&lab, "events --filter event=re"),
+        ["refresh", "remove", "rename", "restart"].map(|e| format!("event={e}"))
+    );
     assert_eq!(offered(&lab, "container logs w"), ["web"]);
     assert_eq!(offered(&lab, "run --rm bo"), ["box:latest"]);
     assert_eq!(offered(&lab, "rmi localhost/"), ["localhost/box:latest"]);

@@ -138,7 +138,7 @@ pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) 
         ("compression-format", _) => &["gzip", "zstd"],
         ("storage-driver", _) => &["overlay", "vfs"],
         ("cgroup-manager", _) => &["cgroupfs", "systemd"],
-        ("events-backend", _) => &["file", "journald", "none"],
+        ("events-backend", _) => &["file", "none"],
         ("runtime", _) => &["crun", "runc", "youki"],
         ("type", "inspect") => &["all", "container", "image", "network", "pod", "volume"],
         ("condition", _) => {
@@ -154,6 +154,43 @@ pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) 
     };
     Offer::words(words)
 }
+
+/// What happens, in the words of `events`.
+const EVENTS: &[&str] = &[
+    "attach",
+    "build",
+    "cleanup",
+    "commit",
+    "connect",
+    "create",
+    "died",
+    "disconnect",
+    "exec",
+    "exec_died",
+    "export",
+    "health_status",
+    "import",
+    "init",
+    "kill",
+    "loadfromarchive",
+    "mount",
+    "pause",
+    "prune",
+    "pull",
+    "push",
+    "refresh",
+    "remove",
+    "rename",
+    "restart",
+    "save",
+    "start",
+    "stop",
+    "tag",
+    "unmount",
+    "unpause",
+    "untag",
+    "update",
+];
 
 /// A flag of which no more is known than what its value is called in the help.
 fn by_value_name(context: &Context, verb: &str, flag: &str, current: &str) -> Offer {
@@ -200,6 +237,12 @@ fn of_kind(context: &Context, verb: &str, kind: &str, current: &str) -> Offer {
         // What is pulled is not here yet.
         "ARTIFACT" if verb == "artifact pull" => Offer::default(),
         "ARTIFACT" => Offer::names(names::artifacts(context)),
+        "NAME" if matches!(verb, "kube generate" | "generate kube") => {
+            let mut all = names::containers(context, Which::All, current);
+            let others = [names::pods(context), names::volumes(context)];
+            all.extend(others.into_iter().flatten().map(|name| (name, String::new())));
+            Offer::described(all)
+        }
         "NAME" if verb == "inspect" => {
             let mut all = names::containers(context, Which::All, current);
             let others = [
@@ -299,6 +342,7 @@ fn filter(context: &Context, verb: &str, current: &str) -> Offer {
         ("health", ..) => known(&["healthy", "none", "starting", "unhealthy"]),
         ("restart-policy", ..) => known(&["always", "no", "on-failure", "unless-stopped"]),
         ("dangling" | "readonly" | "intermediate" | "is-official" | "is-automated", ..) => known(BOOL),
+        ("event", "", "events") => known(EVENTS),
         ("type", "", "events") => known(&["container", "image", "network", "pod", "secret", "system", "volume"]),
         ("ancestor" | "reference" | "image", ..) => names::images(context, ""),
         ("before" | "since", "", "images") => names::images(context, ""),
