@@ -556,3 +556,28 @@ fn clients_that_talk_nonsense_or_go_hold_up_nobody() {
     // What worked for them is gone: the guard of the test looks for processes that are left.
     service.end();
 }
+
+#[test]
+fn systemd_starts_it_for_whoever_asks_first() {
+    let units = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/systemd/user");
+    crate::limits::in_machine(
+        "systemd_starts_it_for_whoever_asks_first",
+        &format!(
+            r#"
+        mkdir -p ~/.config/systemd/user; cp {units}/creel.socket ~/.config/systemd/user/
+        sed "s|=creel|=$creel|; s|service$|service --time 1|" {units}/creel.service > ~/.config/systemd/user/creel.service
+        systemctl --user daemon-reload; systemctl --user start creel.socket
+        ! systemctl --user is-active --quiet creel.service
+        ask() {{ curl --silent --fail --unix-socket $XDG_RUNTIME_DIR/podman/podman.sock "$@"; }}
+        [ "$(ask http://d/_ping)" = OK ]; systemctl --user is-active --quiet creel.service
+        made=$(ask -X POST 'http://d/containers/create?name=api' -H 'Content-Type: application/json' \
+            -d "{{\"Image\":\"$image\",\"Cmd\":[\"idle\"],\"HostConfig\":{{\"NetworkMode\":\"none\"}}}}")
+        ask -X POST http://d/containers/api/start
+        for second in $(seq 20); do systemctl --user is-active --quiet creel.service || break; sleep 1; done
+        ! systemctl --user is-active --quiet creel.service
+        [ "$($creel ps --format '{{{{.Names}}}}')" = api ]
+        ask http://d/containers/api/json | grep -q '"Running":true'
+        $creel rm -f -t 0 api; systemctl --user stop creel.socket creel.service"#
+        ),
+    );
+}
