@@ -118,3 +118,16 @@ fn anonymous_volumes_a_comment_and_a_file_of_settings_go_into_the_image() {
     }
     assert_eq!(lab.creel("image exists x").run().exit_code(), 1);
 }
+
+#[test]
+fn an_image_says_what_its_container_said() {
+    let lab = Lab::new();
+    lab.ok("create --name c -p 8080-8081 --label k=v box sh");
+    lab.ok("commit -q c made");
+    let made = lab.json("image inspect made");
+    let ports: Vec<&String> = made[0]["Config"]["ExposedPorts"].as_object().unwrap().keys().collect();
+    assert_eq!(ports, ["8080/tcp", "8081/tcp"]);
+    assert_eq!(made[0]["Config"]["WorkingDir"], "/");
+    assert!(made[0]["Annotations"]["org.opencontainers.image.created"].is_string(), "{made}");
+    assert_eq!(lab.ok("history --format {{.CreatedBy}} made").lines().next(), Some("/bin/sh"));
+}

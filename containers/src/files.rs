@@ -23,7 +23,7 @@ use crate::archive::{self, Ids};
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::oci::VolumeMount;
+use crate::oci::{self, VolumeMount};
 use crate::spec::{MountKind, Source};
 use crate::volume_options::Backing;
 use crate::{events, exec, list, pause, userns, users, volume_options, volumes};
@@ -314,7 +314,11 @@ pub fn commit(engine: &Engine, container: &Container, options: &CommitOptions) -
     request.changes = options.changes.clone();
     request.author = options.author.clone();
     request.message = options.message.clone();
-    request.created_by = container.spec().command.join(" ");
+    // As Podman: what ran is in the configuration, what was done in it nobody knows.
+    request.created_by = "/bin/sh".to_owned();
+    let now = Timestamp::now();
+    request.created = Some(now);
+    request.annotations = vec![("org.opencontainers.image.created".to_owned(), now.to_string())];
     request.format = options.format;
     request.squash = options.squash;
     request.names = options.names.clone();
@@ -330,6 +334,9 @@ pub fn commit(engine: &Engine, container: &Container, options: &CommitOptions) -
 fn settings(container: &Container, base: Option<&images::Image>, volumes: bool) -> images::Settings {
     let spec = container.spec();
     let mut settings = base.map(|base| base.settings.clone()).unwrap_or_default();
+    if settings.variable("PATH").is_none() {
+        settings.set_variable("PATH", oci::PATH);
+    }
     for (name, value) in &spec.env {
         settings.set_variable(name, value);
     }
@@ -349,6 +356,9 @@ fn settings(container: &Container, base: Option<&images::Image>, volumes: bool) 
     if let Some(workdir) = &spec.workdir {
         settings.working_dir.clone_from(workdir);
     }
+    if settings.working_dir.is_empty() {
+        settings.working_dir = "/".to_owned();
+    }
     if let Some(signal) = spec.stop_signal.and_then(sys::signals::name) {
         settings.stop_signal = signal;
     }
@@ -356,6 +366,11 @@ fn settings(container: &Container, base: Option<&images::Image>, volumes: bool) 
     for port in &spec.network.expose {
         let port = if port.contains('/') { port.clone() } else { format!("{port}/tcp") };
         settings.exposed_ports.entry(port).or_default();
+    }
+    for mapping in &spec.network.ports {
+        for port in mapping.container_port..mapping.container_port.saturating_add(mapping.range) {
+            settings.exposed_ports.entry(format!("{port}/{}", mapping.protocol)).or_default();
+        }
     }
     for mount in &spec.mounts {
         let anonymous = matches!(mount.kind, MountKind::Volume { anonymous: true, .. });

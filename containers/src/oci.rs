@@ -19,7 +19,9 @@ pub use mounts::SHM_SIZE;
 pub(crate) use mounts::{SHM, VolumeMount};
 pub use process::HOLDER_PATH;
 pub use process::INIT_PATH;
-pub(crate) use process::{capabilities, changed_capabilities, default_environment, exec_process, limits, runs_systemd};
+pub(crate) use process::{
+    PATH, capabilities, changed_capabilities, default_environment, exec_process, limits, runs_systemd,
+};
 pub(crate) use resources::resources;
 
 /// What the specification leaves open and the caller found out.

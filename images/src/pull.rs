@@ -158,7 +158,11 @@ pub fn pull(store: &Store, name: &str, options: &PullOptions) -> Result<Vec<Pull
     for candidate in candidates(name, &reference, &Registries::load(&options.places)?, options)? {
         match skopeo::list_tags(&candidate, options) {
             Ok(tags) => {
-                let pull = |tag: &String| run_worker(store, &Source::Registry(candidate.with_tag(tag)?), options);
+                let pull = |tag: &String| {
+                    let one = candidate.with_tag(tag)?;
+                    let typed = one.to_string();
+                    run_worker(store, &Source::Registry(one), &typed, options)
+                };
                 return tags.iter().map(pull).collect();
             }
             Err(error) => last = Some(error),
@@ -183,11 +187,11 @@ fn is_local_id(store: &Store, name: &str) -> Result<bool> {
 fn pull_one(store: &Store, name: &str, options: &PullOptions) -> Result<Pulled> {
     let reference = match name.parse()? {
         Source::Registry(reference) => reference,
-        source @ (Source::Storage(_) | Source::Path { .. }) => return run_worker(store, &source, options),
+        source @ (Source::Storage(_) | Source::Path { .. }) => return run_worker(store, &source, name, options),
     };
     let mut last = None;
     for candidate in candidates(name, &reference, &Registries::load(&options.places)?, options)? {
-        match run_worker(store, &Source::Registry(candidate), options) {
+        match run_worker(store, &Source::Registry(candidate), name, options) {
             Ok(pulled) => return Ok(pulled),
             // The next registry will not cure these.
             Err(error @ (Error::SkopeoMissing | Error::SkopeoTooOld { .. } | Error::NoSpace { .. })) => {
@@ -226,8 +230,8 @@ fn candidates(
     Ok(resolution.candidates)
 }
 
-/// Starts the worker, shows what it tells, and reads back what it has stored.
-fn run_worker(store: &Store, source: &Source, options: &PullOptions) -> Result<Pulled> {
+/// Starts the worker, shows what it tells, and reads back what it has stored. `typed` is what the journal calls the image.
+fn run_worker(store: &Store, source: &Source, typed: &str, options: &PullOptions) -> Result<Pulled> {
     let report = Report::new(options.progress);
     let name = match source {
         Source::Registry(reference) => reference.to_string(),
@@ -260,7 +264,7 @@ fn run_worker(store: &Store, source: &Source, options: &PullOptions) -> Result<P
         Ok(result) => result,
         Err(error) => {
             let told = storage::events::Event {
-                name,
+                name: typed.to_owned(),
                 error: error.to_string(),
                 ..storage::events::Event::new(storage::events::Kind::Image, "pull-error")
             };
@@ -268,7 +272,7 @@ fn run_worker(store: &Store, source: &Source, options: &PullOptions) -> Result<P
             return Err(error);
         }
     };
-    events::record(store, "pull", &id, &name);
+    events::record(store, "pull", &id, typed);
     Ok(Pulled { image: find::get(store, &format!("sha256:{id}"))?, changed })
 }
 

@@ -107,14 +107,13 @@ fn remove_one(
     let is_parent =
         find::list(store)?.iter().any(|other| other.parent.as_ref() == Some(&image.id) && !other.is_read_only);
     if is_parent && !options.all {
-        // As Podman: it stays without a name for as long as there are images that were built on it.
         if image.is_untagged() && !options.force {
             return Err(Error::HasChildren { name: typed.to_owned() });
         }
-        for name in &image.names {
-            take_name(store, &image.id, name, removed)?;
-        }
-        events::record(store, "remove", &image.id, &told(&image, typed, by_id));
+        // As Podman: it goes without a word, as its layers stay for those that were built on it.
+        let (id, name) = (image.id.clone(), told(&image, typed, by_id));
+        delete(store, image, &name, options, users, removed)?;
+        removed.deleted.retain(|deleted| *deleted != id);
         return Ok(());
     }
     let name = if options.all { String::new() } else { told(&image, typed, by_id) };

@@ -16,7 +16,8 @@ pub const INIT_PATH: &str = "/run/podman-init";
 /// Where creel is bound in a container that only holds namespaces.
 pub const HOLDER_PATH: &str = "/creel";
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where programs are looked for, unless image or user say otherwise.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub(super) fn process(record: &Record, given: &Given) -> Result<Process> {
     let spec = &record.spec;
