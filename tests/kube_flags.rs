@@ -126,6 +126,11 @@ fn members_of_a_pod_show_its_ports_and_follow_its_flags() {
     });
     let seen = lab.creel("exec member cat /etc/hostname").run();
     assert!(!String::from_utf8_lossy(&seen.stdout).contains("all"), "{seen}");
+    let outcome = lab.creel("run --rm --pod all --dns 192.0.2.7 box cat /etc/resolv.conf").run();
+    assert!(!outcome.ok().contains("192.0.2.7"));
+    if !crate::lab::is_podman() {
+        assert!(outcome.err().contains("--dns has no effect"), "{outcome}");
+    }
     lab.ok("pod create --name mine --userns keep-id");
     let own = lab.ok("run --rm --userns keep-id box id -u");
     assert_eq!(lab.ok("run --rm --pod mine box id -u"), own);

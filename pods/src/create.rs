@@ -116,9 +116,14 @@ pub(crate) fn make_infra(engine: &Engine, pod: &Pod, image: Option<&containers::
     let default_name = format!("{}-infra", pod.id().short());
     let name = pod.spec().infra.name.clone().unwrap_or(default_name);
     let mut spec = infra_spec(pod, image);
-    if let Some(service) = &pod.spec().service {
-        spec.requires.push(service::ensure(engine, service)?.id().to_string());
-    }
+    let _kept = match &pod.spec().service {
+        Some(wanted) => {
+            let (service, kept) = service::ensure(engine, wanted)?;
+            spec.requires.push(service.id().to_string());
+            Some(kept)
+        }
+        None => None,
+    };
     let request = containers::CreateRequest { spec, name: Some(&name), image, replace: false };
     Ok(containers::create(engine, request)?)
 }

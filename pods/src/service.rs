@@ -7,8 +7,10 @@ use containers::{
 };
 use network::Mode;
 use serde::{Deserialize, Serialize};
+use sys::lock::FileLock;
 
 use crate::error::{Error, Result};
+use crate::pod;
 
 /// What it is called, and what its exit code says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +20,10 @@ pub struct ServiceContainer {
 }
 
 /// The service container, made where it is not there. The pods' infra containers need it: the first to start starts it,
-/// the last to end ends it.
-pub(crate) fn ensure(engine: &Engine, service: &ServiceContainer) -> Result<Container> {
+/// the last to end ends it. While the lock is held nobody takes it away.
+pub(crate) fn ensure(engine: &Engine, service: &ServiceContainer) -> Result<(Container, FileLock)> {
+    // Pods of one play are made side by side.
+    let lock = lock(engine)?;
     let ServiceContainer { name, propagation } = service;
     let spec = ContainerSpec {
         source: Source::Holder,
@@ -34,17 +38,22 @@ pub(crate) fn ensure(engine: &Engine, service: &ServiceContainer) -> Result<Cont
     };
     let request = containers::CreateRequest { spec, name: Some(name), image: None, replace: false };
     match containers::create(engine, request) {
-        // Pods of one play are made side by side.
         Err(containers::Error::NameTaken { .. }) => match containers::find(engine, name)? {
-            known if known.spec().service == Some(*propagation) => Ok(known),
+            known if known.spec().service == Some(*propagation) => Ok((known, lock)),
             other => Err(Error::Invalid(format!("container {} is no service container of these pods", other.name()))),
         },
-        made => Ok(made?),
+        made => Ok((made?, lock)),
     }
+}
+
+fn lock(engine: &Engine) -> Result<FileLock> {
+    let path = pod::all_dir(engine).join("service.lock");
+    FileLock::exclusive(&path).map_err(Error::io(&path))
 }
 
 /// Takes it away after the last of its pods.
 pub(crate) fn leave(engine: &Engine, name: &str) -> Result<()> {
+    let _lock = lock(engine)?;
     let service = match containers::find(engine, name) {
         Ok(found) if found.spec().service.is_some() => found,
         Ok(_) | Err(containers::Error::NotFound { .. }) => return Ok(()),

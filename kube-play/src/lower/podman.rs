@@ -10,8 +10,29 @@ use crate::plan::{ContainerPlan, PodTemplate};
 const PREFIX: &str = "io.podman.annotations.";
 pub(super) const INFRA_NAME: &str = "io.podman.annotations.infra.name";
 const USERNS: &str = "io.podman.annotations.userns";
+const INIT_TYPE: &str = "io.podman.annotations.init.container.type";
 const AUTO_UPDATE: &str = "io.containers.autoupdate";
 const SDNOTIFY: &str = "io.containers.sdnotify";
+/// What may stand after [`PREFIX`].
+const KNOWN: &[&str] = &[
+    "apparmor",
+    "autoremove",
+    "cid-file",
+    "cpuset",
+    "infra.name",
+    "init",
+    "init.container.type",
+    "kube.health.check",
+    "label",
+    "memory-nodes",
+    "pids-limit",
+    "privileged",
+    "publish-all",
+    "seccomp",
+    "ulimit",
+    "userns",
+    "volumes-from",
+];
 
 impl Lowering<'_> {
     /// `--userns`, the annotation, or `hostUsers: false`.
@@ -47,10 +68,20 @@ impl Lowering<'_> {
                 Some((word, name)) => (word, Some(name)),
                 None => (key.as_str(), None),
             };
-            if !word.starts_with(PREFIX) && word != AUTO_UPDATE && word != SDNOTIFY {
+            if !word.starts_with(PREFIX) && !word.starts_with(AUTO_UPDATE) && word != SDNOTIFY {
                 continue;
             }
             let at = metadata.key("annotations").key(&key);
+            if word == SDNOTIFY && value != "ignore" {
+                self.warn(&at, "has no effect here: the service manager hears when all pods of the play run");
+            }
+            if word == INIT_TYPE && value != "always" {
+                self.warn(&at, "has no effect here: init containers run each time the pod starts, as in Kubernetes");
+            }
+            if word.strip_prefix(PREFIX).is_some_and(|word| !KNOWN.contains(&word)) {
+                self.unsupported(&at, "is not supported, or no annotation of Podman's");
+                continue;
+            }
             let containers = template.init.iter_mut().chain(&mut template.containers);
             let mut found = false;
             for container in containers.filter(|container| name.is_none_or(|name| container.name == name)) {
@@ -74,8 +105,8 @@ fn annotate(container: &mut ContainerPlan, word: &str, value: &str) -> Result<()
         _ => Err(format!("must be true or false, and is {value:?}")),
     };
     let Some(word) = word.strip_prefix(PREFIX) else {
-        if word == AUTO_UPDATE {
-            container.spec.labels.insert(AUTO_UPDATE.to_owned(), value.to_owned());
+        if word.starts_with(AUTO_UPDATE) {
+            container.spec.labels.insert(word.to_owned(), value.to_owned());
         } else {
             container.spec.sdnotify = match value {
                 "container" => SdNotify::Container,

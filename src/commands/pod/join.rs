@@ -6,6 +6,7 @@ use pods::{Own, Pod, PodSpec};
 
 use crate::create_args::CreateArgs;
 use crate::error::Failure;
+use crate::output;
 
 /// The pod that was asked for.
 pub(crate) enum Wanted {
@@ -86,6 +87,15 @@ pub(crate) fn create(
     args: &CreateArgs,
 ) -> Result<Container, Failure> {
     let given = |flag: &Option<String>| flag.as_deref().is_some_and(|value| !value.is_empty());
+    let of_pod = found.pod.spec();
+    let joins_network = of_pod.has_infra() && of_pod.share.net && of_pod.network.mode != Mode::Host;
+    if joins_network && !found.is_new && args.network.is_empty() {
+        for (flag, values) in [("dns", &args.dns), ("dns-search", &args.dns_search), ("dns-option", &args.dns_option)] {
+            if !values.is_empty() {
+                output::warn(&format!("--{flag} has no effect: the pod's name servers are those of all its members"));
+            }
+        }
+    }
     let own = Own {
         pid: given(&args.pid),
         ipc: given(&args.ipc),

@@ -388,6 +388,13 @@ spec:
     assert_eq!((a.spec.ulimits.len(), a.spec.ulimits[1].soft), (2, u64::MAX));
     assert_eq!(a.spec.labels.get("io.containers.autoupdate").map(String::as_str), Some("registry"));
     assert_eq!(b.spec.sdnotify, containers::SdNotify::Conmon);
+    let warned: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!((warned.len(), warned[0].contains("io.containers.sdnotify")), (1, true), "{warned:?}");
+    let unknown = wrong(
+        "apiVersion: v1\nkind: Pod\nmetadata: { name: x, annotations: { io.podman.annotations.colour: red } }\nspec: { \
+         containers: [{ name: a, image: box }] }\n",
+    );
+    assert!(unknown[0].contains("io.podman.annotations.colour") && unknown[0].contains("not supported"), "{unknown:?}");
 }
 
 #[test]
