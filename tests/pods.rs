@@ -214,6 +214,11 @@ fn what_belongs_to_the_pod_is_refused_for_a_member() {
         ("--hostname x", "cannot set hostname when joining the pod UTS namespace"),
         ("--userns keep-id", "cannot set user namespace mode when joining pod with infra container"),
         ("--pod-id-file /nosuch", "cannot specify both --pod and --pod-id-file"),
+        (
+            "--ip 10.88.0.9",
+            "networks must be defined when the pod is created: network cannot be configured when it is shared",
+        ),
+        ("--network-alias x", "networks must be defined when the pod is created"),
     ];
     for (flag, text) in table {
         let error = lab.creel(&format!("run --rm {flag} --pod one box true")).run().fails(125);

@@ -147,7 +147,7 @@ fn a_name_can_be_had_once() {
     let lab = Lab::new();
     let id = lab.ok("run -d --name only --network none box idle");
     let error = lab.creel("run -d --name only --network none box idle").run().fails(125);
-    assert!(error.contains("the container name \"only\" is already in use by"), "{error}");
+    assert!(error.contains("creating container storage: the container name \"only\" is already in use by"), "{error}");
     assert!(error.contains(&id[..12]), "{error}");
     assert_eq!(lab.ok("ps -aq").lines().count(), 1);
 }

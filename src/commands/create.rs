@@ -93,12 +93,7 @@ pub fn make(
     let pod = wanted_pod.map(|wanted| super::pod::join::found(&engine, &wanted, &mut spec)).transpose()?;
     let request = CreateRequest { spec, name: args.name.as_deref(), image: image.as_ref(), replace: args.replace };
     let container = match &pod {
-        None => containers::create(&engine, request).map_err(|error| match error {
-            containers::Error::InvalidName { .. } => Failure::plain(
-                "running container create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument",
-            ),
-            error => error.into(),
-        })?,
+        None => containers::create(&engine, request).map_err(not_created)?,
         Some(found) => super::pod::join::create(&engine, found, request, args)?,
     };
     let cost = containers::copy_cost(&engine, &container)?;
@@ -116,6 +111,17 @@ pub fn make(
         })?;
     }
     Ok((engine, container))
+}
+
+/// Podman's words for a name that a container cannot have.
+pub fn not_created(error: containers::Error) -> Failure {
+    match error {
+        containers::Error::InvalidName { .. } => Failure::plain(
+            "running container create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument",
+        ),
+        error @ containers::Error::NameTaken { .. } => Failure::from(error).context("creating container storage"),
+        error => error.into(),
+    }
 }
 
 /// The ids of the user namespace that the command is in by now.

@@ -104,7 +104,13 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
         ("--network-alias", !spec.aliases.is_empty()),
     ];
     if let Some((flag, _)) = only_on_bridge.iter().find(|(_, given)| *given && !is_bridge) {
+        let in_pod = args.pod.is_some() || args.pod_id_file.is_some();
         return Err(Failure::plain(match args.network.is_empty() {
+            true if in_pod && *flag != "--mac-address" => {
+                "invalid config provided: networks must be defined when the pod is created: network cannot be \
+                 configured when it is shared with a pod"
+                    .to_owned()
+            }
             true => "invalid config provided: networks and static ip/mac address can only be used with Bridge mode \
                      networking"
                 .to_owned(),

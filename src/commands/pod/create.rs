@@ -219,6 +219,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         pods::CreateRequest { spec, name: name.as_deref(), replace: args.replace, infra_image: image.as_ref() };
     let pod = pods::create(&engine, request).map_err(|error| match error {
         pods::Error::Container(containers::Error::InvalidName { .. }) => invalid_name(),
+        pods::Error::Container(error) => create::not_created(error),
         error => error.into(),
     })?;
     if let Some(path) = &args.pod_id_file {

@@ -4,6 +4,7 @@ use containers::{Container, ContainerSpec, CreateRequest, Engine, NamespaceMode,
 use network::Mode;
 use pods::{Own, Pod, PodSpec};
 
+use crate::commands::create::not_created;
 use crate::create_args::CreateArgs;
 use crate::error::Failure;
 use crate::output;
@@ -108,6 +109,9 @@ pub(crate) fn create(
             // It was made for this container alone.
             let _ = pods::remove(engine, &found.pod, true, Some(0));
         }
-        error.into()
+        match error {
+            pods::Error::Container(error) => not_created(error),
+            error => error.into(),
+        }
     })
 }
