@@ -1,5 +1,7 @@
 //! `restart`
 
+use std::time::Duration;
+
 use crate::lab::{Lab, differs_on_purpose};
 
 #[test]
@@ -39,4 +41,18 @@ fn a_missing_container_is_an_error() {
     let lab = Lab::new();
     let error = lab.creel("restart nosuch").run().fails(125);
     assert!(error.contains("no such container"), "{error}");
+}
+
+#[test]
+fn a_container_that_has_just_been_started_again_can_be_stopped() {
+    let lab = Lab::new();
+    // Deaf to the signal that a monitor which waits to start it again is told to end by.
+    lab.ok("run -d --name loop --restart always --network none box sh -c 'trap \"\" TERM; sleep 0.03'");
+    for pause in 0..12 {
+        std::thread::sleep(Duration::from_millis(90 + 7 * pause));
+        lab.ok("stop -t 0 loop");
+        assert_eq!(lab.state("loop"), "exited");
+        lab.ok("start loop");
+    }
+    lab.ok("rm -f -t 0 loop");
 }

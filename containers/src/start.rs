@@ -151,10 +151,8 @@ fn begin(
     let lock =
         FileLock::exclusive(&engine.container_dir(id).join("lock")).map_err(Error::io(engine.container_dir(id)))?;
     let container = list::find(engine, id.as_str())?;
-    if let Some(waiting) = container.status.restarting.as_ref().and_then(Process::open) {
-        // It would start the container too, later; from here on it is our turn.
-        waiting.signal(15).and_then(|()| waiting.wait_end(None)).map_err(Error::io("the waiting monitor"))?;
-    }
+    // It would start the container too, later; from here on it is our turn.
+    crate::stop::give_up_restart(engine, &container)?;
     let container = settled(engine, id)?;
     match container.state() {
         State::Created | State::Exited(_) => crate::mount::take_away(engine, id),

@@ -55,9 +55,12 @@ fn stop_with(
     timeout: Option<u32>,
     afterwards: Afterwards,
 ) -> Result<()> {
-    let container = list::again(engine, container)?;
-    if give_up_restart(&container)? {
-        return note_stop(engine, &container);
+    let mut container = list::again(engine, container)?;
+    if container.status.restarting.is_some() {
+        if give_up_restart(engine, &container)? {
+            return note_stop(engine, &container);
+        }
+        container = list::again(engine, &container)?;
     }
     match container.state() {
         State::Created | State::Exited(_) | State::Removing => Ok(()),
@@ -189,11 +192,26 @@ pub(crate) fn stop_signal(container: &Container) -> i32 {
     container.spec().stop_signal.or_else(image).unwrap_or_else(usual)
 }
 
-/// A monitor that waits to start the container again, by policy, is told not to. False where none waits.
-fn give_up_restart(container: &Container) -> Result<bool> {
+/// A monitor that waits to start the container again, by policy, is told not to. False where none waits, or it has just
+/// started the container: then that is what the signal was for.
+pub(crate) fn give_up_restart(engine: &Engine, container: &Container) -> Result<bool> {
+    const LOOK_AGAIN: Duration = Duration::from_millis(50);
     let Some(waiting) = container.status.restarting.as_ref().and_then(Process::open) else { return Ok(false) };
-    let told = waiting.signal(SIGTERM).and_then(|()| waiting.wait_end(None));
-    told.map(|_| true).map_err(Error::io("the waiting monitor"))
+    let failed = Error::io("the waiting monitor");
+    if let Err(error) = waiting.signal(SIGTERM) {
+        return Err(failed(error));
+    }
+    loop {
+        match waiting.wait_end(Some(LOOK_AGAIN)) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let now = list::read(engine, container.id())?;
+        if now.is_some_and(|now| now.status.restarting.is_none()) {
+            return Ok(false);
+        }
+    }
 }
 
 /// The last exit of a container that was about to run again counts as the user's, so that it stays away after a reboot.
