@@ -1,6 +1,6 @@
 //! `container clone`, `container cleanup`
 
-use crate::lab::Lab;
+use crate::lab::{Lab, differs_on_purpose};
 
 #[test]
 fn a_clone_has_the_settings_and_a_root_of_its_own() {
@@ -25,7 +25,10 @@ fn cleanup_is_for_whoever_is_there_and_leaves_what_runs() {
     let lab = Lab::new();
     lab.ok("run -d --name one --network none box sleep 1000");
     lab.ok("run --name two --network none box true");
-    assert_eq!(lab.ok("container cleanup one two nosuch"), "one\ntwo");
+    assert_eq!(lab.ok("container cleanup one two"), "one\ntwo");
+    if !differs_on_purpose("the others are done where one name is missing") {
+        assert_eq!(lab.ok("container cleanup one nosuch two"), "one\ntwo");
+    }
     assert_eq!(lab.state("one"), "running");
     lab.ok("exec one true");
     assert_eq!(lab.ok("container cleanup --rm two"), "two");

@@ -1,6 +1,6 @@
 //! `commit`
 
-use crate::lab::{Lab, files};
+use crate::lab::{Lab, differs_on_purpose, files};
 
 #[test]
 fn what_a_container_wrote_becomes_an_image() {
@@ -113,8 +113,11 @@ fn anonymous_volumes_a_comment_and_a_file_of_settings_go_into_the_image() {
     let environment = config("merged")["Env"].to_string();
     assert!(environment.contains("F=1") && environment.contains("ORIGIN=image"), "{environment}");
     lab.write("broken.json", "{");
-    for wrong in ["--config broken.json one x", "--config nosuch.json one x", "-f colour one x", "-c CMD one x"] {
+    for wrong in ["--config broken.json one x", "--config nosuch.json one x", "-f colour one x", "-c NOPE one x"] {
         lab.creel(&format!("commit -q {wrong}")).run().fails(125);
+    }
+    if !differs_on_purpose("CMD without a command is a slip") {
+        lab.creel("commit -q -c CMD one x").run().fails(125);
     }
     assert_eq!(lab.creel("image exists x").run().exit_code(), 1);
 }

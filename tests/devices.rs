@@ -1,6 +1,6 @@
 //! `--device`, by path and by the vendors' names, `--gpus`, and limits of devices.
 
-use crate::lab::{Lab, is_podman};
+use crate::lab::{Lab, differs_on_purpose, is_podman};
 
 #[test]
 fn a_device_has_the_name_it_is_given() {
@@ -51,6 +51,9 @@ fn what_is_no_device_is_refused() {
 
 #[test]
 fn a_vendor_s_file_says_what_a_device_is() {
+    if differs_on_purpose("a vendor's node may have another name on the host") {
+        return;
+    }
     let lab = Lab::new();
     lab.write("lib/libvendor.so", "library");
     let home = lab.home().display().to_string();

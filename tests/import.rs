@@ -44,8 +44,10 @@ fn an_archive_comes_from_a_url() {
     let port = crate::lab::free_port();
     let server = lab.program(&format!("python3 -m http.server --bind 127.0.0.1 {port}")).spawn();
     crate::lab::eventually("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-    let id = lab.ok(&format!("import -q http://127.0.0.1:{port}/root.tar fetched"));
-    assert_eq!(lab.ok("image inspect --format {{.Id}} fetched"), id.trim_start_matches("sha256:"));
+    let url = format!("http://127.0.0.1:{port}/root.tar");
+    let said = lab.ok(&format!("import -q {url} fetched"));
+    let id = lab.ok("image inspect --format {{.Id}} fetched");
+    assert_eq!(said, format!("Downloading from \"{url}\"\nsha256:{id}"));
     lab.creel(&format!("import -q http://127.0.0.1:{port}/nosuch.tar missing")).run().fails(125);
     assert_eq!(lab.creel("image exists missing").run().exit_code(), 1);
     drop(server);

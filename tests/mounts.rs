@@ -298,10 +298,11 @@ fn an_overlay_over_a_directory_can_keep_its_writes() {
 fn a_link_is_mounted_as_a_link_when_asked() {
     let lab = Lab::new();
     lab.write("d/f", "x");
-    std::os::unix::fs::symlink("/nowhere", lab.home().join("link")).unwrap();
+    // Podman wants the link to lead somewhere.
+    std::os::unix::fs::symlink("d/f", lab.home().join("link")).unwrap();
     let link = lab.home().join("link").display().to_string();
     let mount = format!("type=bind,src={link},dst=/m,no-dereference");
-    assert_eq!(lab.ok(&format!("run --rm --network none --mount {mount} box readlink /m")), "/nowhere");
+    assert_eq!(lab.ok(&format!("run --rm --network none --mount {mount} box readlink /m")), "d/f");
 }
 
 #[test]

@@ -27,7 +27,9 @@ fn the_default_table_shows_what_runs() {
             && lines[1].ends_with("runs"),
         "{text}"
     );
-    assert_eq!(lab.ok("container ls"), lab.ok("container list"));
+    for name in ["container ls", "container list", "container ps"] {
+        assert_eq!(lab.ok(&format!("{name} --format {{{{.Names}}}}")), "runs");
+    }
     assert_eq!(lab.ok("ps --noheading").lines().count(), 1);
 }
 

@@ -23,10 +23,9 @@ fn automatic_ids_are_nobody_elses() {
     assert_eq!(uid_map(&lab, "--userns auto:size=1500"), ["0 4001 1500"]);
     lab.ok("start one");
     assert_eq!(map(&lab.ok("exec one cat /proc/self/gid_map")), ["0 1 2000"]);
-    assert_eq!(
-        lab.inspect("one", "{{.HostConfig.UsernsMode}} {{.HostConfig.IDMappings.UidMap}}"),
-        "private [0:1:2000]"
-    );
+    let host_config = &lab.json("inspect one")[0]["HostConfig"];
+    assert_eq!(host_config["UsernsMode"], "private");
+    assert_eq!(host_config["IDMappings"]["UidMap"], serde_json::json!(["0:1:2000"]));
     assert_eq!(lab.ok("exec one stat -c %u /bin/sh"), "0");
     // Given back with the container.
     lab.ok("rm -f -t 0 one");

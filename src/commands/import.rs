@@ -50,6 +50,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         progress: if args.quiet { Progress::Quiet } else { Progress::detect() },
     };
     let engine = context.engine()?;
+    if is_url {
+        output::line(format!("Downloading from {}", arguments::go_quote(source)))?;
+    }
     let image = images::import(&engine.store, source, args.words.get(1).map(String::as_str), &options)?;
     output::line(format!("sha256:{}", image.id))?;
     Ok(ExitCode::Success)
