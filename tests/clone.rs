@@ -18,6 +18,8 @@ fn a_clone_has_the_settings_and_a_root_of_its_own() {
     lab.ok("wait four");
     assert_eq!(lab.ok("logs four"), "red");
     lab.creel("container clone nosuch").run().fails(125);
+    lab.ok("container clone --name flag three argument");
+    lab.ok("container exists argument");
 }
 
 #[test]

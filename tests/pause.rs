@@ -79,3 +79,13 @@ fn without_a_cgroup_the_error_says_so() {
     assert!(error.contains("cgroup"), "{error}");
     assert_eq!(lab.state("warm"), "running");
 }
+
+#[test]
+fn what_does_not_run_is_not_paused() {
+    let lab = Lab::new();
+    lab.ok("create --name one --network none box true");
+    let text = lab.creel("pause one").run().fails(125);
+    assert!(text.contains("\"created\" is not running, can't pause"), "{text}");
+    let text = lab.creel("unpause one").run().fails(125);
+    assert!(text.contains("is not paused, can't unpause"), "{text}");
+}

@@ -3,6 +3,16 @@
 use crate::lab::{Lab, is_podman};
 
 #[test]
+fn the_end_is_told_with_the_new_name() {
+    let lab = Lab::new();
+    lab.ok("run -d --name old --network none box idle");
+    lab.ok("rename old new");
+    lab.ok("stop -t 0 new");
+    let died = lab.ok("events --stream=false --since 10m --filter event=died --format {{.Name}}");
+    assert_eq!(died, "new");
+}
+
+#[test]
 fn the_new_name_holds_and_the_old_is_free() {
     let lab = Lab::new();
     let id = lab.ok("run -d --name old --network none box idle");

@@ -14,11 +14,11 @@ use crate::{events, list};
 /// Freezes every process of the container.
 pub fn pause(engine: &Engine, container: &Container) -> Result<()> {
     let container = list::again(engine, container)?;
-    let cgroup = running(&container, "can't pause")?;
-    if paused(&container) {
-        return Err(Error::StateImproper { what: format!("{:?} is already paused", container.id().as_str()) });
+    let word = if paused(&container) { "paused" } else { container.state().word() };
+    if word != "running" {
+        return Err(Error::StateImproper { what: format!("{word:?} is not running, can't pause") });
     }
-    cgroup.freeze()?;
+    freezer(&container, "can't pause")?.freeze()?;
     events::record(engine, &container, "pause");
     Ok(())
 }
@@ -26,13 +26,12 @@ pub fn pause(engine: &Engine, container: &Container) -> Result<()> {
 /// Lets a paused container go on.
 pub fn unpause(engine: &Engine, container: &Container) -> Result<()> {
     let container = list::again(engine, container)?;
-    let cgroup = running(&container, "can't unpause")?;
     if !paused(&container) {
         return Err(Error::StateImproper {
             what: format!("{:?} is not paused, can't unpause", container.id().as_str()),
         });
     }
-    cgroup.thaw()?;
+    freezer(&container, "can't unpause")?.thaw()?;
     events::record(engine, &container, "unpause");
     Ok(())
 }
@@ -70,11 +69,8 @@ pub(crate) fn thaw_if_frozen(container: &Container) {
     }
 }
 
-fn running(container: &Container, cannot: &str) -> Result<Cgroup> {
+fn freezer(container: &Container, cannot: &str) -> Result<Cgroup> {
     let id = container.id().as_str();
-    if !list::running(container) {
-        return Err(Error::StateImproper { what: format!("{id:?} is not running, {cannot}") });
-    }
     cgroup_of(container)?.ok_or_else(|| {
         Error::Invalid(format!("{cannot} container {id}: it has no cgroup, without which processes cannot be frozen"))
     })

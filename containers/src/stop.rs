@@ -336,7 +336,8 @@ fn record_orphan(
         error: Some("its monitor was killed".into()),
         stopped_by_user: true,
     };
-    let status = Status { restarts: now.status.restarts, ..Status::new(State::Exited(exit)) };
+    let status =
+        Status { restarts: now.status.restarts, home: now.status.home.clone(), ..Status::new(State::Exited(exit)) };
     record::write(&dir.join("state.json"), &status, Durability::Visible)?;
     engine.store.tell();
     let ended = Container { status, record: now.record.clone() };

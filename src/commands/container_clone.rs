@@ -66,7 +66,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     spec.create_command.clone_from(&context.command_line);
     let default = format!("{}-clone", original.name());
-    let name = args.name.as_deref().or(args.words.get(1).map(String::as_str)).unwrap_or(&default);
+    let name = args.words.get(1).or(args.name.as_ref()).unwrap_or(&default);
     let request = CreateRequest { spec, name: Some(name), image: image.as_ref(), replace: false };
     let container = containers::create(&engine, request)?;
     if args.destroy {

@@ -22,6 +22,7 @@ use crate::container::{Container, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::events;
+use crate::list;
 use crate::log::{Log, Output};
 use crate::notify::Proxy;
 use crate::spec::NamespaceMode;
@@ -150,7 +151,12 @@ pub(super) fn watch(
         error: None,
         stopped_by_user: wish == Wish::User,
     };
-    container.status = Status { restarts: status.restarts, ..Status::new(State::Exited(exit.clone())) };
+    container.status =
+        Status { restarts: status.restarts, home: status.home.clone(), ..Status::new(State::Exited(exit.clone())) };
+    if let Ok(now) = list::again(engine, container) {
+        // It may have been renamed meanwhile.
+        container.record.name = now.record.name;
+    }
     if wish == Wish::Nobodys && super::restart_wanted(container.spec().restart, &exit, status.restarts) {
         // Nobody is to take this end for the last one.
         container.status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?);
