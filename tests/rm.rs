@@ -104,3 +104,13 @@ fn filters_and_names_are_not_meant_together() {
     lab.creel("container exists one").run().code(1);
     lab.creel("rm --latest").run().fails(1);
 }
+
+#[test]
+fn all_go_also_where_one_needs_another() {
+    let lab = Lab::new();
+    lab.ok("run -d --name owner --network none box idle");
+    lab.ok("run -d --name joined --network container:owner box idle");
+    lab.creel("rm -f -t 0 owner").run().fails(125);
+    lab.ok("rm -f -t 0 --all");
+    assert_eq!(lab.ok("ps -aq"), "");
+}

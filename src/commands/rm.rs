@@ -52,11 +52,15 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     // By --all, a container may go because another one went: those that need it.
     let may_be_gone = may_be_missing || args.selected.all || args.depend;
     let missing = if may_be_missing { Missing::Ignored } else { Missing::FailsWith(ExitCode::No) };
-    let (chosen, mut failures) =
+    let (mut chosen, mut failures) =
         args.selected.choose(&engine, missing).map_err(|failure| match args.selected.latest {
             true => failure.code(ExitCode::No),
             false => failure,
         })?;
+    if args.selected.all {
+        // Who needs another one was made after it.
+        chosen.sort_by_key(|one| std::cmp::Reverse(one.container.record.created));
+    }
     let (holders, chosen): (Vec<_>, Vec<_>) =
         chosen.into_iter().partition(|one| args.selected.all && one.container.spec().pod_role == Some(PodRole::Infra));
     for one in chosen {
