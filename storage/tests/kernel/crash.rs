@@ -93,7 +93,10 @@ fn killed_unpack() -> Outcome {
         assert_clean(&store);
         assert!(store.layers().unwrap().is_empty());
     }
-    store.unpack(None, None, None, &mut archive.as_slice(), &Limits::default()).unwrap();
+    let whole = store.unpack(None, None, None, &mut archive.as_slice(), &Limits::default()).unwrap();
+    assert_eq!(whole.size, archive.len() as u64);
+    let bytes = |store: &Store| storage::tree_size(&store.layer_path(&whole.chain_id)).unwrap().apparent;
+    let expected = bytes(&store);
     // And at any moment of one that runs through.
     for delay in (0..30).map(|step| Duration::from_micros(step * 1500)) {
         let place = Place::new();
@@ -108,8 +111,8 @@ fn killed_unpack() -> Outcome {
         for (_, layer) in store.layers().unwrap() {
             layer.unwrap();
         }
-        let layer = store.unpack_unsettled(None, None, None, &mut archive.as_slice(), &Limits::default()).unwrap();
-        assert_eq!(storage::tree_size(&store.layer_path(&layer.chain_id)).unwrap().apparent, layer.size);
+        store.unpack_unsettled(None, None, None, &mut archive.as_slice(), &Limits::default()).unwrap();
+        assert_eq!(bytes(&store), expected);
     }
     Ok(())
 }

@@ -85,7 +85,8 @@ fn attributes() -> Outcome {
     assert_eq!(&value[..got], b"hi");
     let got = rustix::fs::getxattr(root.join("dir/ping"), "security.capability", &mut value[..]).unwrap();
     assert_eq!(&value[4..got.min(20)], &capability[4..]);
-    assert_eq!(store.layer(&id).unwrap().unwrap().size, 4);
+    let size = store.layer(&id).unwrap().unwrap().size;
+    assert!(size > 5 * 512 && size % 512 == 0, "the archive has blocks, not {size} bytes");
     Ok(())
 }
 
