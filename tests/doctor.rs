@@ -333,7 +333,7 @@ fn doctor_names_the_file_that_cannot_be_read() {
         (
             "containers.conf",
             "[engine",
-            "Error: configuration: decode configuration $HOME/.config/containers/containers.conf: line 1",
+            "Error: configuration: Failed to obtain creel configuration: decode configuration $HOME/.config/containers/containers.conf: line 1",
         ),
         (
             "containers.conf",
@@ -348,7 +348,7 @@ fn doctor_names_the_file_that_cannot_be_read() {
         (
             "storage.conf",
             "= 3",
-            "Error: configuration: decode configuration $HOME/.config/containers/storage.conf: line 1",
+            "Error: configuration: Failed to obtain creel configuration: decode configuration $HOME/.config/containers/storage.conf: line 1",
         ),
         ("registries.conf", "unqualified = [", "Error: registries.conf: "),
         ("policy.json", "{", "Error: policy.json: $HOME/.config/containers/policy.json is no JSON"),

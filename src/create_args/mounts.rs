@@ -211,9 +211,17 @@ mod tests {
                 "type=ramfs,dst=/x,tmpfs-size=1m",
                 "\"tmpfs-size\" option not supported for \"ramfs\" mount types",
             ),
-            ("--mount", "type=tmpfs,dst=/x,z", "the 'z' and 'Z' options are not allowed with tmpfs mounts"),
+            (
+                "--mount",
+                "type=tmpfs,dst=/x,z",
+                "the 'z' and 'Z' options are not allowed with tmpfs mounts: invalid mount option",
+            ),
             ("--mount", "type=devpts,dst=/x,ro", "ro: invalid mount option"),
-            ("--mount", "src=v,dst=/x,dst=/y", "cannot pass \"dst\" option more than once"),
+            (
+                "--mount",
+                "src=v,dst=/x,dst=/y",
+                "cannot pass \"dst\" option more than once: must provide an argument for option",
+            ),
             ("--mount", "src=,dst=/x", "host directory cannot be empty: must provide an argument for option"),
             ("--tmpfs", "", "container directory cannot be empty"),
             (

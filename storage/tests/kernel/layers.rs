@@ -86,7 +86,7 @@ fn attributes() -> Outcome {
     let got = rustix::fs::getxattr(root.join("dir/ping"), "security.capability", &mut value[..]).unwrap();
     assert_eq!(&value[4..got.min(20)], &capability[4..]);
     let size = store.layer(&id).unwrap().unwrap().size;
-    assert!(size > 5 * 512 && size % 512 == 0, "the archive has blocks, not {size} bytes");
+    assert!(size > 5 * 512 && size.is_multiple_of(512), "the archive has blocks, not {size} bytes");
     Ok(())
 }
 
