@@ -11,7 +11,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use storage::events;
+use storage::{events, journald};
 use toml::{Table, Value};
 
 use crate::error::{ExitCode, Failure};
@@ -162,10 +162,14 @@ impl Config {
     pub fn events(&self, flag: Option<&str>) -> Result<events::Options, Failure> {
         let backend = match flag.or(self.text("engine", "events_logger")) {
             None | Some("file") => events::Backend::File,
+            Some("none") => events::Backend::None,
+            Some("journald") if journald::is_there() => events::Backend::Journald,
             // What the file asks for may suit another machine; a flag is meant.
             Some("journald") if flag.is_none() => events::Backend::File,
-            Some("none") => events::Backend::None,
-            Some("journald") => return Err(Failure::plain("--events-backend journald is not supported by creel yet")),
+            Some("journald") => {
+                let text = format!("no systemd-journald runs here: {} is missing", journald::SOCKET);
+                return Err(Failure::plain(text).hint("use --events-backend file"));
+            }
             Some(other) => {
                 let other = crate::arguments::go_quote(other);
                 return Err(Failure::plain(format!("{other} is not a valid events backend: invalid argument")));

@@ -169,3 +169,21 @@ fn events_of_networks_name_the_driver_and_the_container() {
     let names: Vec<_> = json[1..].iter().map(|event| (&event["Status"], &event["Name"], &event["network"])).collect();
     assert!(names.iter().all(|(_, name, network)| *name == "two" && *network == "lan"), "{names:?}");
 }
+
+#[test]
+fn systemds_journal_keeps_events_too() {
+    crate::limits::in_machine(
+        "systemds_journal_keeps_events_too",
+        r#"
+        creel="$creel --events-backend journald"
+        [ "$($creel info --format '{{.Host.EventLogger}}')" = journald ]
+        $creel events --since 1m --filter type=container --format '{{.Name}} {{.Status}}' > ~/told 2> ~/why & listener=$!
+        $creel run --name told -l colour=red --network none $image sh -c 'exit 3' || [ $? = 3 ]
+        $creel rm told
+        for second in $(seq 20); do grep -q 'told remove' ~/told && break; sleep 0.5; done
+        cat ~/told ~/why; kill $listener; grep 'told died' ~/told; ! grep -v told ~/told
+        died=$($creel events --stream=false --filter event=died --filter label=colour=red --format '{{.Name}} {{.ContainerExitCode}}')
+        [ "$died" = 'told 3' ]
+        [ -z "$(${creel%% *} events --stream=false --since 1h --filter container=told)" ]"#,
+    );
+}

@@ -2,14 +2,13 @@
 //! journalctl(1) in its export format ("Journal Export Formats").
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use storage::journald::{self, SOCKET, field, parse};
 
 use crate::container::Container;
 use crate::engine::Engine;
@@ -17,7 +16,6 @@ use crate::error::{Error, Result};
 use crate::log::Output;
 use crate::logs::{LogLine, LogQuery, LogStream, still_running};
 
-const SOCKET: &str = "/run/systemd/journal/socket";
 /// syslog(3): informational, error.
 const PRIORITIES: [&str; 2] = ["6", "3"];
 /// How long the journal may be silent before we take it that nothing more of a container that has ended will come.
@@ -32,7 +30,7 @@ pub(crate) struct Journal {
 
 /// Whether there is a journal to write to; the error says what to do.
 pub(crate) fn available() -> Result<()> {
-    if Path::new(SOCKET).exists() {
+    if journald::is_there() {
         return Ok(());
     }
     Err(Error::Invalid(format!(
@@ -45,10 +43,7 @@ impl Journal {
     pub(crate) fn open(container: &Container) -> Result<Journal> {
         available()?;
         let spec = container.spec();
-        let failed = |error: rustix::io::Errno| Error::Io { path: SOCKET.into(), source: error.into() };
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-            .map_err(failed)?;
-        rustix::net::connect(&socket, &SocketAddrUnix::new(SOCKET).map_err(failed)?).map_err(failed)?;
+        let socket = journald::connect().map_err(Error::io(SOCKET))?;
         let mut fixed = Vec::new();
         let mut put = |name: &str, value: &str| field(&mut fixed, name, value.as_bytes());
         put("CONTAINER_ID", container.id().short());
@@ -73,7 +68,7 @@ impl Journal {
                 None => (part, true),
             };
             let message = entry(&self.fixed, output, text, partial);
-            rustix::net::send(&self.socket, &message, SendFlags::NOSIGNAL)?;
+            journald::send(&self.socket, &message)?;
         }
         Ok(())
     }
@@ -89,17 +84,85 @@ fn entry(fixed: &[u8], output: Output, text: &[u8], partial: bool) -> Vec<u8> {
     message
 }
 
-/// `NAME=VALUE`, or where the value has a newline `NAME`, its length as 64 bits little-endian, the value.
-fn field(message: &mut Vec<u8>, name: &str, value: &[u8]) {
-    message.extend_from_slice(name.as_bytes());
-    if value.contains(&b'\n') {
-        message.push(b'\n');
-        message.extend_from_slice(&(value.len() as u64).to_le_bytes());
-    } else {
-        message.push(b'=');
+/// The events of a store ([`storage::events`]) that are in the journal, read by journalctl(1).
+pub struct JournalEvents {
+    /// What finds them.
+    found_by: String,
+    /// Those that were there.
+    past: Vec<storage::events::Event>,
+    /// The last one that was read.
+    cursor: Option<String>,
+    /// journalctl(1), following. It ends at once where the user has no journal yet.
+    follower: Option<Following>,
+}
+
+impl JournalEvents {
+    /// How often to look whether there is a journal by now.
+    const INTERVAL: Duration = Duration::from_secs(1);
+
+    /// All that there are; with `follow` those that come, too.
+    pub fn open(store: &storage::Store, follow: bool) -> Result<JournalEvents> {
+        let found_by = storage::events::journal_match(store);
+        let mut journal = JournalEvents { found_by, past: Vec::new(), cursor: None, follower: None };
+        let mut whole = journal.start(&[])?;
+        whole.read().map_err(unread)?;
+        (journal.past, journal.cursor) = whole.events();
+        if follow {
+            journal.follow()?;
+        }
+        Ok(journal)
     }
-    message.extend_from_slice(value);
-    message.push(b'\n');
+
+    fn start(&self, more: &[&str]) -> Result<Following> {
+        let mut command = Command::new("journalctl");
+        command.args(["--quiet", "--output=export", "--all", "--no-pager", "--output-fields=CREEL_EVENT"]);
+        command.args(more).arg(&self.found_by);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Ok(Following { child: command.spawn().map_err(unread)?, rest: Vec::new() })
+    }
+
+    fn follow(&mut self) -> Result<()> {
+        let after = self.cursor.as_ref().map(|cursor| format!("--after-cursor={cursor}"));
+        let started = self.start(&["--follow", after.as_deref().unwrap_or("--no-tail")])?;
+        if let Some(stdout) = &started.child.stdout {
+            rustix::io::ioctl_fionbio(stdout, true).map_err(|error| unread(error.into()))?;
+        }
+        self.follower = Some(started);
+        Ok(())
+    }
+
+    /// What tells that there are more.
+    pub fn notice(&self) -> Option<BorrowedFd<'_>> {
+        self.follower.as_ref()?.child.stdout.as_ref().map(AsFd::as_fd)
+    }
+
+    /// When to call [`JournalEvents::take`] again although nothing has told.
+    pub fn patience(&self) -> Option<Duration> {
+        self.follower.is_none().then_some(Self::INTERVAL)
+    }
+
+    /// Those that have come since the last call, in their order; of the first call those that were there.
+    pub fn take(&mut self) -> Result<Vec<storage::events::Event>> {
+        let mut events = std::mem::take(&mut self.past);
+        let Some(follower) = &mut self.follower else { return Ok(events) };
+        let over = follower.read().map_err(unread)?.over;
+        let (more, cursor) = follower.events();
+        events.extend(more);
+        self.cursor = cursor.or(self.cursor.take());
+        if over {
+            self.follower = None;
+        }
+        Ok(events)
+    }
+
+    /// After some patience: follows again.
+    pub fn retry(&mut self) -> Result<()> {
+        if self.follower.is_none() { self.follow() } else { Ok(()) }
+    }
+}
+
+fn unread(error: io::Error) -> Error {
+    Error::Io { path: "journalctl".into(), source: error }
 }
 
 /// What a tag may name of its container.
@@ -158,6 +221,50 @@ pub(crate) struct JournalReader {
 struct Following {
     child: Child,
     rest: Vec<u8>,
+}
+
+/// Whether anything was read, and whether it was the last.
+struct Read {
+    came: bool,
+    over: bool,
+}
+
+impl Following {
+    /// All that can be read without waiting; where its output blocks, all to the end.
+    fn read(&mut self) -> io::Result<Read> {
+        let mut buffer = vec![0; 64 * 1024];
+        let mut read = Read { came: false, over: false };
+        while let Some(stdout) = &mut self.child.stdout {
+            match io::Read::read(stdout, &mut buffer) {
+                Ok(0) => {
+                    read.over = true;
+                    break;
+                }
+                Ok(length) => {
+                    read.came = true;
+                    self.rest.extend_from_slice(&buffer[..length]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(read)
+    }
+
+    /// Takes the whole entries that were read: the events in them, and where the last one stands.
+    fn events(&mut self) -> (Vec<storage::events::Event>, Option<String>) {
+        let (mut events, mut cursor, mut used) = (Vec::new(), None, 0);
+        while let Some((fields, length)) = parse(&self.rest[used..]) {
+            used += length;
+            let text = |name: &str| fields.get(name).map(Vec::as_slice).unwrap_or_default();
+            cursor = Some(String::from_utf8_lossy(text("__CURSOR")).into_owned());
+            // One that a newer creel has written in another way is passed over.
+            events.extend(serde_json::from_slice::<storage::events::Event>(text("CREEL_EVENT")).ok());
+        }
+        self.rest.drain(..used);
+        (events, cursor)
+    }
 }
 
 impl Drop for Following {
@@ -248,23 +355,8 @@ impl JournalReader {
             self.done = true;
             return Ok(());
         };
-        let mut buffer = vec![0; 64 * 1024];
-        let (mut came, mut over) = (false, false);
-        while let Some(stdout) = &mut follower.child.stdout {
-            match stdout.read(&mut buffer) {
-                Ok(0) => {
-                    over = true;
-                    break;
-                }
-                Ok(length) => {
-                    came = true;
-                    follower.rest.extend_from_slice(&buffer[..length]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(Error::Io { path: "journalctl".into(), source: error }),
-            }
-        }
+        let read = follower.read().map_err(unread)?;
+        let (came, mut over) = (read.came, read.over);
         let (lines, used) = self.entries(&follower.rest);
         follower.rest.drain(..used);
         self.follower = Some(follower);
@@ -324,36 +416,6 @@ fn line(mut fields: BTreeMap<String, Vec<u8>>) -> Option<LogLine> {
     })
 }
 
-/// One entry, up to its empty line; `None` where it is not all there.
-fn parse(bytes: &[u8]) -> Option<(BTreeMap<String, Vec<u8>>, usize)> {
-    let mut fields = BTreeMap::new();
-    let mut at = 0;
-    loop {
-        let length = bytes.get(at..)?.iter().position(|byte| *byte == b'\n')?;
-        let line = &bytes[at..at + length];
-        at += length + 1;
-        if line.is_empty() {
-            if fields.is_empty() {
-                continue;
-            }
-            return Some((fields, at));
-        }
-        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        match line.iter().position(|byte| *byte == b'=') {
-            Some(equals) => {
-                fields.insert(text(&line[..equals]), line[equals + 1..].to_vec());
-            }
-            None => {
-                let size = bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)?;
-                let size = usize::try_from(size).ok()?;
-                let value = bytes.get(at + 8..)?.get(..size)?;
-                fields.insert(text(line), value.to_vec());
-                at += 8 + size + 1;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,9 +426,6 @@ mod tests {
         field(&mut fixed, "CONTAINER_NAME", b"one");
         assert_eq!(entry(&fixed, Output::Stdout, b"hi", false), b"CONTAINER_NAME=one\nPRIORITY=6\nMESSAGE=hi\n");
         assert_eq!(entry(&[], Output::Stderr, b"a", true), b"PRIORITY=3\nCONTAINER_PARTIAL_MESSAGE=true\nMESSAGE=a\n");
-        let mut binary = Vec::new();
-        field(&mut binary, "X", b"a\nb");
-        assert_eq!(binary, b"X\n\x03\0\0\0\0\0\0\0a\nb\n");
     }
 
     #[test]

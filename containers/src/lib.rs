@@ -74,6 +74,7 @@ pub use health::{HealthEntry, HealthLog, HealthStatus, check_health, health_main
 pub use id::{ContainerId, ContainerName};
 pub use images::Image;
 pub use inspect::{Facts, MountFact, facts, mount_fact, size};
+pub use journal::JournalEvents;
 pub use list::{find, list, list_with_working, running};
 pub use logs::{LogLine, LogQuery, LogStream, follow_logs, logs};
 pub use monitor::monitor_main;

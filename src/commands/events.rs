@@ -1,4 +1,4 @@
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -70,24 +70,69 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         output::print(&shown?)
     };
     let past = !args.stream || since.is_some() || until.is_some();
-    if !args.stream {
-        show(storage::events::read(&store)?)?;
+    let mut source = Source::open(&store, args.stream)?;
+    if args.stream {
+        follow(&mut source, past, until, show)?;
     } else {
-        follow(&store, past, until, show)?;
+        show(source.take()?)?;
     }
     Ok(ExitCode::Success)
 }
 
+/// Where events are read from.
+enum Source {
+    File(Tail, Option<Notice>),
+    Journal(containers::JournalEvents),
+}
+
+impl Source {
+    fn open(store: &Store, follow: bool) -> Result<Source, Failure> {
+        if store.options().events.backend == Backend::Journald {
+            return Ok(Source::Journal(containers::JournalEvents::open(store, follow)?));
+        }
+        // Before the first look, so that nothing comes between.
+        let notice = if follow { Some(Notice::of(store)?) } else { None };
+        Ok(Source::File(Tail::from_beginning(store)?, notice))
+    }
+
+    /// What has come since the last call.
+    fn take(&mut self) -> Result<Vec<Event>, Failure> {
+        match self {
+            Source::File(tail, notice) => {
+                if let Some(notice) = notice {
+                    notice.clear();
+                }
+                Ok(tail.take())
+            }
+            Source::Journal(journal) => Ok(journal.take()?),
+        }
+    }
+
+    /// When to look again although nothing has told.
+    fn patience(&self) -> Option<Duration> {
+        match self {
+            Source::File(..) => None,
+            Source::Journal(journal) => journal.patience(),
+        }
+    }
+
+    /// What tells that there is more.
+    fn notice(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Source::File(_, notice) => notice.as_ref().map(AsFd::as_fd),
+            Source::Journal(journal) => journal.notice(),
+        }
+    }
+}
+
 /// Shows what is there, where that is wanted, and then what comes, to the given time.
 fn follow(
-    store: &Store,
+    source: &mut Source,
     past: bool,
     until: Option<Timestamp>,
     show: impl Fn(Vec<Event>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let notice = Notice::of(store)?;
-    let mut tail = Tail::from_beginning(store)?;
-    let there = tail.take();
+    let there = source.take()?;
     if past {
         show(there)?;
     }
@@ -100,16 +145,21 @@ fn follow(
                 Ok(_) | Err(_) => return Ok(()),
             },
         };
+        let left = left.into_iter().chain(source.patience()).min();
         let left = left.map(|left| Timespec {
             tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
         });
-        match poll(&mut [PollFd::from_borrowed_fd(notice.as_fd(), PollFlags::IN)], left.as_ref()) {
+        let mut fds: Vec<PollFd<'_>> =
+            source.notice().into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        match poll(&mut fds, left.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(std::io::Error::from(error).into()),
         }
-        notice.clear();
-        show(tail.take())?;
+        if let Source::Journal(journal) = source {
+            journal.retry()?;
+        }
+        show(source.take()?)?;
     }
 }
 

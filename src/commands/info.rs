@@ -99,6 +99,7 @@ fn host(context: &Context) -> Result<Value, Failure> {
         },
         "eventLogger" as "EventLogger": match context.store_options()?.events.backend {
             Backend::File => "file",
+            Backend::Journald => "journald",
             Backend::None => "none",
         },
         "freeLocks" as "FreeLocks": Value::Nil(Nil::Pointer),

@@ -138,7 +138,7 @@ pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) 
         ("compression-format", _) => &["gzip", "zstd"],
         ("storage-driver", _) => &["overlay", "vfs"],
         ("cgroup-manager", _) => &["cgroupfs", "systemd"],
-        ("events-backend", _) => &["file", "none"],
+        ("events-backend", _) => &["file", "journald", "none"],
         ("runtime", _) => &["crun", "runc", "youki"],
         ("type", "inspect") => &["all", "container", "image", "network", "pod", "volume"],
         ("condition", _) => {

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{At, Error, Result};
+use crate::journald;
 use crate::store::Store;
 
 pub use tail::{Notice, Tail};
@@ -40,6 +41,8 @@ pub enum Backend {
     /// A file of the store.
     #[default]
     File,
+    /// systemd's journal.
+    Journald,
     /// Nowhere.
     None,
 }
@@ -176,6 +179,7 @@ pub fn record_all(store: &Store, events: &[Event]) {
     let written = match options.backend {
         Backend::None => return,
         Backend::File => append(store, events),
+        Backend::Journald => send(store, events),
     };
     // A journal on a full disk is no reason to fail what has been done.
     if let Err(error) = written {
@@ -191,6 +195,42 @@ pub fn path(store: &Store) -> PathBuf {
 /// All that the journal holds, oldest first. Lines that no creel wrote are passed over.
 pub fn read(store: &Store) -> Result<Vec<Event>> {
     Ok(Tail::from_beginning(store)?.take())
+}
+
+/// How journalctl(1) finds the events of a store.
+pub fn journal_match(store: &Store) -> String {
+    format!("CREEL_ROOT={}", store.dirs().root.display())
+}
+
+/// Each event is one entry: with Podman's fields for whoever looks for them, and whole.
+fn send(store: &Store, events: &[Event]) -> Result<()> {
+    let at = Path::new(journald::SOCKET);
+    let socket = journald::connect().at("cannot connect to", at)?;
+    let root = store.dirs().root.display().to_string();
+    for event in events {
+        let whole = serde_json::to_vec(event).map_err(io::Error::from).at("cannot encode an event for", at)?;
+        let code = event.exit_code.map(|code| code.to_string()).unwrap_or_default();
+        let message = format!("{} {} {} {}", event.kind.as_str(), event.status, event.id, event.name);
+        let fields = [
+            ("MESSAGE", message.trim_end()),
+            ("PRIORITY", "6"),
+            ("SYSLOG_IDENTIFIER", "creel"),
+            ("PODMAN_EVENT", event.status.as_ref()),
+            ("PODMAN_TYPE", event.kind.as_str()),
+            ("PODMAN_ID", &event.id),
+            ("PODMAN_NAME", &event.name),
+            ("PODMAN_IMAGE", &event.image),
+            ("PODMAN_EXIT_CODE", &code),
+            ("CREEL_ROOT", &root),
+        ];
+        let mut entry = Vec::with_capacity(512 + whole.len());
+        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
+            journald::field(&mut entry, name, value.as_bytes());
+        }
+        journald::field(&mut entry, "CREEL_EVENT", &whole);
+        journald::send(&socket, &entry).at("cannot write to", at)?;
+    }
+    Ok(())
 }
 
 fn append(store: &Store, events: &[Event]) -> Result<()> {

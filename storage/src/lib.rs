@@ -27,6 +27,7 @@ mod volumes;
 mod watch;
 
 pub mod events;
+pub mod journald;
 pub mod names;
 pub mod record;
 
