@@ -63,7 +63,8 @@ pub struct Played {
 pub fn play(actor: &Actor<'_>, plan: &Plan, options: PlayOptions) -> Result<Played> {
     let shelf = Shelf::new(actor.engine);
     let played = Played::default();
-    let mut work = Work { actor, shelf, plan, options, played, made: Vec::new(), starting: Vec::new() };
+    let mut work =
+        Work { actor, shelf, plan, options, played, made: Vec::new(), made_volumes: Vec::new(), starting: Vec::new() };
     let result = work.all();
     if result.is_err() {
         work.undo();
@@ -81,6 +82,8 @@ struct Work<'a> {
     played: Played,
     /// Objects that were not there before.
     made: Vec<ObjectId>,
+    /// Names of volumes that were not there before.
+    made_volumes: Vec<String>,
     /// Pods that manifests write as such, on their way from init container to init container.
     starting: Vec<(ObjectId, Working)>,
 }
@@ -300,22 +303,19 @@ impl Work<'_> {
         }
         for id in self.made.iter().rev() {
             let _ = self.shelf.remove(id);
-            match id.kind {
-                Kind::Secret => drop(secrets::remove(self.engine(), id)),
-                Kind::PersistentVolumeClaim => {
-                    let name = volume_name(&id.namespace, &id.name);
-                    if self.played.volumes.contains(&name) {
-                        let _ = self.engine().store.remove_volume(&name);
-                    }
-                }
-                _ => {}
-            }
         }
-        let Ok(seen) = observe::pods(self.engine()) else { return };
-        for pod in &seen {
+        for pod in &observe::pods(self.engine()).unwrap_or_default() {
             if self.made.iter().any(|id| pod.belongs_to(id)) {
                 let _ = child::remove(self.engine(), pod.pod.id().as_str(), Some(0));
             }
+        }
+        for id in self.made.iter().rev() {
+            if id.kind == Kind::Secret {
+                let _ = secrets::remove(self.engine(), id);
+            }
+        }
+        for name in &self.made_volumes {
+            let _ = self.engine().store.remove_volume(name);
         }
         for namespace in &self.plan.namespaces {
             networks::leave(self.engine(), &self.shelf, &namespace.name);

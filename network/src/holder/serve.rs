@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::net::SocketFlags;
 use storage::{Durability, Store, record};
 use sys::channel::Channel;
@@ -60,6 +61,9 @@ struct Holder {
     networks: Networks,
     network: Network,
     run_dir: PathBuf,
+    /// The same, whatever is at that path by now: a network may be taken away and made anew while its holder ends, and
+    /// what the next holder has there is not ours to touch.
+    run_dir_handle: OwnedFd,
     ground: Ground,
     way_out: Option<WayOut>,
     names: Names,
@@ -106,6 +110,9 @@ fn begin(channel: &Channel) -> Result<(Holder, PathBuf)> {
     let network = networks.named(&network)?;
     let run_dir = networks.run_dir(&network.name);
     make_private_dir(&run_dir)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let run_dir_handle = rustix::fs::open(&run_dir, flags, Mode::empty())
+        .map_err(Error::kernel(format!("open {}", run_dir.display())))?;
     // One that is just ending has taken its socket away already.
     let lock = FileLock::exclusive(&run_dir.join("holder.lock")).map_err(start("lock the network"))?;
     sys::userns::hold(&userns_dir).map_err(start("stay in the user namespace"))?;
@@ -121,6 +128,7 @@ fn begin(channel: &Channel) -> Result<(Holder, PathBuf)> {
         networks,
         network,
         run_dir,
+        run_dir_handle,
         ground,
         way_out,
         names: Names::default(),
@@ -195,7 +203,7 @@ impl Holder {
     fn end(self) {
         for file in ["socket", STATE_FILE] {
             // Left over it is as good as none: nobody alive is in it.
-            let _ = std::fs::remove_file(self.run_dir.join(file));
+            let _ = rustix::fs::unlinkat(&self.run_dir_handle, file, AtFlags::empty());
         }
     }
 
@@ -495,7 +503,8 @@ impl Holder {
             true => Names::of(&known.members, &known.zones),
             false => Names::default(),
         };
-        if let Err(error) = record::write(&self.run_dir.join(STATE_FILE), &known, Durability::Visible) {
+        let dir = PathBuf::from(format!("/proc/self/fd/{}", self.run_dir_handle.as_raw_fd()));
+        if let Err(error) = record::write(&dir.join(STATE_FILE), &known, Durability::Visible) {
             tracing::warn!(network = self.network.name, %error, "cannot write who is on the network");
         }
     }
