@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
+use crate::credentials::Credentials;
 use crate::creel::{Error, Result, Words};
 use crate::http::Chunks;
-use crate::images::Credentials;
 use crate::json::digest;
 
 fn words(call: &Call<'_>, credentials: Option<&Credentials>) -> Result<Words> {

@@ -17,7 +17,7 @@ pub(crate) enum Reply {
     Answer(Answer),
     /// The answer has been written, piece by piece.
     Sent,
-    /// The connection belonged to a container's streams, and is over.
+    /// The connection belonged to a container's streams, or its answer was cut off: it is over.
     Over,
 }
 
@@ -67,6 +67,14 @@ impl Call<'_> {
     pub(crate) fn filters(&self) -> Result<Vec<(String, String)>> {
         let Some(text) = self.query("filters") else { return Ok(Vec::new()) };
         parse_filters(text).ok_or_else(|| Error::bad(format!("invalid filter: {text}")))
+    }
+
+    /// The filters, as `--filter` flags of a command.
+    pub(crate) fn filter(&self, words: &mut Words) -> Result<()> {
+        for (key, value) in self.filters()? {
+            words.flag("filter", Some(format!("{key}={value}")));
+        }
+        Ok(())
     }
 
     /// Runs a command that acts on what the path names.

@@ -1,19 +1,17 @@
 //! `/images`
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
+use crate::credentials::Credentials;
 use crate::creel::{Creel, Error, Result, Words};
 use crate::json::{digest, number, some_text, text, texts};
-use crate::transfer::json_of_header;
 
 /// A name as Docker means it: without a registry it is Docker Hub's.
-fn docker_name(name: &str) -> String {
+pub(crate) fn docker_name(name: &str) -> String {
     if name.starts_with("sha256:") || name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return name.to_owned();
     }
@@ -35,28 +33,34 @@ pub(crate) fn local_name(creel: &Creel, name: &str) -> Result<String> {
     Err(Error { status: 404, message: format!("No such image: {name}") })
 }
 
+/// The name that `repo=` and `tag=` ask for.
+fn target(call: &Call<'_>) -> Option<String> {
+    let name = docker_name(call.query("repo")?);
+    Some(call.query("tag").map_or_else(|| name.clone(), |tag| format!("{name}:{tag}")))
+}
+
 pub(crate) fn list(call: &mut Call<'_>) -> Result<Reply> {
     let mut words = Words::new(&["images", "--format=json", "--no-trunc"]);
     words.set("all", call.asks("all"));
-    for (key, value) in call.filters()? {
-        words.flag("filter", Some(format!("{key}={value}")));
-    }
+    call.filter(&mut words)?;
     let found = call.creel.json(&words)?;
-    let rows = found.as_array().into_iter().flatten().map(|image| {
-        json!({
-            "Id": digest(text(image, "Id")),
-            "ParentId": digest(text(image, "ParentId")),
-            "RepoTags": texts(image, "Names"),
-            "RepoDigests": texts(image, "RepoDigests"),
-            "Created": number(image, "Created"),
-            "Size": number(image, "Size"),
-            "SharedSize": -1,
-            "VirtualSize": number(image, "Size"),
-            "Labels": image.get("Labels").cloned().unwrap_or(Value::Null),
-            "Containers": number(image, "Containers"),
-        })
-    });
-    Reply::json(&rows.collect())
+    Reply::json(&found.as_array().into_iter().flatten().map(row).collect())
+}
+
+/// As lists and `/system/df` show it.
+pub(crate) fn row(image: &Value) -> Value {
+    json!({
+        "Id": digest(text(image, "Id")),
+        "ParentId": digest(text(image, "ParentId")),
+        "RepoTags": texts(image, "Names"),
+        "RepoDigests": texts(image, "RepoDigests"),
+        "Created": number(image, "Created"),
+        "Size": number(image, "Size"),
+        "SharedSize": -1,
+        "VirtualSize": number(image, "Size"),
+        "Labels": image.get("Labels").cloned().unwrap_or(Value::Null),
+        "Containers": number(image, "Containers"),
+    })
 }
 
 pub(crate) fn inspect(call: &mut Call<'_>) -> Result<Reply> {
@@ -79,7 +83,7 @@ pub(crate) fn history(call: &mut Call<'_>) -> Result<Reply> {
         let id = some_text(layer, "id").filter(|id| *id != "<missing>").map_or("<missing>".to_owned(), digest);
         json!({
             "Id": id,
-            "Created": crate::time::seconds(text(layer, "created")),
+            "Created": text(layer, "created").parse::<Timestamp>().ok().map(Timestamp::as_second),
             "CreatedBy": text(layer, "CreatedBy"),
             "Tags": layer.get("tags").cloned().unwrap_or(Value::Null),
             "Size": number(layer, "size"),
@@ -91,11 +95,7 @@ pub(crate) fn history(call: &mut Call<'_>) -> Result<Reply> {
 
 pub(crate) fn tag(call: &mut Call<'_>) -> Result<Reply> {
     let name = local_name(call.creel, call.name())?;
-    let repository = call.query("repo").ok_or_else(|| Error::bad("no repository is named: repo is empty"))?;
-    let target = match call.query("tag") {
-        Some(tag) => format!("{}:{tag}", docker_name(repository)),
-        None => docker_name(repository),
-    };
+    let target = target(call).ok_or_else(|| Error::bad("no repository is named: repo is empty"))?;
     call.creel.run(Words::new(&["tag"]).names([name.as_str(), target.as_str()]))?;
     Reply::empty(201)
 }
@@ -129,9 +129,7 @@ pub(crate) fn search(call: &mut Call<'_>) -> Result<Reply> {
     let term = call.query("term").ok_or_else(|| Error::bad("term is empty"))?;
     let mut words = Words::new(&["search", "--format=json", "--no-trunc"]);
     words.flag("limit", call.query("limit"));
-    for (key, value) in call.filters()? {
-        words.flag("filter", Some(format!("{key}={value}")));
-    }
+    call.filter(&mut words)?;
     let found = call.creel.json(words.names([docker_name(term).trim_start_matches("docker.io/library/")]))?;
     let rows = found.as_array().into_iter().flatten().map(|row| {
         let is_set = |key: &str| !matches!(text(row, key), "" | "false");
@@ -204,12 +202,8 @@ fn import(call: &mut Call<'_>, source: &str) -> Result<Reply> {
     for change in call.request.query.all("changes") {
         words.flag("change", Some(change));
     }
-    let target = call.query("repo").map(|repository| match call.query("tag") {
-        Some(tag) => format!("{}:{tag}", docker_name(repository)),
-        None => docker_name(repository),
-    });
     words.names([source]);
-    words.0.extend(target);
+    words.0.extend(target(call));
     let creel = call.creel;
     let printed = if source == "-" {
         let mut body = call.connection.body(&mut call.request)?;
@@ -271,79 +265,10 @@ pub(crate) fn commit(call: &mut Call<'_>) -> Result<Reply> {
     for change in call.request.query.all("changes").flat_map(str::lines).filter(|line| !line.is_empty()) {
         words.flag("change", Some(change));
     }
-    let target = call.query("repo").map(|repository| match call.query("tag") {
-        Some(tag) => format!("{}:{tag}", docker_name(repository)),
-        None => docker_name(repository),
-    });
     words.names([container.as_str()]);
-    words.0.extend(target);
+    words.0.extend(target(call));
     let id = call.creel.run(&words)?;
     Reply::created(&json!({ "Id": digest(id.trim()) }))
-}
-
-/// What a client says of itself to a registry, in a file that lives as long as the command that reads it. On no command
-/// line, where everybody could read it.
-pub(crate) struct Credentials(PathBuf);
-
-impl Credentials {
-    pub(crate) fn of(call: &Call<'_>) -> Result<Option<Credentials>> {
-        if let Some(text) = call.request.header("x-registry-config") {
-            let all = json_of_header(text).ok_or_else(|| Error::bad("X-Registry-Config is not base64 of JSON"))?;
-            let auths = all.as_object().into_iter().flatten().map(|(server, who)| (host_of(server), who));
-            return Credentials::write(auths.collect());
-        }
-        let Some(text) = call.request.header("x-registry-auth").filter(|text| !text.is_empty()) else {
-            return Ok(None);
-        };
-        let who = json_of_header(text).ok_or_else(|| Error::bad("X-Registry-Auth is not base64 of JSON"))?;
-        let image = call.query("fromImage").unwrap_or_else(|| call.name());
-        let name = docker_name(image);
-        let server = some_text(&who, "serveraddress").map_or_else(
-            || name.split('/').next().unwrap_or_default().to_owned(),
-            |address| host_of(address).to_owned(),
-        );
-        Credentials::write(vec![(server.as_str(), &who)])
-    }
-
-    fn write(auths: Vec<(&str, &Value)>) -> Result<Option<Credentials>> {
-        let mut file = json!({ "auths": {} });
-        for (server, who) in auths {
-            let (name, word) = (text(who, "username"), text(who, "password"));
-            if let Some(token) = some_text(who, "identitytoken") {
-                file["auths"][server] = json!({ "identitytoken": token, "auth": crate::transfer::base64(b"<token>:") });
-            } else if !name.is_empty() || !word.is_empty() {
-                file["auths"][server] = json!({ "auth": crate::transfer::base64(format!("{name}:{word}").as_bytes()) });
-            }
-        }
-        if file["auths"].as_object().is_none_or(serde_json::Map::is_empty) {
-            return Ok(None);
-        }
-        let dir = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-        let path = dir.join(format!("creel-api-{}.json", crate::system::random_id()?));
-        let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        let credentials = Credentials(path);
-        out.write_all(file.to_string().as_bytes())?;
-        Ok(Some(credentials))
-    }
-
-    pub(crate) fn path(&self) -> String {
-        self.0.display().to_string()
-    }
-}
-
-impl Drop for Credentials {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// A registry's host, as auth.json has it: Docker Hub's address is a whole URL of its own.
-fn host_of(address: &str) -> &str {
-    let host = address.trim_start_matches("https://").trim_start_matches("http://");
-    match host.split('/').next().unwrap_or(host) {
-        "index.docker.io" => "docker.io",
-        host => host,
-    }
 }
 
 #[cfg(test)]
@@ -363,11 +288,5 @@ mod tests {
         ] {
             assert_eq!(docker_name(said), meant);
         }
-    }
-
-    #[test]
-    fn registries_are_known_by_their_hosts() {
-        assert_eq!(host_of("https://index.docker.io/v1/"), "docker.io");
-        assert_eq!(host_of("127.0.0.1:5000"), "127.0.0.1:5000");
     }
 }

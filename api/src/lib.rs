@@ -8,6 +8,7 @@
 mod build;
 mod call;
 mod containers;
+mod credentials;
 mod creel;
 mod events;
 mod exec;
@@ -20,7 +21,6 @@ mod serve;
 mod stats;
 mod streams;
 mod system;
-mod time;
 mod transfer;
 mod volumes;
 

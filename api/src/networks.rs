@@ -142,9 +142,7 @@ pub(crate) fn disconnect(call: &mut Call<'_>) -> Result<Reply> {
 
 pub(crate) fn prune(call: &mut Call<'_>) -> Result<Reply> {
     let mut words = Words::new(&["network", "prune", "--force"]);
-    for (key, value) in call.filters()? {
-        words.flag("filter", Some(format!("{key}={value}")));
-    }
+    call.filter(&mut words)?;
     let removed = call.creel.run(&words)?;
     Reply::json(&json!({ "NetworksDeleted": removed.lines().collect::<Vec<_>>() }))
 }

@@ -3,7 +3,7 @@
 use crate::call::{Call, Reply};
 use crate::creel::Result;
 use crate::http::decode;
-use crate::{build, containers, events, exec, images, networks, stats, system, transfer, volumes};
+use crate::{build, containers, credentials, events, exec, images, networks, stats, system, transfer, volumes};
 
 pub(crate) type Handler = fn(&mut Call<'_>) -> Result<Reply>;
 
@@ -15,7 +15,7 @@ const ROUTES: &[(&str, &str, Handler)] = &[
     ("GET", "/info", system::info),
     ("GET", "/events", events::events),
     ("GET", "/system/df", system::usage),
-    ("POST", "/auth", system::auth),
+    ("POST", "/auth", credentials::auth),
     ("POST", "/build", build::build),
     ("POST", "/build/prune", build::prune),
     ("POST", "/commit", images::commit),

@@ -16,7 +16,7 @@ use sys::signals::{Set, SignalFd};
 
 use crate::call::{Call, Memory, Reply};
 use crate::creel::{Creel, Error};
-use crate::http::{Answer, Connection, Request, Unreadable};
+use crate::http::{Connection, Request, Unreadable};
 use crate::route;
 
 /// Where clients come in. Dropping it removes the socket that was made for it.
@@ -183,16 +183,10 @@ fn answer(connection: &mut Connection, creel: &Creel, memory: &Memory, request: 
         }
         Ok(Reply::Sent) => connection.body(&mut request)?.drain()?,
         Ok(Reply::Over) => return Ok(false),
-        // The answer has begun; that it does not end properly is all that can be said now.
-        Err(error) if error.status == 0 => {
-            tracing::warn!(%error, "an answer was cut off");
-            return Ok(false);
-        }
         Err(error) => {
             tracing::info!(status = error.status, %error, "refused");
-            let answer: Answer = error.answer();
             connection.body(&mut request)?.drain()?;
-            connection.answer(&answer, is_head)?;
+            connection.answer(&error.answer(), is_head)?;
         }
     }
     Ok(keeps)

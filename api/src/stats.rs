@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::call::{Call, Reply};
-use crate::containers::id_of;
+use crate::containers::{id_of, status_of};
 use crate::creel::{Creel, Error, Result, Words};
 use crate::json::{members, number, text};
 
@@ -22,7 +23,7 @@ fn sample(creel: &Creel, id: &str) -> Result<Value> {
     let mut words = Words::new(&["stats", "--no-stream", "--no-reset"]);
     let mut found = creel.json(words.flag("format", Some(FORMAT)).names([id]))?;
     found["system"] = processors_spent().into();
-    found["time"] = crate::time::now().into();
+    found["time"] = Timestamp::now().to_string().into();
     Ok(found)
 }
 
@@ -101,9 +102,7 @@ fn shape(id: &str, before: &Value, now: &Value) -> Value {
 pub(crate) fn stats(call: &mut Call<'_>) -> Result<Reply> {
     let id = id_of(call.creel, call.name())?;
     let streams = call.query("stream").is_none() || call.asks("stream");
-    let status =
-        call.creel.run(Words::new(&["container", "inspect", "--format={{.State.Status}}"]).names([id.as_str()]))?;
-    if status.trim() != "running" {
+    if status_of(call.creel, &id)? != "running" {
         if streams {
             return Err(Error { status: 409, message: format!("container {id} is not running") });
         }

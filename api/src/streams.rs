@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::Winsize;
+use sys::pty::Pty;
 
 use crate::http::Connection;
 
@@ -127,14 +126,10 @@ impl Terminal {
 
     /// Changes the size, and says so to the command: the terminal is not the one that controls it.
     pub(crate) fn resize(&self, rows: u16, columns: u16) -> io::Result<()> {
-        rustix::termios::tcsetwinsize(&self.master, size(rows, columns))?;
+        sys::pty::set_size(&self.master, columns, rows)?;
         rustix::process::kill_process(self.pid, Signal::WINCH)?;
         Ok(())
     }
-}
-
-fn size(rows: u16, columns: u16) -> Winsize {
-    Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
 /// Starts a command on a terminal of its own, of a size where one is known.
@@ -142,14 +137,9 @@ pub(crate) fn on_a_terminal(
     command: &mut Command,
     rows_columns: Option<(u16, u16)>,
 ) -> io::Result<(Child, Arc<Terminal>)> {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-    grantpt(&master)?;
-    unlockpt(&master)?;
-    let name = ptsname(&master, Vec::new())?;
-    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;
-    let slave = rustix::fs::open(name.as_c_str(), flags, rustix::fs::Mode::empty())?;
+    let Pty { master, slave } = Pty::open()?;
     if let Some((rows, columns)) = rows_columns {
-        rustix::termios::tcsetwinsize(&master, size(rows, columns))?;
+        sys::pty::set_size(&master, columns, rows)?;
     }
     let child = command.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave).spawn()?;
     // The command would keep its ends of the terminal for us.

@@ -1,14 +1,15 @@
-//! The service itself: what it is, what it holds, who may come in.
+//! The service itself: what it is, and what it holds.
 
-use std::fs::File;
-use std::io::Read;
+use std::io;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
-use crate::creel::{Error, Result, Words};
+use crate::creel::{Result, Words};
 use crate::http::Answer;
-use crate::json::{at, digest, list, number, object, some_text, text};
+use crate::json::{at, number, object, text};
+use crate::{containers, images, volumes};
 
 /// What is spoken here.
 pub(crate) const VERSION: &str = "1.44";
@@ -30,7 +31,11 @@ pub(crate) fn ping(_: &mut Call<'_>) -> Result<Reply> {
 /// Random, 64 digits.
 pub(crate) fn random_id() -> Result<String> {
     let mut bytes = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())
+            .map_err(io::Error::from)?;
+    }
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -79,7 +84,7 @@ pub(crate) fn info(call: &mut Call<'_>) -> Result<Reply> {
         "ID": text(store, "graphRoot"),
         "Name": text(host, "hostname"),
         "ServerVersion": text(at(&found, &["version"]), "Version"),
-        "SystemTime": crate::time::now(),
+        "SystemTime": Timestamp::now().to_string(),
         "Containers": number(held, "number"),
         "ContainersRunning": number(held, "running"),
         "ContainersPaused": number(held, "paused"),
@@ -140,57 +145,24 @@ pub(crate) fn usage(call: &mut Call<'_>) -> Result<Reply> {
     let images = call.creel.json(&Words::new(&["images", "--all", "--format=json"]))?;
     let containers = call.creel.json(&Words::new(&["ps", "--all", "--size", "--format=json", "--no-trunc"]))?;
     let volumes = call.creel.json(&Words::new(&["volume", "ls", "--format=json"]))?;
-    let rows = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let images: Vec<Value> = rows(&images)
-        .iter()
-        .map(|image| {
-            json!({
-                "Id": digest(text(image, "Id")), "ParentId": "", "RepoTags": list(image, "Names"), "RepoDigests": list(image, "RepoDigests"),
-                "Created": number(image, "Created"), "Size": number(image, "Size"), "SharedSize": number(image, "SharedSize"),
-                "VirtualSize": number(image, "Size"), "Labels": image.get("Labels"), "Containers": number(image, "Containers"),
-            })
-        })
-        .collect();
-    let containers: Vec<Value> = rows(&containers)
-        .iter()
-        .map(|container| {
-            json!({
-                "Id": text(container, "Id"), "Names": list(container, "Names"), "Image": text(container, "Image"),
-                "ImageID": digest(text(container, "ImageID")), "Created": number(container, "Created"), "State": text(container, "State"),
-                "Status": text(container, "Status"), "SizeRw": at(container, &["Size", "rwSize"]), "SizeRootFs": at(container, &["Size", "rootFsSize"]),
-            })
-        })
-        .collect();
-    let volumes: Vec<Value> = rows(&volumes)
-        .iter()
-        .map(|volume| {
-            json!({
-                "Name": text(volume, "Name"), "Driver": text(volume, "Driver"), "Mountpoint": text(volume, "Mountpoint"), "Scope": "local",
-                "Labels": volume.get("Labels"), "Options": volume.get("Options"), "UsageData": { "Size": -1, "RefCount": number(volume, "MountCount") },
-            })
-        })
-        .collect();
+    let rows = |value: &Value, row: &dyn Fn(&Value) -> Value| -> Vec<Value> {
+        value.as_array().into_iter().flatten().map(row).collect()
+    };
+    let images = rows(&images, &|image| {
+        let mut shown = images::row(image);
+        shown["SharedSize"] = number(image, "SharedSize").into();
+        shown
+    });
+    let containers = rows(&containers, &containers::row);
+    let volumes = rows(&volumes, &|volume| {
+        let mut shown = volumes::shape(volume);
+        shown["UsageData"] = json!({ "Size": -1, "RefCount": number(volume, "MountCount") });
+        shown
+    });
     let layers: i64 = images.iter().map(|image| number(image, "Size")).sum();
     Reply::json(
         &json!({ "LayersSize": layers, "Images": images, "Containers": containers, "Volumes": volumes, "BuildCache": [] }),
     )
-}
-
-/// `/auth`: a login that leaves nothing behind.
-pub(crate) fn auth(call: &mut Call<'_>) -> Result<Reply> {
-    let wanted = call.body()?;
-    let server = some_text(&wanted, "serveraddress").unwrap_or("docker.io");
-    let server =
-        server.trim_start_matches("https://").trim_start_matches("http://").split('/').next().unwrap_or(server);
-    let dir = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, Into::into);
-    let path = dir.join(format!("creel-api-{}.json", random_id()?));
-    let mut words = Words::new(&["login", "--password-stdin"]);
-    words.flag("username", Some(text(&wanted, "username"))).flag("authfile", Some(path.display().to_string()));
-    words.names([if server == "index.docker.io" { "docker.io" } else { server }]);
-    let outcome = call.creel.feed(&words, &mut text(&wanted, "password").as_bytes());
-    let _ = std::fs::remove_file(&path);
-    outcome.map_err(|error| Error { status: if error.status == 500 { 401 } else { error.status }, ..error })?;
-    Reply::json(&json!({ "IdentityToken": "", "Status": "Login Succeeded" }))
 }
 
 #[cfg(test)]

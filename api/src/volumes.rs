@@ -6,7 +6,8 @@ use crate::call::{Call, Reply};
 use crate::creel::{Result, Words};
 use crate::json::{members, some_text, text};
 
-fn shape(volume: &Value) -> Value {
+/// As lists, inspections and `/system/df` show it.
+pub(crate) fn shape(volume: &Value) -> Value {
     let map = |key: &str| volume.get(key).filter(|value| value.is_object()).cloned().unwrap_or_else(|| json!({}));
     json!({
         "Name": text(volume, "Name"),
@@ -21,9 +22,7 @@ fn shape(volume: &Value) -> Value {
 
 pub(crate) fn list(call: &mut Call<'_>) -> Result<Reply> {
     let mut words = Words::new(&["volume", "ls", "--format=json"]);
-    for (key, value) in call.filters()? {
-        words.flag("filter", Some(format!("{key}={value}")));
-    }
+    call.filter(&mut words)?;
     let found = call.creel.json(&words)?;
     let volumes: Vec<Value> = found.as_array().into_iter().flatten().map(shape).collect();
     Reply::json(&json!({ "Volumes": volumes, "Warnings": [] }))
@@ -63,9 +62,7 @@ pub(crate) fn remove(call: &mut Call<'_>) -> Result<Reply> {
 
 pub(crate) fn prune(call: &mut Call<'_>) -> Result<Reply> {
     let mut words = Words::new(&["volume", "prune", "--force"]);
-    for (key, value) in call.filters()? {
-        words.flag("filter", Some(format!("{key}={value}")));
-    }
+    call.filter(&mut words)?;
     let removed = call.creel.run(&words)?;
     Reply::json(&json!({ "VolumesDeleted": removed.lines().collect::<Vec<_>>(), "SpaceReclaimed": 0 }))
 }

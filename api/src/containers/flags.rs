@@ -79,7 +79,7 @@ pub(super) fn of(wanted: &Value) -> Result<(Words, Vec<String>)> {
     let mut words = Words::default();
     let host = wanted.get("HostConfig").unwrap_or(&Value::Null);
     program(wanted, &mut words);
-    identity(wanted, host, &mut words);
+    life(host, &mut words);
     mounts(wanted, host, &mut words)?;
     ports(wanted, host, &mut words);
     networks(wanted, host, &mut words)?;
@@ -146,8 +146,7 @@ fn health(check: &Value, words: &mut Words) {
 }
 
 /// How it is kept, logged and removed, and which namespaces it shares.
-fn identity(wanted: &Value, host: &Value, words: &mut Words) {
-    let _ = wanted;
+fn life(host: &Value, words: &mut Words) {
     words.set("rm", is_true(host, "AutoRemove"));
     words.flag("restart", restart_policy(host.get("RestartPolicy").unwrap_or(&Value::Null)));
     words.flag("cidfile", some_text(host, "ContainerIDFile"));

@@ -6,7 +6,7 @@ mod show;
 mod watch;
 
 pub(crate) use create::create;
-pub(crate) use show::{changes, inspect, list, top};
+pub(crate) use show::{changes, inspect, list, row, top};
 pub(crate) use watch::{attach, logs, wait};
 
 use serde_json::{Value, json};
@@ -21,7 +21,8 @@ pub(crate) fn id_of(creel: &Creel, name: &str) -> Result<String> {
     Ok(found.trim().to_owned())
 }
 
-fn status_of(creel: &Creel, name: &str) -> Result<String> {
+/// Podman's word for its state.
+pub(crate) fn status_of(creel: &Creel, name: &str) -> Result<String> {
     let found = creel.run(Words::new(&["container", "inspect", "--format={{.State.Status}}"]).names([name]))?;
     Ok(found.trim().to_owned())
 }
@@ -99,9 +100,7 @@ pub(crate) fn remove(call: &mut Call<'_>) -> Result<Reply> {
 
 pub(crate) fn prune(call: &mut Call<'_>) -> Result<Reply> {
     let mut words = Words::new(&["container", "prune", "--force"]);
-    for (key, value) in call.filters()? {
-        words.flag("filter", Some(format!("{key}={value}")));
-    }
+    call.filter(&mut words)?;
     let removed = call.creel.run(&words)?;
     let ids: Vec<&str> = removed.lines().filter(|line| line.len() == 64).collect();
     Reply::json(&json!({ "ContainersDeleted": ids, "SpaceReclaimed": 0 }))

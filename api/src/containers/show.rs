@@ -35,7 +35,8 @@ pub(crate) fn list(call: &mut Call<'_>) -> Result<Reply> {
     Reply::json(&found.as_array().into_iter().flatten().map(row).collect())
 }
 
-fn row(container: &Value) -> Value {
+/// As lists and `/system/df` show it.
+pub(crate) fn row(container: &Value) -> Value {
     let names: Vec<String> = texts(container, "Names").iter().map(|name| format!("/{name}")).collect();
     let ports: Vec<Value> = elements(container, "Ports").iter().flat_map(ports).collect();
     let networks: Map<String, Value> =
@@ -109,9 +110,6 @@ fn shape(found: &Value) -> Value {
     let exposed = exposed(found);
     if !exposed.is_empty() {
         config.insert("ExposedPorts".into(), Value::Object(exposed));
-    }
-    if let Some(check) = config.remove("Healthcheck") {
-        config.insert("Healthcheck".into(), check);
     }
     let settings = at(found, &["NetworkSettings"]);
     let networks: Map<String, Value> =
