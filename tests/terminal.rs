@@ -16,6 +16,19 @@ fn the_command_has_a_terminal_of_our_size() {
 }
 
 #[test]
+fn the_terminal_has_its_size_before_the_command_looks() {
+    let lab = Lab::new();
+    lab.ok("create -it --network none --name shut box stty size");
+    lab.ok("create -it --network none --name open box stty size");
+    lab.ok("init open");
+    for line in ["run -it --rm --network none box stty size", "start -ai shut", "start -ai open"] {
+        let mut terminal = lab.terminal(line);
+        terminal.expect("24 80");
+        assert_eq!(terminal.end(), 0, "{line}");
+    }
+}
+
+#[test]
 fn a_new_size_is_passed_on() {
     let lab = Lab::new();
     let mut terminal = lab.terminal("run -it --rm --network none box sh -c 'trap \"stty size; exit 0\" WINCH; echo ready; while :; do sleep 0.05; done'");

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use oci_spec::runtime::{BoxBuilder, Process as ProcessSpec};
+use oci_spec::runtime::Process as ProcessSpec;
 use runtime::{ExecChild, Stdio};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
@@ -72,11 +72,8 @@ pub fn exec(engine: &Engine, container: &Container, mut request: ExecRequest) ->
     let container = running(engine, container)?;
     let mut plan = Plan::make(engine, &container, &request)?;
     let preserve_fds = std::mem::take(&mut request.preserve_fds);
-    if request.tty
-        && let Some((columns, rows)) = own_terminal_size()
-    {
-        // Built from two numbers: nothing can be missing.
-        plan.process.set_console_size(BoxBuilder::default().width(columns).height(rows).build().ok());
+    if request.tty {
+        oci::set_console_size(&mut plan.process, own_terminal_size());
     }
     let session = Session::new(engine, &container)?;
     if request.detach {

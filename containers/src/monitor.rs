@@ -72,7 +72,18 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
     let request: MonitorRequest =
         serde_json::from_slice(&message).map_err(|error| Error::Invalid(error.to_string()))?;
     drop(message);
-    let MonitorRequest { id, dirs, options, settings, attach, passthrough, preserve_fds, executable, hold } = request;
+    let MonitorRequest {
+        id,
+        dirs,
+        options,
+        settings,
+        attach,
+        passthrough,
+        preserve_fds,
+        executable,
+        hold,
+        console_size,
+    } = request;
     let engine = Engine { store: Store::open(dirs, options)?, settings };
 
     let run_dir = engine.run_dir(&id);
@@ -88,7 +99,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
     let mut container = crate::list::find(&engine, id.as_str())?;
     let passthrough: Vec<_> = if passthrough { fds.drain(..3.min(fds.len())).collect() } else { Vec::new() };
     let preserved = preserve_fds.iter().zip(fds).map(|(&number, fd)| Numbered { number, fd }).collect();
-    let mut streams = prepare::Inherited { passthrough, preserved, executable };
+    let mut streams = prepare::Inherited { passthrough, preserved, executable, console_size };
     let handled = [SIGTERM, SIGINT, SIGHUP];
     let signals = SignalFd::new(&handled).map_err(Error::io("signalfd"))?;
     let (mut restarts, mut in_a_row) = (0, 0);

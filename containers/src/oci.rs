@@ -20,7 +20,7 @@ pub(crate) use mounts::{SHM, VolumeMount};
 pub use process::HOLDER_PATH;
 pub use process::INIT_PATH;
 pub(crate) use process::{
-    PATH, capabilities, changed_capabilities, default_environment, exec_process, limits, runs_systemd,
+    PATH, capabilities, changed_capabilities, default_environment, exec_process, limits, runs_systemd, set_console_size,
 };
 pub(crate) use resources::resources;
 
@@ -57,6 +57,8 @@ pub(crate) struct Given {
     pub(crate) own_env: Vec<(String, String)>,
     /// Our own file, for `--init`.
     pub(crate) own_executable: PathBuf,
+    /// Columns and rows of the terminal that it begins with.
+    pub(crate) console_size: Option<(u16, u16)>,
     /// The host has a /dev/mqueue to share.
     pub(crate) host_mqueue: bool,
 }
@@ -284,6 +286,7 @@ mod tests {
             secret_env: Vec::new(),
             own_env: Vec::new(),
             own_executable: "/usr/bin/creel".into(),
+            console_size: None,
             host_mqueue: true,
         }
     }

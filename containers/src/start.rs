@@ -15,7 +15,7 @@ use sys::lock::FileLock;
 use sys::process::Process;
 use sys::task::Numbered;
 
-use crate::attach::{Attached, Streams};
+use crate::attach::{Attached, Streams, own_terminal_size};
 use crate::container::Container;
 use crate::engine::{Engine, Settings};
 use crate::error::{Error, Result};
@@ -59,6 +59,8 @@ pub(crate) struct MonitorRequest {
     pub(crate) executable: PathBuf,
     /// Stop before the program (`creel init`); it goes on at `start`.
     pub(crate) hold: bool,
+    /// Columns and rows of the starter's terminal, where that is to become the container's.
+    pub(crate) console_size: Option<(u16, u16)>,
 }
 
 /// Starts a container that is created, initialized or exited, and those it needs. One that runs already is left alone.
@@ -282,6 +284,7 @@ fn spawn(
         preserve_fds: request.preserve_fds.iter().map(|preserved| preserved.number).collect(),
         executable: std::env::current_exe().map_err(Error::io("/proc/self/exe"))?,
         hold,
+        console_size: console_size(container, request.attach),
     };
     let message = serde_json::to_vec(&message).map_err(|error| Error::Invalid(error.to_string()))?;
     // The monitor's end is meant to be inherited, by this child alone.
@@ -300,12 +303,20 @@ fn spawn(
     Ok((ours, message, passthrough, child.id()))
 }
 
+/// The program's first look at its terminal must find the size: told later, it would see that as a change.
+fn console_size(container: &Container, attach: Option<Streams>) -> Option<(u16, u16)> {
+    attach.filter(|_| container.spec().tty).and_then(|_| own_terminal_size())
+}
+
 /// An initialized container's monitor waits for this on its attach socket.
 fn let_go(engine: &Engine, container: &Container, streams: Option<Streams>) -> Result<Option<Attached>> {
     let channel = crate::attach::connect(engine, container)?;
     let gone =
         |error: std::io::Error| Error::MonitorGone { id: container.id().to_string(), detail: format!(": {error}") };
     let hello = streams.unwrap_or_default();
+    if let Some((columns, rows)) = console_size(container, streams) {
+        channel.send(&FromClient::Resize { rows, columns }.encode(), &[]).map_err(gone)?;
+    }
     channel.send(&FromClient::Start(hello).encode(), &[]).map_err(gone)?;
     match answer(&channel).map_err(gone)? {
         Some(FromMonitor::Started { .. }) => Ok(streams.map(|streams| Attached::new(channel, streams))),

@@ -1,6 +1,6 @@
 //! A container's processes, by creel's own runtime or by another one (`--runtime`).
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use runtime::cgroup::Cgroup;
@@ -63,6 +63,15 @@ impl Made {
             Made::Own(created) => &created.pidfd,
             Made::Other { created, .. } => &created.pidfd,
         }
+    }
+
+    /// Our end of its terminal; there after [`Made::prepared`].
+    pub(super) fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Made::Own(created) => created.terminal.as_ref(),
+            Made::Other { created, .. } => created.terminal.as_ref(),
+        }
+        .map(AsFd::as_fd)
     }
 
     pub(super) fn take_netns(&mut self) -> Option<OwnedFd> {

@@ -37,7 +37,7 @@ const DEFAULT_PIDS: u64 = 2048;
 const SERVER_PATIENCE: Duration = Duration::from_secs(2);
 const SIGKILL: i32 = 9;
 
-/// Descriptors from whoever started the container.
+/// What whoever started the container gives it.
 pub(super) struct Inherited {
     /// With a passthrough log driver: the starter's stdin, stdout, stderr.
     pub(super) passthrough: Vec<OwnedFd>,
@@ -45,6 +45,8 @@ pub(super) struct Inherited {
     pub(super) preserved: Vec<Numbered>,
     /// Where our own file is.
     pub(super) executable: PathBuf,
+    /// Columns and rows of the starter's terminal.
+    pub(super) console_size: Option<(u16, u16)>,
 }
 
 /// A container that stands before the first instruction of its program.
@@ -255,6 +257,7 @@ pub(super) fn prepare(
         secret_env: secrets::environment(engine, container)?,
         own_env,
         own_executable: inherited.executable.clone(),
+        console_size: inherited.console_size,
         host_mqueue: Path::new("/dev/mqueue").exists(),
         user: account,
     };

@@ -15,6 +15,7 @@ use sys::signals::SignalFd;
 
 use super::clients::Clients;
 use super::connectivity::{Connectivity, Part};
+use super::made::Made;
 use super::prepare::{Prepared, Released, Terminals};
 use super::{SIGTERM, write_status};
 use crate::attach::Streams;
@@ -73,7 +74,7 @@ pub(super) fn watch(
             // A starter that is gone does not undo what it asked for.
             let _ = starter.send(&FromMonitor::Started { init: init.clone() }.encode(), &[]);
         }
-        if !wait_for_start(&listener, &mut clients, signals, made.pidfd())? {
+        if !wait_for_start(&listener, &mut clients, signals, &made)? {
             drop(made);
             put(container, State::Created)?;
             let exit = Exit {
@@ -454,10 +455,7 @@ impl Run {
                 self.write_input();
             }
             Some(FromClient::Resize { rows, columns }) => {
-                if let Some(terminal) = &self.terminal {
-                    // A terminal that is gone has no size.
-                    let _ = sys::pty::set_size(terminal, columns, rows);
-                }
+                resize(self.terminal.as_ref().map(AsFd::as_fd), rows, columns);
             }
             Some(FromClient::Hello(streams) | FromClient::Start(streams)) => {
                 self.clients.set_streams(index, streams);
@@ -601,11 +599,11 @@ fn wait(entries: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<()> {
 /// An initialized container waits for the word to start. False when it is to end instead.
 ///
 /// What clients that are attached already say to it stays in their sockets until it runs.
-fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd, init: &Pidfd) -> Result<bool> {
+fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd, made: &Made) -> Result<bool> {
     loop {
         let mut entries = vec![
             PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(init.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(made.pidfd().as_fd(), PollFlags::IN),
             PollFd::new(listener, PollFlags::IN),
         ];
         let (unknown, fds): (Vec<usize>, Vec<_>) = clients.unknown().unzip();
@@ -629,13 +627,18 @@ fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd,
                     return Ok(true);
                 }
                 Some(FromClient::Hello(streams)) => clients.set_streams(index, streams),
-                Some(
-                    FromClient::Stdin(_) | FromClient::StdinEnd | FromClient::Resize { .. } | FromClient::Reconnect,
-                )
-                | None => {}
+                Some(FromClient::Resize { rows, columns }) => resize(made.terminal(), rows, columns),
+                Some(FromClient::Stdin(_) | FromClient::StdinEnd | FromClient::Reconnect) | None => {}
             }
         }
         clients.drop_gone();
+    }
+}
+
+fn resize(terminal: Option<BorrowedFd<'_>>, rows: u16, columns: u16) {
+    if let Some(terminal) = terminal {
+        // A terminal that is gone has no size.
+        let _ = sys::pty::set_size(terminal, columns, rows);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, PosixRlimit, PosixRlimitBuilder, Process, User};
+use oci_spec::runtime::{
+    BoxBuilder, Capabilities, Capability, LinuxCapabilities, PosixRlimit, PosixRlimitBuilder, Process, User,
+};
 
 use super::Given;
 use crate::container::Record;
@@ -35,7 +37,15 @@ pub(super) fn process(record: &Record, given: &Given) -> Result<Process> {
     process.set_oom_score_adj(spec.oom_score_adj);
     // What creel starts has the caller's profile, which is none as a rule; a machine without AppArmor has no `unconfined`.
     process.set_apparmor_profile(spec.security.apparmor.clone().filter(|profile| profile != "unconfined"));
+    set_console_size(&mut process, given.console_size);
     Ok(process)
+}
+
+/// Columns and rows, where they are known.
+pub(crate) fn set_console_size(process: &mut Process, size: Option<(u16, u16)>) {
+    // Built from two numbers: nothing can be missing.
+    let built = |(columns, rows)| BoxBuilder::default().width(columns).height(rows).build().ok();
+    process.set_console_size(size.and_then(built));
 }
 
 /// The process of an `exec`: the container's own rules, another command.
