@@ -64,6 +64,7 @@ mod kube_broken;
 mod kube_examples;
 mod kube_flags;
 mod kube_life;
+mod kube_tls;
 mod kube_workloads;
 mod pods;
 mod probes;

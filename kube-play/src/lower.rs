@@ -75,6 +75,8 @@ pub struct Stored {
     pub volumes: BTreeSet<String>,
     /// Workloads that an autoscaler may refer to.
     pub workloads: BTreeSet<ObjectId>,
+    /// Secrets whose certificates stored Ingresses show.
+    pub certificates: BTreeSet<ObjectId>,
     /// Ports of the host that played objects have taken; those of objects in the plan are passed over.
     pub host_ports: Vec<HostPort>,
 }

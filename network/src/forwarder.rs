@@ -11,7 +11,8 @@
 //!   clients that are being served, and only those, so a server may still talk to anybody else from the same port.
 //!
 //! None of it needs a right beyond those of root in the user namespace that owns the network namespace. Bytes are moved
-//! by splice(2) and are never seen here, but for the heads of requests that are routed by them (`http`).
+//! by splice(2) and are never seen here, but for the heads of requests that are routed by them (`http`) and for what comes
+//! by TLS (`tls`).
 
 pub(crate) mod control;
 pub(crate) mod http;
@@ -20,5 +21,6 @@ mod place;
 pub(crate) mod serve;
 mod slab;
 mod tcp;
+mod tls;
 mod turns;
 mod udp;

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod bind;
+mod certificate;
 mod cidr;
 mod error;
 mod forwarder;
@@ -25,6 +26,7 @@ mod uplink;
 
 pub use addresses::{Addresses, host_addresses};
 pub use bind::{Listener, bind, published};
+pub use certificate::{Certificate, CertificateError};
 pub use cidr::Cidr;
 pub use error::Error;
 pub use forwarder::control::{Backend, Forwarder, Group, Place, forwarder_plan};

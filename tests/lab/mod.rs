@@ -525,18 +525,31 @@ pub(crate) fn free_ports(count: u16) -> u16 {
 
 /// The port on which Ingresses are served.
 pub(crate) fn ingress_port() -> u16 {
-    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
-    if first.trim().parse::<u16>().unwrap() <= 80 { 80 } else { 8080 }
+    if first_port() <= 80 { 80 } else { 8080 }
 }
 
-/// There is one Ingress port on a machine: tests take turns at it. `None` (and a skip) while somebody else has it.
+/// The port on which those with certificates are served, too.
+pub(crate) fn ingress_tls_port() -> u16 {
+    if first_port() <= 443 { 443 } else { 8443 }
+}
+
+/// The lowest that is not root's alone.
+fn first_port() -> u16 {
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    first.trim().parse().unwrap()
+}
+
+/// The ports of Ingresses are there once on a machine: tests take turns at them. `None` (and a skip) while somebody else
+/// has one.
 pub(crate) fn ingress_turn() -> Option<std::sync::MutexGuard<'static, ()>> {
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let is_free = || std::net::TcpListener::bind(("0.0.0.0", ingress_port())).is_ok();
-    if !comes_true(Duration::from_secs(10), is_free) {
-        skip(&format!("port {} is in use on this machine", ingress_port()));
-        return None;
+    for port in [ingress_port(), ingress_tls_port()] {
+        let is_free = || std::net::TcpListener::bind(("0.0.0.0", port)).is_ok();
+        if !comes_true(Duration::from_secs(10), is_free) {
+            skip(&format!("port {port} is in use on this machine"));
+            return None;
+        }
     }
     Some(turn)
 }

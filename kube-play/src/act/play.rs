@@ -160,7 +160,7 @@ impl Work<'_> {
             }
         }
         let services = self.plan.services.iter().map(|plan| (&plan.meta.id, routes::of_service(plan)));
-        let ingresses = self.plan.ingresses.iter().map(|plan| (&plan.meta.id, vec![routes::of_ingresses()]));
+        let ingresses = self.plan.ingresses.iter().map(|plan| (&plan.meta.id, routes::of_ingress(plan)));
         // A pod that is replaced holds them itself.
         let new = pods.iter().filter(|(_, change)| *change == Change::Created && !self.options.replace);
         let of_pods = new.map(|(pod, _)| (&pod.meta.id, launch::ports(&pod.template)));

@@ -3,23 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use network::{Mode, PathMatch, Place, PortMapping, Rule};
+use containers::Engine;
+use network::{Certificate, Mode, PathMatch, Place, PortMapping, Rule};
 use sys::process::Process;
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::networks::{self, protocol};
 use super::objects::{Body, Object, Shelf};
 use super::observe::{self, Seen};
+use super::secrets;
 use super::services::{Behind, Front, Server, Wanted};
 use crate::plan::{
     IngressPlan, IngressTarget, Kind, ObjectId, PathType, PodTemplate, PortRef, ServicePlan, ServicePortPlan,
     ServiceType,
 };
 
-/// The ports on which Ingresses are served, the first one that can be had.
+/// The ports on which Ingresses are served, in clear and by TLS: the first one of each that can be had.
 const INGRESS_PORTS: (u16, u16) = (80, 8080);
-/// The key of the front of all Ingresses.
+const INGRESS_TLS_PORTS: (u16, u16) = (443, 8443);
+/// The keys of the fronts of all Ingresses.
 const INGRESS: &str = "Ingress";
+const INGRESS_TLS: &str = "Ingress/tls";
 
 /// A Service and the pods behind it.
 struct Known<'a> {
@@ -29,7 +33,7 @@ struct Known<'a> {
 }
 
 /// What the sockets and names of all Services have to be now.
-pub(super) fn wanted(shelf: &Shelf, seen: &[Seen]) -> Result<Wanted> {
+pub(super) fn wanted(engine: &Engine, shelf: &Shelf, seen: &[Seen]) -> Result<Wanted> {
     let mut services = Vec::new();
     let mut ingresses = Vec::new();
     let mut templates = BTreeMap::new();
@@ -72,28 +76,49 @@ pub(super) fn wanted(shelf: &Shelf, seen: &[Seen]) -> Result<Wanted> {
             }
         }
     }
-    let rules: Vec<(Rule, String)> = ingresses
-        .iter()
-        .filter_map(|object| match &object.body {
-            Body::Ingress(plan) => Some(rules(plan, &known)),
-            _ => None,
-        })
-        .flatten()
-        .collect();
+    let ingresses = ingresses.iter().filter_map(|object| match &object.body {
+        Body::Ingress(plan) => Some(plan),
+        _ => None,
+    });
+    let (mut rules, mut certificates) = (Vec::new(), Vec::new());
+    for plan in ingresses {
+        match self::certificates(engine, plan) {
+            Ok(own) => certificates.extend(own),
+            Err(error) => drop(wanted.faults.insert(plan.meta.id.clone(), error.to_string())),
+        }
+        rules.extend(self::rules(plan, &known));
+    }
+    if !certificates.is_empty() {
+        wanted.fronts.insert(INGRESS_TLS.into(), front_of_ingresses(INGRESS_TLS_PORTS, rules.clone(), certificates));
+    }
     if !rules.is_empty() {
-        let front = Front {
-            protocol: network::Protocol::Tcp,
-            inside: None,
-            outside: vec![of_ingresses()],
-            behind: Behind::Fronts(rules),
-            sticky: None,
-        };
-        wanted.fronts.insert(INGRESS.into(), front);
+        wanted.fronts.insert(INGRESS.into(), front_of_ingresses(INGRESS_PORTS, rules, Vec::new()));
     }
     for (network, namespace) in networks(seen) {
         wanted.names.insert(network, names(&known, &namespace));
     }
     Ok(wanted)
+}
+
+fn front_of_ingresses(ports: (u16, u16), rules: Vec<(Rule, String)>, certificates: Vec<Certificate>) -> Front {
+    Front {
+        protocol: network::Protocol::Tcp,
+        inside: None,
+        outside: vec![on_first_of(ports)],
+        behind: Behind::Fronts(rules, certificates),
+        sticky: None,
+    }
+}
+
+/// What an Ingress shows to its clients, as its Secrets are now.
+fn certificates(engine: &Engine, plan: &IngressPlan) -> Result<Vec<Certificate>> {
+    let mut certificates = Vec::new();
+    for (tls, id) in plan.tls.iter().zip(plan.certificates()) {
+        let secret = secrets::find(engine, &id)?.ok_or_else(|| Error::NotFound(id.to_string()))?;
+        let certificate = secret.certificate().map_err(|why| Error::Invalid(format!("{id} {why}")))?;
+        certificates.push(Certificate { hosts: tls.hosts.clone(), ..certificate });
+    }
+    Ok(certificates)
 }
 
 /// How clients get into the pod. `None`: it has no network namespace of its own that runs.
@@ -135,7 +160,7 @@ fn server(pod: &Seen) -> Option<Server> {
 pub(super) fn on_the_host(body: &Body) -> Vec<PortMapping> {
     match body {
         Body::Service { plan, .. } => of_service(plan),
-        Body::Ingress(_) => vec![of_ingresses()],
+        Body::Ingress(plan) => of_ingress(plan),
         _ => Vec::new(),
     }
 }
@@ -144,16 +169,18 @@ pub(super) fn of_service(plan: &ServicePlan) -> Vec<PortMapping> {
     plan.ports.iter().flat_map(|port| outside(plan, port)).collect()
 }
 
-/// All Ingresses have one port.
-pub(super) fn of_ingresses() -> PortMapping {
-    PortMapping { host_port: ingress_port(), container_port: INGRESS_PORTS.0, ..PortMapping::default() }
+/// All Ingresses have one port, and those with TLS one more.
+pub(super) fn of_ingress(plan: &IngressPlan) -> Vec<PortMapping> {
+    let tls = (!plan.tls.is_empty()).then(|| on_first_of(INGRESS_TLS_PORTS));
+    std::iter::once(on_first_of(INGRESS_PORTS)).chain(tls).collect()
 }
 
-/// Port 80 where the kernel lets an ordinary user have it.
-fn ingress_port() -> u16 {
+/// On the first port where the kernel lets an ordinary user have it, else on the second.
+fn on_first_of(ports: (u16, u16)) -> PortMapping {
     let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
     let first = first.trim().parse().unwrap_or(1024);
-    if INGRESS_PORTS.0 >= first { INGRESS_PORTS.0 } else { INGRESS_PORTS.1 }
+    let host_port = if ports.0 >= first { ports.0 } else { ports.1 };
+    PortMapping { host_port, container_port: ports.0, ..PortMapping::default() }
 }
 
 /// The networks that have played pods on them, each with the Kubernetes namespace whose bare names hold there.
@@ -254,7 +281,9 @@ fn rules(plan: &IngressPlan, known: &[Known<'_>]) -> Vec<(Rule, String)> {
         })?;
         Some(front_key(service.plan, port))
     };
+    let https = on_first_of(INGRESS_TLS_PORTS).host_port;
     let rule = |host: Option<String>, path: &str, path_match: PathMatch| Rule {
+        https: (plan.redirects && plan.has_tls(host.as_deref())).then_some(https),
         host: host.map(|host| host.to_ascii_lowercase()),
         path: path.to_owned(),
         path_match,

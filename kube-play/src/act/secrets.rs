@@ -21,13 +21,18 @@ pub(super) fn store(engine: &Engine, secret: &ConfigObject) -> Result<String> {
     let made = storage::Secret { name, labels, ..storage::Secret::default() };
     let content =
         serde_json::to_vec(&secret.meta.manifest).map_err(|error| super::Error::Invalid(error.to_string()))?;
-    Ok(engine.store.create_secret(made, &content, OnTaken::Replace)?.secret.id)
+    let stored = engine.store.create_secret(made, &content, OnTaken::Replace)?.secret;
+    engine.store.tell();
+    Ok(stored.id)
 }
 
 /// `None`: it was not there.
 pub(super) fn remove(engine: &Engine, id: &ObjectId) -> Result<Option<String>> {
     match engine.store.remove_secret(&volume_name(&id.namespace, &id.name)) {
-        Ok(secret) => Ok(Some(secret.id)),
+        Ok(secret) => {
+            engine.store.tell();
+            Ok(Some(secret.id))
+        }
         Err(storage::Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -35,13 +40,20 @@ pub(super) fn remove(engine: &Engine, id: &ObjectId) -> Result<Option<String>> {
 
 /// The manifest that a stored Secret was made from.
 pub(super) fn manifest(engine: &Engine, id: &ObjectId) -> Result<Option<serde_json::Value>> {
-    let secret = match engine.store.secret(&volume_name(&id.namespace, &id.name)) {
-        Ok(secret) => secret,
-        Err(storage::Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let content = engine.store.secret_data(&secret)?.unwrap_or_default();
-    Ok(serde_json::from_slice(&content).ok())
+    Ok(content(engine, id)?.and_then(|content| serde_json::from_slice(&content).ok()))
+}
+
+fn content(engine: &Engine, id: &ObjectId) -> Result<Option<Vec<u8>>> {
+    match engine.store.secret(&volume_name(&id.namespace, &id.name)) {
+        Ok(secret) => Ok(Some(engine.store.secret_data(&secret)?.unwrap_or_default())),
+        Err(storage::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The Secret as it is stored.
+pub(super) fn find(engine: &Engine, id: &ObjectId) -> Result<Option<ConfigObject>> {
+    Ok(content(engine, id)?.and_then(|content| read(&id.namespace, &id.name, &content)))
 }
 
 /// Every secret of the store that holds a manifest, by namespace and name.

@@ -11,11 +11,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 
 use containers::Engine;
-use network::{Backend, Forwarder, Group, Link, Place, PortMapping, Protocol, Rule, Zone, ZoneName};
+use network::{Backend, Certificate, Forwarder, Group, Link, Place, PortMapping, Protocol, Rule, Zone, ZoneName};
 use rustix::event::{PollFd, PollFlags};
 use sys::process::{Pidfd, Process};
 
 use super::error::{Error, Result};
+use crate::plan::ObjectId;
 
 /// One place to listen for clients of a Service or an Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +36,8 @@ pub(super) struct Front {
 pub(super) enum Behind {
     /// Pods by id, and their ports.
     Pods(Vec<(String, u16)>),
-    /// Fronts by key, chosen by the request's host and path.
-    Fronts(Vec<(Rule, String)>),
+    /// Fronts by key, chosen by the request's host and path; with certificates for clients by TLS.
+    Fronts(Vec<(Rule, String)>, Vec<Certificate>),
 }
 
 /// A pod that can be behind something.
@@ -53,6 +54,8 @@ pub(super) struct Wanted {
     pub(super) servers: BTreeMap<String, Server>,
     /// For each network that has played pods on it.
     pub(super) names: BTreeMap<String, Vec<(String, Vec<IpAddr>)>>,
+    /// What cannot be served, by Ingress.
+    pub(super) faults: BTreeMap<ObjectId, String>,
 }
 
 /// What there is.
@@ -104,10 +107,10 @@ impl Plane {
         applied
     }
 
-    /// Why ports of the host could not be had, of all fronts whose keys begin like that.
-    pub(super) fn refusal(&self, prefix: &str) -> Option<String> {
+    /// Why an object cannot be served, or not on all ports of the host: those of fronts whose keys begin like that.
+    pub(super) fn refusal(&self, id: &ObjectId, prefix: &str) -> Option<String> {
         let refused = self.refused.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(_, why)| why.as_str());
-        let all: Vec<&str> = refused.collect();
+        let all: Vec<&str> = refused.chain(self.now.faults.get(id).map(String::as_str)).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
@@ -129,7 +132,7 @@ impl Plane {
             self.drop_front(&key)?;
         }
         // Groups before the routers that name them.
-        let routers_last = |front: &Front| matches!(front.behind, Behind::Fronts(_));
+        let routers_last = |front: &Front| matches!(front.behind, Behind::Fronts(..));
         let mut fronts: Vec<(&String, &Front)> = wanted.fronts.iter().collect();
         fronts.sort_by_key(|(_, front)| routers_last(front));
         for (key, front) in fronts {
@@ -265,11 +268,11 @@ impl Plane {
                 let group = Group { protocol: front.protocol, backends: backends.collect(), sticky: front.sticky };
                 Ok(self.forwarder()?.group(id, group)?)
             }
-            Behind::Fronts(rules) => {
+            Behind::Fronts(rules, certificates) => {
                 let rules =
                     rules.iter().filter_map(|(rule, key)| Some(Rule { group: *self.groups.get(key)?, ..rule.clone() }));
                 let rules = rules.collect();
-                Ok(self.forwarder()?.router(id, rules)?)
+                Ok(self.forwarder()?.router(id, rules, certificates.clone())?)
             }
         }
     }

@@ -146,10 +146,10 @@ impl<'a> Supervisor<'a> {
             .chain(self.working.values().filter_map(|work| work.removing.as_ref()))
             .collect();
         let serving: Vec<Seen> = seen.into_iter().filter(|pod| !removed.contains(&pod.pod.id().to_string())).collect();
-        let wanted = routes::wanted(&self.shelf, &serving)?;
+        let wanted = routes::wanted(self.engine, &self.shelf, &serving)?;
         let failed = self.plane.apply(self.engine, wanted).err().map(|error| error.to_string());
         for (id, before, next) in fronts {
-            let error = failed.clone().or_else(|| self.plane.refusal(&routes::front_prefix(&id)));
+            let error = failed.clone().or_else(|| self.plane.refusal(&id, &routes::front_prefix(&id)));
             self.keep(&id, before, Kept { error, ..next });
         }
         if !self.plane.is_whole() {

@@ -96,7 +96,13 @@ impl Lowering<'_> {
             }
         }
         let immutable = secret.immutable.unwrap_or(false);
-        self.config_object(ConfigObject { meta, data, kind, immutable }, at)
+        let object = self.config_object(ConfigObject { meta, data, kind, immutable }, at);
+        if self.stored.certificates.contains(&object.meta.id)
+            && let Err(why) = object.certificate()
+        {
+            self.wrong(&at.key("data"), format!("{why}, and clients of an Ingress are shown it"));
+        }
+        object
     }
 
     fn config_object(&mut self, object: ConfigObject, at: &At<'_>) -> ConfigObject {

@@ -2,7 +2,7 @@
 
 use super::{At, Lowering};
 use crate::decode::Validate;
-use crate::plan::{Kind, ObjectId, volume_name};
+use crate::plan::{ConfigObject, Kind, ObjectId, volume_name};
 use crate::problem::{Problem, Severity, meant};
 
 /// A reference, checked when all objects are known.
@@ -10,12 +10,18 @@ pub(super) struct Reference {
     id: ObjectId,
     /// Of a ConfigMap or a Secret.
     pub(super) key: Option<String>,
+    /// Of a Secret: clients are shown the certificate in it.
+    is_certificate: bool,
     problem: Problem,
 }
 
 impl Reference {
     pub(super) fn new(id: ObjectId, at: &At<'_>) -> Reference {
-        Reference { id, key: None, problem: at.problem(Severity::Error, "", None) }
+        Reference { id, key: None, is_certificate: false, problem: at.problem(Severity::Error, "", None) }
+    }
+
+    pub(super) fn of_certificate(self) -> Reference {
+        Reference { is_certificate: true, ..self }
     }
 
     /// It goes on without.
@@ -27,7 +33,7 @@ impl Reference {
 impl Lowering<'_> {
     pub(super) fn check_references(&mut self) {
         for reference in std::mem::take(&mut self.references) {
-            let Reference { id, key, mut problem } = reference;
+            let Reference { id, key, is_certificate, mut problem } = reference;
             let names = self.names(id.kind, &id.namespace);
             if !names.contains(&id.name) {
                 let place = match id.namespace.as_str() {
@@ -47,6 +53,11 @@ impl Lowering<'_> {
                 if self.validate != Validate::Strict && id.kind == Kind::PersistentVolumeClaim {
                     problem.severity = Severity::Warning;
                 }
+                self.problems.push(problem);
+                continue;
+            }
+            if let (true, Some(Err(why))) = (is_certificate, self.config(&id).map(ConfigObject::certificate)) {
+                problem.text = format!("{} {:?} {why}", id.kind, id.name);
                 self.problems.push(problem);
                 continue;
             }
@@ -86,12 +97,17 @@ impl Lowering<'_> {
     }
 
     fn keys(&self, id: &ObjectId) -> Vec<String> {
+        self.config(id).map(|object| object.data.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The ConfigMap or Secret, as it is to be.
+    fn config(&self, id: &ObjectId) -> Option<&ConfigObject> {
         let planned = self.plan.config_maps.iter().chain(&self.plan.secrets).find(|object| object.meta.id == *id);
         let stored = || match id.kind {
             Kind::ConfigMap => self.stored.objects.config_map(&id.namespace, &id.name),
             _ => self.stored.objects.secret(&id.namespace, &id.name),
         };
-        planned.or_else(stored).map(|object| object.data.keys().cloned().collect()).unwrap_or_default()
+        planned.or_else(stored)
     }
 }
 

@@ -4,13 +4,19 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::ports::NODE_PORTS;
+use super::references::Reference;
 use super::{At, Lowering};
 use crate::model::{self, IngressBackend, PathType, ServiceType, SessionAffinity};
-use crate::plan::{IngressPlan, IngressRulePlan, IngressTarget, Kind, Meta, PortRef, ServicePlan, ServicePortPlan};
+use crate::plan::{
+    IngressPlan, IngressRulePlan, IngressTarget, IngressTlsPlan, Kind, Meta, ObjectId, PortRef, ServicePlan,
+    ServicePortPlan,
+};
 
 /// Seconds, and what is meant where none are written; both are Kubernetes'.
 const MOST_AFFINITY: u32 = 86_400;
 const USUAL_AFFINITY: u32 = 10_800;
+/// The annotation by which Ingresses written for ingress-nginx keep their clients in clear.
+const SSL_REDIRECT: &str = "nginx.ingress.kubernetes.io/ssl-redirect";
 
 impl Lowering<'_> {
     pub(super) fn service(&mut self, service: &model::Service, meta: Meta, at: &At<'_>) -> ServicePlan {
@@ -152,10 +158,7 @@ impl Lowering<'_> {
             let at = at.key("rules").index(index);
             let host = rule.host.clone().filter(|host| !host.is_empty());
             if let Some(host) = &host {
-                let name = host.strip_prefix("*.").unwrap_or(host);
-                if crate::names::subdomain(name).is_err() || name.parse::<IpAddr>().is_ok() {
-                    self.wrong(&at.key("host"), format!("{host:?} is no name of a host, or \"*.\" and one"));
-                }
+                self.check_host(host, &at.key("host"));
             }
             let paths = rule.http.as_ref().map(|http| http.paths.as_slice()).unwrap_or_default();
             for (index, path) in paths.iter().enumerate() {
@@ -175,7 +178,38 @@ impl Lowering<'_> {
         if default.is_none() && spec.rules.is_empty() {
             self.wrong(&at, "must have rules or defaultBackend");
         }
-        IngressPlan { meta, default, rules }
+        let tls = self.ingress_tls(&spec.tls, &namespace, &at.key("tls"));
+        let redirects = meta.annotations.get(SSL_REDIRECT).is_none_or(|value| value != "false");
+        IngressPlan { meta, default, rules, tls, redirects }
+    }
+
+    fn ingress_tls(&mut self, entries: &[model::IngressTls], namespace: &str, at: &At<'_>) -> Vec<IngressTlsPlan> {
+        let mut tls = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let at = at.index(index);
+            for (index, host) in entry.hosts.iter().enumerate() {
+                self.check_host(host, &at.key("hosts").index(index));
+            }
+            let at = at.key("secretName");
+            let Some(secret) = &entry.secret_name else {
+                let hint =
+                    "make one with \"kubectl create secret tls NAME --cert=FILE --key=FILE --dry-run=client -o yaml\"";
+                self.wrong_with(&at, "is required: there is no certificate beside", hint);
+                continue;
+            };
+            let certificate = ObjectId::new(Kind::Secret, namespace, secret);
+            self.references.push(Reference::new(certificate, &at).of_certificate());
+            let hosts = entry.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+            tls.push(IngressTlsPlan { hosts, secret: secret.to_string() });
+        }
+        tls
+    }
+
+    fn check_host(&mut self, host: &str, at: &At<'_>) {
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        if crate::names::subdomain(name).is_err() || name.parse::<IpAddr>().is_ok() {
+            self.wrong(at, format!("{host:?} is no name of a host, or \"*.\" and one"));
+        }
     }
 
     fn backend(&mut self, backend: &IngressBackend, namespace: &str, at: &At<'_>) -> Option<IngressTarget> {

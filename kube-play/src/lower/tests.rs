@@ -1,5 +1,6 @@
 //! Manifests in, plans or problems out.
 
+mod certificates;
 mod examples;
 mod mistakes;
 

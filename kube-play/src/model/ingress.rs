@@ -4,7 +4,7 @@ use super::ObjectMeta;
 use crate::decode::{Port, PortName, Subdomain, object, words};
 
 object! {
-    /// One small proxy on the host's port 80, or 8080 where that is not ours to take.
+    /// One small proxy on the host's port 80, or 8080 where that is not ours to take; with `tls` on 443 or 8443, too.
     Ingress {
         "metadata" metadata: ObjectMeta,
         "spec" spec: IngressSpec,
@@ -16,11 +16,19 @@ object! {
     IngressSpec {
         "defaultBackend" default_backend: Option<IngressBackend>,
         "rules" rules: Vec<IngressRule>,
+        "tls" tls: Vec<IngressTls>,
     }
     quiet { "ingressClassName", }
-    refused {
-        /// only HTTP is served; put what ends TLS before it
-        "tls",
+}
+
+object! {
+    /// TLS 1.2 and 1.3, by the name that the client asks for; requests without TLS are redirected there (308), unless the
+    /// annotation `nginx.ingress.kubernetes.io/ssl-redirect` is `"false"`. A changed Secret counts for new connections.
+    IngressTls {
+        /// None: every host that no other certificate is for.
+        "hosts" hosts: Vec<String>,
+        /// A Secret of type `kubernetes.io/tls`. There is no certificate beside: required.
+        "secretName" secret_name: Option<Subdomain>,
     }
 }
 

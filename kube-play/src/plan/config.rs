@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use network::Certificate;
 use serde::{Deserialize, Serialize};
 
 use super::{FieldRef, Meta, Objects, PodFacts, ResourceRef};
@@ -14,6 +15,19 @@ pub struct ConfigObject {
     /// A Secret's; `Opaque` where none was written. Empty for ConfigMaps.
     pub kind: String,
     pub immutable: bool,
+}
+
+impl ConfigObject {
+    /// The certificate and key of a Secret, for no host yet, or what is wrong with them: `has no ...`.
+    pub fn certificate(&self) -> Result<Certificate, String> {
+        let text = |key: &str| match self.data.get(key) {
+            Some(value) => Ok(String::from_utf8_lossy(&value.bytes).into_owned()),
+            None => Err(format!("has no key {key:?}")),
+        };
+        let certificate = Certificate { hosts: Vec::new(), chain: text("tls.crt")?, key: text("tls.key")? };
+        certificate.check().map_err(|error| error.to_string())?;
+        Ok(certificate)
+    }
 }
 
 /// A value of a ConfigMap or a Secret: text where it is UTF-8. `binary` comes from `binaryData`, which no variable reads.

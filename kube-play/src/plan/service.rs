@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Meta, Protocol};
+use super::{Kind, Meta, ObjectId, Protocol};
 
 pub use crate::decode::values::PortRef;
 pub use crate::model::ingress::PathType;
@@ -50,6 +50,20 @@ pub struct IngressPlan {
     pub meta: Meta,
     pub default: Option<IngressTarget>,
     pub rules: Vec<IngressRulePlan>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tls: Vec<IngressTlsPlan>,
+    /// Whether requests in clear for hosts of `tls` are sent there.
+    #[serde(default)]
+    pub redirects: bool,
+}
+
+/// The certificate that some hosts have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngressTlsPlan {
+    /// In small letters; empty: all that have no other.
+    pub hosts: Vec<String>,
+    /// Of the Ingress' namespace.
+    pub secret: String,
 }
 
 /// One path of one host. Longest path first wins; `Exact` before `Prefix`.
@@ -67,6 +81,21 @@ pub struct IngressRulePlan {
 pub struct IngressTarget {
     pub service: String,
     pub port: PortRef,
+}
+
+impl IngressPlan {
+    /// Whether clients of a rule for this host can come by TLS.
+    pub fn has_tls(&self, host: Option<&str>) -> bool {
+        let host = host.unwrap_or_default().to_ascii_lowercase();
+        let wildcard = host.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+        let names = |known: &String| *known == host || wildcard.as_ref() == Some(known);
+        self.tls.iter().any(|tls| tls.hosts.is_empty() || tls.hosts.iter().any(names))
+    }
+
+    /// The Secrets of its certificates.
+    pub fn certificates(&self) -> impl Iterator<Item = ObjectId> {
+        self.tls.iter().map(|tls| ObjectId::new(Kind::Secret, &self.meta.id.namespace, &tls.secret))
+    }
 }
 
 impl ServicePlan {

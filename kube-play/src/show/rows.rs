@@ -349,7 +349,7 @@ pub fn ingresses(rows: &[IngressRow<'_>], look: Look, now: Timestamp) -> String 
             class.unwrap_or(NONE).to_owned(),
             shown,
             row.outside.join(","),
-            "80".to_owned(),
+            if row.plan.tls.is_empty() { "80" } else { "80, 443" }.to_owned(),
             age(row.created, now),
         ]);
     }

@@ -1,16 +1,20 @@
 //! How a forwarder is told what to do: by a plan when it starts, and by requests while it runs.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Seek, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::process::{Child, Command, Stdio};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
-use sys::channel::{Channel, MAX_FDS};
+use sys::channel::{Channel, MAX_FDS, MAX_MESSAGE};
 
 use super::http::Rule;
 use crate::bind::Listener;
+use crate::certificate::Certificate;
 use crate::ports::Protocol;
 use crate::{Addresses, Error, Result};
 
@@ -74,13 +78,20 @@ pub(super) enum Request {
     Forget { id: u32 },
     /// New, or in place of what stood behind the group so far. Connections that exist stay.
     Group { id: u32, group: Group },
-    /// New, or in place of the rules so far: requests over HTTP go to the groups that the rules name. Numbers are
-    /// shared with groups; `Listen` and `Close` take either.
-    Router { id: u32, rules: Vec<Rule> },
+    /// New, or in place of the rules so far: requests over HTTP go to the groups that the rules name, with certificates
+    /// those over TLS. Numbers are shared with groups; `Listen` and `Close` take either.
+    Router {
+        id: u32,
+        rules: Vec<Rule>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        certificates: Vec<Certificate>,
+    },
     /// Any number of descriptors: listening sockets for the group.
     Listen { group: u32 },
     /// Stops listening. Connections that exist stay.
     Close { group: u32 },
+    /// One descriptor before those of the request: a file with a request that is too long for a message.
+    Written,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -134,6 +145,14 @@ fn encode<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("the types here have string keys and finite numbers only")
 }
 
+/// A file in nobody's directory, to be read from its beginning.
+fn in_memory(text: &str) -> io::Result<File> {
+    let mut file = File::from(memfd_create("request", MemfdFlags::CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
+}
+
 fn own_pid() -> i32 {
     rustix::process::getpid().as_raw_nonzero().get()
 }
@@ -185,9 +204,10 @@ impl Forwarder {
         self.ask(&Request::Group { id, group }, &[])
     }
 
-    /// Sets the rules by which the requests of HTTP clients of router `id` find their groups.
-    pub fn router(&self, id: u32, rules: Vec<Rule>) -> Result<()> {
-        self.ask(&Request::Router { id, rules }, &[])
+    /// Sets the rules by which the requests of HTTP clients of router `id` find their groups. Where there are
+    /// certificates the clients speak TLS. Connections that exist go on with those that they have seen.
+    pub fn router(&self, id: u32, rules: Vec<Rule>, certificates: Vec<Certificate>) -> Result<()> {
+        self.ask(&Request::Router { id, rules, certificates }, &[])
     }
 
     /// Adds listening sockets to a group or router; they are duplicated, the caller may close its own.
@@ -202,7 +222,14 @@ impl Forwarder {
 
     fn ask(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<()> {
         let action = "speak with the port forwarder";
-        self.channel.send(encode(request).as_bytes(), fds).map_err(Error::kernel(action))?;
+        let text = encode(request);
+        if text.len() > MAX_MESSAGE {
+            let file = in_memory(&text).map_err(Error::kernel(action))?;
+            let fds: Vec<BorrowedFd<'_>> = std::iter::once(file.as_fd()).chain(fds.iter().copied()).collect();
+            self.channel.send(encode(&Request::Written).as_bytes(), &fds).map_err(Error::kernel(action))?;
+        } else {
+            self.channel.send(text.as_bytes(), fds).map_err(Error::kernel(action))?;
+        }
         let (answer, _) = self.channel.recv().map_err(Error::kernel(action))?;
         match answer.as_slice() {
             b"ok" => Ok(()),

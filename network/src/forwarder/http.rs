@@ -17,6 +17,13 @@ pub enum PathMatch {
     Prefix,
 }
 
+/// How a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
+
 /// Requests for this host and path go to that group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
@@ -26,10 +33,15 @@ pub struct Rule {
     pub path_match: PathMatch,
     /// The id of a [`crate::Group`] of TCP back ends.
     pub group: u32,
+    /// Where the client is sent that asks in clear: this port of the same host, by TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<u16>,
 }
 
 /// Bytes of the head of a request: beyond that it is answered with 431.
 pub(super) const HEAD_LIMIT: usize = 64 * 1024;
+/// The port that no URL of https has to name (RFC 9110, section 4.2.2).
+const HTTPS: u16 = 443;
 /// Header fields of one request, beyond that 431.
 const FIELDS_LIMIT: usize = 256;
 
@@ -45,8 +57,10 @@ pub(super) enum Verdict {
 }
 
 /// What the forwarder itself answers (RFC 9110, section 15; RFC 6585).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {
+    /// The request is to be made again, as it is, at this URL.
+    Moved(String),
     BadRequest,
     NotFound,
     Timeout,
@@ -56,8 +70,9 @@ pub(super) enum Status {
 }
 
 impl Status {
-    pub(super) fn answer(self) -> Vec<u8> {
+    pub(super) fn answer(&self) -> Vec<u8> {
         let (code, reason) = match self {
+            Status::Moved(_) => (308, "Permanent Redirect"),
             Status::BadRequest => (400, "Bad Request"),
             Status::NotFound => (404, "Not Found"),
             Status::Timeout => (408, "Request Timeout"),
@@ -66,15 +81,19 @@ impl Status {
         };
         let body = format!("{code} {reason}\n");
         let length = body.len();
+        let location = match self {
+            Status::Moved(url) => format!("Location: {url}\r\n"),
+            _ => String::new(),
+        };
         format!(
-            "HTTP/1.1 {code} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            "HTTP/1.1 {code} {reason}\r\n{location}Content-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         )
         .into_bytes()
     }
 }
 
 /// Decides over what a client has sent so far.
-pub(super) fn route(rules: &[Rule], received: &[u8], client: IpAddr) -> Verdict {
+pub(super) fn route(rules: &[Rule], received: &[u8], client: IpAddr, scheme: Scheme) -> Verdict {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_LIMIT];
     let mut request = httparse::Request::new(&mut fields);
     let length = match request.parse(received) {
@@ -95,10 +114,20 @@ pub(super) fn route(rules: &[Rule], received: &[u8], client: IpAddr) -> Verdict 
         // Two parties would each believe another one (RFC 9112, section 3.2).
         _ => return Verdict::Answer(Status::BadRequest),
     };
-    let Some((authority, path)) = split_target(target, &host) else { return Verdict::Answer(Status::BadRequest) };
-    let Some(group) = choose(rules, &without_port(authority).to_ascii_lowercase(), path) else {
+    let Some((authority, path, query)) = split_target(target, &host) else {
+        return Verdict::Answer(Status::BadRequest);
+    };
+    let name = without_port(authority).to_ascii_lowercase();
+    let Some(rule) = choose(rules, &name, path) else {
         return Verdict::Answer(Status::NotFound);
     };
+    if let (Scheme::Http, Some(port)) = (scheme, rule.https) {
+        if name.is_empty() {
+            return Verdict::Answer(Status::BadRequest);
+        }
+        let port = if port == HTTPS { String::new() } else { format!(":{port}") };
+        return Verdict::Answer(Status::Moved(format!("https://{name}{port}{path}{query}")));
+    }
     let mut bytes = format!("{method} {target} HTTP/1.{version}\r\n").into_bytes();
     let mut upgrade = false;
     let mut forwarded_for = Vec::new();
@@ -116,11 +145,11 @@ pub(super) fn route(rules: &[Rule], received: &[u8], client: IpAddr) -> Verdict 
     forwarded_for.extend_from_slice(client.to_canonical().to_string().as_bytes());
     line(&mut bytes, "X-Forwarded-For", &forwarded_for);
     line(&mut bytes, "X-Forwarded-Host", host.as_bytes());
-    line(&mut bytes, "X-Forwarded-Proto", b"http");
+    line(&mut bytes, "X-Forwarded-Proto", if scheme == Scheme::Https { b"https" } else { b"http" });
     line(&mut bytes, "Connection", if upgrade { b"upgrade" } else { b"close" });
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(&received[length..]);
-    Verdict::Forward { group, bytes }
+    Verdict::Forward { group: rule.group, bytes }
 }
 
 fn line(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
@@ -134,16 +163,16 @@ fn lists(value: &[u8], word: &str) -> bool {
     value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// The authority and the path of a request target (RFC 9112, section 3.2), without the query.
-fn split_target<'a>(target: &'a str, host: &'a str) -> Option<(&'a str, &'a str)> {
-    let (authority, rest) = match target.strip_prefix("http://") {
+/// The authority, the path and the query with its `?` of a request target (RFC 9112, section 3.2).
+fn split_target<'a>(target: &'a str, host: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
+    let (authority, rest) = match target.strip_prefix("http://").or_else(|| target.strip_prefix("https://")) {
         Some(absolute) => absolute.split_at(absolute.find(['/', '?']).unwrap_or(absolute.len())),
         None if target == "*" => (host, "/"),
         None if target.starts_with('/') => (host, target),
         None => return None,
     };
-    let path = &rest[..rest.find('?').unwrap_or(rest.len())];
-    Some((authority, if path.is_empty() { "/" } else { path }))
+    let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+    Some((authority, if path.is_empty() { "/" } else { path }, query))
 }
 
 fn without_port(authority: &str) -> &str {
@@ -154,7 +183,7 @@ fn without_port(authority: &str) -> &str {
 }
 
 /// The most specific rule: its own host before a wildcard before none; then the longest path, `Exact` first.
-fn choose(rules: &[Rule], host: &str, path: &str) -> Option<u32> {
+fn choose<'a>(rules: &'a [Rule], host: &str, path: &str) -> Option<&'a Rule> {
     let fitting = rules.iter().filter_map(|rule| {
         let host = match &rule.host {
             None => 0,
@@ -174,9 +203,9 @@ fn choose(rules: &[Rule], host: &str, path: &str) -> Option<u32> {
             }
         };
         let exact = rule.path_match == PathMatch::Exact;
-        covers.then_some(((host, exact, rule.path.len()), rule.group))
+        covers.then_some(((host, exact, rule.path.len()), rule))
     });
-    fitting.max_by_key(|(rank, _)| *rank).map(|(_, group)| group)
+    fitting.max_by_key(|(rank, _)| *rank).map(|(_, rule)| rule)
 }
 
 #[cfg(test)]
@@ -184,7 +213,7 @@ mod tests {
     use super::*;
 
     fn rule(host: Option<&str>, path: &str, path_match: PathMatch, group: u32) -> Rule {
-        Rule { host: host.map(Into::into), path: path.into(), path_match, group }
+        Rule { host: host.map(Into::into), path: path.into(), path_match, group, https: None }
     }
 
     #[test]
@@ -207,7 +236,7 @@ mod tests {
             ("a.b.example", "/x", 1),
             (".example", "/x", 1),
         ] {
-            assert_eq!(choose(&rules, host, path), Some(expected), "{host}{path}");
+            assert_eq!(choose(&rules, host, path).map(|rule| rule.group), Some(expected), "{host}{path}");
         }
         assert_eq!(choose(&rules[1..], "elsewhere", "/"), None);
     }
@@ -217,21 +246,21 @@ mod tests {
         let rules = [rule(Some("a.example"), "/x", PathMatch::Prefix, 7)];
         let client = IpAddr::from([192, 0, 2, 1]);
         let request = b"POST /x/y?z=1 HTTP/1.1\r\nHost: A.example:8080\r\nConnection: keep-alive\r\nContent-Length: 2\r\nX-Forwarded-For: 198.51.100.1\r\n\r\nhi";
-        let Verdict::Forward { group, bytes } = route(&rules, request, client) else { panic!() };
+        let Verdict::Forward { group, bytes } = route(&rules, request, client, Scheme::Http) else { panic!() };
         assert_eq!(group, 7);
         assert_eq!(
             String::from_utf8(bytes).unwrap(),
             "POST /x/y?z=1 HTTP/1.1\r\nHost: A.example:8080\r\nContent-Length: 2\r\nX-Forwarded-For: 198.51.100.1, 192.0.2.1\r\nX-Forwarded-Host: A.example:8080\r\nX-Forwarded-Proto: http\r\nConnection: close\r\n\r\nhi"
         );
         for cut in 0..40 {
-            assert_eq!(route(&rules, &request[..cut], client), Verdict::Incomplete, "{cut}");
+            assert_eq!(route(&rules, &request[..cut], client, Scheme::Http), Verdict::Incomplete, "{cut}");
         }
     }
 
     #[test]
     fn what_is_no_request_is_answered() {
         let client = IpAddr::from([192, 0, 2, 1]);
-        let answer = |bytes: &[u8]| match route(&[], bytes, client) {
+        let answer = |bytes: &[u8]| match route(&[], bytes, client, Scheme::Http) {
             Verdict::Answer(status) => status,
             other => panic!("{other:?}"),
         };
@@ -246,8 +275,29 @@ mod tests {
     fn an_upgrade_stays_one() {
         let rules = [rule(None, "/", PathMatch::Prefix, 1)];
         let request = b"GET /chat HTTP/1.1\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
-        let Verdict::Forward { bytes, .. } = route(&rules, request, [192, 0, 2, 1].into()) else { panic!() };
+        let Verdict::Forward { bytes, .. } = route(&rules, request, [192, 0, 2, 1].into(), Scheme::Http) else {
+            panic!()
+        };
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.contains("Upgrade: websocket\r\n") && text.contains("Connection: upgrade\r\n"), "{text}");
+    }
+
+    #[test]
+    fn who_asks_in_clear_is_sent_to_tls() {
+        let client = IpAddr::from([192, 0, 2, 1]);
+        let rules = |port| [Rule { https: Some(port), ..rule(Some("a.example"), "/", PathMatch::Prefix, 1) }];
+        let moved = |port, request: &str| match route(&rules(port), request.as_bytes(), client, Scheme::Http) {
+            Verdict::Answer(status) => String::from_utf8(status.answer()).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let answer = moved(8443, "GET /x?y=1 HTTP/1.1\r\nHost: A.example:8080\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 308 Permanent Redirect\r\nLocation: https://a.example:8443/x?y=1\r\n"));
+        for target in ["/?q", "http://a.example/?q", "http://a.example?q"] {
+            let answer = moved(443, &format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n"));
+            assert!(answer.contains("\r\nLocation: https://a.example/?q\r\n"), "{target}: {answer}");
+        }
+        let request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+        let Verdict::Forward { bytes, .. } = route(&rules(443), request, client, Scheme::Https) else { panic!() };
+        assert!(String::from_utf8(bytes).unwrap().contains("\r\nX-Forwarded-Proto: https\r\n"));
     }
 }

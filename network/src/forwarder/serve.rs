@@ -1,9 +1,11 @@
 //! The forwarder's loop.
 
 use std::collections::HashMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -11,16 +13,19 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::ServerConfig;
 use sys::channel::Channel;
 
 use super::control::{Plan, Request};
-use super::http::{self, Rule, Status, Verdict};
+use super::http::{self, Rule, Scheme, Status, Verdict};
 use super::pipes::Pipes;
 use super::place::{Prepared, Towards, Whereabouts};
 use super::slab::Slab;
 use super::tcp::{Connection, Progress};
+use super::tls::Session;
 use super::turns::Turns;
 use super::udp::Flows;
+use crate::certificate::server_config;
 use crate::ports::Protocol;
 use crate::{Error, Result};
 
@@ -97,8 +102,16 @@ impl Token {
 pub(super) struct Routes {
     places: HashMap<u32, Prepared>,
     groups: HashMap<u32, Turns>,
-    routers: HashMap<u32, Vec<Rule>>,
+    routers: HashMap<u32, Router>,
     whereabouts: Whereabouts,
+}
+
+/// Requests over HTTP, led by rules to groups.
+#[derive(Debug)]
+struct Router {
+    rules: Vec<Rule>,
+    /// Where its clients speak TLS.
+    tls: Option<Arc<ServerConfig>>,
 }
 
 /// One way to a server.
@@ -206,7 +219,20 @@ impl Server {
                 // The next datagram of every client of it finds its server anew.
                 self.flows.forget(id, &mut self.routes);
             }
-            Request::Router { id, rules } => drop(self.routes.routers.insert(id, rules)),
+            Request::Router { id, rules, certificates } => {
+                let tls = match certificates.is_empty() {
+                    true => None,
+                    false => Some(server_config(&certificates).map_err(io::Error::other)?),
+                };
+                self.routes.routers.insert(id, Router { rules, tls });
+            }
+            Request::Written => {
+                let mut text = String::new();
+                let mut fds = fds.into_iter();
+                let memory = fds.next().ok_or(io::ErrorKind::InvalidInput)?;
+                File::from(memory).read_to_string(&mut text)?;
+                self.obey(serde_json::from_str(&text)?, fds.collect())?;
+            }
             Request::Listen { group } => {
                 let protocol = match self.routes.groups.get(&group) {
                     Some(turns) => turns.group().protocol,
@@ -357,8 +383,12 @@ impl Server {
                 Err(_) => return,
             };
             let Ok(peer) = SocketAddr::try_from(peer) else { continue };
-            if self.routes.routers.contains_key(&group) {
-                let key = self.connections.insert(Connection::reading(client, peer, group));
+            if let Some(router) = self.routes.routers.get(&group) {
+                let tls = match router.tls.as_ref().map(Session::new) {
+                    Some(None) => continue,
+                    tls => tls.flatten(),
+                };
+                let key = self.connections.insert(Connection::reading(client, peer, group, tls));
                 self.greet(key);
                 continue;
             }
@@ -389,11 +419,15 @@ impl Server {
     fn route(&mut self, key: usize) {
         let Some(connection) = self.connections.get(key) else { return };
         let Some((router, peer, received)) = connection.request() else { return };
-        let rules = self.routes.routers.get(&router).map_or(&[][..], Vec::as_slice);
-        match http::route(rules, received, peer.ip()) {
+        let (rules, scheme) = match self.routes.routers.get(&router) {
+            Some(Router { rules, tls: None }) => (rules.as_slice(), Scheme::Http),
+            Some(Router { rules, tls: Some(_) }) => (rules.as_slice(), Scheme::Https),
+            None => (&[][..], Scheme::Http),
+        };
+        match http::route(rules, received, peer.ip(), scheme) {
             Verdict::Incomplete => {}
             Verdict::Answer(status) => {
-                connection.answer(status);
+                connection.answer(&status);
                 self.end(key);
             }
             Verdict::Forward { group, bytes } => {
@@ -411,7 +445,7 @@ impl Server {
         let Some(connection) = self.connections.get(key) else { return };
         if connection.retry(key, &self.epoll, &mut self.routes).is_err() {
             let is_silent = connection.request().is_some();
-            connection.answer(if is_silent { Status::Timeout } else { Status::Unavailable });
+            connection.answer(if is_silent { &Status::Timeout } else { &Status::Unavailable });
             self.end(key);
         }
     }

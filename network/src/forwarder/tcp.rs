@@ -14,6 +14,7 @@ use super::http::{HEAD_LIMIT, Status};
 use super::pipes::{CAPACITY, Pipe, Pipes};
 use super::place::Towards;
 use super::serve::{CONNECT_PATIENCE, Candidate, Routes, Token, watch_edges};
+use super::tls::Session;
 use crate::ports::Protocol;
 
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(super) struct Connection {
     first: Vec<u8>,
     /// Whether the client speaks HTTP with us, and may be answered by us.
     is_routed: bool,
+    /// Where the client speaks TLS with us.
+    tls: Option<Box<Session>>,
     up: Stream,
     down: Stream,
 }
@@ -49,28 +52,28 @@ enum Stage {
 }
 
 #[derive(Debug)]
-struct End {
-    socket: OwnedFd,
-    ready: Ready,
+pub(super) struct End {
+    pub(super) socket: OwnedFd,
+    pub(super) ready: Ready,
 }
 
 /// What the last edges said: true until the kernel says EAGAIN.
 #[derive(Clone, Copy, Debug, Default)]
-struct Ready {
-    input: bool,
-    output: bool,
+pub(super) struct Ready {
+    pub(super) input: bool,
+    pub(super) output: bool,
 }
 
 /// One direction.
 #[derive(Debug, Default)]
-struct Stream {
+pub(super) struct Stream {
     pipe: Option<Pipe>,
     /// Bytes in the pipe.
     held: usize,
     /// The sender has finished.
-    ended: bool,
+    pub(super) ended: bool,
     /// The receiver was told so.
-    shut: bool,
+    pub(super) shut: bool,
 }
 
 pub(super) enum Progress {
@@ -110,11 +113,11 @@ impl Connection {
         Connection::at(Stage::Connecting { left: candidates, since: Instant::now() }, client, peer)
     }
 
-    /// One whose server depends on what the client asks for.
-    pub(super) fn reading(client: OwnedFd, peer: SocketAddr, router: u32) -> Connection {
+    /// One whose server depends on what the client asks for, in clear or by `tls`.
+    pub(super) fn reading(client: OwnedFd, peer: SocketAddr, router: u32, tls: Option<Session>) -> Connection {
         let received = Vec::new();
         let connection = Connection::at(Stage::Reading { router, received, since: Instant::now() }, client, peer);
-        Connection { is_routed: true, ..connection }
+        Connection { is_routed: true, tls: tls.map(Box::new), ..connection }
     }
 
     fn at(stage: Stage, client: OwnedFd, peer: SocketAddr) -> Connection {
@@ -132,6 +135,7 @@ impl Connection {
             stage,
             first: Vec::new(),
             is_routed: false,
+            tls: None,
             up: Stream::default(),
             down: Stream::default(),
         }
@@ -172,12 +176,23 @@ impl Connection {
     }
 
     /// Answers in place of a server, where the client can understand it. The connection is over then.
-    pub(super) fn answer(&mut self, status: Status) {
+    pub(super) fn answer(&mut self, status: &Status) {
         if !self.is_routed || !self.is_starting() {
             return;
         }
         // A few lines always fit into an empty socket.
-        let _ = rustix::net::send(&self.client.socket, &status.answer(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        match &mut self.tls {
+            Some(tls) => tls.say(&mut self.client, &status.answer()),
+            None => {
+                let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+                let _ = rustix::net::send(&self.client.socket, &status.answer(), flags);
+            }
+        }
+        self.part();
+    }
+
+    /// Ends what the client was told, so that it reaches the client.
+    fn part(&mut self) {
         let _ = rustix::net::shutdown(&self.client.socket, Shutdown::Write);
         // With unread bytes the kernel would reset the connection, and the client might never see the answer.
         let mut unread = [0; 16 * 1024];
@@ -214,7 +229,19 @@ impl Connection {
 
     pub(super) fn advance(&mut self, key: usize, epoll: &OwnedFd, pipes: &mut Pipes) -> Progress {
         if let Stage::Reading { received, .. } = &mut self.stage {
-            return read_request(&self.client.socket, &mut self.client.ready.input, received);
+            let Some(tls) = &mut self.tls else {
+                return read_request(&self.client.socket, &mut self.client.ready.input, received);
+            };
+            let before = received.len();
+            return match tls.read(&mut self.client, received, HEAD_LIMIT) {
+                Ok(_) if received.len() > before => Progress::Read,
+                Ok(true) => Progress::Waits,
+                Ok(false) => Progress::Over,
+                Err(_) => {
+                    self.part();
+                    Progress::Over
+                }
+            };
         }
         let Some((_, Towards { socket: server, .. })) = &self.server else { return Progress::Waits };
         if self.is_starting() {
@@ -247,6 +274,15 @@ impl Connection {
             return if self.server_ready.output { Progress::HasMore } else { Progress::Waits };
         }
         let client = &mut self.client;
+        if let Some(tls) = &mut self.tls {
+            let streams = (&mut self.up, &mut self.down);
+            return match tls.advance(client, server, &mut self.server_ready, streams) {
+                Ok(_) if self.up.shut && self.down.shut => Progress::Over,
+                Ok(true) => Progress::HasMore,
+                Ok(false) => Progress::Waits,
+                Err(_) => Progress::Over,
+            };
+        }
         let up = self.up.advance(&client.socket, &mut client.ready.input, server, &mut self.server_ready.output, pipes);
         let down =
             self.down.advance(server, &mut self.server_ready.input, &client.socket, &mut client.ready.output, pipes);

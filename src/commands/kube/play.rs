@@ -383,8 +383,10 @@ fn stored(engine: &containers::Engine) -> Result<Stored, Failure> {
     stored.volumes = engine.store.volumes()?.into_iter().map(|(name, _)| name).collect();
     for namespace in shelf.namespaces()? {
         for object in shelf.all(&namespace)? {
-            if let act::Body::Workload { plan, .. } = object.body {
-                stored.workloads.insert(plan.meta.id);
+            match object.body {
+                act::Body::Workload { plan, .. } => drop(stored.workloads.insert(plan.meta.id)),
+                act::Body::Ingress(plan) => stored.certificates.extend(plan.certificates()),
+                _ => {}
             }
         }
     }
