@@ -69,7 +69,7 @@ pub struct Manner {
 
 impl Manner {
     pub fn of_pull(&self, context: &Context, options: &mut PullOptions) -> Result<(), Failure> {
-        options.retry = retries(context.config()?, self.retry, options.retry);
+        options.retry = retries(context.config()?, self.retry);
         options.retry_delay = retry_delay(context.config()?, self.retry_delay.as_deref())?;
         if self.quiet {
             options.progress = Progress::Quiet;
@@ -78,7 +78,7 @@ impl Manner {
     }
 
     pub fn of_push(&self, context: &Context, options: &mut PushOptions) -> Result<(), Failure> {
-        options.retry = retries(context.config()?, self.retry, options.retry);
+        options.retry = retries(context.config()?, self.retry);
         options.retry_delay = retry_delay(context.config()?, self.retry_delay.as_deref())?;
         if self.quiet {
             options.progress = Progress::Quiet;
@@ -87,10 +87,9 @@ impl Manner {
     }
 }
 
-/// The flag, else containers.conf, else what is usual.
-pub fn retries(config: &Config, typed: Option<u32>, usual: u32) -> u32 {
-    let configured = config.integer("engine", "retry").and_then(|retry| u32::try_from(retry).ok());
-    typed.or(configured).unwrap_or(usual)
+/// The flag, else containers.conf.
+pub fn retries(config: &Config, typed: Option<u32>) -> Option<u32> {
+    typed.or_else(|| config.integer("engine", "retry").and_then(|retry| u32::try_from(retry).ok()))
 }
 
 /// The flag, else containers.conf.

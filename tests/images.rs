@@ -110,6 +110,32 @@ fn an_image_is_shown_with_all_its_names_and_can_be_sorted() {
 }
 
 #[test]
+fn a_full_name_shows_the_image_under_that_name_only() {
+    let lab = Lab::new();
+    lab.ok("tag box reg.test/second:2 localhost/box:v2");
+    let all = "localhost/box:latest localhost/box:v2 reg.test/second:2";
+    let names = |flags: &str| {
+        let text = lab.ok(&format!("images --format {{{{.Repository}}}}:{{{{.Tag}}}} {flags}"));
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines.join(" ")
+    };
+    for (flags, expected) in [
+        ("reg.test/second:2", "reg.test/second:2"),
+        ("--filter reference=localhost/box:v2", "localhost/box:v2"),
+        ("localhost/box", all),
+        ("box:v2", all),
+        ("localhost/bo*:v2", all),
+        ("--filter reference=reg.test/second:2 --filter reference=box:v2", all),
+    ] {
+        assert_eq!(names(flags), expected, "{flags}");
+    }
+    assert_eq!(lab.json("images --format json reg.test/second:2")[0]["Names"][0], "reg.test/second:2");
+    let error = lab.creel("images --filter digest=abc").run().fails(125);
+    assert!(error.contains("invalid value \"abc\" for digest filter"), "{error}");
+}
+
+#[test]
 fn the_tree_shows_layers_and_what_is_built_on_them() {
     let lab = Lab::new();
     lab.ok("run --name c --network none box touch /x");

@@ -89,7 +89,8 @@ fn a_missing_image_or_registry_is_125_and_named() {
     let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };
     let name = registry.name("nosuch:v9");
     let error = lab.creel(&format!("pull -q {PLAIN} {name}")).run().fails(125);
-    assert!(error.contains(&name), "{error}");
+    let begins = format!("Error: unable to copy from source docker://{name}: initializing source docker://{name}: ");
+    assert!(error.starts_with(&begins), "{error}");
     assert!(
         error.contains("manifest unknown") || error.contains("name unknown") || error.contains("not found"),
         "{error}"
@@ -98,7 +99,15 @@ fn a_missing_image_or_registry_is_125_and_named() {
     drop(registry);
     let error = lab.creel(&format!("pull -q --retry 0 {PLAIN} 127.0.0.1:{port}/box")).run().fails(125);
     assert!(error.contains("connection refused"), "{error}");
+    assert!(!error.contains("retrying"), "{error}");
+    let again =
+        lab.creel(&format!("pull -q --retry 2 --retry-delay 10ms {PLAIN} 127.0.0.1:{port}/box")).run().fails(125);
+    assert!(again.contains("Failed, retrying in 10ms ... (2/2). Error: initializing source docker://"), "{again}");
     lab.creel("pull -q 'not a name'").run().fails(125);
+    let error = lab.creel("pull -q UPPER").run().fails(125);
+    assert!(error.contains("parsing reference \"UPPER\": repository name must be lowercase"), "{error}");
+    let error = lab.creel("pull -q --all-tags oci:somewhere").run().fails(125);
+    assert!(error.contains("pulling all tags is not supported for oci transport"), "{error}");
 }
 
 #[test]

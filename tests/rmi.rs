@@ -56,6 +56,19 @@ fn a_missing_image_is_1_unless_ignored() {
 }
 
 #[test]
+fn several_failures_are_one_list_and_the_worst_is_the_exit_code() {
+    let lab = Lab::new();
+    let error = lab.creel("rmi nosuch other").run().fails(1);
+    assert!(error.starts_with("Error: 2 errors occurred:\n\t* nosuch: image not known\n\t* other: image"), "{error}");
+    lab.ok("create --name user --network none box true");
+    let error = lab.creel("rmi box nosuch").run().fails(2);
+    assert!(error.starts_with("Error: 2 errors occurred:\n\t* nosuch: image not known\n\t* image used by"), "{error}");
+    lab.ok("rmi -f nosuch");
+    lab.ok("rmi -f box nosuch");
+    assert_eq!(lab.ok("images -q"), "");
+}
+
+#[test]
 fn all_removes_everything() {
     let lab = Lab::new();
     lab.ok("tag box copy");

@@ -48,14 +48,17 @@ fn lists_are_filtered_and_formatted() {
 
 #[test]
 fn names_are_checked_and_many_are_removed_at_once() {
-    let lab = Lab::empty();
+    let lab = Lab::new();
     for bad in ["a/b", ".a", "a b"] {
         lab.creel_words(&["volume", "create", bad]).run().fails(125);
     }
     lab.ok("volume create one");
     lab.ok("volume create two");
     assert_eq!(lab.ok("volume rm one two"), "one\ntwo");
-    lab.ok("volume create three");
+    lab.ok("create --name user --network none -v three:/three box true");
+    let error = lab.creel("volume rm three nosuch").run().fails(2);
+    assert!(error.starts_with("Error: no volume with name \"nosuch\" found: no such volume\n"), "{error}");
+    lab.ok("rm user");
     lab.ok("volume rm --all");
     assert_eq!(lab.ok("volume ls -q"), "");
 }

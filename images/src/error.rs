@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::reference;
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +67,7 @@ pub enum Error {
     NameInUse { name: String, id: String },
 
     /// A name that follows no grammar. Write it differently.
-    #[error("invalid reference format {name:?}: {reason}")]
+    #[error("parsing reference {name:?}: {}", grammar(reason))]
     InvalidReference { name: String, reason: &'static str },
 
     /// A digest follows from the content. Give a name with a tag.
@@ -75,6 +77,10 @@ pub enum Error {
     /// Several images where the format holds one. Take another format, or save one after the other.
     #[error("unsupported format {format:?} for saving multiple images (only docker-archive)")]
     OneImageOnly { format: &'static str },
+
+    /// Only a registry has tags.
+    #[error("pulling all tags is not supported for {transport} transport")]
+    AllTags { transport: String },
 
     /// A `--change` that cannot be used.
     #[error("invalid change {instruction:?} - {reason}")]
@@ -89,28 +95,28 @@ pub enum Error {
     InvalidValue { what: &'static str, value: String, reason: String },
 
     /// The registry wants other credentials. Log in.
-    #[error("{reference}: access denied: {message}")]
-    Denied { reference: String, message: String },
+    #[error("{message}")]
+    Denied { message: String },
 
     /// registries.conf says no.
     #[error("{message}")]
     Blocked { message: String },
 
     /// The registry answered that it has no such thing.
-    #[error("{reference}: not in the registry: {message}")]
-    NotInRegistry { reference: String, message: String },
+    #[error("{message}")]
+    NotInRegistry { message: String },
 
     /// The registry has it, but not for this machine.
     #[error("{reference}: no image for platform {platform}")]
     NoPlatform { reference: String, platform: String },
 
     /// Nobody answered. Look at the network, try again.
-    #[error("{reference}: cannot reach the registry: {message}")]
-    Unreachable { reference: String, message: String },
+    #[error("{message}")]
+    Unreachable { message: String },
 
     /// TLS did not come about. Give the CA in certs.d, or say that the registry is plain.
-    #[error("{reference}: cannot talk TLS with the registry: {message}")]
-    Tls { reference: String, message: String },
+    #[error("{message}")]
+    Tls { message: String },
 
     /// policy.json says no.
     #[error("{reference}: rejected by the signature policy: {message}")]
@@ -204,7 +210,29 @@ impl Error {
 
     /// Whether trying once more may help: the network, not the request, was at fault.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Error::Unreachable { message, .. } if !refused(message))
+        matches!(self, Error::Unreachable { message } if !refused(message))
+    }
+
+    /// Puts what was being done before what a registry, or skopeo, has said.
+    pub(crate) fn while_doing(mut self, what: &str) -> Error {
+        match &mut self {
+            Error::Denied { message }
+            | Error::NotInRegistry { message }
+            | Error::Unreachable { message }
+            | Error::Tls { message }
+            | Error::Skopeo { message }
+            | Error::Pull { message } => message.insert_str(0, &format!("{what}: ")),
+            _ => {}
+        }
+        self
+    }
+}
+
+/// What every tool says, then what it is.
+fn grammar(reason: &str) -> String {
+    match reason {
+        reference::UPPERCASE => reason.to_owned(),
+        reason => format!("invalid reference format: {reason}"),
     }
 }
 

@@ -85,7 +85,8 @@ impl Filter {
                     .ok_or_else(|| bad(format!("failed to parse value as time or duration: {value:?}")))?,
             ),
             "id" => Filter::Id(value.strip_prefix("sha256:").unwrap_or(value).to_owned()),
-            "digest" => Filter::Digest(value.to_owned()),
+            "digest" if value.starts_with("sha256:") => Filter::Digest(value.to_owned()),
+            "digest" => return Err(bad(format!("invalid value {value:?} for digest filter"))),
             "containers" => Filter::Containers(
                 boolean().map_err(|_| bad(format!("unsupported value {value:?} for containers filter")))?,
             ),

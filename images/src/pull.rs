@@ -61,8 +61,8 @@ pub struct PullOptions {
     pub cert_dir: Option<PathBuf>,
     /// `None` leaves it to registries.conf.
     pub tls_verify: Option<bool>,
-    /// How often to try again after the network failed.
-    pub retry: u32,
+    /// How often to try again whatever the network's fault is; `None`: 3 times, where that may help.
+    pub retry: Option<u32>,
     /// `None`: 1 s, doubled each time.
     pub retry_delay: Option<Duration>,
     pub decryption_keys: Vec<String>,
@@ -80,7 +80,7 @@ impl Default for PullOptions {
             creds: None,
             cert_dir: None,
             tls_verify: None,
-            retry: 3,
+            retry: None,
             retry_delay: None,
             decryption_keys: Vec::new(),
             all_tags: false,
@@ -145,10 +145,7 @@ pub fn pull(store: &Store, name: &str, options: &PullOptions) -> Result<Vec<Pull
         };
     }
     let Source::Registry(reference) = name.parse()? else {
-        return Err(Error::Unsupported {
-            what: format!("all tags of {name}"),
-            reason: "only a registry has tags".to_owned(),
-        });
+        return Err(Error::AllTags { transport: name.split(':').next().unwrap_or(name).to_owned() });
     };
     if reference.tag().is_some() || reference.digest().is_some() {
         let reason = "all tags are wanted, so it must not name one";

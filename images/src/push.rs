@@ -42,7 +42,8 @@ pub struct PushOptions {
     pub sign_by_sigstore_private_key: Option<PathBuf>,
     pub sign_by_sq_fingerprint: Option<String>,
     pub sign_passphrase_file: Option<PathBuf>,
-    pub retry: u32,
+    /// How often to try again whatever the network's fault is; `None`: 3 times, where that may help.
+    pub retry: Option<u32>,
     pub retry_delay: Option<Duration>,
     pub progress: Progress,
     pub places: Places,
@@ -69,7 +70,7 @@ impl Default for PushOptions {
             sign_by_sigstore_private_key: None,
             sign_by_sq_fingerprint: None,
             sign_passphrase_file: None,
-            retry: 3,
+            retry: None,
             retry_delay: None,
             progress: Progress::detect(),
             places: Places::from_environment(),
@@ -79,10 +80,9 @@ impl Default for PushOptions {
 
 impl PushOptions {
     /// Runs `attempt` until it succeeds, and warns of each failure.
-    pub(crate) fn persist<T>(&self, destination: &Source, attempt: impl Fn() -> Result<T>) -> Result<T> {
-        let retry = Retry { times: self.retry, delay: self.retry_delay };
+    pub(crate) fn persist<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
         let warn = |text: &str| Report::new(self.progress).warn(text);
-        retry.run(&format!("push {destination}"), warn, attempt)
+        Retry { times: self.retry, delay: self.retry_delay }.run(warn, attempt)
     }
 }
 
@@ -100,7 +100,7 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &Push
         let reason = "it names no registry to push to";
         return Err(Error::InvalidReference { name: reference.to_string(), reason });
     }
-    let digest = options.persist(&destination, || attempt(store, &image, &destination, options))?;
+    let digest = options.persist(|| attempt(store, &image, &destination, options))?;
     events::record(store, "push", &image.id, typed);
     Ok(digest)
 }

@@ -105,12 +105,15 @@ fn check_domain(domain: &str) -> std::result::Result<(), &'static str> {
     }
 }
 
+/// Why a path with large letters is none.
+pub(crate) const UPPERCASE: &str = "repository name must be lowercase";
+
 fn check_path(path: &str) -> std::result::Result<(), &'static str> {
     if path.is_empty() {
         return Err("the name is empty");
     }
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err("repository name must be lowercase");
+        return Err(UPPERCASE);
     }
     path.split('/').try_for_each(|component| match check_component(component.as_bytes()) {
         true => Ok(()),

@@ -18,7 +18,7 @@ pub struct ImageUser {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RemoveOptions {
     /// Remove it by id although several names lead to it. Containers that use it still stand in the way: the caller removes
-    /// these first, and passes the users that are left.
+    /// these first, and passes the users that are left. A name that is not known is no error.
     pub force: bool,
     /// A name that is not known is no error.
     pub ignore: bool,
@@ -57,7 +57,7 @@ pub fn remove(store: &Store, names: &[&str], options: &RemoveOptions, users: &[I
         let gone = name.len() >= 12 && removed.deleted.iter().any(|id| id.starts_with(name));
         if let Err(error) = remove_one(store, name, options, users, &mut removed) {
             match error {
-                Error::NotFound { .. } if options.ignore || gone => {}
+                Error::NotFound { .. } if options.ignore || options.force || gone => {}
                 error => removed.errors.push(error),
             }
         }

@@ -99,7 +99,7 @@ pub fn search(term: &str, options: &SearchOptions) -> Result<Vec<Found>> {
         options.tls_verify = options.tls_verify.or(is.insecure.then_some(false));
         match search_one(registry, term, &options) {
             Ok(results) => found.extend(results),
-            Err(error) => failed = Some(error),
+            Err(error) => failed = Some(error.while_doing(&format!("couldn't search registry {registry:?}"))),
         }
     }
     match failed {
@@ -119,10 +119,7 @@ fn search_one(registry: &str, term: &str, options: &SearchOptions) -> Result<Vec
         }
         None => {
             let text = fetch(host, "v2/_catalog?n=1000", options)?;
-            let bad = |error: serde_json::Error| Error::Unreachable {
-                reference: registry.to_owned(),
-                message: format!("it gave no list: {error}"),
-            };
+            let bad = |error: serde_json::Error| Error::Unreachable { message: format!("it gave no list: {error}") };
             let catalog: Catalog = serde_json::from_slice(&text).map_err(bad)?;
             let names = catalog.repositories.unwrap_or_default().into_iter().filter(|name| name.contains(term));
             names.map(|name| of_catalog(registry, &name)).collect()
@@ -166,7 +163,7 @@ fn fetch(host: &str, path: &str, options: &SearchOptions) -> Result<Vec<u8>> {
             other => return other,
         }
     }
-    Err(last.unwrap_or_else(|| Error::Unreachable { reference: host.to_owned(), message: "no answer".to_owned() }))
+    Err(last.unwrap_or_else(|| Error::Unreachable { message: "no answer".to_owned() }))
 }
 
 fn fetch_by(scheme: &str, host: &str, path: &str, options: &SearchOptions) -> Result<Vec<u8>> {
@@ -204,14 +201,13 @@ fn fetch_by(scheme: &str, host: &str, path: &str, options: &SearchOptions) -> Re
     drop(private);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let message = stderr.lines().next().unwrap_or("no answer").to_owned();
-    let reference = host.to_owned();
     match output.status.code() {
         Some(0) => Ok(output.stdout),
         // See EXIT CODES in curl(1).
-        Some(22) if message.contains(" 401") || message.contains(" 403") => Err(Error::Denied { reference, message }),
-        Some(22) => Err(Error::NotInRegistry { reference, message }),
-        Some(35 | 51 | 58 | 60) => Err(Error::Tls { reference, message }),
-        _ => Err(Error::Unreachable { reference, message }),
+        Some(22) if message.contains(" 401") || message.contains(" 403") => Err(Error::Denied { message }),
+        Some(22) => Err(Error::NotInRegistry { message }),
+        Some(35 | 51 | 58 | 60) => Err(Error::Tls { message }),
+        _ => Err(Error::Unreachable { message }),
     }
 }
 

@@ -131,7 +131,7 @@ pub(crate) fn translate(reference: &str, message: &str) -> Error {
         "403 (forbidden)",
         "401 (unauthorized)",
     ]) {
-        Error::Denied { reference, message }
+        Error::Denied { message }
     } else if has(&[
         "manifest unknown",
         "name unknown",
@@ -141,9 +141,9 @@ pub(crate) fn translate(reference: &str, message: &str) -> Error {
         "status code 404",
         "404 (not found)",
     ]) {
-        Error::NotInRegistry { reference, message }
+        Error::NotInRegistry { message }
     } else if has(&["x509:", "tls:", "http response to https", "certificate"]) {
-        Error::Tls { reference, message }
+        Error::Tls { message }
     } else if has(&[
         "connection refused",
         "no such host",
@@ -165,7 +165,7 @@ pub(crate) fn translate(reference: &str, message: &str) -> Error {
         "temporary failure",
         "pinging container registry",
     ]) {
-        Error::Unreachable { reference, message }
+        Error::Unreachable { message }
     } else if has(&["corrupted blob", "digest did not match", "digest mismatch", "does not match", "size mismatch"]) {
         Error::DigestMismatch {
             what: reference,

@@ -243,6 +243,7 @@ fn resolve_names(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), Failur
 
 pub fn pull_options(context: &Context, args: &CreateArgs) -> Result<PullOptions, Failure> {
     let config = context.config()?;
+    super::login::check_files(args.authfile.as_deref(), None, None)?;
     let policy = args.pull.as_deref().or(config.text("engine", "pull_policy")).unwrap_or("missing");
     let mut options = PullOptions {
         policy: pull_policy(policy)?,
@@ -259,7 +260,7 @@ pub fn pull_options(context: &Context, args: &CreateArgs) -> Result<PullOptions,
         decryption_keys: args.decryption_key.clone(),
         ..PullOptions::default()
     };
-    options.retry = transfer::retries(config, args.retry, options.retry);
+    options.retry = transfer::retries(config, args.retry);
     options.retry_delay = transfer::retry_delay(config, args.retry_delay.as_deref())?;
     if args.quiet {
         options.progress = Progress::Quiet;

@@ -98,7 +98,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         all.retain(|image| !(image.is_untagged() && parents.contains(&image.id)));
     }
     let context = FilterContext { containers: users.clone() };
-    let all = Filter::apply(&filters, all, &context)?;
+    let mut all = Filter::apply(&filters, all, &context)?;
+    if let Some(name) = only_reference(&args) {
+        narrow(&mut all, name);
+    }
     let mut rows: Vec<Row<'_>> = Vec::new();
     for image in &all {
         if image.names.is_empty() {
@@ -137,6 +140,27 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let values = rows.iter().map(|row| value(row, &users, &args, now)).collect();
     output::print(&format.list(values, HEADINGS, !args.noheading, 4)?)?;
     Ok(ExitCode::Success)
+}
+
+/// The one name or pattern that images were asked for by.
+fn only_reference(args: &Args) -> Option<&str> {
+    let mut patterns = args.filter.iter().filter_map(|text| text.strip_prefix("reference="));
+    let first = args.images.first().map(String::as_str).or_else(|| patterns.next());
+    first.filter(|_| patterns.next().is_none())
+}
+
+/// A full name, with its tag or with a digest, shows the image under that name only.
+fn narrow(all: &mut [Image], name: &str) {
+    let by_digest = name.split_once('@').map(|(repository, _)| repository);
+    for image in all {
+        let is_meant = |known: &String| match by_digest {
+            Some(repository) => repository_and_tag(known).0 == repository,
+            None => known == name,
+        };
+        if image.names.iter().any(is_meant) {
+            image.names.retain(is_meant);
+        }
+    }
 }
 
 fn filter(text: &str, now: Timestamp) -> Result<Filter, Failure> {

@@ -2,7 +2,7 @@ use images::RemoveOptions;
 
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::{output, select};
+use crate::output;
 
 /// Remove images
 #[derive(clap::Args)]
@@ -43,18 +43,31 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     for id in &removed.deleted {
         output::line(format!("Deleted: {id}"))?;
     }
-    let failures = removed.errors.into_iter().map(failure).collect();
-    select::conclude(failures)
+    conclude(removed.errors)
 }
 
-/// With the exit code of `rmi`.
-pub fn failure(error: images::Error) -> Failure {
-    let code = match &error {
-        images::Error::NotFound { .. } => ExitCode::No,
-        images::Error::InUse { .. } | images::Error::HasChildren { .. } => ExitCode::InUse,
-        _ => ExitCode::Failed,
+/// Several failures are one list, what is not there first.
+pub fn conclude(mut errors: Vec<images::Error>) -> Result<ExitCode, Failure> {
+    let is_missing = |error: &images::Error| matches!(error, images::Error::NotFound { .. });
+    let is_used =
+        |error: &images::Error| matches!(error, images::Error::InUse { .. } | images::Error::HasChildren { .. });
+    let code = match () {
+        () if errors.iter().any(is_used) => ExitCode::InUse,
+        () if errors.iter().all(is_missing) => ExitCode::No,
+        () => ExitCode::Failed,
     };
-    Failure::from(error).code(code)
+    errors.sort_by_key(|error| !is_missing(error));
+    match errors.len() {
+        0 => Ok(ExitCode::Success),
+        1 => Err(Failure::from(errors.remove(0)).code(code)),
+        several => {
+            let mut text = format!("{several} errors occurred:");
+            for error in errors {
+                text.push_str(&format!("\n\t* {}", Failure::from(error)));
+            }
+            Err(Failure::plain(text).code(code))
+        }
+    }
 }
 
 /// With force the containers of the images go first.

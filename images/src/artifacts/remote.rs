@@ -37,7 +37,7 @@ pub fn pull(store: &Store, name: &str, options: &PullOptions) -> Result<Artifact
     }
     let adding = store.adding()?;
     let warn = |text: &str| Report::new(options.progress).warn(text);
-    let result = options.retries().run(&format!("pull {name}"), warn, || attempt(store, name, &reference, options));
+    let result = options.retries().run(warn, || attempt(store, name, &reference, options));
     drop(adding);
     if result.is_err() {
         crate::collect::collect_garbage(store)?;
@@ -99,7 +99,7 @@ fn deposit(store: &Store, name: &str, dir: &Path) -> Result<Artifact> {
 pub fn push(store: &Store, name: &str, options: &PushOptions) -> Result<Digest> {
     let artifact = get(store, name)?;
     let destination = Source::Registry(reference(&artifact.name)?);
-    let digest = options.persist(&destination, || {
+    let digest = options.persist(|| {
         let staging = store.staging()?;
         let dir = staging.path().join("artifact");
         view(store, &artifact, &dir)?;

@@ -42,7 +42,7 @@ pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &List
         let reason = "it names no registry to push to";
         return Err(Error::InvalidReference { name: reference.to_string(), reason });
     }
-    let digest = options.push.persist(&destination, || attempt(store, &list, &destination, options))?;
+    let digest = options.push.persist(|| attempt(store, &list, &destination, options))?;
     events::record(store, "push", &list.id, typed);
     Ok(digest)
 }

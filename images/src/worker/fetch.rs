@@ -55,7 +55,7 @@ impl Layers<'_> {
             }))
         };
         if done(at)? {
-            line(format!("Copying blob {digest} skipped: already exists"));
+            line(format!("Copying blob {digest}"));
             slot.set(Blob::Stored);
             return Ok(());
         }
@@ -63,7 +63,7 @@ impl Layers<'_> {
         let (store, wanted) = (self.store.clone(), digest.clone());
         let lock = joined(tokio::task::spawn_blocking(move || Turn::wait(&store, wanted.hex())).await)??;
         if self.store.has_blob(digest) || done(at)? {
-            line(format!("Copying blob {digest} skipped: already exists"));
+            line(format!("Copying blob {digest}"));
             slot.set(Blob::Stored);
             return Ok(());
         }

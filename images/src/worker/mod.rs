@@ -70,7 +70,8 @@ fn pull(request: &Request) -> Result<(String, bool)> {
         (Source::Registry(reference), _) => {
             let (name, options) = (reference.complete(), &request.options);
             let warn = |text: &str| send(&Event::Warning(text.to_owned()));
-            options.retries().run(&format!("pull {name}"), warn, || registry::attempt(&store, &name, options))
+            let pulled = options.retries().run(warn, || registry::attempt(&store, &name, options));
+            pulled.map_err(|error| error.while_doing(&format!("unable to copy from source docker://{name}")))
         }
         (Source::Storage(name), _) => {
             let name = name.rsplit_once(']').map_or(name.as_str(), |(_, name)| name);

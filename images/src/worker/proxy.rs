@@ -63,14 +63,12 @@ pub(super) fn proxy_error(name: &str, error: containers_image_proxy::Error) -> E
             Error::SkopeoTooOld { found: found_version.into(), wanted: requested_version.into() }
         }
         Proxy::RequestInitiationFailure { error, .. } => skopeo::translate(name, &error),
-        Proxy::RetryableRequestFailure { error, .. } => {
-            Error::Unreachable { reference: name.to_owned(), message: error.into() }
-        }
+        Proxy::RetryableRequestFailure { error, .. } => Error::Unreachable { message: error.into() },
         Proxy::Other(message) if message.contains("unknown command") => {
             Error::SkopeoTooOld { found: "none".to_owned(), wanted: "0.2.3".to_owned() }
         }
         Proxy::Other(message) if message.contains("unexpectedly exited") && message.contains("signal") => {
-            Error::Unreachable { reference: name.to_owned(), message: "skopeo was killed".to_owned() }
+            Error::Unreachable { message: "skopeo was killed".to_owned() }
         }
         other => skopeo::translate(name, &other.to_string()),
     }
@@ -117,7 +115,7 @@ pub(super) async fn pump(
     let digest: containers_image_proxy::oci_spec::image::Digest =
         descriptor.digest.to_string().parse().map_err(|error| bad(name, format!("{}: {error}", descriptor.digest)))?;
     let failed = |error| proxy_error(name, error);
-    let lost = |message| Error::Unreachable { reference: name.to_owned(), message };
+    let lost = |message| Error::Unreachable { message };
     let stream = proxy.get_blob_stream(image, &digest, descriptor.size).await.map_err(failed)?;
     let mut drive = stream.source() == BlobStreamSource::GetRawBlob || descriptor.size == 0;
     let (mut reader, mut driver) = stream.into_parts();

@@ -43,11 +43,11 @@ pub(super) fn attempt(store: &Store, reference: &Reference, options: &PullOption
 
 async fn pull_registry(store: &Store, reference: &Reference, options: &PullOptions) -> Result<(String, bool)> {
     let name = reference.to_string();
-    let proxy =
-        ImageProxy::new_with_config(configuration(reference, options)?).await.map_err(|e| proxy_error(&name, e))?;
-    let image = proxy.open_image(&format!("docker://{name}")).await.map_err(|e| proxy_error(&name, e))?;
+    let initializing = |error| proxy_error(&name, error).while_doing(&format!("initializing source docker://{name}"));
+    let proxy = ImageProxy::new_with_config(configuration(reference, options)?).await.map_err(initializing)?;
+    let image = proxy.open_image(&format!("docker://{name}")).await.map_err(initializing)?;
     line("Getting image source signatures");
-    let (digest, manifest) = proxy.fetch_manifest_raw_oci(&image).await.map_err(|e| proxy_error(&name, e))?;
+    let (digest, manifest) = proxy.fetch_manifest_raw_oci(&image).await.map_err(initializing)?;
     let digest: Digest = digest.parse()?;
     let repository = reference.repository();
     if let Some(id) = already_here(store, &name, &digest)? {
@@ -59,7 +59,7 @@ async fn pull_registry(store: &Store, reference: &Reference, options: &PullOptio
             }
         }
         for layer in serde_json::from_slice::<Manifest>(&manifest).map(|manifest| manifest.layers).unwrap_or_default() {
-            line(format!("Copying blob {} skipped: already exists", layer.digest));
+            line(format!("Copying blob {}", layer.digest));
         }
         line(format!("Copying config sha256:{id}"));
         line("Writing manifest to image destination");
@@ -157,7 +157,7 @@ fn warn_of_platform(stored: &Image, options: &PullOptions) {
     let wanted = options.platform.as_ref();
     if !platform::fits(wanted, stored.os(), stored.architecture(), stored.variant()) {
         send(&Event::Warning(format!(
-            "WARNING: image platform ({}/{}) does not match the expected platform ({})",
+            "image platform ({}/{}) does not match the expected platform ({})",
             stored.os(),
             stored.architecture(),
             platform::describe(wanted)

@@ -1,7 +1,7 @@
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::{output, select};
+use crate::output;
 
 /// Remove manifest lists
 #[derive(clap::Args)]
@@ -24,5 +24,5 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     for id in &removed.deleted {
         output::line(format!("Deleted: {id}"))?;
     }
-    select::conclude(removed.errors.into_iter().map(crate::commands::rmi::failure).collect())
+    crate::commands::rmi::conclude(removed.errors)
 }

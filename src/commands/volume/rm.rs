@@ -45,6 +45,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     // What was taken away is deleted now, outside of every lock.
     engine.store.sweep()?;
+    // As Podman, which looks all names up first: what is not there is said first.
+    failures.sort_by_key(|failure: &Failure| failure.exit_code() != ExitCode::No);
     select::conclude(failures)
 }
 

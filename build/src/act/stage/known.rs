@@ -27,7 +27,7 @@ impl Stage<'_, '_> {
             policy: PullPolicy::Always,
             platform: self.platform.clone(),
             progress: Progress::Quiet,
-            retry: 0,
+            retry: Some(0),
             ..self.build.options.pull.clone()
         };
         for repository in &self.build.options.remote_cache.from {
