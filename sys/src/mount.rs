@@ -8,9 +8,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags};
-use rustix::io::FdFlags;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags};
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags};
+use rustix::io::{Errno, FdFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags};
 
 use crate::task::StringList;
 
@@ -209,7 +209,7 @@ impl Overlay<'_> {
         if data.len() <= OPTIONS_MAX {
             let data = CString::new(data).map_err(io::Error::other)?;
             rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), Some(data.as_c_str()))?;
-            return Ok(());
+            return self.refuse_read_only(target);
         }
         // `lowerdir+` takes one layer a call (Linux 6.7); without it the list was simply too long.
         let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
@@ -225,7 +225,22 @@ impl Overlay<'_> {
         rustix::mount::fsconfig_create(&context)?;
         let mount = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
         rustix::mount::move_mount(&mount, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-        Ok(())
+        self.refuse_read_only(target)
+    }
+
+    /// Where the kernel cannot make what it needs in the work directory it mounts all the same, for reading alone, and
+    /// tells nobody but its log: a full disk would come up as a read-only one, somewhere else.
+    fn refuse_read_only(&self, target: &Path) -> io::Result<()> {
+        let Some(work) = self.work else { return Ok(()) };
+        if !rustix::fs::statvfs(target)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Ok(());
+        }
+        rustix::mount::unmount(target, UnmountFlags::DETACH)?;
+        let probe = work.join("probe");
+        std::fs::create_dir(&probe)?;
+        std::fs::remove_dir(&probe)?;
+        // There was none a moment ago.
+        Err(Errno::NOSPC.into())
     }
 }
 

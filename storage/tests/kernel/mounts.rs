@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::mount::{UnmountFlags, unmount};
 use storage::{Digest, Driver, RootfsRequest, Store, StoreOptions};
+use sys::mount::RootMount;
 
 use crate::archives::{Tar, base};
 use crate::{Outcome, Place, Test, skip};
@@ -28,6 +29,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_shifted_root_has_the_containers_owners_fuse", shifted_fuse),
     ("a_shifted_root_has_the_containers_owners_vfs", shifted_vfs),
     ("attributes_of_overlay_in_a_layer_are_content", private_attributes),
+    ("a_full_disk_is_no_read_only_root", full_disk),
 ];
 
 /// Mounts a root, runs `body` in it, and takes it down.
@@ -267,6 +269,37 @@ fn private_attributes() -> Outcome {
         assert!(root.join("opt/sub/low").exists());
         assert!(root.join("usr/lib/owned").exists());
     })
+}
+
+fn full_disk() -> Outcome {
+    let place = Place::new();
+    let small = place.dir.join("small");
+    fs::create_dir(&small).unwrap();
+    let options = Some(c"nr_inodes=8");
+    rustix::mount::mount("tmpfs", &small, "tmpfs", rustix::mount::MountFlags::empty(), options).unwrap();
+    let target = place.dir.join("merged");
+    for dir in ["lower", "upper", "work"].map(|name| small.join(name)).iter().chain([&target]) {
+        fs::create_dir(dir).unwrap();
+    }
+    let mut filler = (0..8).map(|number| small.join(number.to_string()));
+    let full = filler.find_map(|path| fs::write(path, "").err()).unwrap();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    let overlay = || RootMount::Overlay {
+        base: small.clone(),
+        lower: vec!["lower".into()],
+        upper: Some("upper".into()),
+        work: Some("work".into()),
+        volatile: false,
+        options: Vec::new(),
+    };
+    assert_eq!(overlay().mount(&target).unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    for number in 0..4 {
+        let _ = fs::remove_file(small.join(number.to_string()));
+    }
+    overlay().mount(&target).unwrap();
+    unmount(&target, UnmountFlags::empty()).unwrap();
+    unmount(&small, UnmountFlags::empty()).unwrap();
+    Ok(())
 }
 
 fn shifted_native() -> Outcome {
