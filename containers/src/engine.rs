@@ -1,10 +1,13 @@
 //! What every operation needs: the store, and the settings of this invocation.
 
+use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use storage::Store;
+use sys::lock::FileLock;
 
+use crate::error::{Error, Result};
 use crate::id::ContainerId;
 
 /// The store and the settings. Passed by reference; there are no globals.
@@ -48,6 +51,18 @@ impl Engine {
     /// The directory of one container in the store.
     pub fn container_dir(&self, id: &ContainerId) -> PathBuf {
         self.store.dirs().root.join("containers").join(id)
+    }
+
+    /// The lock of a container: held while its record or its state is changed, and while it is started.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where the container is gone; one with `--rm` may be at any moment.
+    pub(crate) fn lock(&self, id: &ContainerId) -> Result<FileLock> {
+        let path = self.container_dir(id).join("lock");
+        FileLock::exclusive(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::NotFound { name: id.to_string() },
+            _ => Error::Io { path, source: error },
+        })
     }
 
     /// The directory of one container's run time: gone after a reboot.

@@ -413,8 +413,7 @@ struct Mounted {
 
 impl Mounted {
     fn mount(engine: &Engine, container: &Container) -> Result<Mounted> {
-        let dir = engine.container_dir(container.id());
-        let lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+        let lock = engine.lock(container.id())?;
         let read_only = false;
         Mounted::mount_at(engine, container, read_only, Some(lock))
     }

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::UnmountFlags;
 use storage::{Change, RootfsRequest};
-use sys::lock::FileLock;
 
 use crate::container::Container;
 use crate::engine::Engine;
@@ -29,9 +28,8 @@ pub fn mount(engine: &Engine, container: &Container) -> Result<PathBuf> {
     if is_mounted(&target)? {
         return Ok(target);
     }
-    let dir = engine.container_dir(container.id());
     // Not while it is being started.
-    let _lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+    let _lock = engine.lock(container.id())?;
     std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
     let read_only = false;
     if let Err(error) = files::mount_root(engine, &container, read_only, &target) {

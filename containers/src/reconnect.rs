@@ -2,7 +2,6 @@
 
 use network::{Mode, NetworkRef};
 use storage::record::{self, Durability};
-use sys::lock::FileLock;
 
 use crate::container::{Container, Record};
 use crate::engine::Engine;
@@ -50,8 +49,7 @@ fn change(
     container: &Container,
     edit: impl FnOnce(&Record, &mut Vec<NetworkRef>) -> Result<()>,
 ) -> Result<()> {
-    let dir = engine.container_dir(container.id());
-    let _lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+    let _lock = engine.lock(container.id())?;
     let container = list::again(engine, container)?;
     if let State::Initialized { .. } = container.state() {
         return Err(Error::StateImproper {
@@ -86,7 +84,7 @@ fn change(
     }
     spec.aliases.clear();
     spec.mode = Mode::Networks(references);
-    let path = dir.join("container.json");
+    let path = engine.container_dir(container.id()).join("container.json");
     record::write(&path, &record, Durability::Durable)?;
     match container.state() {
         State::Created | State::Exited(_) | State::Removing => Ok(()),

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use storage::record::{self, Durability};
-use sys::lock::FileLock;
 
 use crate::container::{Container, Status};
 use crate::engine::Engine;
@@ -108,11 +107,10 @@ fn remove_below(
     stop(engine, &container, request.timeout)?;
     let dir = engine.container_dir(id);
     {
-        let lock = FileLock::exclusive(&dir.join("lock"));
-        match lock {
+        match engine.lock(id) {
             // Gone by its own `--rm`.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::Io { path: dir, source: error }),
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
             Ok(_lock) => {
                 if let Some(now) = list::read(engine, id)? {
                     if let State::Running { .. } | State::Initialized { .. } = now.state() {
@@ -162,8 +160,7 @@ pub fn prune(engine: &Engine, keep: impl Fn(&Container) -> bool) -> Result<Vec<(
 
 /// Takes down what a run has left whose monitor was killed. One that runs is left alone.
 pub fn cleanup(engine: &Engine, container: &Container) -> Result<()> {
-    let dir = engine.container_dir(container.id());
-    let _lock = FileLock::exclusive(&dir.join("lock")).map_err(|source| Error::Io { path: dir.clone(), source })?;
+    let _lock = engine.lock(container.id())?;
     let container = list::again(engine, container)?;
     let monitor = std::fs::File::open(engine.run_dir(container.id()).join("monitor.lock"));
     let is_busy = monitor.is_ok_and(|lock| lock.try_lock().is_err());

@@ -1,7 +1,6 @@
 //! Another name for a container.
 
 use storage::record::{self, Durability};
-use sys::lock::FileLock;
 
 use crate::container::Container;
 use crate::engine::Engine;
@@ -11,8 +10,7 @@ use crate::{events, list, names};
 
 /// Gives the container another name. It may run; what it knows of itself (its hosts file) keeps the old one.
 pub fn rename(engine: &Engine, container: &Container, name: &ContainerName) -> Result<()> {
-    let dir = engine.container_dir(container.id());
-    let _lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+    let _lock = engine.lock(container.id())?;
     let mut record = list::again(engine, container)?.record;
     let old = std::mem::replace(&mut record.name, name.as_str().to_owned());
     let names = names::dir(engine);
@@ -24,7 +22,7 @@ pub fn rename(engine: &Engine, container: &Container, name: &ContainerName) -> R
         }
         Err(error) => return Err(error.into()),
     }
-    let path = dir.join("container.json");
+    let path = engine.container_dir(container.id()).join("container.json");
     if let Err(error) = record::write(&path, &record, Durability::Durable) {
         // The first error is the one that counts.
         let _ = storage::names::release(&names, name.as_str(), record.id.as_str());

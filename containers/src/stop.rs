@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use storage::record::{self, Durability};
-use sys::lock::FileLock;
 use sys::process::Process;
 
 use crate::container::{Container, Status};
@@ -217,7 +216,11 @@ pub(crate) fn give_up_restart(engine: &Engine, container: &Container) -> Result<
 /// The last exit of a container that was about to run again counts as the user's, so that it stays away after a reboot.
 fn note_stop(engine: &Engine, container: &Container) -> Result<()> {
     let dir = engine.container_dir(container.id());
-    let _lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+    let _lock = match engine.lock(container.id()) {
+        // Gone by its own `--rm`.
+        Err(Error::NotFound { .. }) => return Ok(()),
+        other => other?,
+    };
     let Some(mut now) = list::read(engine, container.id())? else { return Ok(()) };
     if let State::Exited(exit) = &mut now.status.state {
         exit.stopped_by_user = true;
@@ -317,7 +320,11 @@ fn record_orphan(
     afterwards: Afterwards,
 ) -> Result<()> {
     let dir = engine.container_dir(container.id());
-    let _lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+    let _lock = match engine.lock(container.id()) {
+        // Gone by its own `--rm`.
+        Err(Error::NotFound { .. }) => return Ok(()),
+        other => other?,
+    };
     let Some(now) = list::read(engine, container.id())? else { return Ok(()) };
     let started = match now.state() {
         State::Running { init: recorded, since, .. } if recorded == init => Some(*since),

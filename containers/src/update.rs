@@ -2,7 +2,6 @@
 
 use rustix::process::Signal;
 use storage::record::{self, Durability};
-use sys::lock::FileLock;
 use sys::process::Process;
 
 use crate::container::Container;
@@ -22,7 +21,7 @@ pub fn update<E: From<Error>>(
     change: impl FnOnce(&Container, &mut ContainerSpec) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let dir = engine.container_dir(container.id());
-    let lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+    let lock = engine.lock(container.id())?;
     let container = list::again(engine, container)?;
     let mut record = container.record.clone();
     change(&container, &mut record.spec)?;
