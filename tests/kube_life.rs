@@ -66,7 +66,8 @@ fn a_pod_whose_init_container_never_succeeds_says_so_and_can_be_taken_down() {
     assert!(lab.ok("kube logs one -c first").contains("not yet"));
     // The play may go before: whoever starts the pod stays.
     kill(Pid::from_raw(playing.pid()), Signal::SIGINT).unwrap();
-    playing.end();
+    let played = playing.end();
+    assert!(played.exit_code() != 0 || played.err().contains("is still on its way"), "{}", played.err());
     // Between two tries; in one of them it is said to run.
     eventually("it goes on failing", || shown(&lab) == ["Init:CrashLoopBackOff"]);
     assert_eq!(lab.ok("kube play pod.yaml"), "pod/one unchanged");
