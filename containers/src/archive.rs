@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use crate::spec::IdMap;
 
 /// Directories nested deeper than this are refused: each level holds a descriptor.
-const DEPTH_MAX: usize = 512;
+pub(crate) const DEPTH_MAX: usize = 512;
 /// How a path is resolved: links as if the tree's root were `/`.
 const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
@@ -458,7 +458,7 @@ fn unlink_if_there(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     }
 }
 
-fn kind_at(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<FileType>> {
+pub(crate) fn kind_at(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<FileType>> {
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(file_type(&stat))),
         Err(Errno::NOENT) => Ok(None),
@@ -480,27 +480,6 @@ fn remove_tree(parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> io::Result<
         }
     }
     Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
-}
-
-/// Gives a whole tree to one owner, links themselves included.
-pub(crate) fn chown_tree(dir: BorrowedFd<'_>, uid: u32, gid: u32, depth: usize) -> io::Result<()> {
-    if depth > DEPTH_MAX {
-        return Err(io::Error::other("directories are nested too deep"));
-    }
-    let (owner, group) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-    for name in names(dir)? {
-        if kind_at(dir, &name)? == Some(FileType::Directory) {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let below = rustix::fs::openat(dir, &name, flags, Mode::empty())?;
-            chown_tree(below.as_fd(), uid, gid, depth + 1)?;
-        } else {
-            match rustix::fs::chownat(dir, &name, owner, group, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-    Ok(rustix::fs::fchown(dir, owner, group)?)
 }
 
 /// Sorted, without `.` and `..`.

@@ -357,7 +357,15 @@ fn add_image_volumes(spec: &mut ContainerSpec, image: Option<&ImageDefaults>) {
             ImageVolumes::Ignore => continue,
         };
         let options = Vec::new();
-        spec.mounts.push(MountSpec { kind, destination, read_only: false, options, chown: false, subpath: None });
+        spec.mounts.push(MountSpec {
+            kind,
+            destination,
+            read_only: false,
+            options,
+            chown: false,
+            group: None,
+            subpath: None,
+        });
     }
 }
 

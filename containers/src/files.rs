@@ -25,8 +25,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::{self, VolumeMount};
 use crate::spec::{MountKind, Source};
-use crate::volume_options::Backing;
-use crate::{events, exec, list, pause, userns, users, volume_options, volumes};
+use crate::{events, exec, list, pause, userns, users, volumes};
 
 /// One side of a copy: the files of a container, or the host's. It stays usable while it is held; a stopped container
 /// cannot be started meanwhile.
@@ -406,7 +405,7 @@ impl Drop for Frozen {
 
 /// A stopped container's root file system, mounted for us alone. Its lock keeps it from being started.
 #[derive(Debug)]
-struct Mounted {
+pub(crate) struct Mounted {
     target: PathBuf,
     _lock: Option<FileLock>,
 }
@@ -418,7 +417,12 @@ impl Mounted {
         Mounted::mount_at(engine, container, read_only, Some(lock))
     }
 
-    fn mount_at(engine: &Engine, container: &Container, read_only: bool, lock: Option<FileLock>) -> Result<Mounted> {
+    pub(crate) fn mount_at(
+        engine: &Engine,
+        container: &Container,
+        read_only: bool,
+        lock: Option<FileLock>,
+    ) -> Result<Mounted> {
         private_mounts()?;
         let name = format!("{}-{}", container.id().short(), rustix::process::getpid().as_raw_nonzero());
         let target = engine.store.dirs().runroot.join("mounts").join(name);
@@ -428,7 +432,7 @@ impl Mounted {
         Ok(mounted)
     }
 
-    fn open(&self) -> Result<OwnedFd> {
+    pub(crate) fn open(&self) -> Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(&self.target, flags, Mode::empty()).map_err(|error| Error::io(&self.target)(error.into()))
     }
@@ -475,74 +479,6 @@ pub(crate) fn private_mounts() -> Result<()> {
     Ok(())
 }
 
-/// Before a start: what the image has at the place of a new volume becomes the volume's first content, and what is mounted
-/// with the option `U` is given to the container's user.
-pub(crate) fn copy_up(engine: &Engine, container: &Container) -> Result<()> {
-    let mut wanted = Vec::new();
-    for mount in &container.spec().mounts {
-        if let MountKind::Volume { name: Some(name), copy_up, overlay: false, .. } = &mount.kind
-            && engine.store.volume(name)?.is_some_and(|volume| volume.needs_copy_up)
-        {
-            wanted.push((name.as_str(), mount.destination.as_path(), *copy_up));
-        }
-    }
-    let given = container.spec().mounts.iter().filter(|mount| mount.chown).count();
-    if wanted.is_empty() && given == 0 {
-        return Ok(());
-    }
-    let account = users::account(engine, container)?;
-    let (uids, gids) = userns::maps(engine, &container.spec().namespaces.user)?;
-    let owner = (Ids::outside(&uids, account.uid), Ids::outside(&gids, account.gid));
-    for (name, place, copy) in wanted {
-        let _lock = engine.store.lock_volume(name)?;
-        // Another container may have been first.
-        let Some(mut volume) = engine.store.volume(name)?.filter(|volume| volume.needs_copy_up) else { continue };
-        let data = volumes::place(engine, &volume)?;
-        if matches!(volumes::backing(&volume)?, Backing::FileSystem { .. } | Backing::Image { .. }) {
-            continue;
-        }
-        let copy = copy && volume_options::wants_copy(&volume);
-        let owned = volume.uid != 0 || volume.gid != 0;
-        let empty = std::fs::read_dir(&data).map_err(Error::io(&data))?.next().is_none();
-        if empty && !(copy && copy_content(engine, container, place, &data)?) && !owned {
-            std::os::unix::fs::chown(&data, Some(owner.0), Some(owner.1)).map_err(Error::io(&data))?;
-        }
-        volume.needs_copy_up = false;
-        engine.store.update_volume(&volume)?;
-    }
-    for mount in container.spec().mounts.iter().filter(|mount| mount.chown) {
-        let source = match &mount.kind {
-            MountKind::Bind { source, .. } => source.clone(),
-            MountKind::Volume { name: Some(name), .. } => match engine.store.volume(name)? {
-                Some(volume) => volumes::place(engine, &volume)?,
-                None => continue,
-            },
-            MountKind::Volume { name: None, .. }
-            | MountKind::Tmpfs { .. }
-            | MountKind::Image { .. }
-            | MountKind::Artifact { .. }
-            | MountKind::DevPts
-            | MountKind::Ramfs => continue,
-        };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::open(&source, flags, Mode::empty()) {
-            Ok(dir) => archive::chown_tree(dir.as_fd(), owner.0, owner.1, 0).map_err(Error::io(&source))?,
-            Err(rustix::io::Errno::NOTDIR) => {
-                std::os::unix::fs::chown(&source, Some(owner.0), Some(owner.1)).map_err(Error::io(&source))?;
-            }
-            Err(error) => return Err(Error::io(&source)(error.into())),
-        }
-    }
-    Ok(())
-}
-
-/// Copies what the image has at `place` into `data`, attributes of the directory itself included. False where the image
-/// has nothing there.
-fn copy_content(engine: &Engine, container: &Container, place: &Path, data: &Path) -> Result<bool> {
-    let what = format!("copy the image's {} into the volume", place.display());
-    apart(&what, || copy_in_private(engine, container, place, data))
-}
-
 /// Whether the container's root file system has a directory at `place`, mounts aside.
 pub(crate) fn has_directory(engine: &Engine, container: &Container, place: &Path) -> Result<bool> {
     apart(&format!("look at {}", place.display()), || {
@@ -553,7 +489,7 @@ pub(crate) fn has_directory(engine: &Engine, container: &Container, place: &Path
 
 /// Does a deed that mounts in a process of its own: the caller is a monitor, whose mount namespace is the host's. `what` is
 /// what cannot be done when it fails.
-fn apart(what: &str, deed: impl FnOnce() -> Result<bool>) -> Result<bool> {
+pub(crate) fn apart(what: &str, deed: impl FnOnce() -> Result<bool>) -> Result<bool> {
     let (ours, theirs) = Channel::pair().map_err(Error::io("socketpair"))?;
     let failed = |source: std::io::Error| Error::Invalid(format!("cannot {what}: {source}"));
     let child = clone_child(&CloneRequest::default(), || -> Infallible {
@@ -579,13 +515,4 @@ fn apart(what: &str, deed: impl FnOnce() -> Result<bool>) -> Result<bool> {
             Err(Error::Invalid(format!("cannot {what}: {text}")))
         }
     }
-}
-
-fn copy_in_private(engine: &Engine, container: &Container, place: &Path, data: &Path) -> Result<bool> {
-    let mounted = Mounted::mount_at(engine, container, true, None)?;
-    let root = mounted.open()?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let Ok(source) = archive::open(root.as_fd(), place, flags) else { return Ok(false) };
-    storage::copy_tree(Path::new(&format!("/proc/self/fd/{}", source.as_raw_fd())), data)?;
-    Ok(true)
 }

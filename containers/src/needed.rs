@@ -58,6 +58,8 @@ fn start_below(engine: &Engine, container: &Container, depth: usize) -> Result<V
         }
         let needed = list::find(engine, needed)?;
         all.push(keep(engine, &needed)?);
+        // Somebody may have been ending it: it has ended by now.
+        let needed = list::again(engine, &needed)?;
         if !list::running(&needed) {
             let below = start_below(engine, &needed, depth + 1)?;
             start(engine, &needed, StartRequest::default())?;

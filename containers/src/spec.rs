@@ -25,6 +25,8 @@ pub struct ContainerSpec {
     /// Pass the caller's proxy variables (already resolved into values by the surface).
     pub proxy_env: Vec<(String, String)>,
     pub workdir: Option<String>,
+    /// `workdir` is made where it is not there, as an image's own is.
+    pub make_workdir: bool,
     /// `user[:group]`, names or numbers, looked up in the image's own files.
     pub user: Option<String>,
     pub group_add: Vec<String>,
@@ -171,6 +173,8 @@ pub enum LogDriver {
 #[serde(default)]
 pub struct NetworkSpec {
     pub mode: NetworkMode,
+    /// The host name with its domain: the first of its own names in /etc/hosts, see hosts(5).
+    pub full_name: Option<String>,
     pub ports: Vec<PortMapping>,
     /// `--expose` and the image's `EXPOSE`, as `port/proto`.
     pub expose: Vec<String>,
@@ -351,8 +355,20 @@ pub struct MountSpec {
     /// `U`: chown the source to the container's user.
     #[serde(default)]
     pub chown: bool,
+    /// Of a named volume: the group that everything in it belongs to.
+    #[serde(default)]
+    pub group: Option<VolumeGroup>,
     #[serde(default)]
     pub subpath: Option<PathBuf>,
+}
+
+/// Kubernetes' `fsGroup`: before a start the files of a volume are given to a group, which may read and write them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeGroup {
+    /// In the container's user namespace.
+    pub id: u32,
+    /// A volume whose root directory is the group's is not looked through.
+    pub trust_root: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

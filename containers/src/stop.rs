@@ -17,7 +17,7 @@ use crate::notice::Notice;
 use crate::spec::Remove;
 use crate::start::{StartRequest, start};
 use crate::state::{Exit, State};
-use crate::{events, list, pause, remove};
+use crate::{events, list, needed, pause, remove};
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
@@ -130,6 +130,8 @@ pub fn restart(engine: &Engine, container: &Container, timeout: Option<u32>) -> 
         let mark = engine.run_dir(container.id()).join("keep");
         std::fs::write(&mark, "").map_err(Error::io(&mark))?;
     }
+    // What it needs is not ended in between.
+    let _kept = needed::start_needed(engine, &container)?;
     stop_with(engine, &container, None, timeout, Afterwards::Kept)?;
     start(engine, &list::again(engine, &container)?, StartRequest::default()).map(drop)
 }

@@ -10,6 +10,7 @@ use sys::clone::{CloneRequest, clone_child};
 use sys::lock::FileLock;
 use sys::userns::MapLine;
 
+use crate::archive::Ids;
 use crate::container::{Container, Record, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -65,6 +66,12 @@ pub fn copy_cost(engine: &Engine, container: &Container) -> Result<u64> {
     }
     let (uids, gids) = maps(engine, &container.spec().namespaces.user)?;
     Ok(engine.store.shift_cost(&image.layers, &engine.container_dir(container.id()), &shift(&uids, &gids))?)
+}
+
+/// A user and a group of a container, as files outside of its user namespace have them.
+pub fn outside_owner(engine: &Engine, container: &Container, (user, group): (u32, u32)) -> Result<(u32, u32)> {
+    let (uids, gids) = maps(engine, &container.spec().namespaces.user)?;
+    Ok((Ids::outside(&uids, user), Ids::outside(&gids, group)))
 }
 
 fn available_ids() -> Result<(u32, u32)> {

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use images::Image;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use sys::passwd::{self, Group, User};
@@ -295,7 +296,16 @@ pub(crate) fn files_in(root: impl AsFd) -> AccountFiles {
 /// How many ids, from 0 upward, the account files and the container's user have a use for.
 pub(crate) fn ids_needed(files: &AccountFiles, container: &Container) -> u32 {
     let image = container.record.image.as_ref().and_then(|image| image.user.as_deref());
-    let user = container.spec().user.as_deref().or(image).unwrap_or_default();
+    ids_used(files, container.spec().user.as_deref().or(image).unwrap_or_default())
+}
+
+/// The same of an image that no container has yet.
+pub fn ids_of_image(engine: &Engine, image: &Image) -> u32 {
+    let layers = opened(image.layers.iter().rev().map(|id| engine.store.layer_path(id)));
+    ids_used(&account_files(&layers), &image.settings.user)
+}
+
+fn ids_used(files: &AccountFiles, user: &str) -> u32 {
     let typed = user.split(':').filter_map(|word| word.parse::<u32>().ok());
     // `nobody` and its like are at the end of the range and own nothing.
     let users = passwd::parse_users(&files.passwd).filter(|user| user.name != "nobody");
@@ -307,13 +317,16 @@ pub(crate) fn ids_needed(files: &AccountFiles, container: &Container) -> u32 {
 
 /// The account files of a container that is not mounted anywhere: its changes over its layers.
 pub(crate) fn stored_files(engine: &Engine, container: &Container) -> Result<AccountFiles> {
-    let layers: Vec<OwnedFd> = layers(engine, container)
-        .into_iter()
-        .filter_map(|path| {
-            rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
-        })
-        .collect();
-    Ok(AccountFiles { passwd: read_layered(&layers, "etc/passwd"), group: read_layered(&layers, "etc/group") })
+    Ok(account_files(&opened(layers(engine, container))))
+}
+
+fn opened(layers: impl IntoIterator<Item = PathBuf>) -> Vec<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    layers.into_iter().filter_map(|path| rustix::fs::open(path, flags, Mode::empty()).ok()).collect()
+}
+
+fn account_files(layers: &[OwnedFd]) -> AccountFiles {
+    AccountFiles { passwd: read_layered(layers, "etc/passwd"), group: read_layered(layers, "etc/group") }
 }
 
 /// Directories, top-most first.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use containers::{SeccompProfile, Security};
+use containers::{SeccompProfile, Security, SysctlNamespace};
 
 use super::CreateArgs;
 use crate::arguments::{go_bool, go_quote};
@@ -180,15 +180,14 @@ pub fn sysctls(args: &CreateArgs, config: &Config) -> Result<BTreeMap<String, St
             return Err(Failure::plain(format!("{text} is invalid, sysctl values must be in the form of KEY=VALUE")));
         };
         let key = key.trim();
-        let host_net = args.network.iter().any(|mode| mode == "host");
-        let (ipc, net) = (is_ipc(key), key.starts_with("net."));
-        if !(ipc || net) {
-            return Err(Failure::plain(format!("sysctl '{key}' is not allowed")));
-        }
-        if net && host_net || ipc && args.ipc.as_deref() == Some("host") {
+        let (namespace, is_host) = match SysctlNamespace::of(key) {
+            Some(SysctlNamespace::Network) => ("Network", args.network.iter().any(|mode| mode == "host")),
+            Some(SysctlNamespace::Ipc) => ("IPC", args.ipc.as_deref() == Some("host")),
+            None => return Err(Failure::plain(format!("sysctl '{key}' is not allowed"))),
+        };
+        if is_host {
             // A default of the file is for namespaces of one's own; what was typed must not be lost silently.
             if typed {
-                let namespace = if net { "Network" } else { "IPC" };
                 return Err(Failure::plain(format!(
                     "sysctl {key}={value} can't be set since {namespace} Namespace set to host: invalid argument"
                 )));
@@ -198,20 +197,6 @@ pub fn sysctls(args: &CreateArgs, config: &Config) -> Result<BTreeMap<String, St
         sysctls.insert(key.to_owned(), value.trim().to_owned());
     }
     Ok(sysctls)
-}
-
-fn is_ipc(key: &str) -> bool {
-    const IPC: [&str; 8] = [
-        "kernel.msgmax",
-        "kernel.msgmnb",
-        "kernel.msgmni",
-        "kernel.sem",
-        "kernel.shmall",
-        "kernel.shmmax",
-        "kernel.shmmni",
-        "kernel.shm_rmid_forced",
-    ];
-    IPC.contains(&key) || key.starts_with("fs.mqueue.")
 }
 
 #[cfg(test)]

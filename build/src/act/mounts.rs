@@ -169,7 +169,7 @@ impl Mounted {
     fn add(&mut self, kind: MountKind, destination: PathBuf, read_only: bool) -> &mut MountSpec {
         let options = Vec::new();
         let at = self.mounts.len();
-        self.mounts.push(MountSpec { kind, destination, read_only, options, chown: false, subpath: None });
+        self.mounts.push(MountSpec { kind, destination, read_only, options, chown: false, group: None, subpath: None });
         &mut self.mounts[at]
     }
 

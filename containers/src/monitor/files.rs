@@ -165,7 +165,8 @@ fn filled(
             Some(path) => fs::read_to_string(path).map_err(Error::io(path))?,
             None => fs::read_to_string("/etc/hosts").unwrap_or_default(),
         };
-        let own_names = [hostname.to_owned(), container.name().to_owned()];
+        let names = [hostname.to_owned(), container.name().to_owned()];
+        let own_names: Vec<String> = spec.full_name.iter().cloned().chain(names).collect();
         let more = crate::networks::more_addresses(endpoints);
         let (host, entries) = (spec.host_names, spec.add_hosts.as_slice());
         let hosts = Hosts { base: &base, own_names: &own_names, addresses, more: &more, host, entries };

@@ -214,7 +214,7 @@ pub(super) fn prepare(
     let cdi = cdi::find(&engine.settings.cdi_spec_dirs, &spec.cdi_devices)?;
     user_mounts.extend(cdi.nodes()?);
     user_mounts.extend(files::in_chroot_dirs(spec, &managed));
-    crate::files::copy_up(engine, container)?;
+    crate::volume_content::prepare(engine, container)?;
     let (uid_maps, gid_maps) = userns::maps(engine, &spec.namespaces.user)?;
     user_mounts.extend(secrets::mounts(engine, container, &uid_maps, &gid_maps)?);
     let userns = match &spec.namespaces.user {
@@ -280,8 +280,8 @@ pub(super) fn prepare(
 
     // 4. The processes: the container's first one and the uplink make themselves ready side by side.
     let mut bundle = Bundle::new(configuration, root).named(container.id().as_str(), &run_dir);
-    // A working directory of the image's, or of a build, is made, the user's own must be there.
-    bundle.make_cwd = spec.workdir.is_none() || container.record.builder.is_some();
+    // A working directory of the image's, of a build or of a manifest is made, the user's own must be there.
+    bundle.make_cwd = spec.workdir.is_none() || spec.make_workdir || container.record.builder.is_some();
     // The files of a directory are the user's own.
     bundle.make_mtab = matches!(spec.source, Source::Image { .. }) && container.record.builder.is_none();
     bundle.trees = trees.trees;

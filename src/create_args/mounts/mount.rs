@@ -171,6 +171,7 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
             destination,
             read_only,
             options: rest.clone(),
+            group: None,
             chown,
             subpath: None,
         });
@@ -212,7 +213,7 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
         }
         _ => MountKind::DevPts,
     };
-    Ok(vec![MountSpec { kind, destination, read_only, options: rest, chown, subpath }])
+    Ok(vec![MountSpec { kind, destination, read_only, options: rest, chown, group: None, subpath }])
 }
 
 /// The keys of an artifact's mount; nothing about it can be chosen but what is mounted.
@@ -245,6 +246,7 @@ fn artifact(pairs: &[(String, Option<String>)]) -> Result<MountSpec, Failure> {
         read_only: true,
         options: Vec::new(),
         chown: false,
+        group: None,
         subpath: None,
     })
 }

@@ -84,6 +84,7 @@ impl Tmpfs {
             read_only: self.read_only.unwrap_or(false),
             options: self.rest,
             chown: self.chown,
+            group: None,
             subpath: None,
         }
     }

@@ -139,6 +139,7 @@ pub fn volume(text: &str, around: &Surroundings<'_>) -> Result<MountSpec, Failur
         read_only: options.read_only,
         options: options.rest,
         chown: options.chown,
+        group: None,
         subpath: None,
     })
 }
