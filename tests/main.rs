@@ -62,6 +62,7 @@ mod kube;
 mod kube_apply;
 mod kube_broken;
 mod kube_examples;
+mod kube_fields;
 mod kube_flags;
 mod kube_life;
 mod kube_tls;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use containers::{
-    Action, Container, Engine, NamespaceMode, NetworkSpec, PodRole, Probe, Probes, RestartPolicy, Source, UserNamespace,
+    Action, Container, Engine, NamespaceMode, NetworkSpec, PodRole, Probe, Probes, RestartPolicy, SeccompProfile,
+    Source, UserNamespace,
 };
 use network::{HostAddress, HostEntry, Mode, NetworkRef, PortMapping};
 use pods::{ExitPolicy, Own, Pod, PodSpec, Share};
@@ -89,7 +90,10 @@ pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodR
     }
     let name = volume_name(&request.namespace, &request.name);
     let identity = request.identity();
-    let spec = pod_spec(request, &identity)?;
+    let mut spec = pod_spec(request, &identity)?;
+    if let UserNamespace::Auto { size: size @ None, .. } = &mut spec.user {
+        *size = Some(ids_needed(engine, template, images.values()));
+    }
     let made = pods::CreateRequest { spec, name: Some(&name), replace: false, infra_image: None };
     let pod = pods::create(engine, made)?;
     let result = furnish(engine, &pod, &images, request, &identity, &objects);
@@ -97,6 +101,18 @@ pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodR
         // The error that matters is the first.
         let _ = pods::remove(engine, &pod, true, Some(0));
     })
+}
+
+/// How many ids a pod of its own ids has: those of its images, and those that its manifest names.
+fn ids_needed<'a>(engine: &Engine, template: &PodTemplate, images: impl Iterator<Item = &'a containers::Image>) -> u32 {
+    const LEAST: u32 = 1024;
+    const MOST: u32 = 65_536;
+    let of_images = images.map(|image| containers::ids_of_image(engine, image));
+    let users = template.all_containers().flat_map(|one| one.spec.user.iter().chain(&one.spec.group_add));
+    let named = users.flat_map(|words| words.split(':')).filter_map(|word| word.parse::<u32>().ok());
+    let of_groups = template.all_containers().filter_map(|one| one.group);
+    let of_manifest = named.chain(of_groups).map(|id| id.saturating_add(1));
+    of_images.chain(of_manifest).max().unwrap_or(LEAST).clamp(LEAST, MOST)
 }
 
 /// What a template's pull secrets say. One that is not there, or holds something else, says nothing.
@@ -130,7 +146,7 @@ fn furnish(
         let now = containers::find(engine, infra.id().as_str())?;
         facts.addresses = networks::addresses_of(&now);
     }
-    let volumes = volumes::prepare(engine, pod.id().as_str(), template, objects, &facts)?;
+    let volumes = volumes::prepare(engine, pod, template, objects, &facts)?;
     let services = match template.service_links {
         true => services_of(objects, &request.namespace),
         false => Vec::new(),
@@ -189,6 +205,10 @@ fn member(
     spec.backoff = Some(containers::Backoff::kubernetes());
     if role == PodRole::InitAlways && template.restart != PodRestartPolicy::Never {
         spec.restart = RestartPolicy::OnFailure { max_retries: 0 };
+    }
+    spec.make_workdir = true;
+    if let SeccompProfile::File(path) = &spec.security.seccomp {
+        std::fs::metadata(path).map_err(Error::io(path))?;
     }
     if plan.run_as_non_root && is_root(spec.user.as_deref().unwrap_or(&image.settings.user)) {
         return Err(Error::Invalid("runAsNonRoot is set and the user would be root".into()));
@@ -302,6 +322,7 @@ fn network(request: &PodRequest, identity: &PodIdentity) -> Result<NetworkSpec> 
     let dns = &template.dns;
     Ok(NetworkSpec {
         ports: ports(template),
+        full_name: identity.full_name.clone(),
         dns: dns.servers.clone(),
         dns_none: dns.policy == DnsPolicy::None && dns.servers.is_empty(),
         dns_search: dns.searches.clone(),

@@ -96,5 +96,6 @@ fn read(namespace: &str, name: &str, content: &[u8]) -> Option<ConfigObject> {
         hash: String::new(),
         manifest,
     };
-    Some(ConfigObject { meta, data, kind, immutable: false })
+    let immutable = meta.manifest.get("immutable") == Some(&serde_json::Value::Bool(true));
+    Some(ConfigObject { meta, data, kind, immutable })
 }

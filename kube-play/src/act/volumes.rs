@@ -7,13 +7,14 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use containers::{Engine, MountKind, MountSpec};
+use containers::{Engine, MountKind, MountSpec, VolumeGroup};
+use pods::Pod;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::error::{Error, Result};
 use crate::plan::{
-    HostPathType, MountPropagation, Objects, PodFacts, PodTemplate, PodVolume, ProjectedFile, VolumeMountPlan,
-    VolumePlan, VolumeSource, volume_name,
+    FsGroupChangePolicy, HostPathType, MountPropagation, Objects, PodFacts, PodTemplate, PodVolume, ProjectedFile,
+    VolumeMountPlan, VolumePlan, VolumeSource, volume_name,
 };
 
 /// The link that a change of a volume's files replaces: all of them change at once.
@@ -23,6 +24,8 @@ const DATA: &str = "..data";
 #[derive(Debug, Default)]
 pub(super) struct PodVolumes {
     places: BTreeMap<String, Place>,
+    /// Of the volumes of claims.
+    group: Option<VolumeGroup>,
 }
 
 #[derive(Debug)]
@@ -53,20 +56,42 @@ pub(super) fn directory(engine: &Engine, pod: &str) -> PathBuf {
 /// Makes and fills the volumes of a pod that is about to start.
 pub(super) fn prepare(
     engine: &Engine,
-    pod: &str,
+    pod: &Pod,
     template: &PodTemplate,
     objects: &Objects,
     facts: &PodFacts,
 ) -> Result<PodVolumes> {
-    let root = directory(engine, pod);
+    let root = directory(engine, pod.id().as_str());
     make_dir(&root, 0o755)?;
+    let owner = owner(engine, pod, template)?;
     let mut places = BTreeMap::new();
     for volume in &template.volumes {
-        let place = place(engine, &root, volume, template, objects, facts)
+        let place = place(engine, &root, volume, template, owner, objects, facts)
             .map_err(|error| error.of(format!("volume {:?}", volume.name)))?;
         places.insert(volume.name.clone(), place);
     }
-    Ok(PodVolumes { places })
+    let trust_root = template.fs_group_change == FsGroupChangePolicy::OnRootMismatch;
+    Ok(PodVolumes { places, group: template.fs_group.map(|id| VolumeGroup { id, trust_root }) })
+}
+
+/// Whose the directories and files are that are made for a pod, in ids of the host.
+#[derive(Clone, Copy)]
+struct Owner {
+    user: u32,
+    group: u32,
+    /// `fsGroup` is said: the group may read and write.
+    shared: bool,
+}
+
+/// The pod's root, and `fsGroup`.
+fn owner(engine: &Engine, pod: &Pod, template: &PodTemplate) -> Result<Owner> {
+    let shared = template.fs_group.is_some();
+    let ids = (0, template.fs_group.unwrap_or(0));
+    let (user, group) = match pod.infra() {
+        Some(infra) => containers::outside_owner(engine, infra, ids)?,
+        None => ids,
+    };
+    Ok(Owner { user, group, shared })
 }
 
 fn place(
@@ -74,12 +99,13 @@ fn place(
     root: &Path,
     volume: &PodVolume,
     template: &PodTemplate,
+    owner: Owner,
     objects: &Objects,
     facts: &PodFacts,
 ) -> Result<Place> {
     let own = root.join(&volume.name);
     Ok(match &volume.source {
-        VolumeSource::EmptyDir { memory: true, limit } if is_for_one(template, &volume.name) => {
+        VolumeSource::EmptyDir { memory: true, limit } if template.is_for_one(&volume.name) => {
             Place::Tmpfs { size: *limit }
         }
         VolumeSource::EmptyDir { memory, .. } => {
@@ -89,7 +115,7 @@ fn place(
                 false => own,
             };
             make_dir(&path, 0o777)?;
-            give_to_group(&path, template.fs_group)?;
+            give(&path, owner)?;
             Place::Directory { path, files: false }
         }
         VolumeSource::HostPath { path, kind } => {
@@ -101,7 +127,6 @@ fn place(
             if engine.store.volume(&volume)?.is_none() {
                 return Err(Error::NotFound(format!("PersistentVolumeClaim {claim:?}")));
             }
-            give_to_group(&engine.store.volume_mountpoint(&volume), template.fs_group)?;
             Place::Named { volume, read_only: *read_only }
         }
         // The pod's own claim takes its place before a pod is made.
@@ -111,7 +136,7 @@ fn place(
         VolumeSource::Files(projection) => {
             let files = projection.files(objects, facts).map_err(Error::Invalid)?;
             make_dir(&own, 0o755)?;
-            write_files(&own, &files, template.fs_group)?;
+            write_files(&own, &files, owner)?;
             Place::Directory { path: own, files: true }
         }
         VolumeSource::Image { reference, .. } => Place::Image { reference: reference.clone() },
@@ -122,27 +147,22 @@ fn place(
     })
 }
 
-/// Whether one container alone has the whole volume mounted, in one place.
-fn is_for_one(template: &PodTemplate, volume: &str) -> bool {
-    let mut mounts = template.all_containers().flat_map(|one| &one.mounts).filter(|mount| mount.volume == volume);
-    mounts.next().is_some_and(|only| only.sub_path.is_none()) && mounts.next().is_none()
-}
-
 /// Writes what a ConfigMap, a Secret or the pod itself says now into the volumes of a pod that has them mounted. `true`:
 /// something has changed.
 pub(super) fn refresh(
     engine: &Engine,
-    pod: &str,
+    pod: &Pod,
     template: &PodTemplate,
     objects: &Objects,
     facts: &PodFacts,
 ) -> Result<bool> {
-    let root = directory(engine, pod);
+    let root = directory(engine, pod.id().as_str());
+    let owner = owner(engine, pod, template)?;
     let mut changed = false;
     for volume in &template.volumes {
         let VolumeSource::Files(projection) = &volume.source else { continue };
         let files = projection.files(objects, facts).map_err(Error::Invalid)?;
-        changed |= write_files(&root.join(&volume.name), &files, template.fs_group)?;
+        changed |= write_files(&root.join(&volume.name), &files, owner)?;
     }
     Ok(changed)
 }
@@ -161,6 +181,7 @@ impl PodVolumes {
             read_only: wanted.read_only,
             options: Vec::new(),
             chown: false,
+            group: None,
             subpath: wanted.sub_path.as_ref().map(PathBuf::from),
         };
         match wanted.propagation {
@@ -172,15 +193,16 @@ impl PodVolumes {
             Place::Directory { path, files } => {
                 mount.read_only |= files;
                 if let (Some(below), false) = (&mount.subpath, files) {
-                    make_below(path, below)?;
+                    make_below(path, below, None)?;
                 }
                 MountKind::Bind { source: path.clone(), overlay: false }
             }
             Place::Tmpfs { size } => MountKind::Tmpfs { size: *size, mode: Some(0o1777), copy_up: false },
             Place::Named { volume, read_only } => {
                 mount.read_only |= read_only;
+                mount.group = self.group;
                 if let Some(below) = &mount.subpath {
-                    make_below(&engine.store.volume_mountpoint(volume), below)?;
+                    make_below(&engine.store.volume_mountpoint(volume), below, Some(0o777))?;
                 }
                 MountKind::Volume { name: Some(volume.clone()), anonymous: false, copy_up: true, overlay: false }
             }
@@ -223,10 +245,12 @@ fn make_dir(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::io(path))
 }
 
-/// What fsGroup says: the group owns the directory, and what is made in it.
-fn give_to_group(path: &Path, group: Option<u32>) -> Result<()> {
-    let Some(group) = group else { return Ok(()) };
-    std::os::unix::fs::chown(path, None, Some(group)).map_err(Error::io(path))?;
+/// Gives a pod its directory; what a group makes in it stays the group's.
+fn give(path: &Path, owner: Owner) -> Result<()> {
+    std::os::unix::fs::chown(path, Some(owner.user), Some(owner.group)).map_err(Error::io(path))?;
+    if !owner.shared {
+        return Ok(());
+    }
     let mode = fs::metadata(path).map_err(Error::io(path))?.permissions().mode();
     fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o2070)).map_err(Error::io(path))
 }
@@ -258,13 +282,15 @@ fn host_path(path: &Path, kind: HostPathType) -> Result<()> {
     }
 }
 
-/// Makes the directories of a subPath. A container may have put links in their place: those are never followed out of
-/// the volume.
-fn make_below(root: &Path, below: &Path) -> Result<()> {
+/// Makes the directories of a subPath, with the rights of the volume itself or those given: whoever a pod runs as writes
+/// there. A container may have put links in their place: those are never followed out of the volume.
+fn make_below(root: &Path, below: &Path, rights: Option<u32>) -> Result<()> {
     let whole = root.join(below);
     let fail = |error: rustix::io::Errno| Error::io(&whole)(error.into());
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let mut dir = rustix::fs::open(root, flags | OFlags::DIRECTORY, Mode::empty()).map_err(fail)?;
+    let of_volume = rustix::fs::fstat(&dir).map_err(fail)?;
+    let rights = rights.unwrap_or(of_volume.st_mode & 0o7777);
     for part in below.components() {
         let Component::Normal(part) = part else { continue };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
@@ -272,7 +298,12 @@ fn make_below(root: &Path, below: &Path) -> Result<()> {
             Ok(there) => there,
             Err(rustix::io::Errno::NOENT) => {
                 rustix::fs::mkdirat(&dir, part, Mode::from_raw_mode(0o755)).map_err(fail)?;
-                rustix::fs::openat2(&dir, part, flags, Mode::empty(), resolve).map_err(fail)?
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let made = rustix::fs::openat2(&dir, part, flags, Mode::empty(), resolve).map_err(fail)?;
+                let group = rustix::fs::Gid::from_raw(of_volume.st_gid);
+                rustix::fs::fchown(&made, None, Some(group)).map_err(fail)?;
+                rustix::fs::fchmod(&made, Mode::from_raw_mode(rights)).map_err(fail)?;
+                made
             }
             // The last part may be a file.
             Err(rustix::io::Errno::NOTDIR) => return Ok(()),
@@ -284,7 +315,7 @@ fn make_below(root: &Path, below: &Path) -> Result<()> {
 
 /// Puts files in place of those that are there, all at once: a directory of their own beside the old ones, and a link
 /// that is replaced by a rename. `true`: something has changed.
-fn write_files(dir: &Path, files: &BTreeMap<String, ProjectedFile>, group: Option<u32>) -> Result<bool> {
+fn write_files(dir: &Path, files: &BTreeMap<String, ProjectedFile>, owner: Owner) -> Result<bool> {
     let link = dir.join(DATA);
     let old = fs::read_link(&link).ok().map(|name| dir.join(name));
     if old.as_deref().is_some_and(|old| holds(old, files)) {
@@ -300,12 +331,9 @@ fn write_files(dir: &Path, files: &BTreeMap<String, ProjectedFile>, group: Optio
         }
         let written = fs::write(&path, &file.bytes);
         written.map_err(Error::io(&path))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(file.mode)).map_err(Error::io(&path))?;
-        if group.is_some() {
-            std::os::unix::fs::chown(&path, None, group).map_err(Error::io(&path))?;
-            let readable = file.mode | (file.mode & 0o400) >> 3;
-            fs::set_permissions(&path, fs::Permissions::from_mode(readable)).map_err(Error::io(&path))?;
-        }
+        std::os::unix::fs::chown(&path, Some(owner.user), Some(owner.group)).map_err(Error::io(&path))?;
+        let for_group = if owner.shared { (file.mode & 0o400) >> 3 } else { 0 };
+        fs::set_permissions(&path, fs::Permissions::from_mode(file.mode | for_group)).map_err(Error::io(&path))?;
     }
     let next = dir.join("..data_tmp");
     let _ = fs::remove_file(&next);

@@ -241,9 +241,7 @@ impl Lowering<'_> {
             for (list, word) in [(&capabilities.add, "add"), (&capabilities.drop, "drop")] {
                 for (index, name) in list.iter().enumerate() {
                     let name = capability(name);
-                    if name.is_empty()
-                        || !name.chars().all(|char| char.is_ascii_uppercase() || char == '_' || char.is_ascii_digit())
-                    {
+                    if name != "ALL" && !sys::capabilities::NAMES.contains(&format!("CAP_{name}").as_str()) {
                         let at = at.keys("securityContext.capabilities").key(word).index(index);
                         self.wrong(&at, format!("{name:?} is no capability like NET_ADMIN"));
                     }

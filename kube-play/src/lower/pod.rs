@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use containers::SysctlNamespace;
+
 use super::{At, Lowering, hash, podman};
 use crate::decode::FileMode;
 use crate::model::{self, DownwardApiFile, KeyToPath, ObjectMeta, PodSpec, PodTemplateSpec};
@@ -163,11 +165,25 @@ impl Lowering<'_> {
         if let Some(security) = &spec.security_context {
             template.fs_group = security.fs_group.map(|group| group.0);
             template.fs_group_change = security.fs_group_change_policy.unwrap_or_default();
-            for sysctl in &security.sysctls {
+            for (index, sysctl) in security.sysctls.iter().enumerate() {
+                let at = at.keys("securityContext.sysctls").index(index).key("name");
+                match SysctlNamespace::of(&sysctl.name) {
+                    Some(SysctlNamespace::Network) if host_network => {
+                        self.wrong(&at, "cannot be set with hostNetwork: true: it would be the host's");
+                    }
+                    Some(SysctlNamespace::Ipc) if template.host_ipc => {
+                        self.wrong(&at, "cannot be set with hostIPC: true: it would be the host's");
+                    }
+                    Some(_) => {}
+                    None => {
+                        self.wrong(&at, format!("sysctl '{}' is not allowed: it is the whole machine's", sysctl.name))
+                    }
+                }
                 template.sysctls.insert(sysctl.name.clone(), sysctl.value.clone());
             }
         }
         self.containers(spec, namespace, &mut template, at);
+        self.size_limits(spec, &template, at);
         self.podman_annotations(&mut template, metadata_at);
         self.publish(spec, &mut template, host_network, at);
         template
@@ -270,6 +286,22 @@ impl Lowering<'_> {
         volumes
     }
 
+    /// Says where the size of an emptyDir has no bounds: only a file system of its own has any.
+    fn size_limits(&mut self, spec: &PodSpec, template: &PodTemplate, at: &At<'_>) {
+        for (index, volume) in spec.volumes.iter().enumerate() {
+            let planned = template.volumes.iter().find(|planned| planned.name == *volume.name);
+            let why = match planned.map(|planned| &planned.source) {
+                Some(VolumeSource::EmptyDir { memory: false, limit: Some(_) }) => "without medium: Memory",
+                Some(VolumeSource::EmptyDir { memory: true, limit: Some(_) }) if !template.is_for_one(&volume.name) => {
+                    "where not just one container has all of the volume mounted"
+                }
+                _ => continue,
+            };
+            let at = at.key("volumes").index(index).keys("emptyDir.sizeLimit");
+            self.warn(&at, format!("is not enforced {why}"));
+        }
+    }
+
     fn volume(&mut self, volume: &model::Volume, spec: &PodSpec, namespace: &str, at: &At<'_>) -> Option<VolumeSource> {
         let model::Volume {
             name: _,
@@ -360,7 +392,11 @@ impl Lowering<'_> {
                 None
             }
             // Kubernetes' own default is an emptyDir; a refused source has been named already.
-            (None, _) => match at.json().as_object().is_some_and(|written| written.len() > 1) {
+            (None, _) => match at
+                .json()
+                .as_object()
+                .is_some_and(|written| written.iter().any(|(key, value)| key != "name" && !value.is_null()))
+            {
                 true => None,
                 false => Some(VolumeSource::EmptyDir { memory: false, limit: None }),
             },

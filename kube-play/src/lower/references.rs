@@ -47,6 +47,9 @@ impl Lowering<'_> {
                         let volume = volume_name(&id.namespace, &id.name);
                         Some(format!("add one, or make the volume with \"creel volume create {volume}\""))
                     }
+                    None if id.kind == Kind::Secret => {
+                        Some("what \"creel secret create\" makes has no keys: write a Secret".to_owned())
+                    }
                     None => None,
                 };
                 // Podman makes a volume for every claim, and starts without optional things.

@@ -15,6 +15,8 @@ pub struct PodIdentity {
     pub annotations: BTreeMap<String, String>,
     /// What hostname(1) says in it.
     pub hostname: String,
+    /// Where it is one under a headless Service: the same with its domain.
+    pub full_name: Option<String>,
     /// By which the pods of its network find it; with a subdomain those under that headless Service, too.
     pub names: BTreeSet<String>,
     /// Variables beside those of the manifest.
@@ -77,6 +79,7 @@ pub fn identity(
         if named {
             let (in_namespace, in_services) = (format!("{base}.{namespace}"), format!("{base}.{namespace}.svc"));
             identity.names.extend([base, in_namespace, in_services, full.clone()]);
+            identity.full_name = Some(full.clone());
         }
         if template.hostname_is_fqdn {
             identity.hostname = full;
@@ -112,6 +115,7 @@ mod tests {
         assert_eq!(alone.names, BTreeSet::from(["web-1".to_owned()]));
         let alone = identity(None, &named, "n", "web-1", None);
         assert_eq!(alone.hostname, "h");
+        assert_eq!(alone.full_name.as_deref(), Some("h.s.n.svc.cluster.local"));
         let names: Vec<&str> = alone.names.iter().map(String::as_str).collect();
         assert_eq!(names, ["h", "h.s", "h.s.n", "h.s.n.svc", "h.s.n.svc.cluster.local", "web-1"]);
         assert_eq!(identity(None, &full, "n", "web-1", None).hostname, "h.s.n.svc.cluster.local");

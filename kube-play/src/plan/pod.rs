@@ -184,6 +184,12 @@ impl PodTemplate {
         images
     }
 
+    /// Whether one container alone has the whole volume mounted, in one place.
+    pub fn is_for_one(&self, volume: &str) -> bool {
+        let mut mounts = self.all_containers().flat_map(|one| &one.mounts).filter(|mount| mount.volume == volume);
+        mounts.next().is_some_and(|only| only.sub_path.is_none()) && mounts.next().is_none()
+    }
+
     /// The number behind a port's name, or the number itself.
     pub fn port(&self, port: &super::PortRef) -> Option<u16> {
         match port {

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode as ProcessExit};
 use images::{Credentials, PullOptions, PullPolicy as ImagePolicy};
 use kube_play::{Kind, Manifests, ObjectId, Problem, PullPolicy, Severity, Source, Unknown, Validate, act};
 
-use crate::error::Failure;
+use crate::error::{ExitCode, Failure};
 use crate::output;
 
 pub mod apply;
@@ -182,7 +182,7 @@ fn warn<'a>(problems: impl Iterator<Item = &'a Problem>) {
 
 impl From<act::Error> for Failure {
     fn from(error: act::Error) -> Failure {
-        match error {
+        let failure = match error {
             act::Error::Pod(error) => error.into(),
             act::Error::Container(error) => error.into(),
             act::Error::Storage(error) => error.into(),
@@ -195,6 +195,8 @@ impl From<act::Error> for Failure {
             }
             act::Error::Object { object, source } => Failure::from(*source).context(object),
             other => Failure::plain(other.to_string()),
-        }
+        };
+        // Among many containers no one's exit code is the command's.
+        failure.code(ExitCode::Failed)
     }
 }

@@ -139,7 +139,7 @@ impl Work<'_> {
             let owner = pod.object().filter(|_| pod.owner.is_some());
             let identity = identity(owner.as_ref(), &template, &pod.namespace, &pod.name, pod.index);
             let facts = launch::facts(id, &pod.name, &pod.namespace, &template, &identity);
-            volumes::refresh(self.engine(), id, &template, &objects, &facts)
+            volumes::refresh(self.engine(), &pod.pod, &template, &objects, &facts)
                 .map_err(|error| error.of(format!("pod {}", pod.name)))?;
         }
         Ok(())
