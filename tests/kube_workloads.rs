@@ -421,6 +421,66 @@ spec:
     lab.ok("volume rm tries");
 }
 
+/// What became of a Job, by `kube get`.
+fn job_status(lab: &Lab, name: &str) -> serde_json::Value {
+    let said: serde_json::Value = serde_json::from_str(&lab.ok(&format!("kube get job {name} -o json"))).unwrap();
+    said["status"].clone()
+}
+
+#[test]
+fn an_index_fails_alone_and_some_may_be_enough() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let job = |name: &str, policy: &str, script: &str| {
+        format!(
+            "
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {{ name: {name} }}
+spec:
+  completions: 3
+  parallelism: 3
+  completionMode: Indexed
+{policy}
+  template:
+    spec:
+      restartPolicy: Never
+      terminationGracePeriodSeconds: 0
+      containers: [{{ name: it, image: localhost/box, command: [sh, -c, '{script}'] }}]
+"
+        )
+    };
+    let script = "test $JOB_COMPLETION_INDEX != 1";
+    let alone = job("alone", "  backoffLimitPerIndex: 0", script);
+    let bound = job(
+        "bound",
+        "  backoffLimitPerIndex: 0\n  maxFailedIndexes: 0",
+        "test $JOB_COMPLETION_INDEX = 1 && exit 1; idle",
+    );
+    let enough =
+        job("enough", "  successPolicy: { rules: [{ succeededIndexes: '0,2' }] }", &format!("{script} || idle"));
+    lab.write("jobs.yaml", alone + &bound + &enough);
+    lab.ok("kube play jobs.yaml");
+    for (name, condition, reason, completed) in [
+        ("alone", "Failed", "FailedIndexes", "0,2"),
+        ("bound", "Failed", "MaxFailedIndexesExceeded", ""),
+        ("enough", "Complete", "SuccessPolicy", "0,2"),
+    ] {
+        let ended = || job_status(&lab, name)["conditions"][0]["type"].is_string();
+        assert!(comes_true(Duration::from_secs(60), ended), "{}", lab.ok("ps -a"));
+        let status = job_status(&lab, name);
+        let said = ["type", "reason"].map(|field| status["conditions"][0][field].as_str().unwrap().to_owned());
+        assert_eq!(said, [condition, reason], "{status}");
+        assert_eq!(status["completedIndexes"], completed, "{status}");
+        let failed = if name == "enough" { serde_json::Value::Null } else { "1".into() };
+        assert_eq!(status["failedIndexes"], failed, "{status}");
+    }
+    lab.ok("kube down jobs.yaml");
+}
+
 #[test]
 fn an_ingress_sends_requests_where_host_and_path_say() {
     if no_controllers() {

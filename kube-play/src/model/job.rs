@@ -23,6 +23,13 @@ object! {
         "suspend" suspend: Option<bool>,
         "completionMode" completion_mode: Option<CompletionMode>,
         "podFailurePolicy" pod_failure_policy: Option<PodFailurePolicy>,
+        /// Retries of each index, which fails by itself then; of an indexed Job only. `backoffLimit` is without bound beside it
+        /// where none is written.
+        "backoffLimitPerIndex" backoff_limit_per_index: Option<u32>,
+        /// More failed indexes than these fail the Job at once.
+        "maxFailedIndexes" max_failed_indexes: Option<u32>,
+        /// Of an indexed Job: the first rule that is met ends it well, its other pods are taken down.
+        "successPolicy" success_policy: Option<SuccessPolicy>,
     }
     no_effect {
         /// failed pods are replaced when they are over
@@ -30,12 +37,6 @@ object! {
     }
     quiet { "selector", "manualSelector", }
     refused {
-        /// write `backoffLimit`
-        "backoffLimitPerIndex",
-        /// write `backoffLimit`
-        "maxFailedIndexes",
-        /// write `completions`
-        "successPolicy",
         /// creel itself keeps Jobs
         "managedBy",
     }
@@ -46,6 +47,21 @@ words! {
         #[default]
         NonIndexed = "NonIndexed",
         Indexed = "Indexed",
+    }
+}
+
+object! {
+    SuccessPolicy {
+        "rules" rules: Vec<SuccessRule>,
+    }
+}
+
+object! {
+    SuccessRule {
+        /// As `0,2-5`; none: all.
+        "succeededIndexes" succeeded_indexes: Option<String>,
+        /// How many of them; none: all.
+        "succeededCount" succeeded_count: Option<Positive>,
     }
 }
 
@@ -72,6 +88,7 @@ words! {
         Count = "Count",
         Ignore = "Ignore",
         FailJob = "FailJob",
+        FailIndex = "FailIndex",
     }
 }
 

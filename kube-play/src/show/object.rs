@@ -231,9 +231,17 @@ pub fn job_status_value(status: &JobStatus) -> Value {
     if let Some(started) = status.started {
         value["startTime"] = time(started);
     }
+    let indexes = [("completedIndexes", &status.completed_indexes), ("failedIndexes", &status.failed_indexes)];
+    for (field, indexes) in indexes {
+        if let Some(indexes) = indexes {
+            value[field] = indexes.to_string().into();
+        }
+    }
     match &status.condition {
         Some(JobCondition::Complete) => {
-            value["conditions"] = json!([condition("Complete", true, Some("CompletionsReached"))]);
+            let all = status.completions.is_none_or(|completions| status.succeeded >= completions);
+            let reason = if all { "CompletionsReached" } else { "SuccessPolicy" };
+            value["conditions"] = json!([condition("Complete", true, Some(reason))]);
             if let Some(ended) = status.ended {
                 value["completionTime"] = time(ended);
             }

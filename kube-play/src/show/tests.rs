@@ -99,11 +99,10 @@ fn a_job_is_listed_with_its_duration() {
         active: 1,
         ready: 1,
         succeeded: 1,
-        failed: 0,
         completions: Some(2),
         started: Some(ago(70)),
-        ended: None,
         condition,
+        ..JobStatus::default()
     };
     let job = &plan.jobs[0];
     let row = JobRow { head: RowHead::new(&job.meta, ago(75)), template: &job.run.template, status, parallelism: 1 };

@@ -1,12 +1,12 @@
 //! Jobs: pods until enough of them have succeeded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{ObservedPod, PodPhase, Why, later, pod_name, seconds, sooner};
-use crate::plan::{FailureAction, FailureRule, JobRun, ObjectId, PodRestartPolicy};
+use crate::plan::{FailureAction, FailureRule, Indexes, JobRun, ObjectId, PodRestartPolicy, SuccessRule};
 
 /// Seconds after the first failure; each further one doubles them.
 const BACK_OFF: u32 = 10;
@@ -25,7 +25,8 @@ pub struct JobMemory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobCondition {
     Complete,
-    /// With Kubernetes' word for the reason: `BackoffLimitExceeded`, `DeadlineExceeded`, `PodFailurePolicy`.
+    /// With Kubernetes' word for the reason: `BackoffLimitExceeded`, `DeadlineExceeded`, `PodFailurePolicy`,
+    /// `FailedIndexes`, `MaxFailedIndexesExceeded`.
     Failed {
         reason: String,
         message: String,
@@ -33,7 +34,7 @@ pub enum JobCondition {
     Suspended,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobStatus {
     pub active: u32,
     pub ready: u32,
@@ -44,6 +45,12 @@ pub struct JobStatus {
     pub started: Option<Timestamp>,
     pub ended: Option<Timestamp>,
     pub condition: Option<JobCondition>,
+    /// Of an indexed Job.
+    #[serde(default)]
+    pub completed_indexes: Option<Indexes>,
+    /// Where indexes fail by themselves.
+    #[serde(default)]
+    pub failed_indexes: Option<Indexes>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +88,7 @@ pub fn job(
     let mut actions = Vec::new();
     let mut wake = None;
     let active: Vec<&ObservedPod> = pods.iter().filter(|pod| pod.alive()).collect();
-    let succeeded = succeeded(run, pods);
+    let outcome = Outcome::of(run, pods);
     let failures: Vec<&ObservedPod> = pods
         .iter()
         .filter(|pod| pod.phase == PodPhase::Failed && rule(run, pod) != Some(FailureAction::Ignore))
@@ -92,7 +99,7 @@ pub fn job(
     }
     let over = matches!(memory.condition, Some(JobCondition::Complete | JobCondition::Failed { .. }));
     if !over {
-        memory.condition = match condition(run, &memory, pods, &active, succeeded, failed, now) {
+        memory.condition = match condition(run, &memory, pods, &active, &outcome, failed, now) {
             Some(condition) => {
                 if condition != JobCondition::Suspended {
                     memory.ended = Some(now);
@@ -118,15 +125,23 @@ pub fn job(
         None => {
             memory.started = memory.started.or(Some(now));
             let deadline = run.active_deadline.and_then(|deadline| later(memory.started?, deadline));
-            let pause = back_off(&failures, pods);
-            wake = sooner(deadline, pause.filter(|until| *until > now));
             let wanted = match run.completions {
-                Some(completions) => run.parallelism.min(completions.saturating_sub(succeeded)),
-                None if succeeded > 0 => active.len() as u32,
+                Some(completions) => {
+                    let over = outcome.succeeded + outcome.failed_indexes.len() as u32;
+                    run.parallelism.min(completions.saturating_sub(over))
+                }
+                None if outcome.succeeded > 0 => active.len() as u32,
                 None => run.parallelism,
             };
-            if pause.is_none_or(|until| until <= now) {
-                create(id, run, pods, &active, wanted, taken, &mut actions);
+            // Indexes that fail by themselves wait by themselves.
+            let (pause, held) = match run.backoff_limit_per_index {
+                Some(_) => (None, held(&failures, now)),
+                None => (back_off(&failures, pods).filter(|until| *until > now), BTreeMap::new()),
+            };
+            wake = held.values().chain(&pause).fold(deadline, |wake, until| sooner(wake, Some(*until)));
+            if pause.is_none() {
+                let closed = |index: u32| outcome.failed_indexes.contains(&index) || held.contains_key(&index);
+                create(id, run, pods, &active, (wanted, &closed), taken, &mut actions);
             }
             for pod in active.iter().rev().take((active.len() as u32).saturating_sub(wanted) as usize) {
                 actions.push(JobAction::Delete { name: pod.name.clone(), why: Why::TooMany });
@@ -136,8 +151,10 @@ pub fn job(
     let status = JobStatus {
         active: active.len() as u32,
         ready: active.iter().filter(|pod| pod.ready).count() as u32,
-        succeeded,
+        succeeded: outcome.succeeded,
         failed,
+        completed_indexes: run.indexed.then(|| outcome.indexes.iter().copied().collect()),
+        failed_indexes: run.backoff_limit_per_index.map(|_| outcome.failed_indexes.iter().copied().collect()),
         completions: run.completions,
         started: memory.started,
         ended: memory.ended,
@@ -146,12 +163,43 @@ pub fn job(
     JobStep { actions, status, memory, wake }
 }
 
-/// Of an indexed Job each index counts once.
-fn succeeded(run: &JobRun, pods: &[ObservedPod]) -> u32 {
-    let done = pods.iter().filter(|pod| pod.phase == PodPhase::Succeeded);
-    match run.indexed {
-        true => done.filter_map(|pod| pod.index).collect::<BTreeSet<_>>().len() as u32,
-        false => done.count() as u32,
+/// What has become of a Job's pods so far.
+struct Outcome {
+    /// Of an indexed Job each index counts once.
+    succeeded: u32,
+    indexes: BTreeSet<u32>,
+    /// Indexes that are tried no more, others may go on.
+    failed_indexes: BTreeSet<u32>,
+}
+
+impl Outcome {
+    fn of(run: &JobRun, pods: &[ObservedPod]) -> Outcome {
+        let done = pods.iter().filter(|pod| pod.phase == PodPhase::Succeeded);
+        let indexes: BTreeSet<u32> = done.clone().filter_map(|pod| pod.index).collect();
+        let succeeded = if run.indexed { indexes.len() } else { done.count() };
+        let mut failed_indexes = BTreeSet::new();
+        if let Some(limit) = run.backoff_limit_per_index {
+            let mut failures: BTreeMap<u32, u32> = BTreeMap::new();
+            // One that is taken down has not failed by itself.
+            for pod in pods.iter().filter(|pod| pod.phase == PodPhase::Failed && !pod.stopping) {
+                let Some(index) = pod.index.filter(|index| !indexes.contains(index)) else { continue };
+                match rule(run, pod) {
+                    Some(FailureAction::Ignore) => {}
+                    Some(FailureAction::FailIndex) => drop(failed_indexes.insert(index)),
+                    Some(FailureAction::Count | FailureAction::FailJob) | None => {
+                        *failures.entry(index).or_default() += 1;
+                    }
+                }
+            }
+            failed_indexes.extend(failures.iter().filter(|(_, count)| **count > limit).map(|(index, _)| *index));
+        }
+        Outcome { succeeded: succeeded as u32, indexes, failed_indexes }
+    }
+
+    fn meets(&self, rule: &SuccessRule, completions: u32) -> bool {
+        let chosen = |index: &&u32| rule.indexes.as_ref().is_none_or(|indexes| indexes.contains(**index));
+        let all = rule.indexes.as_ref().map_or(completions, Indexes::count);
+        self.indexes.iter().filter(chosen).count() as u32 >= rule.count.unwrap_or(all)
     }
 }
 
@@ -160,21 +208,32 @@ fn condition(
     memory: &JobMemory,
     pods: &[ObservedPod],
     active: &[&ObservedPod],
-    succeeded: u32,
+    outcome: &Outcome,
     failed: u32,
     now: Timestamp,
 ) -> Option<JobCondition> {
+    let Outcome { succeeded, failed_indexes, .. } = outcome;
+    let tried = succeeded + failed_indexes.len() as u32;
     let failure = |reason: &str, message: String| Some(JobCondition::Failed { reason: reason.to_owned(), message });
     let fatal = pods.iter().find(|pod| pod.phase == PodPhase::Failed && rule(run, pod) == Some(FailureAction::FailJob));
     if let Some(pod) = fatal {
         return failure("PodFailurePolicy", format!("the exit code of pod {} fails the Job", pod.name));
     }
     let done = match run.completions {
-        Some(completions) => succeeded >= completions,
-        None => succeeded > 0 && active.is_empty(),
+        Some(completions) => {
+            *succeeded >= completions || run.success_rules.iter().any(|rule| outcome.meets(rule, completions))
+        }
+        None => *succeeded > 0 && active.is_empty(),
     };
     if done {
         return Some(JobCondition::Complete);
+    }
+    if run.max_failed_indexes.is_some_and(|most| failed_indexes.len() as u32 > most) {
+        let text = "Job has exceeded the specified maximal number of failed indexes";
+        return failure("MaxFailedIndexesExceeded", text.to_owned());
+    }
+    if !failed_indexes.is_empty() && run.completions.is_some_and(|completions| tried >= completions) {
+        return failure("FailedIndexes", "Job has failed indexes".to_owned());
     }
     // Where containers are restarted in place, their restarts are the failures.
     let restarts = match run.template.restart {
@@ -217,12 +276,22 @@ fn back_off(failures: &[&ObservedPod], pods: &[ObservedPod]) -> Option<Timestamp
     later(*last, (BACK_OFF << doublings).min(MAX_BACK_OFF))
 }
 
+/// Indexes that wait before they are tried again, and until when.
+fn held(failures: &[&ObservedPod], now: Timestamp) -> BTreeMap<u32, Timestamp> {
+    let indexes: BTreeSet<u32> = failures.iter().filter_map(|pod| pod.index).collect();
+    let until = |index: &u32| {
+        let own: Vec<&ObservedPod> = failures.iter().filter(|pod| pod.index == Some(*index)).copied().collect();
+        back_off(&own, &[])
+    };
+    indexes.into_iter().filter_map(|index| Some((index, until(&index).filter(|until| *until > now)?))).collect()
+}
+
 fn create(
     id: &ObjectId,
     run: &JobRun,
     pods: &[ObservedPod],
     active: &[&ObservedPod],
-    wanted: u32,
+    (wanted, closed): (u32, &dyn Fn(u32) -> bool),
     taken: &BTreeSet<String>,
     actions: &mut Vec<JobAction>,
 ) {
@@ -236,7 +305,8 @@ fn create(
             .filter(|pod| pod.alive() || pod.phase == PodPhase::Succeeded || pod.stopping)
             .filter_map(|pod| pod.index)
             .collect();
-        let open = (0..run.completions.unwrap_or(0)).filter(|index| !busy.contains(index)).take(missing);
+        let is_open = |index: &u32| !busy.contains(index) && !closed(*index);
+        let open = (0..run.completions.unwrap_or(0)).filter(is_open).take(missing);
         for index in open {
             let stem = ObjectId { name: format!("{}-{index}", id.name), ..id.clone() };
             let plain = stem.name.clone();

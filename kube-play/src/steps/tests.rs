@@ -333,6 +333,54 @@ fn a_job_fails_by_its_limits() {
 }
 
 #[test]
+fn indexes_fail_by_themselves() {
+    let plan = |more: &str| job_of(&format!("  completions: 3\n  parallelism: 3\n  completionMode: Indexed\n{more}"));
+    let own = plan("  backoffLimitPerIndex: 1\n");
+    let bound = plan("  backoffLimitPerIndex: 0\n  maxFailedIndexes: 1\n");
+    let given_up = plan(
+        "  backoffLimitPerIndex: 5\n  podFailurePolicy: { rules: [{ action: FailIndex, onExitCodes: { operator: In, values: [3] } }] }\n",
+    );
+    let reason = |plan: &JobPlan, observed: &str, now| match job_acts(plan, observed, now) {
+        (acts, Some(JobCondition::Failed { reason, .. })) => format!("{reason} {acts}"),
+        (acts, condition) => format!("{condition:?} {acts}"),
+    };
+    for (plan, observed, now, expected) in [
+        // One retry, and the others go on.
+        (&own, "pi-0 x !, pi-1 x -, pi-2 x -", 0, "None +pi-0-1"),
+        (&own, "pi-0 x !, a-0 x !, pi-1 x -, pi-2 x -", 0, "None "),
+        // The pause of an index is its own.
+        (&own, "pi-0 x !, pi-1 x -", -45, "None +pi-2"),
+        (&own, "pi-0 x !, a-0 x !, pi-1 x ., pi-2 x .", 0, "FailedIndexes "),
+        (&own, "pi-0 x !, pi-0 x ., pi-1 x ., pi-2 x .", 0, "Some(Complete) "),
+        (&bound, "pi-0 x !, pi-1 x -, pi-2 x -", 0, "None "),
+        (&bound, "pi-0 x !, pi-1 x !, pi-2 x -", 0, "MaxFailedIndexesExceeded -pi-2"),
+        (&given_up, "pi-0 x !, pi-1 x -, pi-2 x -", 0, "None "),
+    ] {
+        assert_eq!(reason(plan, observed, now), expected, "{observed}");
+    }
+    let pods = pods("pi-0 x !, a-0 x !, pi-1 x ., pi-2 x .");
+    let status = job(&own.meta.id, &own.run, &JobMemory::default(), &pods, &BTreeSet::new(), at(0)).status;
+    let indexes = [status.completed_indexes, status.failed_indexes].map(|indexes| indexes.map(|it| it.to_string()));
+    assert_eq!(indexes, [Some("1,2".to_owned()), Some("0".to_owned())]);
+}
+
+#[test]
+fn some_successes_may_be_enough() {
+    let plan = job_of(
+        "  completions: 4\n  parallelism: 4\n  completionMode: Indexed\n  successPolicy: { rules: [{ succeededIndexes: '0,2-3', \
+         succeededCount: 2 }, { succeededIndexes: '1' }] }\n",
+    );
+    for (observed, complete) in [
+        ("pi-0 x ., pi-1 x -, pi-2 x -, pi-3 x -", false),
+        ("pi-0 x ., pi-1 x -, pi-2 x -, pi-3 x .", true),
+        ("pi-0 x -, pi-1 x ., pi-2 x -, pi-3 x -", true),
+    ] {
+        let (acts, condition) = job_acts(&plan, observed, 0);
+        assert_eq!((condition == Some(JobCondition::Complete), acts.contains('-')), (complete, complete), "{observed}");
+    }
+}
+
+#[test]
 fn an_ended_job_goes_after_its_time() {
     let plan = job_of("  ttlSecondsAfterFinished: 30\n");
     let first = job(&plan.meta.id, &plan.run, &JobMemory::default(), &pods("pi-pod x ."), &BTreeSet::new(), at(0));

@@ -366,16 +366,8 @@ pub fn workload_status(plan: &kube_play::WorkloadPlan, kept: act::Kept) -> steps
 }
 
 fn job_status(plan: &kube_play::JobPlan, kept: act::Kept) -> steps::JobStatus {
-    kept.job_status.unwrap_or(steps::JobStatus {
-        active: 0,
-        ready: 0,
-        succeeded: 0,
-        failed: 0,
-        completions: plan.run.completions,
-        started: None,
-        ended: None,
-        condition: None,
-    })
+    kept.job_status
+        .unwrap_or_else(|| steps::JobStatus { completions: plan.run.completions, ..steps::JobStatus::default() })
 }
 
 fn host_addresses() -> Vec<String> {
