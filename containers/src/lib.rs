@@ -108,6 +108,6 @@ pub use update::update;
 pub use userns::{copy_cost, outside_owner};
 pub use users::ids_of_image;
 pub use volume_options::set_volume_options;
-pub use volumes::content as volume_content;
+pub use volumes::{content as volume_content, import as import_volume};
 pub use wait::{Condition, check_conditions, holds_now, wait, wait_and_tell, wait_for_good, wait_started};
 pub use working::{Working, sweep_working};

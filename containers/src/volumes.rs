@@ -1,5 +1,6 @@
 //! The user's mounts: volumes made on demand, sources found, options sorted out.
 
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -9,7 +10,7 @@ use storage::Volume;
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, CopyOptions, Endpoint};
 use crate::oci::VolumeMount;
 use crate::spec::{MountKind, MountSpec};
 use crate::volume_options::{self, Backing, set_volume_options};
@@ -63,6 +64,19 @@ pub(crate) fn place(engine: &Engine, volume: &Volume) -> Result<PathBuf> {
             engine.store.volume_mountpoint(&volume.name)
         }
     })
+}
+
+/// Puts the content of a tar archive, compressed or not, into a volume, over what is there.
+pub fn import(engine: &Engine, volume: &mut Volume, archive: Box<dyn Read + Send>) -> Result<()> {
+    let options = CopyOptions { owner: None, overwrite: true };
+    let content = content(engine, volume)?;
+    Endpoint::of_host()?.unpack(&content, &mut storage::decompress(archive)?, &options)?;
+    if volume.needs_copy_up {
+        // It has a content now: the image's would come on top of it.
+        volume.needs_copy_up = false;
+        engine.store.update_volume(volume)?;
+    }
+    Ok(())
 }
 
 /// The directory with a volume's content, for whoever wants to look at it without a container.

@@ -63,6 +63,8 @@ pub struct Options {
     pub no_pod_prefix: bool,
     /// `--seccomp-profile-root`; `None` is /var/lib/kubelet/seccomp.
     pub seccomp_root: Option<PathBuf>,
+    /// Where relative paths of archives begin.
+    pub directory: PathBuf,
     /// `--replicas`: of every Deployment, ReplicaSet, ReplicationController and StatefulSet.
     pub replicas: Option<u32>,
 }

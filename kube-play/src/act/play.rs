@@ -16,7 +16,7 @@ use super::error::{Error, Result};
 use super::launch::{self, FindImage, Launched, PodRequest, Start, WantedImage, launch};
 use super::objects::{Body, Object, Shelf, Waits};
 use super::observe::{self, Seen};
-use super::{networks, routes, secrets, start, supervisor};
+use super::{networks, routes, secrets, start, supervisor, volumes};
 use crate::changes::{Change, ObjectChange, changes};
 use crate::plan::{Kind, Meta, ObjectId, Plan, PodPlan, PodTemplate, PullPolicy, volume_name};
 
@@ -103,6 +103,9 @@ impl Work<'_> {
         let seen = observe::pods(self.engine())?;
         let pods = self.compare(&seen)?;
         self.ports(&pods)?;
+        for claim in &self.plan.volumes {
+            volumes::check_claim(self.engine(), claim, &claim.volume).map_err(|error| error.of(&claim.meta.id))?;
+        }
         self.played.changes.extend(pods.iter().map(|(pod, change)| (pod.meta.id.clone(), *change)));
         self.store(&seen)?;
         self.refresh(&seen)?;
@@ -179,6 +182,11 @@ impl Work<'_> {
         let changed = self.plan.kept_templates().filter(|(meta, _)| !self.is_stored(meta));
         let stored = self.shelf.objects(self.engine())?;
         let mut had = BTreeSet::new();
+        for (id, image) in self.claimed_images()? {
+            let wanted = WantedImage { name: image, pull: PullPolicy::IfNotPresent, logins: &[] };
+            (self.actor.find_image)(self.engine(), &wanted)
+                .map_err(|error| Error::Image(error).of(format!("{id}: image {image}")))?;
+        }
         for (meta, template) in of_pods.chain(changed) {
             let namespace = &meta.id.namespace;
             let logins = launch::logins(template, |name| {
@@ -195,6 +203,20 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The images that are the content of claims which are to be made, and whose they are.
+    fn claimed_images(&self) -> Result<Vec<(&ObjectId, &str)>> {
+        let mut images = Vec::new();
+        let of_sets = self.plan.workloads.iter().filter_map(|workload| workload.stateful.as_ref());
+        for claim in self.plan.volumes.iter().chain(of_sets.flat_map(|set| &set.claims)) {
+            if let Some(image) = claim.image()
+                && self.engine().store.volume(&claim.volume)?.is_none()
+            {
+                images.push((&claim.meta.id, image));
+            }
+        }
+        Ok(images)
     }
 
     fn is_stored(&self, meta: &Meta) -> bool {

@@ -223,20 +223,46 @@ pub(super) fn make_claim(engine: &Engine, plan: &VolumePlan, name: &str) -> Resu
         name: name.to_owned(),
         driver: plan.driver.clone().unwrap_or_default(),
         labels: plan.meta.labels.clone(),
-        options: plan.options.clone(),
         needs_copy_up: true,
         ..storage::Volume::default()
     };
+    let options: Vec<(String, String)> = plan.options.clone().into_iter().collect();
+    containers::set_volume_options(&mut volume, &options)?;
     if let Some(bound) = &plan.bound {
         host_path(Path::new(&bound.path), bound.kind)?;
         volume.options.insert("device".into(), bound.path.clone());
         volume.options.insert("type".into(), "none".into());
         volume.options.insert("o".into(), "bind".into());
     }
-    match engine.store.create_volume(volume) {
-        Ok(_) => Ok(true),
-        Err(storage::Error::NameTaken { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+    let archive = plan.import.as_deref().map(open_archive).transpose()?;
+    let mut volume = match engine.store.create_volume(volume) {
+        Ok(volume) => volume,
+        Err(storage::Error::NameTaken { .. }) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    if let (Some(archive), Some(path)) = (archive, &plan.import)
+        && let Err(error) = containers::import_volume(engine, &mut volume, Box::new(archive))
+    {
+        // Half of it would be taken for the whole.
+        engine.store.remove_volume(name)?;
+        return Err(Error::from(error).of(path.display()));
+    }
+    Ok(true)
+}
+
+/// Whether the volume can be made, as far as that can be told before.
+pub(super) fn check_claim(engine: &Engine, plan: &VolumePlan, name: &str) -> Result<()> {
+    match &plan.import {
+        Some(path) if engine.store.volume(name)?.is_none() => open_archive(path).map(drop),
+        _ => Ok(()),
+    }
+}
+
+fn open_archive(path: &Path) -> Result<fs::File> {
+    let file = fs::File::open(path).map_err(Error::io(path))?;
+    match file.metadata().map_err(Error::io(path))?.is_dir() {
+        true => Err(Error::io(path)(io::ErrorKind::IsADirectory.into())),
+        false => Ok(file),
     }
 }
 

@@ -203,17 +203,19 @@ impl Lowering<'_> {
             bound: None,
             driver: None,
             options: BTreeMap::new(),
+            import: None,
         };
         let mut mount_options = Vec::new();
         for (key, value) in plan.meta.annotations.clone() {
             let Some(word) = key.strip_prefix(PODMAN) else { continue };
             match word {
-                "driver" => plan.driver = Some(value),
-                "device" | "type" => drop(plan.options.insert(word.to_owned(), value)),
-                "image" | "import-source" => {
+                "driver" if matches!(value.as_str(), "local" | "image") => plan.driver = Some(value),
+                "driver" => {
                     let at = at.keys("metadata.annotations").key(&key);
-                    self.unsupported(&at, "is not supported: volumes are made empty");
+                    self.wrong(&at, format!("must be \"local\" or \"image\", and is {value:?}"));
                 }
+                "device" | "type" | "image" => drop(plan.options.insert(word.to_owned(), value)),
+                "import-source" => plan.import = Some(self.options.directory.join(value)),
                 "mount-options" => mount_options.push(value),
                 "uid" | "gid" if value.parse::<u32>().is_ok() => mount_options.push(format!("{word}={value}")),
                 "uid" | "gid" => {
@@ -228,6 +230,15 @@ impl Lowering<'_> {
         }
         if !mount_options.is_empty() {
             plan.options.insert("o".to_owned(), mount_options.join(","));
+        }
+        let at = |word: &str| at.keys("metadata.annotations").key(&format!("{PODMAN}{word}"));
+        match (plan.driver.as_deref() == Some("image"), plan.image().is_some()) {
+            (false, true) => self.wrong(&at("image"), format!("needs {PODMAN}driver: image")),
+            (true, false) => self.wrong(&at("driver"), format!("needs {PODMAN}image")),
+            _ => {}
+        }
+        if plan.image().is_some() && plan.import.is_some() {
+            self.wrong(&at("import-source"), format!("cannot be beside {PODMAN}image: that cannot be written to"));
         }
         plan
     }

@@ -1,6 +1,7 @@
 //! Fingerprints of what a manifest means.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -39,17 +40,15 @@ pub(super) fn options(options: &Options) -> String {
         no_pod_prefix,
         seccomp_root,
         replicas: _,
+        directory: _,
     } = options;
     let print = (
         (networks, publish, publish_all, user_namespace, log),
         (annotations, no_hosts, no_hostname, no_pod_prefix, seccomp_root),
         (addresses, macs, service),
     );
-    if (Options { replicas: None, built: BTreeMap::new(), ..options.clone() }) == Options::default() {
-        String::new()
-    } else {
-        serde_json::to_string(&print).unwrap_or_default()
-    }
+    let besides = Options { replicas: None, built: BTreeMap::new(), directory: PathBuf::new(), ..options.clone() };
+    if besides == Options::default() { String::new() } else { serde_json::to_string(&print).unwrap_or_default() }
 }
 
 /// Adds the ids of the images that were built for what is written.

@@ -172,6 +172,7 @@ impl PodTemplate {
     pub fn images(&self) -> Vec<(&str, PullPolicy)> {
         let of_volumes = self.volumes.iter().filter_map(|volume| match &volume.source {
             VolumeSource::Image { reference, pull } => Some((reference.as_str(), *pull)),
+            VolumeSource::Ephemeral(plan) => Some((plan.image()?, PullPolicy::IfNotPresent)),
             _ => None,
         });
         let of_containers = self.all_containers().map(|container| (container.image.as_str(), container.pull));

@@ -1,6 +1,7 @@
 //! Claims: named volumes.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,9 +22,19 @@ pub struct VolumePlan {
     pub storage_class: Option<String>,
     /// The PersistentVolume it is bound to, and its directory on the host.
     pub bound: Option<BoundVolume>,
-    /// Podman's annotations: the volume's driver, and its options `device`, `type`, `o`.
+    /// Podman's annotations: the volume's driver, and its options `device`, `type`, `o`, `image`.
     pub driver: Option<String>,
     pub options: BTreeMap<String, String>,
+    /// The archive whose content a new volume has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<PathBuf>,
+}
+
+impl VolumePlan {
+    /// The image whose files are the volume's.
+    pub fn image(&self) -> Option<&str> {
+        self.options.get("image").map(String::as_str)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -307,6 +307,7 @@ fn options(context: &Context, args: &Args) -> Result<Options, Failure> {
         no_pod_prefix: args.no_pod_prefix,
         seccomp_root: args.seccomp_profile_root.clone(),
         replicas: args.replicas,
+        directory: std::env::current_dir().unwrap_or_default(),
     })
 }
 

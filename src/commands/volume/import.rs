@@ -2,8 +2,6 @@
 
 use std::io::{self, Read};
 
-use containers::{CopyOptions, Endpoint};
-
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -32,15 +30,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     };
     let engine = context.engine()?;
     let mut volume = super::find(&engine, &args.words[0]).map_err(|failure| failure.code(ExitCode::Failed))?;
-    let extracting = |failure: Failure| failure.context(format!("extracting into volume {}", volume.name));
-    let mut archive = storage::decompress(archive).map_err(|error| extracting(error.into()))?;
-    let options = CopyOptions { owner: None, overwrite: true };
-    let content = containers::volume_content(&engine, &volume)?;
-    Endpoint::of_host()?.unpack(&content, &mut archive, &options).map_err(|error| extracting(error.into()))?;
-    if volume.needs_copy_up {
-        // It has a content now: the image's would come on top of it.
-        volume.needs_copy_up = false;
-        engine.store.update_volume(&volume)?;
-    }
+    let name = volume.name.clone();
+    let extracting = |failure: Failure| failure.context(format!("extracting into volume {name}"));
+    containers::import_volume(&engine, &mut volume, archive).map_err(|error| extracting(error.into()))?;
     Ok(ExitCode::Success)
 }

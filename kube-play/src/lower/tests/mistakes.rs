@@ -267,6 +267,66 @@ fn workloads_that_do_not_fit_together() {
 }
 
 #[test]
+fn claims_by_podmans_annotations() {
+    for (annotations, word, expected) in [
+        ("volume.podman.io/driver: nfs", "driver", "must be \"local\" or \"image\", and is \"nfs\""),
+        ("volume.podman.io/driver: image", "driver", "needs volume.podman.io/image"),
+        ("volume.podman.io/image: box", "image", "needs volume.podman.io/driver: image"),
+        (
+            "volume.podman.io/driver: image, volume.podman.io/image: box, volume.podman.io/import-source: a.tar",
+            "import-source",
+            "cannot be beside volume.podman.io/image: that cannot be written to",
+        ),
+        ("volume.podman.io/colour: red", "colour", "unknown annotation of Podman's volumes"),
+    ] {
+        let said = wrong(&format!(
+            "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{ name: x, annotations: {{ {annotations} }} }}\n"
+        ));
+        let at = format!("PersistentVolumeClaim/x: metadata.annotations[\"volume.podman.io/{word}\"]");
+        assert!(said[0].ends_with(&format!("{at}: {expected}")), "{said:?}");
+    }
+}
+
+#[test]
+fn indexed_jobs() {
+    for (spec, expected) in [
+        ("backoffLimitPerIndex: 1", "backoffLimitPerIndex: needs completionMode: Indexed"),
+        ("completions: 2, maxFailedIndexes: 1", "maxFailedIndexes: needs backoffLimitPerIndex"),
+        (
+            "completions: 2, completionMode: Indexed, backoffLimitPerIndex: 1, maxFailedIndexes: 3",
+            "maxFailedIndexes: must be at most completions",
+        ),
+        (
+            "completions: 2, successPolicy: { rules: [{ succeededCount: 1 }] }",
+            "successPolicy: needs completionMode: Indexed",
+        ),
+        ("completions: 2, completionMode: Indexed, successPolicy: {}", "successPolicy.rules: is required"),
+        (
+            "completions: 2, completionMode: Indexed, successPolicy: { rules: [{ succeededIndexes: '0-2' }] }",
+            "successPolicy.rules[0].succeededIndexes: must be rising numbers and ranges below 2 as \"0,2-5\", and is \"0-2\"",
+        ),
+        (
+            "completions: 2, completionMode: Indexed, successPolicy: { rules: [{ succeededIndexes: '0', succeededCount: 2 }] }",
+            "successPolicy.rules[0].succeededCount: must be at most 1, and is 2",
+        ),
+        (
+            "completions: 2, completionMode: Indexed, successPolicy: { rules: [{}] }",
+            "successPolicy.rules[0]: must have succeededIndexes or succeededCount",
+        ),
+        (
+            "podFailurePolicy: { rules: [{ action: FailIndex, onExitCodes: { operator: In, values: [1] } }] }",
+            "podFailurePolicy.rules[0].action: needs backoffLimitPerIndex",
+        ),
+    ] {
+        let text = format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {{ name: x }}\nspec: {{ {spec}, template: {{ spec: {{ restartPolicy: Never, \
+             containers: [{{ name: a, image: box }}] }} }} }}\n"
+        );
+        assert!(wrong(&text)[0].ends_with(&format!("Job/x: spec.{expected}")), "{:?}", wrong(&text));
+    }
+}
+
+#[test]
 fn jobs_services_and_others() {
     for (text, expected) in [
         (
