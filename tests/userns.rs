@@ -1,6 +1,6 @@
 //! `--userns`, `--uidmap` and their kin: which ids a container has, and whose files it sees as whose.
 
-use crate::lab::{Lab, is_podman};
+use crate::lab::{Lab, is_podman, skip, user};
 
 /// The first lines of a container's uid map, columns by one space.
 fn map(text: &str) -> Vec<String> {
@@ -137,4 +137,29 @@ fn the_caller_has_a_name_and_a_group_inside() {
     assert!(passwd.lines().any(|line| line.starts_with(&format!("{user}:*:{uid}:{gid}:"))), "{passwd}");
     let groups = lab.ok("run --rm --network none --userns keep-id box cat /etc/group");
     assert!(groups.lines().any(|line| line == format!("{group}:x:{gid}:{user}")), "{groups}");
+}
+
+#[test]
+fn maps_may_join_the_callers_own_id_and_sub_ids() {
+    if user().sub_uids.is_none() {
+        return skip("the maps are of sub-ids");
+    }
+    let lab = Lab::new();
+    assert_eq!(uid_map(&lab, "--uidmap 0:0:2000"), ["0 0 1", "1 1 1999"]);
+    assert_eq!(uid_map(&lab, "--uidmap 0:2000:10 --uidmap 10:0:1500"), ["0 2000 10", "10 0 1", "11 1 1499"]);
+}
+
+#[test]
+fn a_user_namespace_of_its_own_can_join_a_network() {
+    if user().sub_uids.is_none() {
+        return skip("the maps are of sub-ids");
+    }
+    let lab = Lab::new();
+    // A file of defaults is for networks of one's own.
+    lab.write(
+        ".config/containers/containers.conf",
+        "[containers]\ndefault_sysctls = [\"net.ipv4.ping_group_range=0 0\"]\n",
+    );
+    lab.ok("run -d --name one --network none box idle");
+    assert_eq!(lab.creel("run --rm --userns keep-id --network container:one box echo here").run().ok(), "here");
 }

@@ -26,6 +26,37 @@ const AUTO_MOST: u32 = 65_536;
 
 /// The uid and gid maps; both empty where the container stays in the user's own namespace.
 pub(crate) fn maps(engine: &Engine, wanted: &UserNamespace) -> Result<(Vec<IdMap>, Vec<IdMap>)> {
+    let (uids, gids) = meant(engine, wanted)?;
+    match wanted {
+        UserNamespace::Host | UserNamespace::Container(_) | UserNamespace::Path(_) => Ok((uids, gids)),
+        UserNamespace::KeepId { .. }
+        | UserNamespace::NoMap
+        | UserNamespace::Private { .. }
+        | UserNamespace::Auto { .. } => {
+            let (own_uids, own_gids) = own_lines()?;
+            Ok((split(&uids, &own_uids), split(&gids, &own_gids)))
+        }
+    }
+}
+
+/// The kernel takes a line only if one line of the namespace around has all of its ids (user_namespaces(7)): the user's
+/// own id is one line there, each range of sub-ids another.
+fn split(maps: &[IdMap], own: &[MapLine]) -> Vec<IdMap> {
+    let mut all = Vec::with_capacity(maps.len());
+    for map in maps {
+        let mut rest = *map;
+        while rest.size > 0 {
+            let line = own.iter().find(|line| line.inside <= rest.host && rest.host - line.inside < line.count);
+            // What is not there the kernel refuses.
+            let size = line.map_or(rest.size, |line| rest.size.min(line.count - (rest.host - line.inside)));
+            all.push(IdMap { size, ..rest });
+            rest = IdMap { container: rest.container + size, host: rest.host + size, size: rest.size - size };
+        }
+    }
+    all
+}
+
+fn meant(engine: &Engine, wanted: &UserNamespace) -> Result<(Vec<IdMap>, Vec<IdMap>)> {
     match wanted {
         UserNamespace::Host => Ok((Vec::new(), Vec::new())),
         UserNamespace::KeepId { uid, gid, size } => {
@@ -75,8 +106,13 @@ pub fn outside_owner(engine: &Engine, container: &Container, (user, group): (u32
 }
 
 fn available_ids() -> Result<(u32, u32)> {
+    own_lines().map(|(uids, gids)| (available(&uids), available(&gids)))
+}
+
+/// The user's own ids.
+fn own_lines() -> Result<(Vec<MapLine>, Vec<MapLine>)> {
     match (sys::userns::uid_map(), sys::userns::gid_map()) {
-        (Ok(uids), Ok(gids)) => Ok((available(&uids), available(&gids))),
+        (Ok(uids), Ok(gids)) => Ok((uids, gids)),
         (Err(error), _) | (_, Err(error)) => Err(Error::io("/proc/self/uid_map")(error)),
     }
 }
@@ -89,19 +125,12 @@ pub(crate) fn check(wanted: &UserNamespace) -> Result<()> {
             check_maps("UID", uid_maps, uids)?;
             check_maps("GID", gid_maps, gids)
         }
-        UserNamespace::Path(path) => match fs::metadata(path) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Invalid(format!(
-                "cannot find specified user namespace path: faccessat {}: no such file or directory",
-                path.display()
-            ))),
-            Err(error) => Err(Error::Io { path: path.clone(), source: error }),
-        },
         UserNamespace::Host
         | UserNamespace::KeepId { .. }
         | UserNamespace::NoMap
         | UserNamespace::Auto { .. }
-        | UserNamespace::Container(_) => Ok(()),
+        | UserNamespace::Container(_)
+        | UserNamespace::Path(_) => Ok(()),
     }
 }
 
@@ -332,6 +361,18 @@ mod tests {
         assert_eq!(auto(1024, &[map(0, 0, 1)], &[]).unwrap(), "1:1:1023 0:0:1");
         assert_eq!(auto(70_000, &[], &[]), None);
         assert_eq!(auto(1, &[], &[map(0, 1, 65_536)]), None);
+    }
+
+    #[test]
+    fn no_line_has_ids_of_two_ranges() {
+        let map = |container, host, size| IdMap { container, host, size };
+        let own = [(0, 1000, 1), (1, 100_000, 50), (51, 300_000, 50)];
+        let own = own.map(|(inside, outside, count)| MapLine { inside, outside, count });
+        let split = |map| shown(&split(&[map], &own));
+        assert_eq!(split(map(0, 0, 10)), "0:0:1 1:1:9");
+        assert_eq!(split(map(0, 1, 100)), "0:1:50 50:51:50");
+        assert_eq!(split(map(7, 60, 3)), "7:60:3");
+        assert_eq!(split(map(0, 100, 3)), "0:100:1 1:101:2");
     }
 
     #[test]

@@ -57,6 +57,9 @@ pub const CAPABILITIES: [&str; 41] = [
 pub fn security(args: &CreateArgs, config: &Config) -> Result<Security, Failure> {
     let cap_add = capabilities(&args.cap_add)?;
     let cap_drop = capabilities(&args.cap_drop)?;
+    if [&cap_add, &cap_drop].iter().all(|names| names.iter().any(|name| name == "ALL")) {
+        return Err(Failure::plain("adding all caps and removing all caps not allowed"));
+    }
     if let Some(both) = cap_add.iter().find(|name| *name != "ALL" && cap_drop.contains(name)) {
         return Err(Failure::plain(format!("capability \"CAP_{both}\" cannot be dropped and added")));
     }
@@ -105,6 +108,7 @@ fn security_option(security: &mut Security, option: &str) -> Result<(), Failure>
             Some(value) => security.no_new_privileges = value,
             None => return Err(Failure::plain(format!("invalid --security-opt 2: {}", go_quote(option)))),
         },
+        ("seccomp", Some("")) => security.seccomp = SeccompProfile::Default,
         ("seccomp", Some("unconfined")) => security.seccomp = SeccompProfile::Unconfined,
         ("seccomp", Some(path)) => {
             let path = std::path::absolute(path).map_err(crate::error::on_path("open", path))?;
@@ -180,13 +184,19 @@ pub fn sysctls(args: &CreateArgs, config: &Config) -> Result<BTreeMap<String, St
             return Err(Failure::plain(format!("{text} is invalid, sysctl values must be in the form of KEY=VALUE")));
         };
         let key = key.trim();
-        let (namespace, is_host) = match SysctlNamespace::of(key) {
-            Some(SysctlNamespace::Network) => ("Network", args.network.iter().any(|mode| mode == "host")),
-            Some(SysctlNamespace::Ipc) => ("IPC", args.ipc.as_deref() == Some("host")),
+        let (namespace, mode) = match SysctlNamespace::of(key) {
+            Some(SysctlNamespace::Network) => ("Network", args.network.first()),
+            Some(SysctlNamespace::Ipc) => ("IPC", args.ipc.as_ref()),
             None => return Err(Failure::plain(format!("sysctl '{key}' is not allowed"))),
         };
-        if is_host {
-            // A default of the file is for namespaces of one's own; what was typed must not be lost silently.
+        let mode = mode.map(String::as_str).unwrap_or_default();
+        let in_pod = args.pod.is_some() || args.pod_id_file.is_some();
+        let joins = in_pod || mode.starts_with("container:") || mode.starts_with("ns:");
+        // A default of the file is for namespaces of one's own; what was typed must not be lost silently.
+        if joins && !typed {
+            continue;
+        }
+        if mode == "host" {
             if typed {
                 return Err(Failure::plain(format!(
                     "sysctl {key}={value} can't be set since {namespace} Namespace set to host: invalid argument"
