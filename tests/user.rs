@@ -135,3 +135,21 @@ fn without_subordinate_ids_one_id_is_enough_to_run() {
     std::fs::remove_dir_all(&base).unwrap();
     assert!(ran.status.success(), "{error}");
 }
+
+#[test]
+fn names_of_the_host_are_taken_for_numbers_that_the_image_does_not_know() {
+    let lab = Lab::new();
+    let host = std::fs::read_to_string("/etc/passwd").unwrap();
+    let games = host.lines().find(|line| line.starts_with("games:")).map(|line| line.split(':').collect::<Vec<_>>());
+    if let Some([name, _, uid, _, comment, ..]) = games.as_deref() {
+        let line = lab.ok(&format!("run --rm --network none -u {uid} -w /tmp box tail -n 1 /etc/passwd"));
+        assert_eq!(line, format!("{name}:*:{uid}:0:{comment}:/tmp:/bin/sh"));
+        let line = lab.ok(&format!("run --rm --network none --hostuser {name} box tail -n 1 /etc/passwd"));
+        assert!(line.starts_with(&format!("{name}:*:{uid}:")) && line.contains(&format!(":{comment}:")), "{line}");
+    }
+    assert_eq!(lab.ok("run --rm --network none -u alice:77 box tail -n 1 /etc/group"), "77:x:77:alice");
+    assert_eq!(lab.ok("run --rm --network none -u 1000:77 box tail -n 1 /etc/group"), "77:x:77:1000");
+    assert!(
+        lab.creel("run --rm --network none -u -1 box id").run().fails(126).contains("must be in range 0-2147483647")
+    );
+}

@@ -156,7 +156,8 @@ fn find_group(files: &AccountFiles, wanted: &str) -> Result<u32> {
 
 /// `None` for what is no number.
 fn parse_id(text: &str) -> Result<Option<u32>> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(None);
     }
     match text.parse::<u32>() {
@@ -191,19 +192,20 @@ pub(crate) fn passwd_with(engine: &Engine, container: &Container, account: &Acco
             add_line(&mut text, &format!("{}:*:{uid}:{gid}:{}:{home}:/bin/sh", user.name, user.comment));
         }
     }
-    if !has(&text, account.uid) {
-        let name = account.uid.to_string();
+    // Root as nobody has asked for it needs no name.
+    if !has(&text, account.uid) && !wanted_user(engine, container).is_empty() {
+        let (uid, gid) = (account.uid.to_string(), account.gid.to_string());
+        let (name, comment) = match host_user(&uid) {
+            Ok(host) => (host.name, host.comment),
+            Err(_) => (uid.clone(), "container user".to_owned()),
+        };
         let line = match &spec.passwd_entry {
-            Some(template) => [
-                ("$USERNAME", name.as_str()),
-                ("$UID", &account.uid.to_string()),
-                ("$GID", &account.gid.to_string()),
-                ("$NAME", "container user"),
-                ("$HOME", &home),
-            ]
-            .iter()
-            .fold(template.clone(), |line, (word, value)| line.replace(word, value)),
-            None => format!("{name}:*:{}:{}:container user:{home}:/bin/sh", account.uid, account.gid),
+            Some(template) => {
+                [("$USERNAME", &name), ("$UID", &uid), ("$GID", &gid), ("$NAME", &comment), ("$HOME", &home)]
+                    .iter()
+                    .fold(template.clone(), |line, (word, value)| line.replace(word, value))
+            }
+            None => format!("{name}:*:{uid}:{gid}:{comment}:{home}:/bin/sh"),
         };
         add_line(&mut text, &line);
     }
@@ -217,7 +219,7 @@ fn add_host_users(text: &mut String, spec: &ContainerSpec) -> Result<()> {
         if !passwd::parse_users(text).any(|known| known.name == user.name) {
             // The home of the host is none of the container's.
             let home = spec.workdir.as_deref().unwrap_or("/");
-            add_line(text, &format!("{}:*:{}:{}::{home}:/bin/sh", user.name, user.uid, user.gid));
+            add_line(text, &format!("{}:*:{}:{}:{}:{home}:/bin/sh", user.name, user.uid, user.gid, user.comment));
         }
     }
     Ok(())
@@ -252,15 +254,19 @@ pub(crate) fn group_with(engine: &Engine, container: &Container, account: &Accou
             add_line(&mut text, &format!("{}:x:{gid}:{}", group.name, user.name));
         }
     }
-    if has(&text, account.gid) {
+    let wanted = wanted_user(engine, container);
+    let (user, group) = wanted.split_once(':').unwrap_or((&wanted, ""));
+    // A group that nobody has named is the image's affair, but for that of a user that the image does not know.
+    let is_ours = !group.is_empty() || account.gid == 0 && !user.is_empty() || spec.group_entry.is_some();
+    if !is_ours || has(&text, account.gid) {
         return Ok((text.len() > length).then_some(text));
     }
     let line = match &spec.group_entry {
         Some(template) => {
             let gid = account.gid.to_string();
-            template.replace("$GROUPNAME", &gid).replace("$GID", &gid).replace("$USERLIST", &account.name)
+            template.replace("$GROUPNAME", &gid).replace("$GID", &gid).replace("$USERLIST", user)
         }
-        None => format!("{0}:x:{0}:{1}", account.gid, account.name),
+        None => format!("{0}:x:{0}:{user}", account.gid),
     };
     add_line(&mut text, &line);
     Ok(Some(text))
