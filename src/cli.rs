@@ -71,7 +71,6 @@ const CREATE_TOLERANCE: Tolerance = Tolerance {
         "signature-policy",
         "cpu-count",
         "cpu-percent",
-        "health-start-interval",
         "io-maxbandwidth",
         "io-maxiops",
         "isolation",

@@ -231,3 +231,15 @@ fn only_a_running_container_is_checked_and_no_time_is_no_time() {
         lab.creel(&format!("create --network none --health-cmd true {flag} box idle")).run().fails(125);
     }
 }
+
+#[test]
+fn checks_are_quicker_until_the_first_success() {
+    if differs_on_purpose("podman does not have the flag") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none --health-cmd 'test -e /well' --health-interval 1h --health-start-period 1h --health-start-interval 200ms box idle");
+    assert_eq!(lab.inspect("one", "{{.Config.Healthcheck.StartInterval}}"), "200ms");
+    lab.ok("exec one touch /well");
+    eventually("healthy", || lab.inspect("one", "{{.State.Health.Status}}") == "healthy");
+}

@@ -114,3 +114,32 @@ fn pid_host_still_ends_with_the_container() {
         !lab.processes().iter().any(|process| process.command.contains("sleep 1000"))
     });
 }
+
+#[test]
+fn sysfs_is_of_the_network_that_is_joined() {
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none box idle");
+    assert_eq!(lab.ok("run --rm --network container:one box ls /sys/class/net"), "lo");
+    lab.ok("pod create --name pod --network none");
+    assert_eq!(lab.ok("run --rm --pod pod box ls /sys/class/net"), "lo");
+    lab.ok("pod rm -f -t 0 pod");
+}
+
+#[test]
+fn a_namespace_that_is_not_there_is_refused() {
+    let lab = Lab::new();
+    for (flag, kind) in [
+        ("pid", "PID"),
+        ("ipc", "IPC"),
+        ("uts", "UTS"),
+        ("cgroupns", "cgroup"),
+        ("network", "network"),
+        ("userns", "user"),
+    ] {
+        let told = lab.creel(&format!("run --{flag} ns:/nosuch box true")).run().fails(125);
+        let words =
+            format!("cannot find specified {kind} namespace path: faccessat /nosuch: no such file or directory");
+        assert!(told.contains(&words), "{told}");
+    }
+    assert_eq!(lab.ok("ps -aq"), "");
+}

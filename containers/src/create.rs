@@ -1,5 +1,6 @@
 //! A specification becomes a container on disk: validated first, then named, then put in place with one rename.
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::id::{ContainerId, ContainerName};
 use crate::remove::{RemoveRequest, remove};
 use crate::spec::{
-    CgroupsMode, ContainerSpec, HealthAction, HealthSpec, ImageVolumes, LogConfig, LogDriver, MountKind, MountSpec,
-    Remove, SdNotify, Source, UserNamespace,
+    CgroupsMode, ContainerSpec, HealthAction, HealthSpec, ImageVolumes, IpcMode, LogConfig, LogDriver, MountKind,
+    MountSpec, NamespaceMode, Remove, SdNotify, Source, UserNamespace,
 };
 use crate::state::State;
 use crate::{events, list, names, secrets, userns, users};
@@ -197,6 +198,7 @@ fn check(spec: &ContainerSpec) -> Result<()> {
     if let Source::Directory { path, .. } = &spec.source {
         check_exists(path)?;
     }
+    check_namespace_paths(spec)?;
     userns::check(&spec.namespaces.user)?;
     crate::oci::capabilities(&spec.security, 0)?;
     spec.check_probes()?;
@@ -242,6 +244,36 @@ fn refuse_unsupported(spec: &ContainerSpec) -> Result<()> {
     Ok(())
 }
 
+/// `ns:PATH`: the path must be there.
+fn check_namespace_paths(spec: &ContainerSpec) -> Result<()> {
+    let namespaces = &spec.namespaces;
+    let path = |mode: &NamespaceMode| match mode {
+        NamespaceMode::Path(path) => Some(path.clone()),
+        NamespaceMode::Private | NamespaceMode::Host | NamespaceMode::Container(_) => None,
+    };
+    let user = if let UserNamespace::Path(path) = &namespaces.user { Some(path.clone()) } else { None };
+    let ipc = if let IpcMode::Path(path) = &namespaces.ipc { Some(path.clone()) } else { None };
+    let network = if let network::Mode::Path(path) = &spec.network.mode { Some(path.clone()) } else { None };
+    let all = [
+        ("user", user),
+        ("PID", path(&namespaces.pid)),
+        ("IPC", ipc),
+        ("UTS", path(&namespaces.uts)),
+        ("cgroup", path(&namespaces.cgroup)),
+        ("network", network),
+    ];
+    for (kind, path) in all.iter().filter_map(|(kind, path)| Some((kind, path.as_ref()?))) {
+        std::fs::metadata(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::Invalid(format!(
+                "cannot find specified {kind} namespace path: faccessat {}: no such file or directory",
+                path.display()
+            )),
+            _ => Error::Io { path: path.clone(), source: error },
+        })?;
+    }
+    Ok(())
+}
+
 /// Files of the host that a start reads or writes.
 fn check_files(spec: &ContainerSpec) -> Result<()> {
     for path in [&spec.pidfile, &spec.monitor_pidfile].into_iter().flatten() {
@@ -280,6 +312,9 @@ fn check_devices(engine: &Engine, spec: &ContainerSpec) -> Result<()> {
                 "could not parse device {}: no such file or directory",
                 path.display()
             )));
+        }
+        if !std::fs::metadata(path).is_ok_and(|stat| stat.file_type().is_block_device()) {
+            return Err(Error::Invalid(format!("{}: not a block device", path.display())));
         }
     }
     crate::cdi::find(&engine.settings.cdi_spec_dirs, &spec.cdi_devices).map(drop)
@@ -414,6 +449,7 @@ fn health(check: &images::Healthcheck) -> Option<HealthSpec> {
         interval: Some(or(check.interval, 30)),
         timeout: or(check.timeout, 30),
         start_period: or(check.start_period, 0),
+        start_interval: images::Healthcheck::duration(check.start_interval),
         retries: u32::try_from(check.retries).ok().filter(|retries| *retries > 0).unwrap_or(3),
         on_failure: HealthAction::None,
         startup: None,

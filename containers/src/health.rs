@@ -304,6 +304,9 @@ fn act(engine: &Engine, container: &Container, action: HealthAction) {
 pub(crate) struct Schedule {
     interval: Option<Duration>,
     startup_interval: Option<Duration>,
+    /// Instead of `interval` until one succeeds, for the time of the start period.
+    start: Option<(Duration, Instant)>,
+    began: Instant,
     next: Option<Instant>,
     /// Nothing of this run is written down yet.
     fresh: bool,
@@ -320,8 +323,10 @@ impl Schedule {
         let waiting = manager.filter(|_| container.spec().sdnotify == SdNotify::Healthy).cloned();
         let interval = check.and_then(|check| check.interval).filter(|interval| !interval.is_zero());
         let startup_interval = check.and_then(|check| check.startup.as_ref()).and_then(|startup| startup.interval);
-        let next = check.map(|_| Instant::now());
-        Schedule { interval, startup_interval, next, fresh: true, running: None, waiting }
+        let began = Instant::now();
+        let start = check.and_then(|check| start_interval(check, began));
+        let next = check.map(|_| began);
+        Schedule { interval, startup_interval, start, began, next, fresh: true, running: None, waiting }
     }
 
     /// The container's record says something else now.
@@ -329,6 +334,7 @@ impl Schedule {
         let check = spec_of(container);
         let interval = check.and_then(|check| check.interval).filter(|interval| !interval.is_zero());
         self.startup_interval = check.and_then(|check| check.startup.as_ref()).and_then(|startup| startup.interval);
+        self.start = check.and_then(|check| start_interval(check, self.began));
         if interval != self.interval || self.next.is_some() != check.is_some() {
             self.next = check.map(|_| Instant::now() + interval.unwrap_or_default());
         }
@@ -375,9 +381,12 @@ impl Schedule {
             self.next = None;
             return;
         };
-        let starting_up = read_log(engine, container).is_none_or(|log| !log.started_up);
-        let interval = self.startup_interval.filter(|_| starting_up).unwrap_or(interval);
-        self.next = Some(Instant::now() + interval);
+        let log = read_log(engine, container);
+        let starting_up = log.as_ref().is_none_or(|log| !log.started_up);
+        let starting = log.is_none_or(|log| log.status == HealthStatus::Starting);
+        let now = Instant::now();
+        let at_start = self.start.filter(|(_, until)| starting && now < *until).map(|(interval, _)| interval);
+        self.next = Some(now + self.startup_interval.filter(|_| starting_up).or(at_start).unwrap_or(interval));
         if self.running.is_none() {
             match spawn(engine, container) {
                 Ok(child) => self.running = Some(child),
@@ -385,6 +394,12 @@ impl Schedule {
             }
         }
     }
+}
+
+/// The interval of the start period, and when that is over.
+fn start_interval(check: &HealthSpec, began: Instant) -> Option<(Duration, Instant)> {
+    let interval = check.start_interval.filter(|interval| !interval.is_zero())?;
+    Some((interval, began.checked_add(check.start_period)?))
 }
 
 /// What a check in a process of its own is told.
@@ -459,6 +474,7 @@ mod tests {
             interval: None,
             timeout: Duration::from_secs(1),
             start_period: Duration::ZERO,
+            start_interval: None,
             retries: 2,
             on_failure: HealthAction::None,
             startup,

@@ -196,6 +196,14 @@ pub struct NetworkSpec {
     pub mac: Option<String>,
 }
 
+impl NetworkSpec {
+    /// Without a network the image's resolv.conf will do, unless somebody wants it otherwise.
+    pub(crate) fn leaves_resolv_conf_alone(&self) -> bool {
+        let says_nothing = self.dns.is_empty() && self.dns_search.is_empty() && self.dns_options.is_empty();
+        self.dns_none || matches!(self.mode, NetworkMode::None) && says_nothing
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Namespaces {
@@ -470,6 +478,9 @@ pub struct HealthSpec {
     pub interval: Option<Duration>,
     pub timeout: Duration,
     pub start_period: Duration,
+    /// Between checks in the start period, until one succeeds; `interval` where `None`.
+    #[serde(default)]
+    pub start_interval: Option<Duration>,
     pub retries: u32,
     pub on_failure: HealthAction,
     pub startup: Option<StartupHealth>,

@@ -417,6 +417,9 @@ pub struct HealthFlags {
     /// Failures in a row that make a container unhealthy
     #[arg(long, alias = "healthcheck-retries", value_name = "NUMBER", value_parser = number::u32)]
     pub health_retries: Option<u32>,
+    /// Time between checks in the time to start, until the first success
+    #[arg(long, value_name = "DURATION")]
+    pub health_start_interval: Option<String>,
     /// Time to start in which failures do not count
     #[arg(long, alias = "healthcheck-start-period", value_name = "DURATION")]
     pub health_start_period: Option<String>,

@@ -48,6 +48,7 @@ pub fn defaults() -> HealthSpec {
         interval: Some(DEFAULT),
         timeout: DEFAULT,
         start_period: Duration::ZERO,
+        start_interval: None,
         retries: 3,
         on_failure: HealthAction::None,
         startup: None,
@@ -65,6 +66,7 @@ impl HealthFlags {
             &self.health_interval,
             &self.health_log_destination,
             &self.health_on_failure,
+            &self.health_start_interval,
             &self.health_start_period,
             &self.health_startup_cmd,
             &self.health_startup_interval,
@@ -99,6 +101,9 @@ pub fn change(flags: &HealthFlags, check: &mut HealthSpec) -> Result<(), Failure
             true => return Err(Failure::plain("healthcheck-start-period must be 0 seconds or greater")),
             false => duration("healthcheck-start-period", text)?,
         };
+    }
+    if let Some(text) = &flags.health_start_interval {
+        check.start_interval = interval("healthcheck-start-interval", text)?;
     }
     match flags.health_retries {
         Some(0) => return Err(Failure::plain("healthcheck-retries must be greater than 0")),
@@ -155,10 +160,10 @@ fn test(text: &str) -> Result<Vec<String>, Failure> {
         Ok(words) if matches!(words[0].as_str(), "CMD" | "CMD-SHELL" | "NONE") => words,
         Ok(words) => std::iter::once("CMD".to_owned()).chain(words).collect(),
         Err(_) if text.is_empty() => Vec::new(),
-        Err(_) => {
-            let text = text.strip_prefix("CMD-SHELL ").unwrap_or(text);
-            vec!["CMD-SHELL".into(), text.to_owned()]
-        }
+        Err(_) => match text.strip_prefix("CMD ") {
+            Some(words) => ["CMD"].into_iter().chain(words.split_whitespace()).map(str::to_owned).collect(),
+            None => vec!["CMD-SHELL".into(), text.strip_prefix("CMD-SHELL ").unwrap_or(text).to_owned()],
+        },
     })
 }
 
@@ -207,6 +212,8 @@ mod tests {
             ("[\"a\",\"b\"]", &["CMD", "a", "b"]),
             ("[\"CMD-SHELL\",\"b\"]", &["CMD-SHELL", "b"]),
             ("[\"CMD\",\"b\"]", &["CMD", "b"]),
+            ("CMD-SHELL a b", &["CMD-SHELL", "a b"]),
+            ("CMD a b", &["CMD", "a", "b"]),
         ];
         for (text, expected) in table {
             assert_eq!(translate(&["--health-cmd", text, "i"]).unwrap().health.unwrap().test, *expected);

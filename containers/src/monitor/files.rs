@@ -47,7 +47,7 @@ pub(super) fn write(
     if !spec.network.no_hosts {
         put("hosts", "/etc/hosts", "")?;
     }
-    if !spec.network.dns_none {
+    if !spec.network.leaves_resolv_conf_alone() {
         put("resolv.conf", "/etc/resolv.conf", "")?;
     }
     Ok(files)
@@ -172,7 +172,7 @@ fn filled(
         let hosts = Hosts { base: &base, own_names: &own_names, addresses, more: &more, host, entries };
         filled.hosts = Some(network::hosts::text(&hosts));
     }
-    if !spec.dns_none {
+    if !spec.leaves_resolv_conf_alone() {
         let resolv = Resolv {
             host: &network::resolv::read_host(),
             uplink: addresses.map(|found| found.dns.as_slice()).unwrap_or_default(),

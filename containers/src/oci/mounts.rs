@@ -128,11 +128,12 @@ fn kernel_mounts(record: &Record, given: &Given) -> Vec<Mount> {
     }
     all.push(mount("/dev/pts", "devpts", "devpts", &devpts));
     match given.network {
-        NetworkNamespace::New => {
+        // It shows the network namespace of whoever mounts it; the runtime binds the host's where that one is somebody else's.
+        NetworkNamespace::New | NetworkNamespace::Join(_) => {
             all.push(mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", read_only]));
         }
-        // sysfs shows a network namespace, so only its owner may mount one.
-        NetworkNamespace::Host | NetworkNamespace::Join(_) => {
+        // The host's namespace is not ours to mount one of.
+        NetworkNamespace::Host => {
             all.push(mount("/sys", "bind", "/sys", &["rbind", "nosuid", "noexec", "nodev", read_only]));
         }
     }
@@ -140,7 +141,7 @@ fn kernel_mounts(record: &Record, given: &Given) -> Vec<Mount> {
         // systemd divides its cgroup.
         let read_only = if super::process::runs_systemd(record) { "rw" } else { read_only };
         let options = ["rprivate", "nosuid", "noexec", "nodev", "relatime", read_only];
-        all.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &options));
+        all.push(mount("/sys/fs/cgroup", "cgroup", "cgroup2", &options));
     }
     let size = format!("size={}", spec.shm_size.unwrap_or(SHM_SIZE));
     let shm = ["nosuid", "noexec", "nodev", "mode=1777", size.as_str(), access];
@@ -229,10 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn a_joined_network_binds_the_hosts_sysfs() {
-        let given = Given { network: NetworkNamespace::Host, ..given() };
-        let all = mounts(&record(ContainerSpec::default(), ImageDefaults::default()), &given).unwrap();
-        assert_eq!(find(&all, "/sys")[0].typ().as_deref(), Some("bind"));
+    fn only_the_hosts_network_has_the_hosts_sysfs() {
+        for (network, kind) in
+            [(NetworkNamespace::Host, "bind"), (NetworkNamespace::Join("/proc/7/ns/net".into()), "sysfs")]
+        {
+            let given = Given { network, ..given() };
+            let all = mounts(&record(ContainerSpec::default(), ImageDefaults::default()), &given).unwrap();
+            assert_eq!(find(&all, "/sys")[0].typ().as_deref(), Some(kind));
+        }
     }
 
     #[test]

@@ -210,6 +210,7 @@ fn health_value(health: &HealthSpec) -> Value {
     object! {
         "Test"?: Value::list(&health.test),
         "StartPeriod"?: health.start_period,
+        "StartInterval"?: health.start_interval.unwrap_or_default(),
         "Interval"?: health.interval.unwrap_or_default(),
         "Timeout"?: health.timeout,
         "Retries"?: health.retries,
