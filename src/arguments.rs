@@ -210,9 +210,12 @@ fn push(found: &mut Vec<Occurrence>, flag: &Arg, global: bool, value: Option<Str
             }
         }
         ArgAction::Append => found.push(Occurrence { id, text: format!("--{name}={value}"), global, boolean: false }),
-        // The last one wins.
+        // The last one wins; no path at all is as good as no flag.
         _ => {
             found.retain(|other| other.id != id || other.global != global);
+            if value.is_empty() && flag.get_value_parser().type_id() == std::any::TypeId::of::<std::path::PathBuf>() {
+                return Ok(());
+            }
             found.push(Occurrence { id, text: format!("--{name}={value}"), global, boolean: false });
         }
     }
@@ -347,6 +350,10 @@ pub mod number {
     }
 
     pub fn u64(text: &str) -> Result<u64, String> {
+        integer("ParseUint", text)
+    }
+
+    pub fn u16(text: &str) -> Result<u16, String> {
         integer("ParseUint", text)
     }
 

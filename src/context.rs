@@ -492,11 +492,12 @@ impl Context {
             network_config_dir: self.network_config_dir()?,
             hooks_dirs: match self.globals.hooks_dir.as_slice() {
                 [] => config.list("engine", "hooks_dir").into_iter().map(PathBuf::from).collect(),
-                typed => typed.to_vec(),
+                // The monitor is elsewhere.
+                typed => typed.iter().map(std::path::absolute).collect::<Result<_, _>>()?,
             },
             cdi_spec_dirs: match self.globals.cdi_spec_dir.as_slice() {
                 [] => config.list("engine", "cdi_spec_dirs").into_iter().map(PathBuf::from).collect(),
-                typed => typed.iter().map(PathBuf::from).collect(),
+                typed => typed.iter().map(std::path::absolute).collect::<Result<_, _>>()?,
             },
             seccomp_profile: config.text("containers", "seccomp_profile").map(PathBuf::from),
             log_level: self.globals.log_level.clone(),

@@ -1,5 +1,7 @@
 //! Names of signals, as typed and as shown.
 
+use crate::error::Failure;
+
 /// Linux's numbers on every architecture that Rust and we care for, see signal(7).
 const NAMES: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
@@ -26,6 +28,14 @@ pub fn parse(text: &str) -> Option<i32> {
     }
     let position = NAMES.iter().position(|known| *known == name).map(|index| index as i32 + 1);
     position.or_else(|| ALIASES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number))
+}
+
+/// [`parse`], or what is wrong with it in Podman's words.
+pub fn wanted(text: &str) -> Result<i32, Failure> {
+    parse(text).ok_or_else(|| match text.parse::<i64>() {
+        Ok(number) if number != 0 => Failure::plain(format!("valid signals are 1 through {RTMAX}")),
+        _ => Failure::plain(format!("invalid signal: {text}")),
+    })
 }
 
 /// `SIGTERM`; a number where there is no name.

@@ -133,3 +133,31 @@ fn what_nobody_carries_out_yet_is_refused_and_not_ignored() {
     }
     assert_eq!(lab.ok("ps -aq"), "");
 }
+
+#[test]
+fn an_empty_value_is_as_good_as_no_flag() {
+    let lab = Lab::new();
+    for flag in [
+        "name",
+        "cidfile",
+        "pidfile",
+        "conmon-pidfile",
+        "pod-id-file",
+        "init-path",
+        "cert-dir",
+        "authfile",
+        "personality",
+        "umask",
+        "stop-signal",
+        "shm-size",
+        "shm-size-systemd",
+        "hosts-file",
+        "tz",
+        "restart",
+        "hostname",
+        "memory",
+        "cgroup-parent",
+    ] {
+        lab.ok(&format!("create --network none --{flag} '' box true"));
+    }
+}

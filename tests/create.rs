@@ -67,3 +67,57 @@ fn annotations_are_kept() {
     lab.ok("create --name noted --annotation org.example.a=1 box true");
     assert_eq!(lab.inspect("noted", r#"{{index .Config.Annotations "org.example.a"}}"#), "1");
 }
+
+#[test]
+fn flags_that_do_not_go_together_are_refused() {
+    let lab = Lab::new();
+    for (flags, words) in [
+        ("--rm --restart on-failure:3", "the --rm option conflicts with --restart"),
+        ("--restart on-failure:3:4", "invalid restart policy: may specify retries at most once"),
+        ("--cap-drop all --cap-add all", "adding all caps and removing all caps not allowed"),
+        ("--ipc host --shm-size 1m", "cannot set shmsize when running in the {host } IPC Namespace"),
+        ("--dns none --dns-search a.b", "UseImageResolvConf and DNSSearch are mutually exclusive options"),
+        ("--network none --dns-search a.b", "conflicting options: dns and the network mode: none"),
+        ("--network container:none --dns-option x", "conflicting options: dns and the network mode: container"),
+        ("--expose 0", "port numbers must be between 1 and 65535 (inclusive), got 0"),
+        ("--expose 80/foo", "unrecognized protocol \"foo\" in port mapping"),
+        ("--expose 70000", "strconv.ParseUint: parsing \"70000\": value out of range"),
+        ("--stop-signal 999", "valid signals are 1 through 64"),
+        ("--device-read-bps /dev/null:1mb", "/dev/null: not a block device"),
+        ("--mount type=bind,src=/tmp,src=/tmp,dst=/x", "cannot pass \"src\" option more than once"),
+        ("--mount ''", "incorrect mount format"),
+        ("--env-merge x", "missing `=` for --env-merge substitution x"),
+    ] {
+        let told = lab.creel(&format!("create {flags} box true")).run().fails(125);
+        assert!(told.contains(words), "{flags}: {told}");
+    }
+    assert_eq!(lab.ok("ps -aq"), "");
+    // A container that comes back until it succeeds may go then.
+    lab.ok("run --rm --restart on-failure --network none box true");
+    assert_eq!(lab.ok("ps -aq"), "");
+}
+
+#[test]
+fn files_are_relative_to_where_the_caller_is() {
+    let lab = Lab::new();
+    lab.write("names", "1.2.3.4 somebody\n");
+    lab.write("hooks/a.json", r#"{"version": "1.0.0", "hook": {"path": "/bin/false"}, "when": {"always": true}, "stages": ["createRuntime"]}"#);
+    assert_eq!(lab.ok("run --rm --hosts-file names box grep -c somebody /etc/hosts"), "1");
+    lab.ok("run --rm --network none --cidfile id box true");
+    assert!(!lab.path("id").exists(), "it goes with the container");
+    let told = lab.creel("--hooks-dir hooks run --rm --network none box true").run();
+    assert_ne!(told.exit_code(), 0, "{told}");
+    lab.ok("create --name one --conmon-pidfile pid box true");
+    assert!(lab.inspect("one", "{{.ConmonPidFile}}").ends_with("pid"));
+}
+
+#[test]
+fn security_options_are_shown_in_podman_s_order() {
+    let lab = Lab::new();
+    lab.ok("create --name one --security-opt unmask=all --security-opt seccomp=unconfined --security-opt label=disable --security-opt no-new-privileges box true");
+    let shown = &lab.json("container inspect one")[0]["HostConfig"];
+    let expected = ["no-new-privileges", "label=disable", "seccomp=unconfined", "unmask=all"];
+    assert_eq!(shown["SecurityOpt"], serde_json::json!(expected));
+    lab.ok("create --name two --cgroups no-conmon box true");
+    assert_eq!(lab.inspect("two", "{{.HostConfig.Cgroups}}"), "default");
+}

@@ -209,3 +209,11 @@ fn bad_ports_are_refused() {
         assert_eq!(lab.creel(&format!("create -p {bad} box true")).run().exit_code(), 125, "{bad}");
     }
 }
+
+#[test]
+fn a_port_published_twice_is_published_once() {
+    let lab = Lab::new();
+    let port = free_port();
+    lab.ok(&format!("run -d --name one -p {port}:80 -p {port}:80/tcp box idle"));
+    assert_eq!(lab.ok("port one"), format!("80/tcp -> 0.0.0.0:{port}"));
+}

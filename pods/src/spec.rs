@@ -128,6 +128,11 @@ impl FromStr for Share {
                 "pid" => share.pid = true,
                 "uts" => share.uts = true,
                 "" | "none" => {}
+                // Members are in the pod's user namespace anyway.
+                "user" => {}
+                "mnt" => {
+                    return Err(Error::Invalid("mount sharing functionality not supported on pod level".into()));
+                }
                 other => {
                     return Err(Error::Invalid(format!(
                         "invalid kernel namespace to share: {other}. Options are: cgroup, ipc, net, pid, uts or none"

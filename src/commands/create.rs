@@ -13,6 +13,9 @@ use crate::error::{ExitCode, Failure};
 use crate::format::human;
 use crate::{output, transfer};
 
+/// Bytes: what is copied for a container's own ids in less than about a second nobody has to be told of.
+const COPY_WORTH_A_WORD: u64 = 64 << 20;
+
 /// Create a container, but do not start it
 #[derive(clap::Args)]
 pub struct Args {
@@ -91,13 +94,18 @@ pub fn make(
     }
     finish(&mut spec);
     let pod = wanted_pod.map(|wanted| super::pod::join::found(&engine, &wanted, &mut spec)).transpose()?;
-    let request = CreateRequest { spec, name: args.name.as_deref(), image: image.as_ref(), replace: args.replace };
+    let request = CreateRequest {
+        spec,
+        name: args.name.as_deref().filter(|name| !name.is_empty()),
+        image: image.as_ref(),
+        replace: args.replace,
+    };
     let container = match &pod {
         None => containers::create(&engine, request).map_err(not_created)?,
         Some(found) => super::pod::join::create(&engine, found, request, args)?,
     };
     let cost = containers::copy_cost(&engine, &container)?;
-    if cost > 0 {
+    if cost > COPY_WORTH_A_WORD {
         output::warn(&format!(
             "the image is copied for this container's ids: {} of files, kept for the next container with these ids",
             human::size3(cost)

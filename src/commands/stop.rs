@@ -26,7 +26,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     args.selected.check()?;
     let time = args.time.map(patience);
-    let signal = args.signal.as_deref().map(super::kill::signal).transpose()?;
+    let signal = args.signal.as_deref().map(crate::signal::wanted).transpose()?;
     let engine = context.engine()?;
     let missing = if args.ignore { Missing::Ignored } else { Missing::Fails };
     let may_be_gone = args.ignore || args.selected.all;

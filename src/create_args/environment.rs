@@ -69,8 +69,9 @@ pub fn add(env: &mut Variables, text: &str, caller: &[(String, String)]) -> Resu
 /// `--env-merge NAME=text with ${OTHER}`: filled in from what the image and the other flags give.
 pub fn merge(env: &mut Variables, texts: &[String], image: &[String]) -> Result<(), Failure> {
     for text in texts {
-        let (name, template) =
-            text.split_once('=').ok_or_else(|| Failure::plain(format!("invalid variable: {}", go_quote(text))))?;
+        let (name, template) = text
+            .split_once('=')
+            .ok_or_else(|| Failure::plain(format!("missing `=` for --env-merge substitution {text}")))?;
         let value_of = |wanted: &str| {
             let given = env.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
             let of_image =

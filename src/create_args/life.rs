@@ -38,6 +38,9 @@ pub fn restart(text: &str, doing: Option<&str>) -> Result<RestartPolicy, Failure
     if word != "on-failure" {
         return Err(Failure::plain("restart policy retries can only be specified with on-failure restart policy"));
     }
+    if count.contains(':') {
+        return Err(Failure::plain("invalid restart policy: may specify retries at most once"));
+    }
     match count.parse::<i64>() {
         Ok(count) if count < 0 => {
             Err(Failure::plain("must specify restart policy retry count as a number greater than 0"))
@@ -51,7 +54,7 @@ pub fn restart(text: &str, doing: Option<&str>) -> Result<RestartPolicy, Failure
 }
 
 pub fn umask(text: Option<&str>) -> Result<Option<u32>, Failure> {
-    let Some(text) = text else { return Ok(None) };
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let octal = text.len() <= 4 && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     match u32::from_str_radix(text, 8) {
         Ok(mask) if octal => Ok(Some(mask)),

@@ -21,11 +21,10 @@ mod security;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use containers::{ContainerSpec, PasswdMode, Remove};
+use containers::{ContainerSpec, IpcMode, PasswdMode, Remove};
 
 use crate::config::Config;
 use crate::error::Failure;
-use crate::format::human;
 use crate::signal;
 
 pub use environment::{add as add_variable, environment, from_file as variables_from_file, merge as merge_variables};
@@ -80,7 +79,7 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
             .unwrap_or_default(),
         remove: if args.rm { Remove::Container } else { Remove::Nothing },
         log: logging::log(args, config)?,
-        network: network::network(args, config)?,
+        network: network::network(args, config, &around.cwd)?,
         namespaces: namespaces::namespaces(args, around)?,
         security: security::security(args, config)?,
         resources: resources::resources(args, config)?,
@@ -115,10 +114,10 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         group_entry: args.group_entry.clone(),
         host_users: args.hostuser.clone(),
         requires: args.requires.clone(),
-        cidfile: args.cidfile.clone(),
+        cidfile: args.cidfile.as_ref().map(|path| around.cwd.join(path)),
         pidfile: args.pidfile.as_ref().map(|path| around.cwd.join(path)),
         monitor_pidfile: args.conmon_pidfile.as_ref().map(|path| around.cwd.join(path)),
-        personality: args.personality.as_deref().map(life::personality).transpose()?,
+        personality: args.personality.as_deref().filter(|text| !text.is_empty()).map(life::personality).transpose()?,
         chroot_dirs: args.chrootdirs.clone(),
         ..ContainerSpec::default()
     };
@@ -130,20 +129,22 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
             crate::error::on_path("faccessat", path)(error).context("container-init binary not found on the host")
         })?;
     }
-    if let Some(text) = &args.stop_signal {
-        spec.stop_signal = Some(signal::parse(text).ok_or_else(|| Failure::plain(format!("invalid signal: {text}")))?);
+    if let Some(text) = args.stop_signal.as_deref().filter(|text| !text.is_empty()) {
+        spec.stop_signal = Some(signal::wanted(text)?);
     }
-    if let Some(text) = &args.shm_size_systemd {
-        let bytes = human::parse_size(text)
-            .map_err(|problem| Failure::plain(format!("unable to translate --shm-size-systemd: {problem}")))?;
-        spec.shm_size_systemd = Some(bytes.unsigned_abs()).filter(|bytes| *bytes > 0);
-    }
-    let shm = args.shm_size.as_deref().or(config.text("containers", "shm_size"));
-    if let Some(text) = shm {
-        let bytes = human::parse_size(text)
-            .map_err(|problem| Failure::plain(format!("unable to translate --shm-size: {problem}")))?;
-        spec.shm_size = Some(bytes.unsigned_abs());
-    }
+    spec.shm_size_systemd =
+        resources::shm_size("shm-size-systemd", args.shm_size_systemd.as_deref())?.filter(|bytes| *bytes > 0);
+    spec.shm_size = match resources::shm_size("shm-size", args.shm_size.as_deref())? {
+        Some(_) if !has_own_shm(&spec.namespaces.ipc) => {
+            // The braces and the space are Podman's.
+            return Err(Failure::plain(format!(
+                "invalid config provided: cannot set shmsize when running in the {{{} }} IPC Namespace",
+                args.ipc.as_deref().unwrap_or("host")
+            )));
+        }
+        typed @ Some(_) => typed,
+        None => resources::shm_size("shm-size", config.text("containers", "shm_size"))?,
+    };
     let (env, proxies) = environment(args, around)?;
     spec.env = env;
     spec.proxy_env = proxies;
@@ -166,6 +167,14 @@ fn named_host(args: &CreateArgs, config: &Config) -> Option<String> {
     Some(clean).filter(|name| !name.is_empty())
 }
 
+/// Whether /dev/shm is the container's own, so that it can have a size.
+fn has_own_shm(ipc: &IpcMode) -> bool {
+    match ipc {
+        IpcMode::Shareable | IpcMode::Private | IpcMode::None | IpcMode::Path(_) => true,
+        IpcMode::Host | IpcMode::Container(_) => false,
+    }
+}
+
 /// Flags that exclude each other.
 fn conflicts(args: &CreateArgs) -> Result<(), Failure> {
     if args.group_add.len() > 1 && args.group_add.iter().any(|group| group == "keep-groups") {
@@ -174,7 +183,7 @@ fn conflicts(args: &CreateArgs) -> Result<(), Failure> {
         ));
     }
     let policy = args.restart.as_deref().unwrap_or_default();
-    if args.rm && !matches!(policy, "" | "no" | "never") {
+    if args.rm && !matches!(policy, "" | "no" | "never" | "on-failure") {
         return Err(Failure::plain(
             "the --rm option conflicts with --restart, when the restartPolicy is not \"\" and \"no\"",
         ));

@@ -1,16 +1,17 @@
 //! Networks, ports, names: `--network`, `--publish`, `--dns`, `--add-host` and their kin.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use containers::NetworkSpec;
 use network::{HostEntry, HostNames, Mode, PortMapping, UplinkKind};
 
 use super::CreateArgs;
-use crate::arguments::go_quote;
+use crate::arguments::{go_quote, number};
 use crate::config::Config;
 use crate::error::Failure;
 
-pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failure> {
+pub fn network(args: &CreateArgs, config: &Config, cwd: &Path) -> Result<NetworkSpec, Failure> {
     let mode = match args.network.as_slice() {
         [] => match config.text("containers", "netns") {
             Some("private") | None => Mode::Default,
@@ -34,12 +35,18 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
             args.dns_option.clone()
         },
         no_hosts: args.no_hosts || config.boolean("containers", "no_hosts").unwrap_or(false),
-        hosts_file: args.hosts_file.clone().or_else(|| config.text("containers", "base_hosts_file").map(str::to_owned)),
+        hosts_file: hosts_file(args, config, cwd),
         ..NetworkSpec::default()
     };
     let host_ips = config.addresses("network", "default_host_ips")?;
     for text in &args.publish {
-        spec.ports.extend(published(network::parse_publish(text)?, &host_ips));
+        let mapping = network::parse_publish(text)?;
+        // Said again, word for word.
+        for mapping in published(mapping, &host_ips) {
+            if !spec.ports.contains(&mapping) {
+                spec.ports.push(mapping);
+            }
+        }
     }
     // The word alone, without whose or where.
     let word = mode.to_string();
@@ -69,7 +76,13 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
             spec.dns.push(server);
         }
     }
-    if !args.dns.is_empty() && matches!(mode, Mode::None | Mode::Container(_)) {
+    if spec.dns_none && !args.dns_search.is_empty() {
+        return Err(Failure::plain(
+            "invalid config provided: UseImageResolvConf and DNSSearch are mutually exclusive options",
+        ));
+    }
+    let asks_for_dns = !(args.dns.is_empty() && args.dns_search.is_empty() && args.dns_option.is_empty());
+    if asks_for_dns && matches!(mode, Mode::None | Mode::Container(_)) {
         return Err(Failure::plain(format!("conflicting options: dns and the network mode: {word}")));
     }
     if args.dns_search.len() > 1 && args.dns_search.iter().any(|domain| domain == ".") {
@@ -137,6 +150,15 @@ pub fn network(args: &CreateArgs, config: &Config) -> Result<NetworkSpec, Failur
     Ok(spec)
 }
 
+/// A path of the host is relative to where the caller is; `none` and `image` are none.
+fn hosts_file(args: &CreateArgs, config: &Config, cwd: &Path) -> Option<String> {
+    match args.hosts_file.as_deref().filter(|text| !text.is_empty()) {
+        Some(word @ ("none" | "image")) => Some(word.to_owned()),
+        Some(path) => Some(cwd.join(path).display().to_string()),
+        None => config.text("containers", "base_hosts_file").map(str::to_owned),
+    }
+}
+
 /// `default_host_ips`: where ports are published whose `--publish` names no address of the host.
 fn published(mapping: PortMapping, host_ips: &[IpAddr]) -> Vec<PortMapping> {
     match (mapping.host_ip, host_ips) {
@@ -186,20 +208,27 @@ fn expose(texts: &[String]) -> Result<Vec<String>, Failure> {
         let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
         let port = |word: &str| {
-            word.parse::<u16>().map_err(|_| {
-                let word = go_quote(word);
-                Failure::plain(format!(
-                    "invalid range format for --expose: {text}: strconv.ParseUint: parsing {word}: invalid syntax"
-                ))
-            })
+            let number = number::u16(word)
+                .map_err(|problem| Failure::plain(format!("invalid range format for --expose: {text}: {problem}")))?;
+            match number {
+                0 => Err(Failure::plain("port numbers must be between 1 and 65535 (inclusive), got 0")),
+                port => Ok(port),
+            }
         };
         let (first, last) = (port(first)?, port(last)?);
         if last < first {
             return Err(Failure::plain(format!(
-                "invalid range format for --expose: {text}: invalid range specified for port: {ports}"
+                "invalid range format for --expose: {text}: Invalid range specified for the Port: {ports}"
             )));
         }
-        exposed.extend((first..=last).map(|port| format!("{port}/{}", protocol.to_ascii_lowercase())));
+        let protocol = protocol.to_ascii_lowercase();
+        if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
+            return Err(Failure::plain(format!(
+                "validating protocols for exposed port {first}: unrecognized protocol {} in port mapping",
+                go_quote(&protocol)
+            )));
+        }
+        exposed.extend((first..=last).map(|port| format!("{port}/{protocol}")));
     }
     Ok(exposed)
 }

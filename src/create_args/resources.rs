@@ -41,6 +41,17 @@ pub fn resources(args: &CreateArgs, config: &Config) -> Result<Resources, Failur
     })
 }
 
+/// A size of /dev/shm or its like; `None` where none is asked for.
+pub fn shm_size(flag: &str, text: Option<&str>) -> Result<Option<u64>, Failure> {
+    match text {
+        None | Some("") => Ok(None),
+        Some(text) => match human::parse_size(text) {
+            Ok(bytes) => Ok(Some(bytes.unsigned_abs())),
+            Err(problem) => Err(Failure::plain(format!("unable to translate --{flag}: {problem}"))),
+        },
+    }
+}
+
 /// What the flags say that `update` has, too.
 pub fn limits(flags: &LimitFlags) -> Result<Resources, Failure> {
     let size = |what: &str, text: &Option<String>| match text.as_deref() {

@@ -112,6 +112,7 @@ pub(crate) fn value(engine: &Engine, pod: &Pod) -> Value {
             RestartPolicy::UnlessStopped => "unless-stopped",
             RestartPolicy::OnFailure { .. } => "on-failure",
         },
+        "security_opt" as "SecurityOpts"?: Value::list(&of_container::security_options(&spec.security)),
         "LockNumber": 0,
     }
 }

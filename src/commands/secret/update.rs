@@ -20,8 +20,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::exactly(&args.words, 2)?;
-    let parse = |text: &String| signal::parse(text).ok_or_else(|| Failure::plain(format!("invalid signal: {text}")));
-    let signal = args.signal.as_ref().map(parse).transpose()?;
+    let signal = args.signal.as_deref().map(signal::wanted).transpose()?;
     let data = super::content(&args.words[1], args.env)?;
     let engine = context.engine()?;
     let (secret, reached) = containers::update_secret(&engine, &args.words[0], &data).map_err(|error| match error {

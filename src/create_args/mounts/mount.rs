@@ -14,6 +14,11 @@ use crate::error::Failure;
 /// `type=TYPE,key[=value],...`; a glob gives several.
 pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Failure> {
     let fields = csv(text).map_err(Failure::plain)?;
+    if fields.is_empty() {
+        return Err(Failure::plain(
+            "incorrect mount format: should be --mount type=<bind|glob|tmpfs|volume>,[src=<host-dir|volume-name>,]target=<ctr-dir>[,options]",
+        ));
+    }
     let mut kind = "volume".to_owned();
     let mut pairs: Vec<(String, Option<String>)> = Vec::new();
     for field in fields {
@@ -41,6 +46,12 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
     let mut access_said = false;
     let mut rest = Vec::new();
     let mut tmpfs = Tmpfs::default();
+    let again = |key: &str| {
+        Failure::plain(format!(
+            "cannot pass {} option more than once: must provide an argument for option",
+            go_quote(key)
+        ))
+    };
     let flag = |value: &Option<String>| value.as_deref().map_or(Some(true), go_bool);
     for (key, value) in &pairs {
         let bad = || Failure::plain(format!("{key}: invalid mount option"));
@@ -75,16 +86,12 @@ pub fn mount(text: &str, around: &Surroundings<'_>) -> Result<Vec<MountSpec>, Fa
             ("src" | "source", "bind" | "volume") if text.is_empty() => {
                 return Err(Failure::plain("host directory cannot be empty: must provide an argument for option"));
             }
+            ("src" | "source", _) if source.is_some() => return Err(again(key)),
             ("src" | "source", _) => source = Some(text).filter(|text| !text.is_empty()),
             ("dst" | "dest" | "destination" | "target", _) if text.is_empty() => {
                 return Err(Failure::plain("container directory cannot be empty"));
             }
-            ("dst" | "dest" | "destination" | "target", _) if destination.is_some() => {
-                return Err(Failure::plain(format!(
-                    "cannot pass {} option more than once: must provide an argument for option",
-                    go_quote(key)
-                )));
-            }
+            ("dst" | "dest" | "destination" | "target", _) if destination.is_some() => return Err(again(key)),
             ("dst" | "dest" | "destination" | "target", _) => destination = Some(container_path(&text)?),
             ("ro" | "readonly" | "rw", _) if std::mem::replace(&mut access_said, true) => {
                 return Err(Failure::plain(

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use containers::{
-    CgroupsMode, Container, Engine, Facts, IpcMode, LogDriver, NamespaceMode, Remove, SeccompProfile, Ulimit,
+    CgroupsMode, Container, Engine, Facts, IpcMode, LogDriver, NamespaceMode, Remove, SeccompProfile, Security, Ulimit,
     UserNamespace,
 };
 use network::Mode;
@@ -81,15 +81,6 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
         .collect();
     let group_add: Vec<String> = spec.group_add.iter().filter(|group| *group != "keep-groups").cloned().collect();
     let hosts: Vec<String> = spec.network.add_hosts.iter().map(host_entry).collect();
-    let mut security_opt: Vec<String> = security.labels.iter().map(|label| format!("label={label}")).collect();
-    if security.no_new_privileges {
-        security_opt.push("no-new-privileges".into());
-    }
-    security_opt.extend(security.apparmor.iter().map(|profile| format!("apparmor={profile}")));
-    security_opt.extend(seccomp_word(&security.seccomp).map(|profile| format!("seccomp={profile}")));
-    if security.privileged {
-        security_opt.push("unmask=all".into());
-    }
     let log_driver = match spec.log.driver {
         LogDriver::K8sFile => "k8s-file",
         LogDriver::JsonFile => "json-file",
@@ -113,10 +104,8 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
         IpcMode::Path(path) => format!("ns:{}", path.display()),
     };
     let cgroups = match resources.cgroups {
-        CgroupsMode::Enabled => "default",
+        CgroupsMode::Enabled | CgroupsMode::NoConmon | CgroupsMode::Split => "default",
         CgroupsMode::Disabled => "disabled",
-        CgroupsMode::NoConmon => "no-conmon",
-        CgroupsMode::Split => "split",
     };
     // Of the run, so that nothing of it is shown as lasting.
     let cidfile = spec.cidfile.as_deref().filter(|path| !path.starts_with(run_dir));
@@ -157,7 +146,7 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
         "Privileged": security.privileged,
         "PublishAllPorts": spec.network.publish_all,
         "ReadonlyRootfs": security.read_only,
-        "SecurityOpt": strings(&security_opt),
+        "SecurityOpt": strings(&security_options(security)),
         "Tmpfs": tmpfs(container),
         "UTSMode": namespace_word(&namespaces.uts, "private"),
         "UsernsMode": match &namespaces.user {
@@ -201,6 +190,21 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
         "IOMaximumBandwidth": 0i64,
         "CgroupConf": Value::map_or_nil(&resources.unified),
     }
+}
+
+/// As `--security-opt` takes them, but for single paths that are masked or not: those Podman does not show.
+pub fn security_options(security: &Security) -> Vec<String> {
+    let mut options = Vec::new();
+    if security.no_new_privileges {
+        options.push("no-new-privileges".to_owned());
+    }
+    options.extend(security.labels.iter().map(|label| format!("label={label}")));
+    options.extend(security.apparmor.iter().map(|profile| format!("apparmor={profile}")));
+    options.extend(seccomp_word(&security.seccomp).map(|profile| format!("seccomp={profile}")));
+    if security.privileged || security.unmask.iter().any(|path| path == "ALL") {
+        options.push("unmask=all".into());
+    }
+    options
 }
 
 pub fn namespace_word(mode: &NamespaceMode, private: &str) -> String {

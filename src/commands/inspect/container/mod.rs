@@ -5,7 +5,7 @@ mod host_config;
 mod mounts;
 mod network;
 
-pub use host_config::{host_entry, namespace_word, userns_word};
+pub use host_config::{host_entry, namespace_word, security_options, userns_word};
 pub use mounts::mounts;
 pub use network::port_bindings;
 
@@ -72,7 +72,7 @@ pub fn value(engine: &Engine, container: &Container, with_size: bool) -> Result<
         "StaticDir": facts.static_dir.as_path(),
         "OCIConfigPath"?: "",
         "OCIRuntime": spec.runtime.as_ref().map_or("creel".into(), |path| path.display().to_string()),
-        "ConmonPidFile": "",
+        "ConmonPidFile": path_or_empty(spec.monitor_pidfile.as_deref()),
         "PidFile": path_or_empty(spec.pidfile.as_deref()),
         "Name": record.name.clone(),
         "RestartCount": facts.restarts,
