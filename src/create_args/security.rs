@@ -191,18 +191,15 @@ pub fn sysctls(args: &CreateArgs, config: &Config) -> Result<BTreeMap<String, St
         };
         let mode = mode.map(String::as_str).unwrap_or_default();
         let in_pod = args.pod.is_some() || args.pod_id_file.is_some();
-        let joins = in_pod || mode.starts_with("container:") || mode.starts_with("ns:");
+        let is_own = !(in_pod || mode == "host" || mode.starts_with("container:") || mode.starts_with("ns:"));
         // A default of the file is for namespaces of one's own; what was typed must not be lost silently.
-        if joins && !typed {
+        if !typed && !is_own {
             continue;
         }
         if mode == "host" {
-            if typed {
-                return Err(Failure::plain(format!(
-                    "sysctl {key}={value} can't be set since {namespace} Namespace set to host: invalid argument"
-                )));
-            }
-            continue;
+            return Err(Failure::plain(format!(
+                "sysctl {key}={value} can't be set since {namespace} Namespace set to host: invalid argument"
+            )));
         }
         sysctls.insert(key.to_owned(), value.trim().to_owned());
     }
