@@ -68,7 +68,6 @@ macro_rules! verb {
 const CREATE_TOLERANCE: Tolerance = Tolerance {
     not_yet: &[
         "rdt-class",
-        "signature-policy",
         "cpu-count",
         "cpu-percent",
         "io-maxbandwidth",
@@ -104,7 +103,6 @@ const BUILD_TOLERANCE: Tolerance = Tolerance {
         "sbom-scanner-command",
         "sbom-scanner-image",
         "sign-by",
-        "signature-policy",
         "userns-gid-map",
         "userns-gid-map-group",
         "userns-uid-map",
@@ -115,10 +113,9 @@ const BUILD_TOLERANCE: Tolerance = Tolerance {
 };
 
 const PULL_TOLERANCE: Tolerance =
-    Tolerance { not_yet: &["signature-policy", "tls-details"], no_op: &["disable-content-trust"], obsolete: &[] };
+    Tolerance { not_yet: &["tls-details"], no_op: &["disable-content-trust"], obsolete: &[] };
 
-const PUSH_TOLERANCE: Tolerance =
-    Tolerance { not_yet: &["signature-policy"], no_op: &["disable-content-trust"], obsolete: &[] };
+const PUSH_TOLERANCE: Tolerance = Tolerance { not_yet: &[], no_op: &["disable-content-trust"], obsolete: &[] };
 
 const MANIFEST_ARTIFACTS: &[&str] = &[
     "artifact",
@@ -161,7 +158,9 @@ pub static VERBS: &[Verb] = &[
     verb!(image_exists, ["image exists"]),
     verb!(image_inspect, ["image inspect"]),
     verb!(image_mount, ["image mount"]),
-    verb!(image_prune, ["image prune", "builder prune"]),
+    verb!(buildx::inspect, ["buildx inspect", "builder inspect"]),
+    verb!(buildx::version, ["buildx version", "builder version"]),
+    verb!(image_prune, ["image prune", "builder prune", "buildx prune"]),
     verb!(image_scp, ["image scp"]),
     verb!(image_sign, ["image sign"]),
     verb!(image_tree, ["image tree"]),

@@ -411,6 +411,7 @@ impl From<build::Error> for Failure {
         match error {
             Error::Containers(error) => error.into(),
             Error::Images(error) => error.into(),
+            Error::Base(error) => Failure::from(error).context("creating build container"),
             Error::Storage(error) => error.into(),
             Error::Containerfile { ref problem, .. } => {
                 let failure = Failure::plain(error.to_string());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use images::{Progress, PullOptions, PushOptions};
+use images::{Places, Progress, PullOptions, PushOptions};
 
 use crate::arguments::number;
 use crate::commands::login;
@@ -24,6 +24,9 @@ pub struct Access {
     /// Credentials for the registry (USERNAME:PASSWORD)
     #[arg(long, value_name = "USER:PASSWORD")]
     creds: Option<String>,
+    /// The policy.json to obey
+    #[arg(long, value_name = "FILE", hide = true)]
+    signature_policy: Option<PathBuf>,
     /// Require TLS and check certificates
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub tls_verify: Option<bool>,
@@ -37,6 +40,7 @@ impl Access {
             creds: self.creds.as_deref().map(str::parse).transpose()?,
             cert_dir: self.cert_dir,
             tls_verify: self.tls_verify,
+            places: places(self.signature_policy)?,
             ..PullOptions::default()
         })
     }
@@ -48,9 +52,20 @@ impl Access {
             creds: self.creds.as_deref().map(str::parse).transpose()?,
             cert_dir: self.cert_dir,
             tls_verify: self.tls_verify,
+            places: places(self.signature_policy)?,
             ..PushOptions::default()
         })
     }
+}
+
+/// The usual places, but for a policy.json that `--signature-policy` names: that one must be usable.
+pub fn places(signature_policy: Option<PathBuf>) -> Result<Places, Failure> {
+    let places = Places { signature_policy, ..Places::from_environment() };
+    if let Some(path) = &places.signature_policy {
+        std::fs::metadata(path).map_err(crate::error::on_path("open", path))?;
+        images::trust::check_policy(&places)?;
+    }
+    Ok(places)
 }
 
 /// What is said on the way, and what happens when the network fails.

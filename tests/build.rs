@@ -324,3 +324,47 @@ fn copied_files_are_in_the_history_by_digest() {
     let line = |text: &str| format!("/bin/sh -c #(nop) {text}");
     assert_eq!(shown, [line("COPY multi: in /both/"), line("ADD dir: in /dir"), line("COPY file: in /f")]);
 }
+
+#[test]
+fn wrong_flags_are_refused_in_podmans_words_before_any_step() {
+    let lab = Lab::new();
+    lab.write("context/Containerfile", "FROM localhost/box\nRUN true\n");
+    for (flags, why) in [
+        ("build", "no context directory and no Containerfile specified"),
+        ("build -t UPPER context", "tag UPPER: invalid reference format: repository name must be lowercase"),
+        ("build --build-context x context", "while parsing additional build context: x, accepts value in the form"),
+        (
+            "build -v bad context",
+            "validating volumes: incorrect volume format \"bad\", should be host-dir:ctr-dir[:option]",
+        ),
+        ("build -v name:/x context", "validating volumes: invalid host path, must be an absolute path \"name\""),
+        (
+            "build --platform a/b/c/d context",
+            "invalid platform syntax for --platform=\"a/b/c/d\": \"a/b/c/d\": cannot parse",
+        ),
+    ] {
+        let outcome = lab.creel(flags).run();
+        assert!(outcome.fails(125).contains(why), "{flags}: {outcome}");
+        assert!(!outcome.out().contains("STEP"), "{flags}: {outcome}");
+    }
+    lab.write("context/Containerfile", "FROM 127.0.0.1:1/nosuch\n");
+    let error = lab.creel("build --retry 0 context").run().fails(125);
+    assert!(
+        error.contains("creating build container: unable to copy from source docker://127.0.0.1:1/nosuch"),
+        "{error}"
+    );
+    let error = lab.creel("build --pull-never context").run().fails(125);
+    assert!(error.contains("127.0.0.1:1/nosuch: image not known"), "{error}");
+}
+
+#[test]
+fn the_builder_tells_what_it_is() {
+    let lab = Lab::empty();
+    assert!(lab.ok("buildx version").contains('.'));
+    assert_eq!(lab.ok("buildx inspect"), lab.ok("builder inspect"));
+    let text = lab.ok("buildx inspect");
+    for line in ["Name:   default", "Endpoint:         default", "Status:           running"] {
+        assert!(text.lines().any(|one| one == line), "{text}");
+    }
+    lab.ok("buildx prune --force");
+}

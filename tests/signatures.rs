@@ -30,7 +30,11 @@ fn guarded(lab: &Lab) -> Option<Registry> {
     let signed = serde_json::json!([{ "type": "signedBy", "keyType": "GPGKeys", "keyPath": key }]);
     let policy = serde_json::json!({
         "default": [{ "type": "reject" }],
-        "transports": { "docker": { server: signed }, "dir": { "": [{ "type": "insecureAcceptAnything" }] } },
+        "transports": {
+            "docker": { server: signed },
+            "dir": { "": [{ "type": "insecureAcceptAnything" }] },
+            "docker-archive": { "": [{ "type": "insecureAcceptAnything" }] },
+        },
     });
     lab.write(".config/containers/policy.json", policy.to_string());
     Some(registry)
@@ -80,6 +84,49 @@ fn a_source_that_is_rejected_is_never_asked() {
     lab.write(".config/containers/policy.json", "{");
     let error = lab.creel("pull -q --retry 0 127.0.0.1:1/box").run().fails(125);
     assert!(error.contains("policy.json") || error.contains("invalid policy"), "{error}");
+}
+
+#[test]
+fn a_policy_that_is_named_is_obeyed_by_all_that_bring_images() {
+    let lab = Lab::new();
+    let reject = lab.write("reject.json", r#"{"default":[{"type":"reject"}]}"#);
+    let open = lab.write(
+        "open.json",
+        r#"{"default":[{"type":"insecureAcceptAnything"}],"transports":{"docker-archive":{"":[{"type":"reject"}]}}}"#,
+    );
+    let wrong = lab.write("wrong.json", r#"{"default":[{"type":"nonsense"}]}"#);
+    let (reject, open, wrong) = (reject.display(), open.display(), wrong.display());
+    let archive = lab.path("box.tar");
+    let archive = archive.display();
+    lab.ok(&format!("save -q --signature-policy {open} -o {archive} box"));
+    let layer = lab.write("layer.tar", crate::lab::image::box_draft().layers[0].clone());
+    let layer = layer.display();
+    let rejected = |line: &str| {
+        let error = lab.creel(line).run().fails(125);
+        assert!(
+            error.contains("Source image rejected: Running image") && error.contains("by policy"),
+            "{line}: {error}"
+        );
+    };
+    for policy in [format!("{reject}"), format!("{open}")] {
+        rejected(&format!("load -q --signature-policy {policy} -i {archive}"));
+        rejected(&format!("pull -q --signature-policy {policy} docker-archive:{archive}"));
+    }
+    rejected(&format!("import -q --signature-policy {reject} {layer}"));
+    rejected(&format!("pull -q --signature-policy {reject} 127.0.0.1:1/box"));
+    rejected(&format!("run --rm --signature-policy {reject} 127.0.0.1:1/box true"));
+    lab.ok(&format!("import -q --signature-policy {open} {layer}"));
+    // What is here is run whatever the policy says.
+    lab.ok(&format!("run --rm --network none --signature-policy {reject} box true"));
+    for line in ["import -q --signature-policy POLICY LAYER", "push -q --signature-policy POLICY box dir:DIR"] {
+        let line = line.replace("DIR", &lab.path("dir").display().to_string());
+        let line = line.replace("POLICY", &wrong.to_string()).replace("LAYER", &layer.to_string());
+        let error = lab.creel(&line).run().fails(125);
+        assert!(error.contains("invalid policy in") && error.contains("type \"nonsense\""), "{error}");
+    }
+    assert!(
+        lab.creel("pull -q --signature-policy /nosuch box").run().fails(125).contains("open /nosuch: no such file")
+    );
 }
 
 #[test]

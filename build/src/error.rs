@@ -46,6 +46,9 @@ pub enum Error {
     Invalid(String),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
+    /// What a stage is made from cannot be had.
+    #[error("creating build container: {0}")]
+    Base(images::Error),
     #[error(transparent)]
     Containers(#[from] containers::Error),
     #[error(transparent)]

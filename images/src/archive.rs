@@ -18,6 +18,7 @@ use storage::{Digest, Staging, Store};
 
 use crate::error::{Error, Result};
 use crate::platform::{self, Platform};
+use crate::reference::Transport;
 
 /// Manifests and configurations are read whole; no honest one comes near this.
 const MAX_DOCUMENT: u64 = 16 << 20;
@@ -116,6 +117,16 @@ impl Archive {
         let (file, spool) = seekable(store, file, path)?;
         let index = index(&file, path)?;
         Ok(Archive { path: path.to_owned(), members: Members::Tar { file: Arc::new(file), index }, _spool: spool })
+    }
+
+    /// By what it is, not by its name.
+    pub(crate) fn transport(&self) -> Transport {
+        match &self.members {
+            Members::Directory if self.path.join("manifest.json").exists() => Transport::Dir,
+            Members::Directory => Transport::Oci,
+            Members::Tar { index, .. } if index.contains_key(Path::new("manifest.json")) => Transport::DockerArchive,
+            Members::Tar { .. } => Transport::OciArchive,
+        }
     }
 
     /// The images in it. Of an index over several platforms, the one for `platform`.

@@ -118,9 +118,9 @@ pub enum Error {
     #[error("{message}")]
     Tls { message: String },
 
-    /// policy.json says no.
-    #[error("{reference}: rejected by the signature policy: {message}")]
-    Policy { reference: String, message: String },
+    /// policy.json says no, or cannot be used.
+    #[error("{message}")]
+    Policy { message: String },
 
     /// The policy `never` and nothing local.
     #[error("{name}: image not known")]
@@ -220,6 +220,7 @@ impl Error {
             | Error::NotInRegistry { message }
             | Error::Unreachable { message }
             | Error::Tls { message }
+            | Error::Policy { message }
             | Error::Skopeo { message }
             | Error::Pull { message } => message.insert_str(0, &format!("{what}: ")),
             _ => {}

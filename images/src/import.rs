@@ -11,21 +11,36 @@ use storage::Store;
 use crate::archive::{self, Filter};
 use crate::commit::{CommitRequest, Content, commit};
 use crate::error::{Error, Result};
-use crate::events;
 use crate::image::Image;
+use crate::places::Places;
 use crate::platform::Platform;
 use crate::progress::Progress;
+use crate::{events, trust};
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ImportOptions {
     pub changes: Vec<String>,
     pub message: Option<String>,
     pub platform: Option<Platform>,
     pub progress: Progress,
+    pub places: Places,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        ImportOptions {
+            changes: Vec::new(),
+            message: None,
+            platform: None,
+            progress: Progress::default(),
+            places: Places::from_environment(),
+        }
+    }
 }
 
 /// `source` is a path, `-` for standard input, or a URL. The tarball may be compressed.
 pub fn import(store: &Store, source: &str, reference: Option<&str>, options: &ImportOptions) -> Result<Image> {
+    trust::admit_tarball(&options.places, source)?;
     let mut created = None;
     let reader: Box<dyn Read + Send> = match source {
         "-" => Box::new(std::io::stdin()),

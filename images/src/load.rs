@@ -10,16 +10,24 @@ use crate::archive::{Archive, Found};
 use crate::collect::collect_garbage;
 use crate::deposit::{self, Deposited, NewImage};
 use crate::error::{Error, Result};
-use crate::events;
 use crate::image::Image;
+use crate::places::Places;
 use crate::platform::Platform;
 use crate::progress::{Progress, Report};
-use crate::reference::{Reference, Transport};
+use crate::reference::{Reference, Source, Transport};
+use crate::{events, trust};
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LoadOptions {
     pub progress: Progress,
     pub platform: Option<Platform>,
+    pub places: Places,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions { progress: Progress::default(), platform: None, places: Places::from_environment() }
+    }
 }
 
 /// Loads every image of an archive (Docker or OCI, plain or compressed, `/dev/stdin` too) or directory (OCI layout,
@@ -39,6 +47,8 @@ fn load_all(store: &Store, path: &Path, options: &LoadOptions) -> Result<Vec<Str
     let mut loaded = Vec::new();
     for found in archive.images(options.platform.as_ref())? {
         let names = found.names.iter().map(|name| local_name(name)).collect::<Result<Vec<_>>>()?;
+        let (transport, reference) = (archive.transport(), names.first().cloned());
+        trust::admit(&options.places, &Source::Path { transport, path: path.to_owned(), reference })?;
         let image = store_found(store, &adding, &archive, found, names.clone().into(), &report, path)?;
         events::record(store, "loadfromarchive", &image.id, &path.to_string_lossy());
         match names.is_empty() {

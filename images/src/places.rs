@@ -20,6 +20,8 @@ pub struct Places {
     pub registries_conf: Option<PathBuf>,
     /// `$REGISTRY_AUTH_FILE`.
     pub auth_file: Option<PathBuf>,
+    /// `--signature-policy`: a policy.json that is named.
+    pub signature_policy: Option<PathBuf>,
     /// `$TMPDIR`, else `/var/tmp`: for what does not fit into memory.
     pub tmp: PathBuf,
 }
@@ -33,13 +35,17 @@ impl Places {
             runtime: path("XDG_RUNTIME_DIR"),
             registries_conf: path("CONTAINERS_REGISTRIES_CONF").or_else(|| path("REGISTRIES_CONFIG_PATH")),
             auth_file: path("REGISTRY_AUTH_FILE"),
+            signature_policy: None,
             tmp: path("TMPDIR").unwrap_or_else(|| "/var/tmp".into()),
             home,
         }
     }
 
-    /// policy.json of the user, else of the machine; `None` where there is none and everything is accepted.
+    /// The policy.json that was named, else the user's, else the machine's; `None` where there is none and everything is accepted.
     pub(crate) fn policy(&self) -> Option<PathBuf> {
+        if let Some(named) = &self.signature_policy {
+            return Some(named.clone());
+        }
         // skopeo looks below $HOME/.config, whatever $XDG_CONFIG_HOME says.
         let user = self.home.as_ref().map(|home| home.join(".config/containers/policy.json"));
         user.into_iter().chain(["/etc/containers/policy.json".into()]).find(|path| path.exists())

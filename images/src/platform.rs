@@ -46,7 +46,7 @@ impl FromStr for Platform {
     fn from_str(text: &str) -> Result<Platform> {
         let mut parts = text.splitn(3, '/').map(str::to_owned);
         let platform = Platform { os: parts.next(), architecture: parts.next(), variant: parts.next() };
-        match text.split('/').any(str::is_empty) {
+        match text.split('/').any(str::is_empty) || text.split('/').count() > 3 {
             true => Err(Error::InvalidValue {
                 what: "platform",
                 value: text.to_owned(),

@@ -32,13 +32,20 @@ fn named(mut command: Command) -> Command {
     command
 }
 
-/// `skopeo` with the policy: the user's, the machine's, or none where there is none.
+/// `skopeo` with the policy: the one that was named, the user's, the machine's, or none where there is none.
 pub(crate) fn command_with_policy(places: &Places) -> Command {
     let mut command = command();
-    if places.policy().is_none() {
+    add_policy(&mut command, places);
+    command
+}
+
+/// A global flag of skopeo's; without one it looks for the user's policy and the machine's by itself.
+pub(crate) fn add_policy(command: &mut Command, places: &Places) {
+    if let Some(named) = &places.signature_policy {
+        command.arg("--policy").arg(named);
+    } else if places.policy().is_none() {
         command.arg("--insecure-policy");
     }
-    command
 }
 
 /// `skopeo` with the policy, in a mount namespace of its own by util-linux's unshare(1).
@@ -46,9 +53,7 @@ pub(crate) fn command_with_mounts(places: &Places) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--", "skopeo"]);
     let mut command = named(command);
-    if places.policy().is_none() {
-        command.arg("--insecure-policy");
-    }
+    add_policy(&mut command, places);
     command
 }
 
@@ -111,7 +116,7 @@ pub(crate) fn translate(reference: &str, message: &str) -> Error {
     } else if has(&["not logged into"]) {
         Error::NotLoggedIn { registry: reference }
     } else if has(&["source image rejected", "is not allowed by policy", "rejected by policy"]) {
-        Error::Policy { reference, message }
+        Error::Policy { message }
     } else if has(&["no space left on device", "disk quota exceeded"]) {
         Error::NoSpace { what: reference }
     } else if has(&[

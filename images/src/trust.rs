@@ -21,17 +21,62 @@ pub(crate) enum Verdict {
     Check,
 }
 
-/// The verdict for one source. Without any policy.json everything is accepted.
+/// The types of containers-policy.json(5) that ask for a signature.
+const SIGNATURES: [&str; 3] = ["signedBy", "sigstoreSigned", "signedBaseLayer"];
+
+/// The verdict for one source that is not rejected. Without any policy.json everything is accepted.
 pub(crate) fn verdict(places: &Places, source: &Source) -> Result<Verdict> {
-    let Some(path) = places.policy() else { return Ok(Verdict::Accept) };
-    let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
-    judge(&text, source).map_err(|reason| Error::BadConfiguration { path: path.clone(), reason })
+    admitted(places, source.transport().name(), &scopes_of(source), &source.to_string())
 }
 
-fn judge(text: &str, source: &Source) -> std::result::Result<Verdict, String> {
+/// Whether a file may become an image that nobody can have signed: an archive, a directory.
+pub(crate) fn admit(places: &Places, source: &Source) -> Result<()> {
+    unsigned(verdict(places, source)?, source.transport().name())
+}
+
+/// The same for the root file system of `import`.
+pub(crate) fn admit_tarball(places: &Places, path: &str) -> Result<()> {
+    unsigned(admitted(places, "tarball", &[String::new()], &format!("tarball:{path}"))?, "tarball")
+}
+
+/// Whether the policy can be used: for what is copied out of our own store, of which it says nothing.
+pub fn check_policy(places: &Places) -> Result<()> {
+    let Some(path) = places.policy() else { return Ok(()) };
+    read(&path, |text| judge(text, "containers-storage", &[String::new()]).map(drop))
+}
+
+/// Whether what is asked of a source can be had of one that has no signatures.
+pub(crate) fn unsigned(verdict: Verdict, transport: &str) -> Result<()> {
+    match verdict {
+        Verdict::Check => Err(Error::Unsupported {
+            what: format!("checking signatures of {transport}"),
+            reason: "policy.json requires a signature for it".to_owned(),
+        }),
+        Verdict::Accept | Verdict::Reject => Ok(()),
+    }
+}
+
+/// What is asked of the source; that it is rejected is an error. `source` is how it was typed.
+fn admitted(places: &Places, transport: &str, scopes: &[String], source: &str) -> Result<Verdict> {
+    let Some(path) = places.policy() else { return Ok(Verdict::Accept) };
+    match read(&path, |text| judge(text, transport, scopes))? {
+        Verdict::Reject => {
+            let message = format!("Source image rejected: Running image {source} is rejected by policy.");
+            Err(Error::Policy { message })
+        }
+        verdict => Ok(verdict),
+    }
+}
+
+fn read<T>(path: &Path, judge: impl FnOnce(&str) -> std::result::Result<T, String>) -> Result<T> {
+    let text = fs::read_to_string(path).map_err(Error::file(path))?;
+    judge(&text).map_err(|reason| Error::Policy { message: format!("invalid policy in {path:?}: {reason}") })
+}
+
+fn judge(text: &str, transport: &str, scopes: &[String]) -> std::result::Result<Verdict, String> {
     let policy: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let transport = policy.get("transports").and_then(|all| all.get(source.transport().name()));
-    let scoped = transport.and_then(|scopes| scopes_of(source).into_iter().find_map(|scope| scopes.get(scope)));
+    let transport = policy.get("transports").and_then(|all| all.get(transport));
+    let scoped = transport.and_then(|of| scopes.iter().find_map(|scope| of.get(scope)));
     let requirements = scoped.or_else(|| policy.get("default")).and_then(Value::as_array);
     let requirements = requirements.filter(|list| !list.is_empty()).ok_or("it has no requirements for this image")?;
     let mut verdict = Verdict::Accept;
@@ -39,7 +84,8 @@ fn judge(text: &str, source: &Source) -> std::result::Result<Verdict, String> {
         match requirement.get("type").and_then(Value::as_str) {
             Some("insecureAcceptAnything") => {}
             Some("reject") => return Ok(Verdict::Reject),
-            Some(_) => verdict = Verdict::Check,
+            Some(kind) if SIGNATURES.contains(&kind) => verdict = Verdict::Check,
+            Some(kind) => return Err(format!("Unknown policy requirement type {kind:?}")),
             None => return Err("a requirement has no type".to_owned()),
         }
     }
@@ -202,9 +248,12 @@ mod tests {
             ("dir:/tmp/x", Verdict::Reject),
         ];
         for (source, verdict) in cases {
-            assert_eq!(judge(policy, &source.parse().unwrap()), Ok(verdict), "{source}");
+            let source: Source = source.parse().unwrap();
+            assert_eq!(judge(policy, source.transport().name(), &scopes_of(&source)), Ok(verdict), "{source}");
         }
-        assert!(judge("{}", &"a.test/x".parse().unwrap()).is_err());
-        assert!(judge("", &"a.test/x".parse().unwrap()).is_err());
+        let default = |text: &str| judge(text, "docker", &[String::new()]);
+        assert!(default("{}").is_err());
+        assert!(default("").is_err());
+        assert!(default(r#"{"default": [{"type": "x"}]}"#).unwrap_err().contains("Unknown policy requirement type"));
     }
 }

@@ -419,9 +419,9 @@ fn policy_json_decides_also_with_a_skopeo_whose_proxy_ignores_it() {
         scratch.write("home/.config/containers/policy.json", &text);
     };
     policy(r#"{"type": "reject"}"#);
-    assert!(scratch.fails("two", &["pull", &name, PLAIN]).contains("rejected by the signature policy"));
+    assert!(scratch.fails("two", &["pull", &name, PLAIN]).contains("rejected"));
     policy(r#"{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/dev/null"}"#);
-    assert!(scratch.fails("two", &["pull", &name, PLAIN]).contains("rejected by the signature policy"));
+    assert!(scratch.fails("two", &["pull", &name, PLAIN]).contains("rejected"));
     policy(r#"{"type": "insecureAcceptAnything"}"#);
     scratch.ok("two", &["pull", &name, PLAIN]);
     fs::remove_file(scratch.path.join("home/.config/containers/policy.json")).unwrap();

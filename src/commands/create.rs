@@ -266,6 +266,7 @@ pub fn pull_options(context: &Context, args: &CreateArgs) -> Result<PullOptions,
         cert_dir: args.cert_dir.clone(),
         tls_verify: args.tls_verify,
         decryption_keys: args.decryption_key.clone(),
+        places: transfer::places(args.signature_policy.clone())?,
         ..PullOptions::default()
     };
     options.retry = transfer::retries(config, args.retry);

@@ -1,9 +1,11 @@
+use std::path::PathBuf;
+
 use images::{ImportOptions, Platform, Progress};
 
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::output;
+use crate::{output, transfer};
 
 /// Make an image of a tar archive of files
 #[derive(clap::Args)]
@@ -23,6 +25,9 @@ pub struct Args {
     /// Say nothing but the image's id
     #[arg(short, long)]
     quiet: bool,
+    /// The policy.json to obey
+    #[arg(long, value_name = "FILE", hide = true)]
+    signature_policy: Option<PathBuf>,
     /// Variant of the architecture
     #[arg(long)]
     variant: Option<String>,
@@ -48,6 +53,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         message: args.message,
         platform: (platform != Platform::default()).then_some(platform),
         progress: if args.quiet { Progress::Quiet } else { Progress::detect() },
+        places: transfer::places(args.signature_policy)?,
     };
     let engine = context.engine()?;
     if is_url {

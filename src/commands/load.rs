@@ -6,7 +6,7 @@ use images::{LoadOptions, Progress};
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::output;
+use crate::{output, transfer};
 
 /// Read images from an archive
 #[derive(clap::Args)]
@@ -17,13 +17,16 @@ pub struct Args {
     /// Say nothing but the names
     #[arg(short, long)]
     quiet: bool,
+    /// The policy.json to obey
+    #[arg(long, value_name = "FILE", hide = true)]
+    signature_policy: Option<PathBuf>,
     words: Vec<String>,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::none(&args.words, "load")?;
     let engine = context.engine()?;
-    let mut options = LoadOptions::default();
+    let mut options = LoadOptions { places: transfer::places(args.signature_policy)?, ..LoadOptions::default() };
     if args.quiet {
         options.progress = Progress::Quiet;
     }

@@ -3,6 +3,7 @@
 pub mod artifact;
 pub mod attach;
 pub mod build;
+pub mod buildx;
 pub mod commit;
 pub mod completion;
 pub mod container_cleanup;

@@ -6,7 +6,7 @@ use images::{Progress, SaveFormat, SaveOptions, SaveTarget};
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::output;
+use crate::{output, transfer};
 
 /// Write images to an archive
 #[derive(clap::Args)]
@@ -26,6 +26,9 @@ pub struct Args {
     /// Do not say what is written
     #[arg(short, long)]
     quiet: bool,
+    /// The policy.json to obey
+    #[arg(long, value_name = "FILE", hide = true)]
+    signature_policy: Option<PathBuf>,
     /// Write the layers of an OCI archive or directory without compression
     #[arg(long)]
     uncompressed: bool,
@@ -37,6 +40,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.images.is_empty() {
         return Err(Failure::plain("need at least 1 argument"));
     }
+    transfer::places(args.signature_policy.clone())?;
     let format: SaveFormat = args.format.parse().map_err(|_| {
         Failure::plain("format value must be one of oci-dir oci-archive docker-dir docker-archive")
             .hint(format!("it is {}", arguments::go_quote(&args.format)))

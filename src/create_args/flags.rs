@@ -256,6 +256,9 @@ pub struct CreateArgs {
     /// Security options: no-new-privileges, seccomp=FILE, mask=, unmask=, label=, apparmor=, proc-opts=
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
+    /// The policy.json to obey
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub signature_policy: Option<PathBuf>,
     /// Size of /dev/shm
     #[arg(long, value_name = "SIZE")]
     pub shm_size: Option<String>,

@@ -284,7 +284,10 @@ impl Build<'_> {
         match &self.plan.bases[number] {
             Base::Scratch => Ok(None),
             Base::Stage(earlier) => Ok(self.made.get(earlier).cloned().flatten()),
-            Base::Image(name) => self.image(name, platform).map(Some),
+            Base::Image(name) => self.image(name, platform).map(Some).map_err(|error| match error {
+                Error::Images(error) => Error::Base(error),
+                error => error,
+            }),
         }
     }
 

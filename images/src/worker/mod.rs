@@ -55,37 +55,30 @@ fn line(text: impl Into<String>) {
 fn pull(request: &Request) -> Result<(String, bool)> {
     let store = Store::open(request.dirs.clone(), request.store.clone())?;
     let source: Source = request.source.parse()?;
-    let verdict = trust::verdict(&request.options.places, &source)?;
-    if verdict == Verdict::Reject {
-        let message = "policy.json rejects it".to_owned();
-        return Err(Error::Policy {
-            reference: source.to_string().trim_start_matches("docker://").to_owned(),
-            message,
-        });
-    }
-    match (&source, verdict) {
+    attempt(&store, &source, &request.options)
+        .map_err(|error| error.while_doing(&format!("unable to copy from source {source}")))
+}
+
+fn attempt(store: &Store, source: &Source, options: &PullOptions) -> Result<(String, bool)> {
+    match (source, trust::verdict(&options.places, source)?) {
         (Source::Registry(reference), Verdict::Check) => {
-            copy_first(&store, &source, &request.options, &[reference.complete().to_string()])
+            copy_first(store, source, options, &[reference.complete().to_string()])
         }
         (Source::Registry(reference), _) => {
-            let (name, options) = (reference.complete(), &request.options);
+            let name = reference.complete();
             let warn = |text: &str| send(&Event::Warning(text.to_owned()));
-            let pulled = options.retries().run(warn, || registry::attempt(&store, &name, options));
-            pulled.map_err(|error| error.while_doing(&format!("unable to copy from source docker://{name}")))
+            options.retries().run(warn, || registry::attempt(store, &name, options))
         }
         (Source::Storage(name), _) => {
             let name = name.rsplit_once(']').map_or(name.as_str(), |(_, name)| name);
             let names: Vec<String> =
                 name.parse::<Reference>().ok().map(|name| name.local().to_string()).into_iter().collect();
-            copy_first(&store, &source, &request.options, &names)
+            copy_first(store, source, options, &names)
         }
-        (Source::Path { .. }, Verdict::Check) => Err(Error::Unsupported {
-            what: format!("checking signatures of {}", source.transport().name()),
-            reason: "policy.json requires a signature for it".to_owned(),
-        }),
-        (Source::Path { transport, path, reference }, _) => {
-            let platform = request.options.platform.as_ref();
-            let image = load::load_one(&store, *transport, path, reference.as_deref(), platform, &Report::events())?;
+        (Source::Path { transport, path, reference }, verdict) => {
+            trust::unsigned(verdict, transport.name())?;
+            let platform = options.platform.as_ref();
+            let image = load::load_one(store, *transport, path, reference.as_deref(), platform, &Report::events())?;
             Ok((image.id, true))
         }
     }

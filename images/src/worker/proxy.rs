@@ -28,6 +28,9 @@ pub(super) fn configuration(reference: &Reference, options: &PullOptions) -> Res
     let mut config = ImageProxyConfig::default();
     let mut command = skopeo::command();
     platform_arguments(&mut command, options);
+    if let Some(named) = &options.places.signature_policy {
+        command.arg("--policy").arg(named);
+    }
     config.skopeo_cmd = Some(command);
     config.certificate_directory = options.cert_dir.clone();
     config.insecure_skip_tls_verification = options.tls_verify.map(|verify| !verify);

@@ -189,6 +189,12 @@ pub struct Args {
     /// When to pull images: always, missing, never, newer
     #[arg(long, value_name = "POLICY", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub pull: Option<String>,
+    /// The same as --pull=always
+    #[arg(long, hide = true)]
+    pub pull_always: bool,
+    /// The same as --pull=never
+    #[arg(long, hide = true)]
+    pub pull_never: bool,
     /// Say nothing but the image's id
     #[arg(short, long)]
     pub quiet: bool,
@@ -210,6 +216,9 @@ pub struct Args {
     /// A security option for the programs that run
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
+    /// The policy.json to obey
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub signature_policy: Option<PathBuf>,
     /// Size of /dev/shm
     #[arg(long, value_name = "SIZE")]
     pub shm_size: Option<String>,
@@ -264,7 +273,7 @@ pub struct Args {
     /// Variant of the architecture
     #[arg(long)]
     pub variant: Option<String>,
-    /// A volume or directory for the programs that run
+    /// A directory of this machine for the programs that run (HOST-DIR:CONTAINER-DIR[:OPTIONS])
     #[arg(short, long, value_name = "VOLUME")]
     pub volume: Vec<String>,
     /// The context: a directory, "-", or a URL

@@ -71,21 +71,22 @@ fn platforms(args: &Args) -> Result<Vec<Option<Platform>>, Failure> {
     };
     match args.platform.is_empty() {
         true => Ok(vec![parse(None)?]),
-        false => args.platform.iter().map(|text| known(text, parse(Some(text))?)).collect(),
+        false => args.platform.iter().map(|text| known(text, parse(Some(text)))).collect(),
     }
 }
 
 /// One word alone is an operating system or a processor.
-fn known(text: &str, platform: Option<Platform>) -> Result<Option<Platform>, Failure> {
+fn known(text: &str, platform: Result<Option<Platform>, Failure>) -> Result<Option<Platform>, Failure> {
     const SYSTEMS: [&str; 5] = ["linux", "windows", "darwin", "freebsd", "wasip1"];
-    match &platform {
-        Some(Platform { os: Some(os), architecture: None, .. }) if !SYSTEMS.contains(&os.as_str()) => {
-            let quoted = go_quote(text);
-            let why = format!("{quoted}: unknown operating system or architecture: invalid argument");
-            Err(Failure::plain(format!("invalid platform syntax for --platform={quoted}: {why}")))
+    let why = match &platform {
+        Err(_) => "cannot parse platform specifier",
+        Ok(Some(Platform { os: Some(os), architecture: None, .. })) if !SYSTEMS.contains(&os.as_str()) => {
+            "unknown operating system or architecture"
         }
-        _ => Ok(platform),
-    }
+        Ok(_) => return platform,
+    };
+    let quoted = go_quote(text);
+    Err(Failure::plain(format!("invalid platform syntax for --platform={quoted}: {quoted}: {why}: invalid argument")))
 }
 
 fn make_for(
@@ -266,8 +267,14 @@ fn check_words(args: &Args) -> Result<(), Failure> {
         return Err(Failure::plain(format!("unrecognized isolation type {}", go_quote(kind))));
     }
     for name in &args.tag {
-        name.parse::<images::Reference>().map_err(|error| Failure::from(error).context(format!("tag {name}")))?;
+        name.parse::<images::Reference>().map_err(|error| match error {
+            images::Error::InvalidReference { reason, .. } => {
+                Failure::plain(format!("tag {name}: invalid reference format: {reason}"))
+            }
+            error => error.into(),
+        })?;
     }
+    args.volume.iter().try_for_each(|volume| check_volume(volume))?;
     if args.squash_all && args.squash {
         return Err(Failure::plain("cannot specify --squash-all with --squash"));
     }
@@ -278,6 +285,18 @@ fn check_words(args: &Args) -> Result<(), Failure> {
         .hint("leave --userns out, or say host"));
     }
     Ok(())
+}
+
+/// The programs of a build get directories of the machine, no volumes.
+fn check_volume(text: &str) -> Result<(), Failure> {
+    let why = match text.split_once(':') {
+        None => format!("incorrect volume format {}, should be host-dir:ctr-dir[:option]", go_quote(text)),
+        Some((host, _)) if !host.starts_with('/') => {
+            format!("invalid host path, must be an absolute path {}", go_quote(host))
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Failure::plain(format!("validating volumes: {why}")))
 }
 
 /// The flags that mean what they mean for `run`.
@@ -314,12 +333,17 @@ fn flags(args: &Args) -> CreateArgs {
         no_hostname: args.no_hostname,
         no_hosts: args.no_hosts,
         pid: args.pid.clone(),
-        pull: args.pull.clone(),
+        pull: match (args.pull_always, args.pull_never) {
+            (true, _) => Some("always".to_owned()),
+            (false, true) => Some("never".to_owned()),
+            (false, false) => args.pull.clone(),
+        },
         quiet: args.quiet,
         retry: args.retry,
         retry_delay: args.retry_delay.clone(),
         security_opt: args.security_opt.clone(),
         shm_size: args.shm_size.clone(),
+        signature_policy: args.signature_policy.clone(),
         tls_verify: args.tls_verify,
         uts: args.uts.clone(),
         volume: args.volume.clone(),
@@ -388,6 +412,10 @@ fn build_arguments(args: &Args) -> Result<BTreeMap<String, String>, Failure> {
 /// `--build-context NAME=VALUE`
 fn named_contexts(args: &Args) -> Result<BTreeMap<String, Named>, Failure> {
     let mut contexts = BTreeMap::new();
+    if let Some(text) = args.build_context.iter().find(|text| !text.contains('=')) {
+        let why = format!("while parsing additional build context: {text}, accepts value in the form of key=value");
+        return Err(Failure::plain(why));
+    }
     for (name, value) in pairs(&args.build_context, "")? {
         let image =
             ["docker-image://", "container-image://", "docker://"].iter().find_map(|word| value.strip_prefix(word));

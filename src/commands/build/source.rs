@@ -72,12 +72,11 @@ fn context_directory(typed: &str) -> Result<PathBuf, Failure> {
 /// Without a context: the directory of the first file.
 fn beside(args: &Args) -> Result<PathBuf, Failure> {
     let Some(first) = args.file.first().filter(|name| *name != "-" && !is_url(name)) else {
-        let here = std::env::current_dir()?;
-        if !args.file.is_empty() || FILES.iter().any(|name| here.join(name).is_file()) {
-            return Ok(here);
+        if args.file.is_empty() {
+            return Err(Failure::plain("no context directory and no Containerfile specified")
+                .hint("name the directory with the Containerfile: creel build ."));
         }
-        return Err(Failure::plain("no context directory and no Containerfile specified")
-            .hint("name the directory with the Containerfile: creel build ."));
+        return Ok(std::env::current_dir()?);
     };
     let path = std::path::absolute(first)?;
     Ok(path.parent().map_or_else(|| "/".into(), Path::to_owned))

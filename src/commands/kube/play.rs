@@ -21,7 +21,7 @@ use crate::commands::login;
 use crate::context::Context;
 use crate::create_args::{self, CreateArgs, Surroundings};
 use crate::error::{ExitCode, Failure};
-use crate::output;
+use crate::{output, transfer};
 
 /// Make pods, volumes, Services and whatever else Kubernetes manifests ask for
 #[derive(clap::Args, Debug)]
@@ -111,6 +111,9 @@ pub struct Args {
     /// Which containers' failures are the service container's: all, any, none
     #[arg(long, hide = true, value_name = "POLICY", default_value = "")]
     service_exit_code_propagation: String,
+    /// The policy.json to obey
+    #[arg(long, value_name = "FILE", hide = true)]
+    signature_policy: Option<PathBuf>,
     /// Start the pods
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     start: bool,
@@ -357,6 +360,7 @@ fn pull_options(args: &Args) -> Result<PullOptions, Failure> {
         creds: args.creds.as_deref().map(str::parse).transpose()?,
         cert_dir: args.cert_dir.clone(),
         tls_verify: args.tls_verify,
+        places: transfer::places(args.signature_policy.clone())?,
         ..PullOptions::default()
     };
     if args.quiet {
@@ -371,6 +375,7 @@ fn registry(args: &Args) -> crate::commands::build::Args {
         authfile: args.authfile.clone(),
         cert_dir: args.cert_dir.clone(),
         creds: args.creds.clone(),
+        signature_policy: args.signature_policy.clone(),
         tls_verify: args.tls_verify,
         quiet: args.quiet,
         ..build::flags()
