@@ -137,6 +137,7 @@ pub static VERBS: &[Verb] = &[
     verb!(artifact::push, ["artifact push"]),
     verb!(artifact::rm, ["artifact rm"]),
     verb!(attach, ["attach", "container attach"]),
+    verb!(auto_update, ["auto-update"]),
     verb!(build, ["build", "image build", "builder build", "buildx build"], tolerance: BUILD_TOLERANCE),
     verb!(commit, ["commit", "container commit"]),
     verb!(container_cleanup, ["container cleanup"]),
@@ -288,7 +289,6 @@ pub static VERBS: &[Verb] = &[
 
 /// Podman's commands that creel does not have: named, so that nobody takes them for a slip of the finger.
 const NOT_YET: &[&str] = &[
-    "auto-update",
     "compose",
     "container runlabel",
     "generate spec",

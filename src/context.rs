@@ -200,6 +200,11 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The label of a container that is made by a unit of systemd; the unit says so itself.
+pub fn systemd_unit() -> Option<(String, String)> {
+    variable(containers::SYSTEMD_UNIT).map(|unit| (containers::SYSTEMD_UNIT.to_owned(), unit))
+}
+
 /// Whether we are root of the machine itself, not of a user namespace.
 fn is_real_root() -> bool {
     nix::unistd::geteuid().is_root()

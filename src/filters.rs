@@ -163,7 +163,8 @@ impl Filter {
                     RestartPolicy::UnlessStopped => !stopped,
                     RestartPolicy::No | RestartPolicy::OnFailure { .. } => false,
                 };
-                starts == *wanted
+                // One that another one has taken the place of comes back only if that one fails.
+                (starts && record.retired.is_none()) == *wanted
             }
             Filter::Status(word) => {
                 let now = state::word(container);

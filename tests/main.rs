@@ -40,6 +40,7 @@ mod volumes;
 // Looking at containers and reaching into them.
 mod artifacts;
 mod attach;
+mod auto_update;
 mod cp;
 mod devices;
 mod diff;

@@ -99,6 +99,8 @@ fn the_package_has_what_a_user_expects_of_one() {
         "./usr/share/bash-completion/completions/creel",
         "./usr/share/zsh/vendor-completions/_creel",
         "./usr/share/fish/vendor_completions.d/creel.fish",
+        "./usr/lib/systemd/user/creel-auto-update.service",
+        "./usr/lib/systemd/user/creel-auto-update.timer",
         "./usr/lib/systemd/user/creel-restart.service",
         "./usr/lib/systemd/user/creel.socket",
         "./usr/lib/systemd/user/creel.service",

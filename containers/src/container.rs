@@ -42,7 +42,7 @@ impl Container {
     }
 }
 
-/// `container.json`, version 1. Replaced only by `rename`, `update` and builds.
+/// `container.json`, version 1. Replaced only by `rename`, `update`, [`crate::replace`] and builds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     pub id: ContainerId,
@@ -59,6 +59,17 @@ pub struct Record {
     /// The process that builds an image in it. Such a container is in no list of the user's, and goes with that process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub builder: Option<Process>,
+    /// Another container is taking its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<Retired>,
+}
+
+/// What a container comes back to where the one that takes its place does not run well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retired {
+    /// Its name, which the other one is to have.
+    pub name: String,
+    pub by: ContainerId,
 }
 
 /// What the image says, copied so that a start reads one file.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use storage::record::{self, Durability};
+use sys::process::Process;
 
 use crate::container::{Container, ImageDefaults, Record, Status};
 use crate::engine::Engine;
@@ -30,6 +31,11 @@ pub struct CreateRequest<'a> {
 
 /// Makes a container. Nothing is left behind when it fails.
 pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> {
+    create_for(engine, request, None)
+}
+
+/// The same for a process that has something to do with it first: until then it is in no list, and goes with that process.
+pub(crate) fn create_for(engine: &Engine, request: CreateRequest<'_>, builder: Option<Process>) -> Result<Container> {
     let CreateRequest { mut spec, name, image, replace } = request;
     let name = name.map(str::parse::<ContainerName>).transpose()?;
     let image = complete(engine, &mut spec, image)?;
@@ -54,7 +60,8 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Container> 
         image,
         anonymous_volumes,
         single_id: engine.settings.single_id,
-        builder: None,
+        builder,
+        retired: None,
     };
     let placed = put_in_place(engine, &mut record);
     drop(creating);
@@ -200,6 +207,7 @@ fn check(spec: &ContainerSpec) -> Result<()> {
     }
     check_namespace_paths(spec)?;
     userns::check(&spec.namespaces.user)?;
+    crate::auto_update::check(spec)?;
     crate::oci::capabilities(&spec.security, 0)?;
     spec.check_probes()?;
     if matches!(spec.network.mode, network::Mode::Networks(_)) {

@@ -5,6 +5,7 @@
 
 mod archive;
 mod attach;
+mod auto_update;
 mod beneath;
 mod cdi;
 mod container;
@@ -38,6 +39,7 @@ mod processes;
 mod reconnect;
 mod remove;
 mod rename;
+mod replace;
 mod seccomp;
 mod secret_drivers;
 mod secrets;
@@ -61,6 +63,7 @@ mod wire;
 mod working;
 
 pub use attach::{AttachEnd, AttachRequest, Attached, Streams, attach, parse_detach_keys};
+pub use auto_update::{AutoUpdate, SYSTEMD_UNIT, auto_update, auto_update_authfile};
 pub use beneath::{Entry, EntryKind};
 pub use cdi::is_device_name;
 pub use container::{Container, ImageDefaults, NetworkStatus, Record, Status};
@@ -92,6 +95,7 @@ pub use probes::{Action, Backoff, Probe, ProbeStatus, Probes, in_backoff, probe_
 pub use reconnect::{connect, disconnect, reload as reload_network};
 pub use remove::{RemoveRequest, cleanup, prune, remove, remove_image_if_unused, sweep};
 pub use rename::rename;
+pub use replace::{OnFailure, Replaced, Replacing};
 pub use secret_drivers::{check_secret_driver, create_secret, name as secret_driver_name, remove_secret, secret_data};
 pub use secrets::update_secret;
 pub use spec::*;

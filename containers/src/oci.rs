@@ -260,6 +260,7 @@ mod tests {
             anonymous_volumes: Vec::new(),
             single_id: false,
             builder: None,
+            retired: None,
         }
     }
 

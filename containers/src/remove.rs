@@ -143,7 +143,8 @@ pub fn prune(engine: &Engine, keep: impl Fn(&Container) -> bool) -> Result<Vec<(
             }
             State::Initialized { .. } | State::Running { .. } => false,
         };
-        if !idle || container.spec().pod_role == Some(PodRole::Infra) || keep(&container) {
+        let is_needed = container.spec().pod_role == Some(PodRole::Infra) || container.record.retired.is_some();
+        if !idle || is_needed || keep(&container) {
             continue;
         }
         let written = crate::inspect::size(engine, &container).map(|(written, _)| written).unwrap_or_default();

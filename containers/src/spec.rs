@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct ContainerSpec {
     pub source: Source,
+    /// The image's name as it was typed: what auto-update asks for. Empty where there was none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub raw_image: String,
     /// Arguments after the image: they replace the image's `CMD`.
     pub command: Vec<String>,
     /// `None` keeps the image's; `Some(vec![])` clears it.

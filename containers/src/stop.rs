@@ -125,15 +125,20 @@ pub fn restart(engine: &Engine, container: &Container, timeout: Option<u32>) -> 
         return Err(Error::StateImproper { what: format!("container {} is being removed", container.id()) });
     }
     events::record(engine, &container, "restart");
-    if list::running(&container) {
-        // The monitor reads it when the run is over: `--rm` does not mean this stop.
+    // What it needs is not ended in between.
+    let _kept = needed::start_needed(engine, &container)?;
+    stop_and_keep(engine, &container, timeout)?;
+    start(engine, &list::again(engine, &container)?, StartRequest::default()).map(drop)
+}
+
+/// Stops a container that stays also with `--rm`: it is to be started again.
+pub(crate) fn stop_and_keep(engine: &Engine, container: &Container, timeout: Option<u32>) -> Result<()> {
+    if list::running(container) {
+        // The monitor reads it when the run is over.
         let mark = engine.run_dir(container.id()).join("keep");
         std::fs::write(&mark, "").map_err(Error::io(&mark))?;
     }
-    // What it needs is not ended in between.
-    let _kept = needed::start_needed(engine, &container)?;
-    stop_with(engine, &container, None, timeout, Afterwards::Kept)?;
-    start(engine, &list::again(engine, &container)?, StartRequest::default()).map(drop)
+    stop_with(engine, container, None, timeout, Afterwards::Kept)
 }
 
 /// Whether whoever stops the container wants it to stay, `--rm` or not.

@@ -222,7 +222,11 @@ pub fn wait_for_good(engine: &Engine, container: &Container) -> Result<i32> {
 }
 
 /// Until the record as it is now answers the question. `None` is a container that is gone.
-fn until<T>(engine: &Engine, container: &Container, answer: impl Fn(Option<&Container>) -> Option<T>) -> Result<T> {
+pub(crate) fn until<T>(
+    engine: &Engine,
+    container: &Container,
+    answer: impl Fn(Option<&Container>) -> Option<T>,
+) -> Result<T> {
     // A restart writes its pause and then its start: both are changes of the record.
     let notice = Notice::of(engine, container.id())?;
     loop {

@@ -42,6 +42,7 @@ impl<'a> Working<'a> {
             anonymous_volumes: Vec::new(),
             single_id: engine.settings.single_id,
             builder: Some(builder),
+            retired: None,
         };
         let staging = engine.store.staging()?;
         record::write(&staging.path().join("container.json"), &record, Durability::Visible)?;

@@ -65,6 +65,8 @@ pub struct Options {
     pub seccomp_root: Option<PathBuf>,
     /// Where relative paths of archives begin.
     pub directory: PathBuf,
+    /// The unit of systemd that plays: a label of every pod.
+    pub unit: Option<String>,
     /// `--replicas`: of every Deployment, ReplicaSet, ReplicationController and StatefulSet.
     pub replicas: Option<u32>,
 }

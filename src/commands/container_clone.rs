@@ -52,6 +52,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         },
     };
     if let (Some(name), Some(image)) = (args.words.get(2), &image) {
+        spec.raw_image.clone_from(name);
         let name = image.names.first().unwrap_or(name).clone();
         spec.source = Source::Image { id: image.id.clone(), name };
     }

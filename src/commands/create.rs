@@ -7,7 +7,7 @@ use images::{Platform, Progress, PullOptions};
 use network::Mode;
 
 use crate::arguments;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::create_args::{self, CreateArgs, OwnIds, Surroundings};
 use crate::error::{ExitCode, Failure};
 use crate::format::human;
@@ -62,6 +62,7 @@ pub fn make(
     check_time_zone(spec.timezone.as_deref())?;
     lift_oom_score(&mut spec);
     spec.create_command = context.command_line.clone();
+    spec.labels.extend(context::systemd_unit());
 
     let engine = early.map_or_else(|| context.engine(), Ok)?;
     resolve_names(&engine, &mut spec)?;
@@ -73,6 +74,7 @@ pub fn make(
         false => {
             let name = &args.words[0];
             let image = find_image(&engine, name, &pull)?;
+            spec.raw_image.clone_from(name);
             let known_as = image.names.iter().find(|known| *known == name || known.ends_with(&format!("/{name}")));
             let shown = known_as.or_else(|| image.names.first().filter(|known| known.starts_with(name))).cloned();
             spec.source =

@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod attach;
+pub mod auto_update;
 pub mod build;
 pub mod buildx;
 pub mod commit;

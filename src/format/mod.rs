@@ -91,6 +91,7 @@ fn lines(template: &Template, value: &Value) -> Result<String, Failure> {
 
 /// Go's names for what commands show, as its templates say them.
 const TYPES: &[(&str, &str)] = &[
+    ("auto-update", "main.autoUpdateOutput"),
     ("df", "*system.dfSummary"),
     ("events", "system.Event"),
     ("history", "images.historyReporter"),

@@ -6,6 +6,7 @@ use storage::Digest;
 use super::document::{Document, Entry};
 use super::record::{Instance, ListPlatform, Origin};
 use crate::error::{Error, Result};
+use crate::image::Image;
 use crate::platform;
 use crate::pull::PullOptions;
 use crate::reference::{Reference, Source};
@@ -112,6 +113,41 @@ pub(super) fn instances(source: &Source, which: Which, options: &PullOptions) ->
         annotations: entry.annotations,
     };
     Ok(chosen.into_iter().map(instance).collect())
+}
+
+/// Whether the name still leads to this image in its registry. Nothing is stored.
+pub fn is_current(image: &Image, name: &str, options: &PullOptions) -> Result<bool> {
+    let (name, bytes) = manifest_of_name(name, options)?;
+    let bad = |error: serde_json::Error| Error::BadImage { reference: name.clone(), reason: error.to_string() };
+    let is_known = |digest: &Digest| {
+        let ends = format!("@{digest}");
+        image.digest == *digest || image.repo_digests.iter().any(|known| known.ends_with(&ends))
+    };
+    let mut manifest: Value = serde_json::from_slice(&bytes).map_err(bad)?;
+    let mut digest = Digest::of(&bytes);
+    if manifest.get("manifests").is_some() {
+        let list: Document = serde_json::from_value(manifest).map_err(bad)?;
+        let wanted = options.platform.as_ref();
+        let fits = |entry: &&Entry| {
+            let is = entry.platform.as_ref();
+            is.is_some_and(|is| platform::fits(wanted, &is.os, &is.architecture, &is.variant))
+        };
+        let entries = list.manifests.unwrap_or_default();
+        let one = entries
+            .iter()
+            .find(fits)
+            .ok_or_else(|| Error::NoPlatform { reference: name.clone(), platform: platform::describe(wanted) })?;
+        if is_known(&one.digest) {
+            return Ok(true);
+        }
+        digest = one.digest.clone();
+        let source: Source = name.parse()?;
+        let bytes = self::manifest(&by_digest(&source, &digest).parse()?, options)?;
+        manifest = serde_json::from_slice(&bytes).map_err(bad)?;
+    }
+    // The same configuration under another manifest, compressed in another way, is the same image.
+    let config = manifest.pointer("/config/digest").and_then(Value::as_str);
+    Ok(is_known(&digest) || config.and_then(|config| config.strip_prefix("sha256:")) == Some(&image.id))
 }
 
 /// A tag moves, the digest stays. Files have no such names.

@@ -186,6 +186,7 @@ fn member(
     let known = image.names.iter().find(|name| **name == plan.image || name.ends_with(&format!("/{}", plan.image)));
     let shown = known.or(image.names.first()).cloned().unwrap_or_else(|| plan.image.clone());
     spec.source = Source::Image { id: image.id.clone(), name: shown };
+    spec.raw_image.clone_from(&plan.image);
     for (key, value) in &image.settings.labels {
         spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
     }

@@ -39,6 +39,7 @@ pub(super) fn options(options: &Options) -> String {
         no_hostname,
         no_pod_prefix,
         seccomp_root,
+        unit,
         replicas: _,
         directory: _,
     } = options;
@@ -47,8 +48,11 @@ pub(super) fn options(options: &Options) -> String {
         (annotations, no_hosts, no_hostname, no_pod_prefix, seccomp_root),
         (addresses, macs, service),
     );
-    let besides = Options { replicas: None, built: BTreeMap::new(), directory: PathBuf::new(), ..options.clone() };
-    if besides == Options::default() { String::new() } else { serde_json::to_string(&print).unwrap_or_default() }
+    let besides =
+        Options { replicas: None, built: BTreeMap::new(), directory: PathBuf::new(), unit: None, ..options.clone() };
+    let print =
+        if besides == Options::default() { String::new() } else { serde_json::to_string(&print).unwrap_or_default() };
+    print + unit.as_deref().unwrap_or_default()
 }
 
 /// Adds the ids of the images that were built for what is written.

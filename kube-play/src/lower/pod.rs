@@ -87,7 +87,8 @@ impl Lowering<'_> {
         at: &At<'_>,
         written: &[&serde_json::Value],
     ) -> PodTemplate {
-        let labels = metadata.map(|metadata| metadata.labels.0.clone()).unwrap_or_default();
+        let mut labels = metadata.map(|metadata| metadata.labels.0.clone()).unwrap_or_default();
+        labels.extend(self.options.unit.iter().map(|unit| (containers::SYSTEMD_UNIT.to_owned(), unit.clone())));
         let mut annotations = metadata.map(|metadata| metadata.annotations.0.clone()).unwrap_or_default();
         annotations.extend(self.options.annotations.clone());
         if owner != Owner::Pod && metadata.is_some_and(|metadata| metadata.namespace.is_some()) {

@@ -18,7 +18,7 @@ use super::progress::Progress;
 use super::{File, build, parse, read, refuse, warn};
 use crate::arguments;
 use crate::commands::login;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::create_args::{self, CreateArgs, Surroundings};
 use crate::error::{ExitCode, Failure};
 use crate::{output, transfer};
@@ -309,6 +309,7 @@ fn options(context: &Context, args: &Args) -> Result<Options, Failure> {
         no_hostname: args.no_hostname,
         no_pod_prefix: args.no_pod_prefix,
         seccomp_root: args.seccomp_profile_root.clone(),
+        unit: context::systemd_unit().map(|(_, unit)| unit),
         replicas: args.replicas,
         directory: std::env::current_dir().unwrap_or_default(),
     })

@@ -8,7 +8,7 @@ use pods::{ExitPolicy, Infra, Pod, PodSpec, Share};
 
 use crate::arguments::{self, number};
 use crate::commands::create;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::create_args::{self, CreateArgs, LimitFlags, Surroundings, life};
 use crate::error::{ExitCode, Failure};
 use crate::output;
@@ -204,6 +204,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
     let mut spec = spec(&args, &around)?;
     spec.create_command.clone_from(&context.command_line);
+    spec.labels.extend(context::systemd_unit());
     check_others(&engine, &spec)?;
     let image = match &args.infra_image {
         Some(image) if !image.is_empty() => {
