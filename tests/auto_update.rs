@@ -289,14 +289,18 @@ fn a_unit_of_systemd_is_restarted_and_goes_back_where_it_fails() {
         "a_unit_of_systemd_is_restarted_and_goes_back_where_it_fails",
         &format!(
             r#"
-        make() {{ $creel run --name making --network none $image sh -c "echo $1 > /version; rm -f /usr/bin/$2 /bin/$2"; $creel commit -q making localhost/app; $creel rm making; }}
+        make() {{ $creel run --name making --network none $image sh -c "$1"; $creel commit -q making localhost/app; $creel rm making; }}
+        is_now() {{ $creel tag $1 localhost/app; }}
         shown() {{ $creel auto-update "$@" --format '{{{{.Unit}}}} {{{{.ContainerName}}}} {{{{.Updated}}}}'; }}
-        make 1 nothing
+        make 'echo broken > /version; rm /bin/sh'; broken=$($creel images -q localhost/app)
+        make 'echo 2 > /version'; two=$($creel images -q localhost/app)
+        make 'echo 1 > /version'; one=$($creel images -q localhost/app)
         mkdir -p ~/.config/systemd/user
         cat > ~/.config/systemd/user/web.service <<END
         [Service]
         Type=notify
         NotifyAccess=all
+        Delegate=yes
         Environment=PODMAN_SYSTEMD_UNIT=%n
         ExecStart=$creel run -d --replace --name web --rm --cgroups split --sdnotify conmon --network none --label io.containers.autoupdate=local localhost/app sh -c "cat /version; exec idle"
         ExecStop=$creel rm -f -i -t 0 web
@@ -304,30 +308,31 @@ END
         sed -i 's/^        //' ~/.config/systemd/user/web.service
         systemctl --user daemon-reload; systemctl --user start web
         [ "$(shown)" = "web.service web false" ]
-        make 2 nothing
+        is_now $two
         [ "$(shown --dry-run)" = "web.service web pending" ]
         [ "$(shown)" = "web.service web true" ]
         [ "$($creel exec web cat /version)" = 2 ]
-        make 3 idle
+        is_now $broken
         [ "$(shown)" = "web.service web rolled back" ]
         [ "$($creel exec web cat /version)" = 2 ]; systemctl --user is-active --quiet web
-        make 3 idle
+        is_now $broken
         if shown --rollback=false 2>said; then exit 1; fi
         grep -q 'Error: restarting unit web.service during update: error restarting systemd unit "web.service" expected "done" but received "failed"' said
         systemctl --user stop web
         # The timer's service, with a container of no unit and one of a unit that is not there.
-        make 4 nothing
+        is_now $one
         $creel run -d --name alone --network none --label io.containers.autoupdate=local localhost/app idle
         $creel run -d --name lost --network none --label io.containers.autoupdate=local --label PODMAN_SYSTEMD_UNIT=nosuch.service localhost/app idle
-        make 5 nothing
+        is_now $two
         if $creel auto-update 2>said; then exit 1; fi
         grep -q 'Error: restarting unit nosuch.service during rollback: Unit nosuch.service not found.' said
         $creel rm -f -t 0 lost
-        make 6 nothing
+        [ "$($creel exec alone cat /version)" = 2 ]
+        is_now $one
         cp {units}/creel-auto-update.timer ~/.config/systemd/user/
         sed "s|=creel|=$creel|" {units}/creel-auto-update.service > ~/.config/systemd/user/creel-auto-update.service
         systemctl --user daemon-reload; systemctl --user start creel-auto-update.service; systemctl --user start creel-auto-update.timer
-        [ "$($creel exec alone cat /version)" = 6 ]
+        [ "$($creel exec alone cat /version)" = 1 ]
         [ "$($creel ps --format '{{{{.Names}}}} {{{{.State}}}}')" = "alone running" ]
         systemctl --user stop creel-auto-update.timer
         $creel rm -f -t 0 alone"#

@@ -214,16 +214,21 @@ impl Cgroup {
         let failed = |source: io::Error| self.error("cgroup.procs", source);
         let names: Vec<&str> = self.path.iter().filter_map(std::ffi::OsStr::to_str).collect();
         let uid = names.iter().find_map(|name| name.strip_prefix("user@")?.strip_suffix(".service")?.parse().ok());
-        let unit = names.iter().find(|name| name.starts_with("creel-") && name.ends_with(".scope"));
-        let (Some(uid), Some(unit)) = (uid, unit) else {
-            return Err(failed(io::ErrorKind::PermissionDenied.into()));
-        };
+        let Some(uid) = uid else { return Err(failed(io::ErrorKind::PermissionDenied.into())) };
+        let pid = std::process::id();
+        let scope = names.iter().find(|name| name.starts_with("creel-") && name.ends_with(".scope"));
+        // A container in a service's own cgroup: who visits it stays out of that, and does not end with it.
+        let unit = scope.map_or_else(|| format!("exec-of-creel-{pid}.scope"), |scope| (*scope).to_owned());
         let mut systemd = Systemd::connect(uid).map_err(failed)?;
-        match systemd.attach_process(unit, MONITORS, std::process::id()).map_err(failed)? {
+        let answer = match scope {
+            Some(scope) => systemd.attach_process(scope, MONITORS, pid),
+            None => systemd.start_scope(&unit, "user.slice", pid),
+        };
+        match answer.map_err(failed)? {
             Answer::Done => {}
             Answer::Refused { name, text } => return Err(failed(io::Error::other(format!("{text} ({name})")))),
         }
-        let there = || own_path().is_some_and(|own| own.iter().any(|name| name == *unit));
+        let there = || own_path().is_some_and(|own| own.iter().any(|name| *name == *unit));
         if wait_until(Instant::now() + PATIENCE, there) { Ok(()) } else { Err(failed(io::ErrorKind::TimedOut.into())) }
     }
 
