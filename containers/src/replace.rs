@@ -41,7 +41,7 @@ pub enum OnFailure {
 #[derive(Debug)]
 pub enum Replaced {
     /// The new one runs and, with a health check, is healthy.
-    Well(Container),
+    Well,
     /// The old one runs again; why the new one did not.
     CameBack { why: String },
     /// The new one has the place and does not run well.
@@ -122,8 +122,8 @@ impl<'a> Replacing<'a> {
         };
         match (runs_well(engine, &new)?, on_failure) {
             (Ok(()), _) => {
-                let new = self.conclude(old, &new)?;
-                Ok(Replaced::Well(new))
+                self.conclude(old, &new)?;
+                Ok(Replaced::Well)
             }
             (Err(why), OnFailure::Stay) => {
                 self.conclude(old, &new)?;
@@ -160,20 +160,16 @@ impl<'a> Replacing<'a> {
     }
 
     /// The new one stays: the old one goes, and what was written for it is the new one's.
-    fn conclude(&self, old: &Container, new: &Container) -> Result<Container> {
+    fn conclude(&self, old: &Container, new: &Container) -> Result<()> {
         let engine = self.engine;
-        let cidfile = old.spec().cidfile.clone();
-        let mut new = list::again(engine, new)?;
-        if let Some(path) = &cidfile {
+        let mut old = list::again(engine, old)?;
+        if let Some(path) = old.spec().cidfile.clone() {
             // Not taken away with the old one.
-            let old = rewrite(engine, old, |record| record.spec.cidfile = None)?;
-            new = rewrite(engine, &new, |record| record.spec.cidfile = cidfile.clone())?;
-            std::fs::write(path, new.id().as_str()).map_err(Error::io(path))?;
-            remove(engine, &old, &with_volumes())?;
-        } else {
-            remove(engine, old, &with_volumes())?;
+            old = rewrite(engine, &old, |record| record.spec.cidfile = None)?;
+            rewrite(engine, new, |record| record.spec.cidfile = Some(path.clone()))?;
+            std::fs::write(&path, new.id().as_str()).map_err(Error::io(&path))?;
         }
-        Ok(new)
+        remove(engine, &old, &with_volumes()).map(drop)
     }
 
     /// The old one gets its name and its place back, and the new one goes. Where the user has removed the new one there
@@ -183,7 +179,11 @@ impl<'a> Replacing<'a> {
         let names = names::dir(engine);
         let had_its_name = old.name() == retired.name;
         if let Some(new) = new {
-            stop(engine, new, None)?;
+            match stop(engine, new, None) {
+                // It has ended, and gone by its own `--rm`.
+                Ok(()) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         let holder = storage::names::resolve(&names, &retired.name)?;
         let is_free = holder.is_none_or(|holder| holder == old.id().as_str() || holder == retired.by.as_str());

@@ -36,7 +36,7 @@ pub use down::{Claims, Down, down};
 pub use error::{Error, Result};
 pub use launch::{FindImage, Launched, PodRequest, Start, WantedImage, node_name};
 pub use objects::{Body, Object, Shelf, Waits};
-pub use observe::{Seen, pod_manifest, pod_uid, pods, template_of, uid_of};
+pub use observe::{Seen, owner_of, pod_manifest, pod_uid, pods, template_of, uid_of};
 pub use play::{Actor, PlayOptions, Played, ShowProgress, have_ended, play, preview};
 pub use resume::resume;
 pub use routes::{endpoints, published};

@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use containers::{AutoUpdate, Container, Engine, OnFailure, PodRole, Replaced, Replacing, SYSTEMD_UNIT, Source};
 use images::{Image, Platform, PullOptions, PullPolicy};
+use kube_play::ObjectId;
+use kube_play::act;
 
 use super::login;
 use crate::arguments;
@@ -17,7 +19,7 @@ use crate::{object, output, transfer};
 ///
 /// Looks at the running containers with the label io.containers.autoupdate: "registry" asks the image's registry, "local"
 /// the local images. A container that a unit of systemd runs (label PODMAN_SYSTEMD_UNIT) is updated by restarting the
-/// unit. In the place of any other, creel puts one like it on the new image: the old one is stopped and kept until the new
+/// unit. The pods of a workload that was played are replaced as by kube rollout restart. In the place of any other container creel puts one like it on the new image: the old one is stopped and kept until the new
 /// one has run for three seconds or, with a health check, is healthy.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -60,10 +62,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         update.finish_interrupted(replacing)?;
     }
     let mut tasks = update.tasks()?;
-    for unit in units(&mut tasks) {
-        update.check(unit);
+    for group in groups(&mut tasks) {
+        update.check(group);
         if let Some(replacing) = &replacing {
-            update.carry_out(unit, replacing);
+            update.carry_out(group, replacing);
         }
     }
     if !tasks.is_empty() {
@@ -78,8 +80,31 @@ struct Task {
     policy: AutoUpdate,
     /// The image's name as the user gave it.
     image: String,
-    unit: Option<String>,
+    runner: Runner,
     outcome: Outcome,
+}
+
+/// Who makes a container anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Runner {
+    /// A unit of systemd.
+    Unit(String),
+    /// The supervisor of what was played.
+    Workload(ObjectId),
+    /// This command.
+    Us,
+}
+
+impl Runner {
+    fn of(container: &Container) -> Result<Runner, Failure> {
+        if let Some(unit) = container.spec().labels.get(SYSTEMD_UNIT).filter(|unit| !unit.is_empty()) {
+            return Ok(Runner::Unit(unit.clone()));
+        }
+        Ok(match act::owner_of(container) {
+            Some((owner, namespace)) => Runner::Workload(super::kube::one_object(&[owner.to_owned()], namespace)?),
+            None => Runner::Us,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,14 +145,18 @@ impl Task {
                 return Err(Failure::plain("it has no image").context(about(&container)));
             }
         };
-        let unit = spec.labels.get(SYSTEMD_UNIT).filter(|unit| !unit.is_empty()).cloned();
-        Ok(Some(Task { policy, image, unit, outcome: Outcome::Current, container }))
+        let runner = Runner::of(&container)?;
+        Ok(Some(Task { policy, image, runner, outcome: Outcome::Current, container }))
     }
 
     fn value(&self) -> Value {
         let (id, name) = (self.container.id(), self.container.name());
+        let unit = match &self.runner {
+            Runner::Unit(unit) => unit.as_str(),
+            Runner::Workload(_) | Runner::Us => "",
+        };
         object! {
-            "Unit": self.unit.clone().unwrap_or_default(),
+            "Unit": unit,
             "Container": format!("{} ({name})", id.short()),
             "ContainerName": name,
             "ContainerID": id.as_str(),
@@ -146,18 +175,15 @@ fn about(container: &Container) -> String {
     format!("auto-updating container \"{}\"", container.id())
 }
 
-/// The tasks that go together: those of one unit of systemd, which is restarted once; any other is alone.
-fn units(tasks: &mut Vec<Task>) -> impl Iterator<Item = &mut [Task]> {
-    let units: Vec<Option<String>> = tasks.iter().map(|task| task.unit.clone()).collect();
-    let first = |task: &Task| units.iter().position(|unit| unit.is_some() && *unit == task.unit);
-    let mut order: Vec<(usize, Task)> = std::mem::take(tasks)
-        .into_iter()
-        .enumerate()
-        .map(|(index, task)| (first(&task).unwrap_or(index), task))
-        .collect();
-    order.sort_by_key(|(index, _)| *index);
-    tasks.extend(order.into_iter().map(|(_, task)| task));
-    tasks.chunk_by_mut(|one, next| one.unit.is_some() && one.unit == next.unit)
+/// The tasks that go together: a unit or a workload is restarted once; what nobody runs is alone.
+fn groups(tasks: &mut [Task]) -> impl Iterator<Item = &mut [Task]> {
+    let runners: Vec<Runner> = tasks.iter().map(|task| task.runner.clone()).collect();
+    // Beside the first one of the same runner.
+    tasks.sort_by_key(|task| match &task.runner {
+        Runner::Us => runners.len(),
+        runner => runners.iter().position(|other| other == runner).unwrap_or_default(),
+    });
+    tasks.chunk_by_mut(|one, next| one.runner != Runner::Us && one.runner == next.runner)
 }
 
 struct Update<'a> {
@@ -177,7 +203,7 @@ impl Update<'_> {
         for old in replacing.unfinished()? {
             let name = old.record.retired.as_ref().map_or(old.name(), |retired| &retired.name).to_owned();
             match replacing.finish(&old, self.on_failure()) {
-                Ok(Replaced::Well(_)) => output::note(&format!("{name}: an update that was interrupted is finished")),
+                Ok(Replaced::Well) => output::note(&format!("{name}: an update that was interrupted is finished")),
                 Ok(Replaced::CameBack { why } | Replaced::Badly { why }) => {
                     output::warn(&format!("{name}: an update that was interrupted has failed: {why}"));
                 }
@@ -200,8 +226,8 @@ impl Update<'_> {
     }
 
     /// Finds out which of them have a newer image.
-    fn check(&mut self, unit: &mut [Task]) {
-        for task in unit {
+    fn check(&mut self, group: &mut [Task]) {
+        for task in group {
             task.outcome = match self.is_current(task) {
                 Ok(true) => Outcome::Current,
                 Ok(false) => Outcome::Pending,
@@ -236,23 +262,24 @@ impl Update<'_> {
         Ok(PullOptions { authfile, platform: (!platform.is_native()).then_some(platform), ..self.pull.clone() })
     }
 
-    fn carry_out(&mut self, unit: &mut [Task], replacing: &Replacing<'_>) {
-        for task in unit.iter_mut().filter(|task| task.outcome == Outcome::Pending) {
+    fn carry_out(&mut self, group: &mut [Task], replacing: &Replacing<'_>) {
+        for task in group.iter_mut().filter(|task| task.outcome == Outcome::Pending) {
             if let Err(failure) = self.fetch(task) {
                 task.outcome = Outcome::Failed;
                 self.errors.push(failure.context(about(&task.container)));
             }
         }
-        let Some(first) = unit.iter().find(|task| task.outcome == Outcome::Pending) else { return };
-        let result = match first.unit.clone() {
-            Some(name) => self.restart(&name, unit),
-            None => self.replace(first, replacing).map_err(|failure| failure.context(about(&first.container))),
+        let Some(first) = group.iter().find(|task| task.outcome == Outcome::Pending) else { return };
+        let result = match &first.runner {
+            Runner::Unit(unit) => self.restart(unit, group),
+            Runner::Workload(id) => self.roll_out(id),
+            Runner::Us => self.replace(first, replacing).map_err(|failure| failure.context(about(&first.container))),
         };
         let outcome = result.unwrap_or_else(|failure| {
             self.errors.push(failure);
             Outcome::Failed
         });
-        for task in unit.iter_mut().filter(|task| task.outcome == Outcome::Pending) {
+        for task in group.iter_mut().filter(|task| task.outcome == Outcome::Pending) {
             task.outcome = outcome;
         }
     }
@@ -288,11 +315,18 @@ impl Update<'_> {
         }
     }
 
+    /// By its supervisor, pod by pod: it keeps the old pods for as long as new ones are not ready.
+    fn roll_out(&self, id: &ObjectId) -> Result<Outcome, Failure> {
+        act::restart(self.engine, id, &super::kube::waits)?;
+        act::start_supervisor(self.engine, super::kube::supervisor_program())?;
+        Ok(Outcome::Updated)
+    }
+
     /// By creel itself.
     fn replace(&self, task: &Task, replacing: &Replacing<'_>) -> Result<Outcome, Failure> {
         let new = images::get(&self.engine.store, &task.image)?;
         match replacing.replace(&task.container, &new, self.on_failure())? {
-            Replaced::Well(_) => Ok(Outcome::Updated),
+            Replaced::Well => Ok(Outcome::Updated),
             Replaced::CameBack { why } => {
                 let name = task.container.name();
                 output::warn(&format!("{name} is back on its old image, with the new one it does not run: {why}"));

@@ -44,6 +44,12 @@ pub fn pods(engine: &Engine) -> Result<Vec<Seen>> {
     Ok(pods::list(engine)?.into_iter().filter_map(|pod| seen(engine, pod)).collect())
 }
 
+/// What a container's pod is one of, as `Deployment/web`, and its namespace.
+pub fn owner_of(container: &containers::Container) -> Option<(&str, &str)> {
+    let annotation = |key| container.spec().annotations.get(key).map(String::as_str);
+    Some((annotation(mark::OWNER)?, annotation(mark::NAMESPACE)?))
+}
+
 /// `None`: no manifest made it.
 fn seen(engine: &Engine, pod: Pod) -> Option<Seen> {
     let marks = &pod.spec().annotations;

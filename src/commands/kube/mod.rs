@@ -31,7 +31,7 @@ fn not_found(kind: Kind, name: &str) -> Failure {
 }
 
 /// `KIND NAME` or `KIND/NAME`.
-fn one_object(words: &[String], namespace: &str) -> Result<ObjectId, Failure> {
+pub(super) fn one_object(words: &[String], namespace: &str) -> Result<ObjectId, Failure> {
     let (kind, name) = match words {
         [word] => word.split_once('/').ok_or_else(|| Failure::plain("name an object: KIND NAME, or KIND/NAME"))?,
         [kind, name] => (kind.as_str(), name.as_str()),
@@ -74,7 +74,7 @@ fn pod_program() -> Command {
     ourselves("__kube-pod")
 }
 
-fn supervisor_program() -> Command {
+pub(super) fn supervisor_program() -> Command {
     ourselves("__kube-supervisor")
 }
 
@@ -83,7 +83,7 @@ fn forwarder_program() -> Command {
 }
 
 /// For whoever has to wait for another command.
-fn waits(namespace: &str) {
+pub(super) fn waits(namespace: &str) {
     output::note(&format!("another command acts in namespace {namespace:?}: waiting for its end"));
 }
 
