@@ -24,7 +24,7 @@ use crate::spec::{ContainerSpec, Source};
 use crate::start::{StartRequest, start};
 use crate::state::State;
 use crate::stop::{stop, stop_and_keep};
-use crate::{events, list, names, wait};
+use crate::{events, list, names, needed, wait};
 
 /// How long a container without a health check has to run before it counts as one that runs.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -113,6 +113,8 @@ impl<'a> Replacing<'a> {
                 return Ok(Replaced::CameBack { why: why.to_owned() });
             }
         };
+        // What it needs is not ended between the two.
+        let _kept = needed::start_needed(engine, old)?;
         let new = match stop_and_keep(engine, old, None).and_then(|()| self.hand_over(old, &new, retired)) {
             Ok(new) => new,
             Err(error) => {
