@@ -52,7 +52,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let layout = args.format.as_deref().filter(|format| *format != "table").unwrap_or(TABLE);
     let format = Format::parse("auto-update", layout)?.within(output::room(false, args.format.as_deref()));
     let mut pull = PullOptions { tls_verify: args.tls_verify, policy: PullPolicy::Always, ..PullOptions::default() };
-    pull.retry = transfer::retries(context.config()?, None, pull.retry);
+    pull.retry = transfer::retries(context.config()?, None);
     pull.retry_delay = transfer::retry_delay(context.config()?, None)?;
     let engine = context.engine()?;
     let mut update = Update { engine: &engine, args: &args, pull, errors: Vec::new() };
