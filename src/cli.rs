@@ -593,7 +593,7 @@ fn paper() -> Paper {
 }
 
 fn show_help(path: &str, command: &Command) -> Result<ExitCode, Failure> {
-    output::print(&help::of_command(path, command, paper()))?;
+    output::painted(&help::of_command(path, command, paper()))?;
     Ok(ExitCode::Success)
 }
 
@@ -606,7 +606,7 @@ pub fn groups() -> Vec<(String, String)> {
 }
 
 fn help_of_all(program: &str) -> Result<ExitCode, Failure> {
-    output::print(&help::of_all(program, &command_names(None), &groups(), &globals_command(), paper()))?;
+    output::painted(&help::of_all(program, &command_names(None), &groups(), &globals_command(), paper()))?;
     Ok(ExitCode::Success)
 }
 
@@ -615,7 +615,7 @@ fn help_of_group(program: &str, group: &str) -> Result<ExitCode, Failure> {
     let members = command_names(Some(group));
     // A group of which none is there yet has nothing to show.
     if !members.is_empty() {
-        output::print(&help::of_group(&format!("{program} {group}"), about, &members, paper()))?;
+        output::painted(&help::of_group(&format!("{program} {group}"), about, &members, paper()))?;
     }
     Ok(ExitCode::Success)
 }

@@ -184,6 +184,7 @@ impl Failure {
         {
             message = format!("`{command}` takes no arguments");
         }
+        let message = crate::output::for_stderr(&message);
         let mut text = match self.bare {
             true => format!("{message}\n"),
             false => format!("{} {message}\n", palette.paint(Style::Red, "Error:")),
@@ -195,6 +196,7 @@ impl Failure {
         }
         if let Some(hint) = &self.hint {
             let hint = hint.replace("creel ", &format!("{program} "));
+            let hint = crate::output::for_stderr(&hint);
             text.push_str(&format!("{} {hint}\n", palette.paint(Style::Cyan, "hint:")));
         }
         // Nobody is left to tell when standard error is closed.

@@ -1,12 +1,24 @@
 //! The only place that writes to the terminal.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, IsTerminal, Write};
+
+use sys::printable::printable;
 
 use crate::error::Failure;
 use crate::style::Style;
 
-/// Writes to standard output. A reader that went away is no error: what it wanted, it has.
+/// Writes to standard output. A terminal obeys none of the control characters that are in the text.
 pub fn print(text: &str) -> Result<(), Failure> {
+    match stdout_is_terminal() {
+        true => painted(&printable(text)),
+        false => painted(text),
+    }
+}
+
+/// Writes to standard output what has colours of our own, or moves the cursor. A reader that went away is no error: what
+/// it wanted, it has.
+pub fn painted(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::from)
 }
@@ -20,12 +32,20 @@ pub fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
 pub fn warn(text: &str) {
     // Nobody is left to tell when standard error is closed.
     let word = crate::style::stderr().paint(Style::Yellow, "Warning:");
-    let _ = io::stderr().write_all(format!("{word} {text}\n").as_bytes());
+    let _ = io::stderr().write_all(format!("{word} {}\n", for_stderr(text)).as_bytes());
 }
 
-/// One line on standard error, as it is: progress, notices.
+/// One line on standard error: progress, notices.
 pub fn note(text: &str) {
-    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+    let _ = io::stderr().write_all(format!("{}\n", for_stderr(text)).as_bytes());
+}
+
+/// As [`print`] does, for standard error.
+pub fn for_stderr(text: &str) -> Cow<'_, str> {
+    match stderr_is_terminal() {
+        true => printable(text),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// Text on standard error, without an end of its line.

@@ -348,3 +348,35 @@ fn names_from_an_archive_are_checked() {
         assert!(!lab.ok("images --format {{.Repository}}").contains(".."), "{name}");
     }
 }
+
+#[test]
+fn a_terminal_obeys_nothing_that_comes_with_an_image() {
+    let lab = Lab::new();
+    let title = "\u{1b}]0;title\u{7}";
+    let mut draft = box_draft().clone();
+    draft.config["author"] = title.into();
+    let archive = lab.write("t.tar", draft.docker_archive(&["localhost/title:latest"]));
+    lab.ok(&format!("load -q -i {}", archive.display()));
+    let line = "image inspect --format {{.Author}} title";
+    assert_eq!(lab.ok(line), title);
+    if crate::lab::differs_on_purpose("podman hands control characters on to the terminal") {
+        return;
+    }
+    let mut terminal = lab.terminal(line);
+    terminal.expect("\\x1b]0;title\\x07");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn more_layers_than_linux_mounts_are_refused_before_any_is_unpacked() {
+    let lab = Lab::empty();
+    if is_podman() {
+        return crate::lab::skip("podman stops in the middle, after minutes");
+    }
+    let mut draft = box_draft().clone();
+    draft.layers = (0..501).map(|number| Archive::new().file("f", 0o644, format!("{number}")).bytes()).collect();
+    let archive = lab.write("deep.tar", draft.docker_archive(&["localhost/deep:latest"]));
+    let error = lab.creel(&format!("load -q -i {}", archive.display())).within(60).run().fails(125);
+    assert!(error.contains("501 layers"), "{error}");
+    assert!(crate::system::disk_usage(&lab.store()) < 200_000);
+}

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -41,7 +41,12 @@ pub fn reachable(store: &Store) -> Result<Reachable> {
     reachable.blobs.extend(crate::lists::blobs(store)?);
     crate::artifacts::reach(store, &mut reachable)?;
     for (_, pull) in pulls(store)? {
-        reachable.layers.extend(pull.layers);
+        // What has not come yet is not missing.
+        for layer in pull.layers {
+            if store.layer(&layer)?.is_some() {
+                reachable.layers.insert(layer);
+            }
+        }
         reachable.blobs.extend(pull.blobs);
     }
     Ok(reachable)
@@ -120,22 +125,29 @@ pub(crate) fn announce(
 
 /// Its image is there, or nobody will try again.
 pub(crate) fn retract(store: &Store, manifest: &Digest) -> Result<()> {
-    let path = pulls_directory(store).join(format!("{}.json", manifest.hex()));
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file(path)(error)),
-        _ => Ok(()),
+    remove_record(&pulls_directory(store).join(format!("{}.json", manifest.hex())))
+}
+
+/// The same for all that were announced under a name: what came was bad, and will not get better.
+pub(crate) fn give_up(store: &Store, reference: &str) -> Result<()> {
+    for (path, pull) in pulls(store)? {
+        if pull.reference == reference {
+            remove_record(&path)?;
+        }
     }
+    Ok(())
 }
 
 /// Forgets every pull that was interrupted; one that still runs keeps [`collect_garbage`] away by itself.
 pub(crate) fn forget_pulls(store: &Store) -> Result<()> {
-    for (path, _) in pulls(store)? {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::file(path)(error)),
-            _ => {}
-        }
+    pulls(store)?.iter().try_for_each(|(path, _)| remove_record(path))
+}
+
+fn remove_record(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file(path)(error)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn pulls(store: &Store) -> Result<Vec<(PathBuf, PullRecord)>> {

@@ -159,13 +159,19 @@ fn dedup(list: &mut Vec<String>) {
     list.retain(|entry| seen.insert(entry.clone()));
 }
 
-/// The diff ids a configuration lists, bottom first.
+/// Layers that Linux mounts over each other: `OVL_MAX_STACK` of its overlay file system.
+const DEEPEST: usize = 500;
+
+/// The diff ids a configuration lists, bottom first: as many as can be mounted.
 pub(crate) fn diff_ids(config: &[u8], reference: &str) -> Result<Vec<Digest>> {
     let bad = |reason: String| Error::BadImage { reference: reference.to_owned(), reason };
     let config: Value =
         serde_json::from_slice(config).map_err(|error| bad(format!("the configuration is no JSON: {error}")))?;
     let list = config.pointer("/rootfs/diff_ids").and_then(Value::as_array);
     let list = list.ok_or_else(|| bad("the configuration has no rootfs.diff_ids: it is no image to run".to_owned()))?;
+    if list.len() > DEEPEST {
+        return Err(bad(format!("it has {} layers, and Linux mounts {DEEPEST} at most", list.len())));
+    }
     list.iter()
         .map(|entry| {
             let text = entry.as_str().unwrap_or_default();

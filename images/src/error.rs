@@ -213,6 +213,15 @@ impl Error {
         matches!(self, Error::Unreachable { message } if !refused(message))
     }
 
+    /// Whether what came was bad, so that no other try can use any of it.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Error::BadImage { .. } | Error::BadArchive { .. } | Error::DigestMismatch { .. } => true,
+            Error::Storage(storage::Error::BadArchive { .. } | storage::Error::Mismatch { .. }) => true,
+            _ => false,
+        }
+    }
+
     /// Puts what was being done before what a registry, or skopeo, has said.
     pub(crate) fn while_doing(mut self, what: &str) -> Error {
         match &mut self {

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use serde::{Deserialize, Serialize};
+use sys::printable::printable;
 
 use crate::wire::{self, Event};
 
@@ -62,7 +63,7 @@ impl Report {
         match &self.to {
             To::Nobody => {}
             To::Stderr => drop(writeln!(std::io::stderr(), "{text}")),
-            To::Bars(bars) => drop(bars.println(text)),
+            To::Bars(bars) => drop(bars.println(printable(text))),
             To::Events => wire::send(&Event::Line(text.to_owned())),
         }
     }
@@ -71,7 +72,7 @@ impl Report {
     pub(crate) fn warn(&self, text: &str) {
         match &self.to {
             To::Nobody | To::Stderr => drop(writeln!(std::io::stderr(), "{text}")),
-            To::Bars(bars) => drop(bars.println(text)),
+            To::Bars(bars) => drop(bars.println(printable(text))),
             To::Events => wire::send(&Event::Warning(text.to_owned())),
         }
     }

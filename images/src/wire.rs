@@ -111,7 +111,10 @@ impl From<Error> for Failure {
                 let mut message = error.to_string();
                 let mut source = std::error::Error::source(&error);
                 while let Some(cause) = source {
-                    message.push_str(&format!(": {cause}"));
+                    let words = cause.to_string();
+                    if !message.contains(&words) {
+                        message.push_str(&format!(": {words}"));
+                    }
                     source = cause.source();
                 }
                 Failure::Other { message }

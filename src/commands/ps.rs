@@ -106,7 +106,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     match args.watch {
         None | Some(0) => show(&engine, &args)?,
         Some(seconds) => loop {
-            output::print("\x1b[H\x1b[2J")?;
+            output::painted("\x1b[H\x1b[2J")?;
             show(&engine, &args)?;
             std::thread::sleep(Duration::from_secs(seconds.into()));
         },

@@ -81,7 +81,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             now.insert(container.id().to_string(), usage);
         }
         if !args.no_stream && !args.no_reset && output::stdout_is_terminal() {
-            output::print("\x1b[H\x1b[2J")?;
+            output::painted("\x1b[H\x1b[2J")?;
         }
         output::print(&format.list(rows, HEADINGS, true, 1)?)?;
         if args.no_stream {

@@ -19,6 +19,7 @@ pub mod net;
 pub mod notice;
 pub mod nsfs;
 pub mod passwd;
+pub mod printable;
 pub mod process;
 pub mod pty;
 pub mod seccomp;

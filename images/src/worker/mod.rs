@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use storage::Store;
 
+use crate::collect;
 use crate::error::{Error, Result};
 use crate::load;
 use crate::platform;
@@ -67,7 +68,11 @@ fn attempt(store: &Store, source: &Source, options: &PullOptions) -> Result<(Str
         (Source::Registry(reference), _) => {
             let name = reference.complete();
             let warn = |text: &str| send(&Event::Warning(text.to_owned()));
-            options.retries().run(warn, || registry::attempt(store, &name, options))
+            let pulled = options.retries().run(warn, || registry::attempt(store, &name, options));
+            if pulled.as_ref().is_err_and(Error::is_lasting) {
+                collect::give_up(store, &name.to_string())?;
+            }
+            pulled
         }
         (Source::Storage(name), _) => {
             let name = name.rsplit_once(']').map_or(name.as_str(), |(_, name)| name);

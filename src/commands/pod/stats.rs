@@ -79,7 +79,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             }
         }
         if !args.no_stream && !args.no_reset && output::stdout_is_terminal() {
-            output::print("\x1b[H\x1b[2J")?;
+            output::painted("\x1b[H\x1b[2J")?;
         }
         output::print(&format.list(rows, headings, true, 5)?)?;
         if args.no_stream {
