@@ -6,7 +6,7 @@ use std::path::Path;
 use tar::EntryType;
 
 use crate::lab::archive::Archive;
-use crate::lab::image::{Compression, box_draft, docker_archive, sha256};
+use crate::lab::image::{Compression, box_draft, box_with, docker_archive, sha256};
 use crate::lab::{Lab, files, is_podman};
 
 /// Loads the box with this layer on top and, where that was taken, looks around in a container.
@@ -353,11 +353,10 @@ fn names_from_an_archive_are_checked() {
 fn a_terminal_obeys_nothing_that_comes_with_an_image() {
     let lab = Lab::new();
     let title = "\u{1b}]0;title\u{7}";
-    let mut draft = box_draft().clone();
-    draft.config["author"] = title.into();
+    let draft = box_with(serde_json::json!({ "Labels": { "title": title } }));
     let archive = lab.write("t.tar", draft.docker_archive(&["localhost/title:latest"]));
     lab.ok(&format!("load -q -i {}", archive.display()));
-    let line = "image inspect --format {{.Author}} title";
+    let line = "image inspect --format {{.Labels.title}} title";
     assert_eq!(lab.ok(line), title);
     if crate::lab::differs_on_purpose("podman hands control characters on to the terminal") {
         return;
