@@ -137,6 +137,38 @@ fn played_objects_are_kept_whoever_is_killed() {
 }
 
 #[test]
+fn a_pod_that_was_left_half_made_is_made_anew() {
+    if nobody_keeps() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("pod.yaml", POD);
+    lab.ok("kube play pod.yaml");
+    // As one is whose maker was killed between two containers.
+    let half = |pod: &str, container: &str| {
+        lab.ok(&format!("rm -f -t 0 {container}"));
+        lab.ok(&format!("pod inspect {pod} --format '{{{{.Id}}}}'"))
+    };
+    let left = half("one", "one-b");
+    let said = lab.ok("kube play pod.yaml");
+    assert!(said.starts_with("pod/one configured\nPod:\n"), "{said}");
+    assert_eq!([lab.state("one-a"), lab.state("one-b")], ["running", "running"]);
+    assert_ne!(lab.ok("pod inspect one --format '{{.Id}}'"), left);
+    lab.ok("kube down pod.yaml");
+
+    lab.write("site.yaml", site("web", node_port()).replace("replicas: 2", "replicas: 1"));
+    lab.ok("kube play site.yaml");
+    let pod = lab.ok("pod ps --format '{{.Name}}'");
+    let left = half(&pod, &format!("{pod}-it"));
+    eventually("another one takes its place", || {
+        let now = lab.ok("pod ps --format '{{.Id}} {{.Status}}' --no-trunc");
+        now.lines().count() == 1 && now.ends_with(" Running") && !now.contains(&left)
+    });
+    lab.ok("kube down site.yaml");
+    nothing_is_left(&lab);
+}
+
+#[test]
 fn a_pod_of_its_own_heals_when_a_monitor_is_killed() {
     if nobody_keeps() {
         return;

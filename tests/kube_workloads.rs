@@ -321,10 +321,12 @@ spec:
     // Its neighbour is known by its own name below the Service's.
     eventually("db-0 is found", || fetch(&lab, "db-1-it", "db-0.db", 80, "/log").contains("db-0"));
     lab.write("db.yaml", text(1));
-    lab.ok("kube play db.yaml");
+    assert_eq!(lab.ok("kube play db.yaml"), "service/db unchanged\nstatefulset.apps/db configured");
     eventually("the last one goes", || pods(&lab) == ["db-0 Running"]);
     lab.write("db.yaml", text(2));
-    lab.ok("kube play db.yaml");
+    // Told is what was made.
+    let said = lab.ok("kube play db.yaml");
+    assert_eq!(said.matches("Pod:\n").count(), 1, "{said}");
     eventually("it finds its volume again", || lab.creel("exec db-1-it cat /data/log").run().out() == "db-1\ndb-1");
     lab.ok("kube down db.yaml");
     assert_eq!(lab.ok("volume ls -q"), "data-db-0\ndata-db-1");

@@ -61,6 +61,18 @@ fn inner_socket(dir: &Path) -> Option<PathBuf> {
     None
 }
 
+/// Says these to the only container that has a socket of its own, as its program would.
+fn container_says(lab: &Lab, messages: &[&str]) {
+    let inner = [lab.runtime(), &lab.home()].into_iter().find_map(inner_socket).unwrap();
+    let container = UnixDatagram::unbound().unwrap();
+    // A socket's path has 108 bytes.
+    let dir = fs::File::open(inner.parent().unwrap()).unwrap();
+    let inner = PathBuf::from(format!("/proc/self/fd/{}/notify.sock", dir.as_raw_fd()));
+    for message in messages {
+        container.send_to(message.as_bytes(), &inner).unwrap();
+    }
+}
+
 fn main_pid(lab: &Lab, name: &str) -> String {
     format!("MAINPID={}", lab.inspect(name, "{{.State.ConmonPid}}"))
 }
@@ -73,14 +85,7 @@ fn the_container_says_itself_when_it_is_ready() {
     assert_eq!(manager.hears(), main_pid(&lab, "one"));
     eventually("the path is told", || lab.ok("logs one").starts_with("/run/notify/notify.sock\n"));
     assert_eq!(lab.ok("exec one stat -c '%F %a' /run/notify/notify.sock"), "socket 777");
-    let inner = [lab.runtime(), &lab.home()].into_iter().find_map(inner_socket).unwrap();
-    let container = UnixDatagram::unbound().unwrap();
-    // A socket's path has 108 bytes.
-    let dir = fs::File::open(inner.parent().unwrap()).unwrap();
-    let inner = PathBuf::from(format!("/proc/self/fd/{}/notify.sock", dir.as_raw_fd()));
-    for message in ["MAINPID=1", "READY=1\nSTATUS=up", "BARRIER=1", "WATCHDOG=1"] {
-        container.send_to(message.as_bytes(), &inner).unwrap();
-    }
+    container_says(&lab, &["MAINPID=1", "READY=1\nSTATUS=up", "BARRIER=1", "WATCHDOG=1"]);
     assert_eq!([manager.hears(), manager.hears()], ["READY=1\nSTATUS=up", "WATCHDOG=1"]);
     manager.hears_nothing_more();
     lab.ok("stop -t 0 one");
@@ -144,4 +149,64 @@ fn a_unit_of_systemd_lives_and_ends_with_its_container() {
         systemctl --user stop healthy; [ -z \"$($creel ps -q)\" ]
         $creel rm one two",
     );
+}
+
+#[test]
+fn a_play_is_over_when_its_containers_say_that_they_are_ready() {
+    if differs_on_purpose("podman has the containers' sockets elsewhere") {
+        return;
+    }
+    let lab = Lab::new();
+    let manager = Manager::new(&lab);
+    lab.write(
+        "pod.yaml",
+        "
+apiVersion: v1
+kind: Pod
+metadata: { name: two, annotations: { io.containers.sdnotify/slow: container } }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - { name: slow, image: localhost/box, command: [sh, -c, 'echo $NOTIFY_SOCKET; exec idle'] }
+  - { name: other, image: localhost/box, command: [sh, -c, 'echo ${NOTIFY_SOCKET:-none}; exec idle'] }
+",
+    );
+    let play = lab
+        .creel("kube play --service-container pod.yaml")
+        .env("NOTIFY_SOCKET", manager.path.to_str().unwrap())
+        .spawn();
+    for (name, socket) in [("slow", "/run/notify/notify.sock"), ("other", "none")] {
+        eventually("it runs", || lab.creel(&format!("logs two-{name}")).run().out().starts_with(socket));
+    }
+    assert_eq!(lab.inspect("two-slow", "{{.Config.SdNotifyMode}}"), "container");
+    assert_eq!(lab.inspect("two-other", "{{.Config.SdNotifyMode}}"), "ignore");
+    // It is the play that tells the manager, and it waits.
+    container_says(&lab, &["STATUS=soon", "READY=0"]);
+    manager.hears_nothing_more();
+    container_says(&lab, &["STATUS=up\nREADY=1"]);
+    let service = lab.ok("ps --filter name=-service --format '{{.Names}}'");
+    assert_eq!(manager.hears(), format!("{}\nREADY=1", main_pid(&lab, &service)));
+    assert!(play.end().ok().starts_with("Pod:\n"));
+    // What it has said counts for the run.
+    assert_eq!(lab.ok("kube play --service-container pod.yaml"), "pod/two unchanged");
+    lab.ok("kube down pod.yaml");
+
+    lab.write(
+        "pod.yaml",
+        "
+apiVersion: v1
+kind: Pod
+metadata: { name: healthy, annotations: { io.containers.sdnotify: healthy } }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: it
+    image: localhost/box
+    command: [sh, -c, 'usleep 700000; touch /tmp/up; exec idle']
+    readinessProbe: { exec: { command: [test, -e, /tmp/up] }, periodSeconds: 1 }
+",
+    );
+    lab.ok("kube play pod.yaml");
+    lab.ok("exec healthy-it test -e /tmp/up");
+    lab.ok("kube down pod.yaml");
 }

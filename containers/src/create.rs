@@ -226,7 +226,7 @@ fn check_log(log: &LogConfig) -> Result<()> {
 }
 
 fn check_notification(spec: &ContainerSpec, image: Option<&ImageDefaults>) -> Result<()> {
-    if spec.sdnotify == SdNotify::Healthy && crate::health::chosen(spec, image).is_none() {
+    if spec.sdnotify == SdNotify::Healthy && !spec.sdnotify_inside && crate::health::chosen(spec, image).is_none() {
         return Err(Error::Invalid(
             "invalid argument: sdnotify policy \"healthy\" requires a healthcheck to be set".into(),
         ));

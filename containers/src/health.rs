@@ -320,7 +320,9 @@ impl Schedule {
     pub(crate) fn new(engine: &Engine, container: &Container) -> Schedule {
         let check = spec_of(container);
         let manager = engine.settings.notify_socket.as_ref();
-        let waiting = manager.filter(|_| container.spec().sdnotify == SdNotify::Healthy).cloned();
+        let waiting = manager
+            .filter(|_| !container.spec().sdnotify_inside && container.spec().sdnotify == SdNotify::Healthy)
+            .cloned();
         let interval = check.and_then(|check| check.interval).filter(|interval| !interval.is_zero());
         let startup_interval = check.and_then(|check| check.startup.as_ref()).and_then(|startup| startup.interval);
         let began = Instant::now();

@@ -87,7 +87,7 @@ pub use mount::{Subject, difference, mount, mount_image, mounted, mounted_images
 pub use names::random as random_name;
 pub use needed::{Kept, keep, needs};
 pub use networks::{aliases, is_on as is_on_network, mode_word as network_mode_word, networks};
-pub use notify::announce;
+pub use notify::{announce, has_notified};
 pub use oci::{HOLDER_PATH, INIT_PATH, SHM_SIZE};
 pub use pause::{pause, paused, unpause};
 pub use pid_one::{hold_main, init_main};

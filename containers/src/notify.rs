@@ -3,12 +3,12 @@
 //! The main process of the unit is the monitor, as conmon is Podman's. Whoever starts a container says so
 //! (`MAINPID=`); who says `READY=1` is the user's choice ([`SdNotify`]).
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -80,15 +80,38 @@ pub(crate) fn after_start(mode: SdNotify, monitor: u32) -> Option<String> {
     }
 }
 
-/// The container's own socket, and where what comes there goes on to.
+/// In the run directory: the container has said `READY=1` in this run.
+const READY: &str = "notify.ready";
+
+/// Whether a container that has a socket of its own has said since its start that it is ready.
+pub fn has_notified(engine: &Engine, container: &Container) -> bool {
+    engine.run_dir(container.id()).join(READY).exists()
+}
+
+/// The container's own socket, and who hears what comes there.
 pub(crate) struct Proxy {
     socket: OwnedFd,
-    manager: std::ffi::OsString,
+    hears: Hears,
+}
+
+pub(crate) enum Hears {
+    /// The service manager at this socket.
+    Manager(OsString),
+    /// Who looks whether this file is there: what the container says is for nobody else.
+    File(PathBuf),
 }
 
 impl Proxy {
     /// Makes the socket in the run directory.
-    pub(crate) fn bind(run_dir: &Path, manager: &OsStr) -> Result<(Proxy, ManagedFile)> {
+    pub(crate) fn bind(run_dir: &Path, manager: Option<&OsStr>) -> Result<(Proxy, ManagedFile)> {
+        let ready = run_dir.join(READY);
+        match std::fs::remove_file(&ready) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::Io { path: ready, source: error });
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let hears = manager.map_or(Hears::File(ready), |manager| Hears::Manager(manager.to_owned()));
         let dir = run_dir.join("notify");
         std::fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
         let path = dir.join(SOCKET);
@@ -107,19 +130,32 @@ impl Proxy {
         // Whoever the program runs as.
         let everybody = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(&path, everybody).map_err(Error::io(&path))?;
-        Ok((Proxy { socket, manager: manager.to_owned() }, ManagedFile { source: dir, destination: DIRECTORY }))
+        Ok((Proxy { socket, hears }, ManagedFile { source: dir, destination: DIRECTORY }))
     }
 
-    /// Passes on what has come.
-    pub(crate) fn forward(&self) {
+    /// Passes on what has come. `true`: it says that it is ready, and nobody has been told.
+    pub(crate) fn forward(&self) -> bool {
+        let mut is_news = false;
         let mut buffer = [0u8; MAX_MESSAGE];
         // Descriptors that come along (of a barrier, or for the descriptor store) are closed by the kernel.
         while let Ok((length, _)) = rustix::net::recv(&self.socket, &mut buffer, RecvFlags::empty()) {
             let Some(message) = passed_on(&buffer[..length]) else { continue };
-            if let Err(error) = send(&self.manager, &message) {
-                tracing::warn!(%error, "cannot notify the service manager");
+            match &self.hears {
+                Hears::Manager(manager) => {
+                    if let Err(error) = send(manager, &message) {
+                        tracing::warn!(%error, "cannot notify the service manager");
+                    }
+                }
+                Hears::File(ready) if message.split(|byte| *byte == b'\n').any(|line| line == b"READY=1") => {
+                    match std::fs::write(ready, b"") {
+                        Ok(()) => is_news = true,
+                        Err(error) => tracing::warn!(%error, "cannot note that the container is ready"),
+                    }
+                }
+                Hears::File(_) => {}
             }
         }
+        is_news
     }
 }
 

@@ -73,6 +73,8 @@ pub struct ContainerSpec {
     pub init_path: Option<PathBuf>,
     pub systemd: SystemdMode,
     pub sdnotify: SdNotify,
+    /// The service manager is not told: whoever plays the container waits for what it says ([`crate::has_notified`]).
+    pub sdnotify_inside: bool,
     pub health: Option<HealthSpec>,
     pub no_healthcheck: bool,
     pub probes: crate::probes::Probes,

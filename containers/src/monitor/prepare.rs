@@ -202,8 +202,9 @@ pub(super) fn prepare(
     managed.extend(files::local_time(&run_dir, container)?);
     let mut own_env = Vec::new();
     let mut socket = None;
-    if let (SdNotify::Container, Some(manager)) = (spec.sdnotify, &engine.settings.notify_socket) {
-        let (proxy, file) = Proxy::bind(&run_dir, manager.as_ref())?;
+    let manager = engine.settings.notify_socket.as_ref().filter(|_| !spec.sdnotify_inside);
+    if spec.sdnotify == SdNotify::Container && (manager.is_some() || spec.sdnotify_inside) {
+        let (proxy, file) = Proxy::bind(&run_dir, manager.map(AsRef::as_ref))?;
         managed.push(file);
         own_env.push((notify::VARIABLE.to_owned(), notify::socket_inside()));
         socket = Some(proxy);

@@ -373,8 +373,8 @@ impl Run {
             Source::Init | Source::Check => {}
             Source::Network(part) => self.connectivity.ended(part),
             Source::Notify => {
-                if let Some(notify) = &self.notify {
-                    notify.forward();
+                if self.notify.as_ref().is_some_and(Proxy::forward) {
+                    engine.store.tell();
                 }
             }
             Source::Signals => {

@@ -63,8 +63,17 @@ pub struct Played {
 pub fn play(actor: &Actor<'_>, plan: &Plan, options: PlayOptions) -> Result<Played> {
     let shelf = Shelf::new(actor.engine);
     let played = Played::default();
-    let mut work =
-        Work { actor, shelf, plan, options, played, made: Vec::new(), made_volumes: Vec::new(), starting: Vec::new() };
+    let mut work = Work {
+        actor,
+        shelf,
+        plan,
+        options,
+        played,
+        made: Vec::new(),
+        made_volumes: Vec::new(),
+        starting: Vec::new(),
+        before: BTreeSet::new(),
+    };
     let result = work.all();
     if result.is_err() {
         work.undo();
@@ -86,6 +95,8 @@ struct Work<'a> {
     made_volumes: Vec<String>,
     /// Pods that manifests write as such, on their way from init container to init container.
     starting: Vec<(ObjectId, Working)>,
+    /// Ids of pods that were there before.
+    before: BTreeSet<String>,
 }
 
 impl Work<'_> {
@@ -101,6 +112,7 @@ impl Work<'_> {
         let acting = acting.collect::<Result<Vec<FileLock>>>()?;
         // While images were fetched others may have acted.
         let seen = observe::pods(self.engine())?;
+        self.before = seen.iter().map(|pod| pod.pod.id().to_string()).collect();
         let pods = self.compare(&seen)?;
         self.ports(&pods)?;
         for claim in &self.plan.volumes {

@@ -72,9 +72,6 @@ impl Lowering<'_> {
                 continue;
             }
             let at = metadata.key("annotations").key(&key);
-            if word == SDNOTIFY && value != "ignore" {
-                self.warn(&at, "has no effect here: the service manager hears when all pods of the play run");
-            }
             if word == INIT_TYPE && value != "always" {
                 self.warn(&at, "has no effect here: init containers run each time the pod starts, as in Kubernetes");
             }
@@ -82,7 +79,9 @@ impl Lowering<'_> {
                 self.unsupported(&at, "is not supported, or no annotation of Podman's");
                 continue;
             }
-            let containers = template.init.iter_mut().chain(&mut template.containers);
+            // Nobody waits for one that comes before: its end is what counts.
+            let init = if word == SDNOTIFY { &mut [][..] } else { &mut template.init[..] };
+            let containers = init.iter_mut().chain(&mut template.containers);
             let mut found = false;
             for container in containers.filter(|container| name.is_none_or(|name| container.name == name)) {
                 found = true;
@@ -108,12 +107,17 @@ fn annotate(container: &mut ContainerPlan, word: &str, value: &str) -> Result<()
         if word.starts_with(AUTO_UPDATE) {
             container.spec.labels.insert(word.to_owned(), value.to_owned());
         } else {
+            if value == "healthy"
+                && [&container.liveness, &container.readiness, &container.startup].iter().all(|it| it.is_none())
+            {
+                return Err("\"healthy\" needs a probe".to_owned());
+            }
             container.spec.sdnotify = match value {
                 "container" => SdNotify::Container,
                 "conmon" => SdNotify::Conmon,
                 "healthy" => SdNotify::Healthy,
-                "ignore" => SdNotify::Ignore,
-                _ => return Err(format!("{value:?} is none of container, conmon, healthy, ignore")),
+                "ignore" | "" => SdNotify::Ignore,
+                _ => return Err(format!("must be container, conmon, healthy or ignore, and is {value:?}")),
             };
         }
         return Ok(());

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use containers::{PodRole, State};
+use containers::{PodRole, SdNotify, State};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::Work;
@@ -13,7 +13,7 @@ use crate::act::launch::{Launched, Start};
 use crate::act::objects::Body;
 use crate::act::observe::{self, Seen};
 use crate::changes::Change;
-use crate::plan::{Kind, ObjectId, PodTemplate};
+use crate::plan::{ContainerPlan, Kind, ObjectId, PodTemplate};
 use crate::steps::{PodPhase, Progress, pod_status};
 
 /// How often whoever waits looks where nobody tells: a `creel __kube-pod` that was killed does not.
@@ -30,7 +30,7 @@ impl Work<'_> {
         let until = Instant::now() + self.options.patience;
         let watch = storage::Watch::of(&self.engine().store)?;
         let mut told = Vec::new();
-        while !waiting.is_empty() || !self.starting.is_empty() {
+        while !waiting.is_empty() || !self.starting.is_empty() || self.awaits_notices() {
             watch.clear();
             let seen = observe::pods(self.engine())?;
             let mut underway = Vec::new();
@@ -54,16 +54,19 @@ impl Work<'_> {
                 }
             }
             waiting = left;
-            if Instant::now() >= until {
+            if waiting.is_empty() && self.starting.is_empty() {
+                // For these there is no end, as with Podman: the service manager has a patience of its own.
+                underway = self.awaited(&seen);
+                if underway.is_empty() {
+                    break;
+                }
+            } else if Instant::now() >= until {
                 self.played.underway = underway;
                 return Ok(());
             }
             if told != underway {
                 (self.actor.progress)(&underway);
                 told = underway;
-            }
-            if waiting.is_empty() && self.starting.is_empty() {
-                break;
             }
             self.pause(&watch);
             if !waiting.is_empty() {
@@ -73,6 +76,30 @@ impl Work<'_> {
             }
         }
         self.refused()
+    }
+
+    /// Whether containers of this play say themselves when they are ready (`io.containers.sdnotify`).
+    fn awaits_notices(&self) -> bool {
+        let says =
+            |container: &ContainerPlan| matches!(container.spec.sdnotify, SdNotify::Container | SdNotify::Healthy);
+        self.plan.templates().any(|(_, template)| template.containers.iter().any(says))
+    }
+
+    /// Those that have not said so, and run or will.
+    fn awaited(&self, seen: &[Seen]) -> Vec<(ObjectId, String)> {
+        let is_silent = |member: &&containers::Container| match member.spec().sdnotify {
+            SdNotify::Container => !containers::has_notified(self.engine(), member),
+            SdNotify::Healthy => !containers::ready(member),
+            SdNotify::Conmon | SdNotify::Ignore => false,
+        };
+        let comes = |member: &&containers::Container| containers::running(member) || containers::in_backoff(member);
+        let why = |pod: &Seen| {
+            let silent = pod.pod.members().filter(comes).find(is_silent)?;
+            Some(format!("{} has not said that it is ready", silent.name()))
+        };
+        let ids = self.plan.templates().map(|(meta, _)| &meta.id);
+        let of = |id: &ObjectId| seen.iter().filter(|pod| pod.belongs_to(id)).find_map(why);
+        ids.filter_map(|id| Some((id.clone(), of(id)?))).collect()
     }
 
     /// What has changed of all that the supervisor answers for.
@@ -179,8 +206,10 @@ impl Work<'_> {
         }
     }
 
+    /// Notes the pods that were made for an object.
     fn there(&mut self, id: &ObjectId, seen: &[Seen]) {
-        for pod in seen.iter().filter(|pod| pod.belongs_to(id)) {
+        let is_new = |pod: &&Seen| pod.belongs_to(id) && !self.before.contains(pod.pod.id().as_str());
+        for pod in seen.iter().filter(is_new) {
             let members = pod.pod.members().map(|member| member.id().to_string());
             let launched = Launched { pod: pod.pod.id().to_string(), containers: members.collect() };
             self.played.pods.push((id.clone(), launched));

@@ -59,7 +59,7 @@ fn a_certificate_that_cannot_be_shown_is_told_at_the_ingress() {
         ),
     ] {
         let said = wrong(&(ingress("", "[{ secretName: shown }]") + &certificate));
-        assert_eq!(said, [format!("{at}{why}")]);
+        assert!(said[0].starts_with(&format!("{at}{why}")), "{said:?}");
     }
     let said = wrong(&ingress("", "[{ hosts: [a] }]"));
     assert!(said[0].contains("spec.tls[0].secretName: is required: there is no certificate beside"), "{said:?}");

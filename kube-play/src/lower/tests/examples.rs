@@ -371,7 +371,7 @@ metadata:
     io.podman.annotations.pids-limit/a: '100'
     io.podman.annotations.cpuset/b: 0-1
     io.containers.autoupdate/a: registry
-    io.containers.sdnotify: conmon
+    io.containers.sdnotify/b: container
     io.kubernetes.cri-o.SandboxID/a: 83a42773
     note: anything
 spec:
@@ -387,9 +387,16 @@ spec:
     assert_eq!(b.spec.resources.cpuset_cpus.as_deref(), Some("0-1"));
     assert_eq!((a.spec.ulimits.len(), a.spec.ulimits[1].soft), (2, u64::MAX));
     assert_eq!(a.spec.labels.get("io.containers.autoupdate").map(String::as_str), Some("registry"));
-    assert_eq!(b.spec.sdnotify, containers::SdNotify::Conmon);
+    assert_eq!([a, b].map(|it| it.spec.sdnotify), [containers::SdNotify::Ignore, containers::SdNotify::Container]);
     let warned: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!((warned.len(), warned[0].contains("io.containers.sdnotify")), (1, true), "{warned:?}");
+    assert!(warned.is_empty(), "{warned:?}");
+    for (value, why) in [("bogus", "must be container, conmon, healthy or ignore"), ("healthy", "needs a probe")] {
+        let said = wrong(&format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{ name: x, annotations: {{ io.containers.sdnotify: {value} }} }}\nspec: {{ \
+             containers: [{{ name: a, image: box }}] }}\n"
+        ));
+        assert!(said[0].contains("io.containers.sdnotify") && said[0].contains(why), "{said:?}");
+    }
     let unknown = wrong(
         "apiVersion: v1\nkind: Pod\nmetadata: { name: x, annotations: { io.podman.annotations.colour: red } }\nspec: { \
          containers: [{ name: a, image: box }] }\n",
