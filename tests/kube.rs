@@ -224,6 +224,9 @@ fn what_runs_becomes_a_manifest_that_can_be_played() {
     lab.ok("kube down duo.yaml");
     lab.ok("run -d --name alone --network none box idle");
     assert!(lab.ok("kube generate alone").contains("kind: Pod"));
+    lab.ok("create --name shown -t -e A=b localhost/box idle");
+    let text = lab.ok("kube generate shown");
+    assert!(text.contains("    env:\n    - name: TERM\n      value: xterm\n    - name: A\n      value: b\n"), "{text}");
     lab.creel("kube generate nosuch").run().fails(125);
 }
 

@@ -86,7 +86,11 @@ fn environment(container: &Container) -> Value {
     let known = |name: &str, value: &str| {
         image.is_some_and(|image| image.env.iter().any(|entry| entry.split_once('=') == Some((name, value))))
     };
-    let all = container.spec().env.iter().filter(|(name, value)| !known(name, value));
+    // What a terminal adds to the environment, as Podman writes it.
+    let terminal = ("TERM".to_owned(), "xterm".to_owned());
+    let says = |name: &str| container.spec().env.iter().any(|(own, _)| own == name);
+    let added = Some(&terminal).filter(|_| container.spec().tty && !says("TERM"));
+    let all = added.into_iter().chain(&container.spec().env).filter(|(name, value)| !known(name, value));
     // `$(NAME)` would be filled in.
     all.map(|(name, value)| json!({ "name": name, "value": value.replace("$(", "$$(") })).collect()
 }
