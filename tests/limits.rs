@@ -119,6 +119,30 @@ fn pause_and_update_work_with_the_session_s_own_cgroup() {
 }
 
 #[test]
+fn a_played_pod_has_a_limit_for_all_its_containers() {
+    in_machine(
+        "a_played_pod_has_a_limit_for_all_its_containers",
+        "
+        cat > pod.yaml <<END
+apiVersion: v1
+kind: Pod
+metadata: { name: a }
+spec:
+  terminationGracePeriodSeconds: 0
+  resources: { limits: { memory: 64Mi, cpu: 500m } }
+  containers:
+  - { name: one, image: $image, command: [sleep, '1000'], resources: { limits: { memory: 32Mi } } }
+  - { name: two, image: $image, command: [sleep, '1000'] }
+END
+        $creel kube play pod.yaml
+        around=/sys/fs/cgroup$($creel pod inspect --format '{{.CgroupPath}}' a)
+        [ \"$(cat $around/memory.max)\" = 67108864 ]; [ \"$(cat $around/cpu.max)\" = '50000 100000' ]
+        one=$($creel inspect --format '{{.Id}}' a-one); [ \"$(cat $around/libpod-$one*/memory.max)\" = 33554432 ]
+        $creel kube down pod.yaml; [ ! -e $around ]",
+    );
+}
+
+#[test]
 fn the_containers_of_a_pod_have_a_limit_together() {
     in_machine(
         "the_containers_of_a_pod_have_a_limit_together",

@@ -90,7 +90,7 @@ pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodR
     }
     let name = volume_name(&request.namespace, &request.name);
     let identity = request.identity();
-    let mut spec = pod_spec(request, &identity)?;
+    let mut spec = pod_spec(engine, request, &identity)?;
     if let UserNamespace::Auto { size: size @ None, .. } = &mut spec.user {
         *size = Some(ids_needed(engine, template, images.values()));
     }
@@ -202,7 +202,7 @@ fn member(
     spec.pod_role = Some(role);
     spec.probes = probes(plan);
     // `NOTIFY_SOCKET` is the play's own: no container of its many is the unit's main process.
-    spec.sdnotify = containers::SdNotify::Ignore;
+    spec.sdnotify_inside = true;
     spec.backoff = Some(containers::Backoff::kubernetes());
     if role == PodRole::InitAlways && template.restart != PodRestartPolicy::Never {
         spec.restart = RestartPolicy::OnFailure { max_retries: 0 };
@@ -265,7 +265,7 @@ fn is_root(user: &str) -> bool {
     matches!(user.split(':').next(), None | Some("" | "0" | "root"))
 }
 
-fn pod_spec(request: &PodRequest, identity: &PodIdentity) -> Result<PodSpec> {
+fn pod_spec(engine: &Engine, request: &PodRequest, identity: &PodIdentity) -> Result<PodSpec> {
     let template = &request.template;
     let mut annotations = identity.annotations.clone();
     for (key, value) in [
@@ -295,6 +295,11 @@ fn pod_spec(request: &PodRequest, identity: &PodIdentity) -> Result<PodSpec> {
         host_ipc: template.host_ipc,
         user: template.user_namespace.clone().unwrap_or(UserNamespace::Host),
         sysctls: template.sysctls.clone(),
+        resources: match containers::why_no_limits(engine)? {
+            // The play has said so.
+            Some(_) => containers::Resources::default(),
+            None => template.resources.clone(),
+        },
         // Podman's: a played pod whose containers have all ended is over.
         exit_policy: ExitPolicy::Stop,
         restart,

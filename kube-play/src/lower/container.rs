@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use containers::{ContainerSpec, DeviceSpec, RestartPolicy, SeccompProfile};
+use containers::{ContainerSpec, DeviceSpec, Resources, RestartPolicy, SdNotify, SeccompProfile};
 
 use super::{At, Lowering};
 use crate::model::{self, PodRestartPolicy, PodSpec, ResourceRequirements};
@@ -62,10 +62,12 @@ impl Lowering<'_> {
             log: self.options.log.clone().unwrap_or_default(),
             labels: template.labels.clone(),
             annotations: template.annotations.clone(),
+            sdnotify: SdNotify::Ignore,
             ..ContainerSpec::default()
         };
         self.stop_signal(container, &mut spec, at);
-        limit(&mut spec, &limits, &requests);
+        limit(&mut spec.resources, &limits, &requests);
+        spec.devices = devices(&limits);
         let (run_as_non_root, group) = self.security(container, pod, &mut spec, at);
         let ports = self.ports(container, at);
         let probe = |lowering: &mut Self, probe: &Option<model::Probe>, word: &str| {
@@ -146,6 +148,33 @@ impl Lowering<'_> {
     }
 
     /// Limits and requests; devices stand among the limits.
+    /// What all containers of a pod have together, as Kubernetes asks for it: no container may have more.
+    pub(super) fn pod_resources(
+        &mut self,
+        written: &ResourceRequirements,
+        template: &PodTemplate,
+        at: &At<'_>,
+    ) -> Resources {
+        for (map, word) in [(&written.limits, "limits"), (&written.requests, "requests")] {
+            for name in map.keys().filter(|name| !matches!(name.as_str(), "cpu" | "memory")) {
+                let text = "is no resource of a whole pod: there are cpu, memory";
+                self.unsupported(&at.key(word).key(name), text);
+            }
+        }
+        let (limits, requests) = self.resources(written, at);
+        for (name, limit) in &limits {
+            for container in &template.containers {
+                if let Some(own) = container.limits.get(name).filter(|own| *own > limit) {
+                    let text = format!("{limit} is less than the limit of container {:?}, {own}", container.name);
+                    self.wrong(&at.keys("limits").key(name), text);
+                }
+            }
+        }
+        let mut resources = Resources::default();
+        limit(&mut resources, &limits, &requests);
+        resources
+    }
+
     fn resources(
         &mut self,
         resources: &ResourceRequirements,
@@ -608,32 +637,35 @@ fn restart(policy: PodRestartPolicy, init: bool, sidecar: bool) -> RestartPolicy
 }
 
 /// Limits become what the kernel enforces, requests weights and protected memory.
-fn limit(spec: &mut ContainerSpec, limits: &BTreeMap<String, Quantity>, requests: &BTreeMap<String, Quantity>) {
+fn limit(resources: &mut Resources, limits: &BTreeMap<String, Quantity>, requests: &BTreeMap<String, Quantity>) {
     let bytes = |quantity: &Quantity| i64::try_from(quantity.units()).unwrap_or(i64::MAX);
     let some =
         |map: &'_ BTreeMap<String, Quantity>, name: &str| map.get(name).filter(|amount| !amount.is_zero()).cloned();
-    spec.resources.memory = some(limits, "memory").map(|limit| bytes(&limit));
-    spec.resources.memory_reservation = some(requests, "memory").map(|request| bytes(&request));
+    resources.memory = some(limits, "memory").map(|limit| bytes(&limit));
+    resources.memory_reservation = some(requests, "memory").map(|request| bytes(&request));
     if let Some(limit) = some(limits, "cpu") {
-        spec.resources.cpu_period = Some(100_000);
+        resources.cpu_period = Some(100_000);
         // The kernel takes no quota below a millisecond.
-        spec.resources.cpu_quota =
-            Some(i64::try_from(limit.millis().saturating_mul(100)).unwrap_or(i64::MAX).max(1000));
+        resources.cpu_quota = Some(i64::try_from(limit.millis().saturating_mul(100)).unwrap_or(i64::MAX).max(1000));
     }
     if let Some(request) = some(requests, "cpu") {
-        spec.resources.cpu_shares = Some((request.millis().saturating_mul(1024) / 1000).clamp(2, 262_144));
+        resources.cpu_shares = Some((request.millis().saturating_mul(1024) / 1000).clamp(2, 262_144));
     }
-    for name in limits.keys() {
-        if let Some(path) = name.strip_prefix(DEVICE) {
-            let (host, container) = path.split_once(':').unwrap_or((path, path));
-            let (container, permissions) = container.split_once(':').unwrap_or((container, "rwm"));
-            spec.devices.push(DeviceSpec {
-                host: PathBuf::from(host),
-                container: PathBuf::from(container),
-                permissions: permissions.to_owned(),
-            });
+}
+
+/// What limits name as Podman's kube play reads them.
+fn devices(limits: &BTreeMap<String, Quantity>) -> Vec<DeviceSpec> {
+    let paths = limits.keys().filter_map(|name| name.strip_prefix(DEVICE));
+    let device = |path: &str| {
+        let (host, container) = path.split_once(':').unwrap_or((path, path));
+        let (container, permissions) = container.split_once(':').unwrap_or((container, "rwm"));
+        DeviceSpec {
+            host: PathBuf::from(host),
+            container: PathBuf::from(container),
+            permissions: permissions.to_owned(),
         }
-    }
+    };
+    paths.map(device).collect()
 }
 
 fn capability(name: &str) -> String {

@@ -151,6 +151,7 @@ impl Lowering<'_> {
             share_processes,
             user_namespace: self.user_namespace(spec, &annotations, metadata_at),
             sysctls: BTreeMap::new(),
+            resources: Default::default(),
             fs_group: None,
             fs_group_change: Default::default(),
             service_account: spec.service_account_name.as_deref().unwrap_or("default").to_owned(),
@@ -184,6 +185,9 @@ impl Lowering<'_> {
             }
         }
         self.containers(spec, namespace, &mut template, at);
+        if let Some(resources) = &spec.resources {
+            template.resources = self.pod_resources(resources, &template, &at.key("resources"));
+        }
         self.size_limits(spec, &template, at);
         self.podman_annotations(&mut template, metadata_at);
         self.publish(spec, &mut template, host_network, at);

@@ -52,6 +52,8 @@ object! {
         "enableServiceLinks" enable_service_links: Option<bool>,
         /// Shown as a pod's account, and given to `fieldRef`; there is no API server to log in to.
         "serviceAccountName" service_account_name: Option<Subdomain>,
+        /// Of all containers together: the limits of the pod's cgroup.
+        "resources" resources: Option<super::ResourceRequirements>,
         /// Secrets of type `kubernetes.io/dockerconfigjson` or `kubernetes.io/dockercfg`, asked before what `creel login` knows;
         /// for images whose names begin with their registry.
         "imagePullSecrets" image_pull_secrets: Vec<PullSecret>,
@@ -90,8 +92,6 @@ object! {
     refused {
         /// containers cannot be added to a pod by its manifest
         "ephemeralContainers",
-        /// write limits in the containers
-        "resources",
         /// there is one runtime
         "runtimeClassName",
         /// devices are given as `podman.io/device=PATH` in `resources.limits`

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use containers::UserNamespace;
+use containers::{Resources, UserNamespace};
 use pods::ServiceContainer;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,9 @@ pub struct PodTemplate {
     /// `None`: that of the caller.
     pub user_namespace: Option<UserNamespace>,
     pub sysctls: BTreeMap<String, String>,
+    /// Of all containers together.
+    #[serde(default)]
+    pub resources: Resources,
     pub fs_group: Option<u32>,
     pub fs_group_change: FsGroupChangePolicy,
     pub service_account: String,

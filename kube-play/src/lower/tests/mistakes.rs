@@ -267,6 +267,36 @@ fn workloads_that_do_not_fit_together() {
 }
 
 #[test]
+fn a_pod_has_no_less_than_its_containers() {
+    let pod = |resources: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{ name: x }}\nspec:\n  resources: {resources}\n  containers: [{{ name: a, image: box, \
+             resources: {{ limits: {{ memory: 64Mi }} }} }}]\n"
+        )
+    };
+    let plan = super::planned(&pod("{ limits: { memory: 64Mi, cpu: 500m } }"));
+    let resources = &plan.pods[0].template.resources;
+    assert_eq!(
+        (resources.memory, resources.cpu_quota, resources.cpu_shares),
+        (Some(64 << 20), Some(50_000), Some(512))
+    );
+    for (resources, expected) in [
+        ("{ limits: { memory: 32Mi } }", "limits.memory: 32Mi is less than the limit of container \"a\", 64Mi"),
+        (
+            "{ limits: { memory: 64Mi }, requests: { memory: 65Mi } }",
+            "requests.memory: 65Mi must be less than or equal to the limit of 64Mi",
+        ),
+        (
+            "{ limits: { ephemeral-storage: 1Gi } }",
+            "limits.ephemeral-storage: is no resource of a whole pod: there are cpu, memory",
+        ),
+    ] {
+        let said = wrong(&pod(resources));
+        assert!(said[0].ends_with(&format!("Pod/x: spec.resources.{expected}")), "{said:?}");
+    }
+}
+
+#[test]
 fn claims_by_podmans_annotations() {
     for (annotations, word, expected) in [
         ("volume.podman.io/driver: nfs", "driver", "must be \"local\" or \"image\", and is \"nfs\""),
