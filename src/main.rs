@@ -13,6 +13,7 @@ mod completion;
 mod config;
 mod context;
 mod create_args;
+mod credentials;
 mod doctor;
 mod error;
 mod filters;

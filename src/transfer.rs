@@ -37,7 +37,7 @@ impl Access {
         login::check_files(self.authfile.as_deref(), None, None)?;
         Ok(PullOptions {
             authfile: self.authfile,
-            creds: self.creds.as_deref().map(str::parse).transpose()?,
+            creds: self.creds.as_deref().map(crate::credentials::credentials).transpose()?,
             cert_dir: self.cert_dir,
             tls_verify: self.tls_verify,
             places: places(self.signature_policy)?,
@@ -49,7 +49,7 @@ impl Access {
         login::check_files(self.authfile.as_deref(), None, None)?;
         Ok(PushOptions {
             authfile: self.authfile,
-            creds: self.creds.as_deref().map(str::parse).transpose()?,
+            creds: self.creds.as_deref().map(crate::credentials::credentials).transpose()?,
             cert_dir: self.cert_dir,
             tls_verify: self.tls_verify,
             places: places(self.signature_policy)?,

@@ -1,8 +1,10 @@
 //! `login`, `logout`, and pulling with a password.
 
-use crate::lab::Lab;
+use rustix::termios::LocalModes;
+
 use crate::lab::image::{Compression, box_draft};
 use crate::lab::registry::{Guarded, Registry};
+use crate::lab::{Lab, eventually};
 
 #[test]
 fn a_guarded_registry_opens_after_login_and_closes_after_logout() {
@@ -52,6 +54,29 @@ fn credentials_can_be_given_for_one_command() {
     lab.ok(&format!("login --authfile auth.json --tls-verify=false -u alice -p 'open sesame' {server}"));
     lab.ok(&format!("pull -q --tls-verify=false --authfile auth.json {}", registry.name("copy")));
     lab.creel(&format!("pull -q --retry 0 --tls-verify=false {name}")).run().fails(125);
+}
+
+#[test]
+fn what_credentials_do_not_say_is_asked_for() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Password) else { return };
+    registry.put(box_draft(), "box:latest", Compression::Gzip);
+    let name = registry.name("box");
+    let asked = lab.creel(&format!("pull -q --tls-verify=false --creds alice {name}")).run();
+    let error = asked.fails(125);
+    assert!(error.contains("could not read password from terminal: inappropriate ioctl for device"), "{error}");
+    for (credentials, name_first) in [("alice", false), (":", true)] {
+        let mut terminal = lab.terminal(&format!("pull -q --tls-verify=false --creds {credentials} {name}"));
+        if name_first {
+            terminal.expect("Username: ");
+            terminal.type_in("alice\n");
+        }
+        terminal.expect("Password: ");
+        eventually("nothing is shown", || !terminal.settings().contains(LocalModes::ECHO));
+        terminal.type_in("open sesame\n");
+        let (code, after) = terminal.end_with_settings();
+        assert!(code == 0 && after.contains(LocalModes::ECHO), "{credentials}: {code}");
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::{events, find, skopeo};
 /// The hidden command that runs [`crate::pull_worker`].
 pub const WORKER: &str = "__pull";
 
-/// `--creds USER[:PASSWORD]`.
+/// For one registry.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
     pub user: String,
@@ -35,20 +35,6 @@ pub struct Credentials {
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Credentials {{ user: {:?}, .. }}", self.user)
-    }
-}
-
-impl std::str::FromStr for Credentials {
-    type Err = crate::Error;
-
-    fn from_str(text: &str) -> Result<Credentials> {
-        let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        if user.is_empty() {
-            let reason = "use USER[:PASSWORD]".to_owned();
-            // The value itself may be a password that slipped.
-            return Err(crate::Error::InvalidValue { what: "credentials", value: String::new(), reason });
-        }
-        Ok(Credentials { user: user.to_owned(), password: password.to_owned() })
     }
 }
 

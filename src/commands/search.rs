@@ -64,7 +64,7 @@ fn repositories(args: &Args, limit: usize) -> Result<ExitCode, Failure> {
     let options = SearchOptions {
         limit: Some(limit).filter(|limit| *limit > 0),
         tls_verify: args.tls_verify,
-        creds: args.creds.as_deref().map(str::parse).transpose()?,
+        creds: args.creds.as_deref().map(crate::credentials::credentials).transpose()?,
         authfile: args.authfile.clone(),
         cert_dir: args.cert_dir.clone(),
         ..SearchOptions::default()
@@ -109,7 +109,7 @@ fn tags(args: &Args, limit: usize) -> Result<ExitCode, Failure> {
     };
     let options = PullOptions {
         tls_verify: args.tls_verify,
-        creds: args.creds.as_deref().map(str::parse).transpose()?,
+        creds: args.creds.as_deref().map(crate::credentials::credentials).transpose()?,
         authfile: args.authfile.clone(),
         cert_dir: args.cert_dir.clone(),
         ..PullOptions::default()

@@ -243,7 +243,10 @@ fn announce(engine: &containers::Engine, service: &str) -> Result<ExitCode, Fail
 }
 
 fn has_limits(plan: &Plan) -> bool {
-    plan.templates().any(|(_, template)| template.all_containers().any(|container| !container.limits.is_empty()))
+    plan.templates().any(|(_, template)| {
+        let of_pod = template.resources != containers::Resources::default();
+        of_pod || template.all_containers().any(|container| !container.limits.is_empty())
+    })
 }
 
 fn level(text: &str) -> Result<Validate, Failure> {
@@ -358,7 +361,7 @@ fn user_namespace(context: &Context, mode: &str) -> Result<UserNamespace, Failur
 fn pull_options(args: &Args) -> Result<PullOptions, Failure> {
     let mut options = PullOptions {
         authfile: args.authfile.clone(),
-        creds: args.creds.as_deref().map(str::parse).transpose()?,
+        creds: args.creds.as_deref().map(crate::credentials::credentials).transpose()?,
         cert_dir: args.cert_dir.clone(),
         tls_verify: args.tls_verify,
         places: transfer::places(args.signature_policy.clone())?,
