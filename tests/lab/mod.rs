@@ -423,7 +423,7 @@ impl Lab {
     fn leftovers(&self) -> Vec<String> {
         let mut left = Vec::new();
         let of_engine = |process: &Process| is_podman() && process.command.contains("catatonit");
-        comes_true(Duration::from_secs(5), || self.processes().iter().all(of_engine));
+        comes_true(Duration::from_secs(20), || self.processes().iter().all(of_engine));
         left.extend(self.processes().iter().filter(|process| !of_engine(process)).map(|process| {
             let parent = fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default();
             let parent = parent.lines().find(|line| line.starts_with("PPid:")).unwrap_or("").replace('\t', " ");
