@@ -64,8 +64,8 @@ pub fn list_with_working(engine: &Engine) -> Result<Vec<Container>> {
             Err(error) => tracing::warn!(%id, %error, "cannot read a container"),
         }
     }
-    containers
-        .sort_by(|one, other| (one.record.created, &one.record.id).cmp(&(other.record.created, &other.record.id)));
+    // Each is moved once: they are large.
+    containers.sort_by_cached_key(|container| (container.record.created, container.record.id.clone()));
     Ok(containers)
 }
 

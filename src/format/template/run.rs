@@ -1,5 +1,7 @@
 //! From nodes and a value to text.
 
+use std::borrow::Cow;
+
 use super::syntax::{Command, Node, Operand, OperandKind, Pipeline};
 use super::{Result, Template};
 use crate::format::functions::{self, Parameter};
@@ -7,7 +9,7 @@ use crate::format::printf::type_name;
 use crate::format::value::{Kind, Nil, Value};
 
 pub(super) fn run(template: &Template, data: &Value) -> Result<String> {
-    let mut run = Run { template, out: String::new(), variables: vec![("$".into(), data.clone())], depth: 0 };
+    let mut run = Run { template, out: String::new(), variables: vec![("$".into(), Cow::Borrowed(data))], depth: 0 };
     run.nodes(&template.nodes, data)?;
     Ok(run.out)
 }
@@ -15,7 +17,7 @@ pub(super) fn run(template: &Template, data: &Value) -> Result<String> {
 struct Run<'a> {
     template: &'a Template,
     out: String,
-    variables: Vec<(String, Value)>,
+    variables: Vec<(String, Cow<'a, Value>)>,
     depth: usize,
 }
 
@@ -91,7 +93,7 @@ impl Run<'_> {
                     return Err(self.error(call.position, &call.text, "exceeded maximum template depth"));
                 }
                 self.depth += 1;
-                let outer = std::mem::replace(&mut self.variables, vec![("$".into(), value.clone())]);
+                let outer = std::mem::replace(&mut self.variables, vec![("$".into(), Cow::Owned(value.clone()))]);
                 let flow = self.nodes(nodes, &value);
                 self.variables = outer;
                 self.depth -= 1;
@@ -144,8 +146,8 @@ impl Run<'_> {
     fn set(&mut self, name: &str, value: Value, assigns: bool) {
         let known = self.variables.iter_mut().rev().find(|(known, _)| known == name);
         match known {
-            Some((_, known)) if assigns => *known = value,
-            _ => self.variables.push((name.to_owned(), value)),
+            Some((_, known)) if assigns => *known = Cow::Owned(value),
+            _ => self.variables.push((name.to_owned(), Cow::Owned(value))),
         }
     }
 
@@ -233,27 +235,39 @@ impl Run<'_> {
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value) -> Result<Value> {
+        let made;
         let base = match &operand.kind {
-            OperandKind::Dot => dot.clone(),
-            OperandKind::Constant(value) => value.clone(),
-            OperandKind::Nil => Value::Nil(Nil::Pointer),
+            OperandKind::Dot => dot,
+            OperandKind::Constant(value) => value,
+            OperandKind::Nil => &Value::Nil(Nil::Pointer),
             OperandKind::Variable(name) => match self.variables.iter().rev().find(|(known, _)| known == name) {
-                Some((_, value)) => value.clone(),
+                Some((_, value)) => value,
                 None => {
                     let problem = format!("undefined variable {}", crate::arguments::go_quote(name));
                     return Err(self.error(operand.position, &operand.text, problem));
                 }
             },
-            OperandKind::Function(name) => functions::check_count(name, 0)
-                .and_then(|()| functions::call(name, Vec::new()))
-                .map_err(|problem| self.error(operand.position, &operand.text, problem))?,
-            OperandKind::Parenthesis(pipeline) => self.pipeline(pipeline, dot)?,
+            OperandKind::Function(name) => {
+                made = functions::check_count(name, 0)
+                    .and_then(|()| functions::call(name, Vec::new()))
+                    .map_err(|problem| self.error(operand.position, &operand.text, problem))?;
+                &made
+            }
+            OperandKind::Parenthesis(pipeline) => {
+                made = self.pipeline(pipeline, dot)?;
+                &made
+            }
         };
-        let mut value = base;
+        // A row has dozens of fields: only the one that is asked for is copied.
+        let mut value = Cow::Borrowed(base);
         for field in &operand.fields {
-            value = field_of(value, field).map_err(|problem| self.error(operand.position, &operand.text, problem))?;
+            let found = match &value {
+                Cow::Borrowed(value) => field_of(value, field),
+                Cow::Owned(value) => field_of(value, field).map(|found| Cow::Owned(found.into_owned())),
+            };
+            value = found.map_err(|problem| self.error(operand.position, &operand.text, problem))?;
         }
-        Ok(value)
+        Ok(value.into_owned())
     }
 
     /// An operand where a function wants a certain type: Go looks at a constant before it is a value.
@@ -291,9 +305,10 @@ fn check_type(value: &Value, wanted: Parameter) -> Result<()> {
 }
 
 /// One step of `.a.b`.
-fn field_of(value: Value, name: &str) -> Result<Value> {
+fn field_of<'a>(value: &'a Value, name: &str) -> Result<Cow<'a, Value>> {
+    let owned = |value| Ok(Cow::Owned(value));
     match value {
-        Value::Struct(mut fields) => {
+        Value::Struct(fields) => {
             let plain = |kind: Kind| kind != Kind::JsonOnly;
             let found = fields
                 .iter()
@@ -303,19 +318,22 @@ fn field_of(value: Value, name: &str) -> Result<Value> {
                 // Field names of Go and of JSON differ in case and underscores; nobody has two that differ only there.
                 .or_else(|| fields.iter().position(|field| plain(field.kind) && same_letters(field.name, name)));
             match found {
-                Some(index) => Ok(fields.swap_remove(index).value),
+                Some(index) => Ok(Cow::Borrowed(&fields[index].value)),
                 None => Err(format!("can't evaluate field {name} in type struct")),
             }
         }
-        Value::Map(mut map) => Ok(map.remove(name).unwrap_or(Value::Nil(Nil::NoValue))),
-        Value::Nil(Nil::Map | Nil::NoValue) => Ok(Value::Nil(Nil::NoValue)),
+        Value::Map(map) => {
+            map.get(name).map_or_else(|| owned(Value::Nil(Nil::NoValue)), |found| Ok(Cow::Borrowed(found)))
+        }
+        Value::Nil(Nil::Map | Nil::NoValue) => owned(Value::Nil(Nil::NoValue)),
         Value::Nil(_) => Err(format!("nil pointer evaluating {name}")),
         Value::Heading { words, .. } => {
             let text = words.iter().find(|(field, _)| *field == name).map(|(_, word)| (*word).to_owned());
-            Ok(Value::Heading { text: text.unwrap_or_else(|| crate::format::table::heading(name)), words })
+            owned(Value::Heading { text: text.unwrap_or_else(|| crate::format::table::heading(name)), words })
         }
-        other => functions::method(&other, name, &[])
-            .ok_or_else(|| format!("can't evaluate field {name} in type {}", type_name(&other))),
+        other => functions::method(other, name, &[])
+            .map(Cow::Owned)
+            .ok_or_else(|| format!("can't evaluate field {name} in type {}", type_name(other))),
     }
 }
 
