@@ -142,7 +142,7 @@ pub static VERBS: &[Verb] = &[
     verb!(commit, ["commit", "container commit"]),
     verb!(container_cleanup, ["container cleanup"]),
     verb!(container_clone, ["container clone"],
-        tolerance: Tolerance { not_yet: &["pod"], obsolete: &["cpu-rt-period", "cpu-rt-runtime", "memory-swappiness"], ..PLAIN.tolerance }),
+        tolerance: Tolerance { obsolete: &["cpu-rt-period", "cpu-rt-runtime", "memory-swappiness"], ..PLAIN.tolerance }),
     verb!(container_exists, ["container exists"]),
     verb!(container_prune, ["container prune"]),
     verb!(cp, ["cp", "container cp"], tolerance: Tolerance { no_op: &["extract", "pause"], ..PLAIN.tolerance }),
@@ -210,16 +210,7 @@ pub static VERBS: &[Verb] = &[
     verb!(network::update, ["network update"]),
     verb!(mount, ["mount", "container mount"]),
     verb!(pause, ["pause", "container pause"]),
-    verb!(pod::clone, ["pod clone"], tolerance: Tolerance {
-        not_yet: &[
-            "blkio-weight", "blkio-weight-device", "cgroup-parent", "cpu-shares", "cpus", "cpuset-cpus", "cpuset-mems",
-            "device", "device-read-bps", "device-write-bps", "gidmap", "gpus", "hostname", "infra-command",
-            "infra-conmon-pidfile", "infra-name", "label", "label-file", "memory", "memory-swap", "pid", "restart",
-            "security-opt", "shm-size", "shm-size-systemd", "subgidname", "subuidname", "sysctl", "uidmap", "userns",
-            "uts", "volume", "volumes-from",
-        ],
-        ..PLAIN.tolerance
-    }),
+    verb!(pod::clone, ["pod clone"]),
     verb!(pod::create, ["pod create"]),
     verb!(pod::exists, ["pod exists"]),
     verb!(pod::inspect, ["pod inspect"]),

@@ -36,3 +36,61 @@ fn cleanup_is_for_whoever_is_there_and_leaves_what_runs() {
     assert_eq!(lab.ok("container cleanup --rm two"), "two");
     lab.creel("container exists two").run().code(1);
 }
+
+#[test]
+fn a_clone_is_in_the_pod_that_is_asked_for() {
+    let lab = Lab::new();
+    lab.ok("pod create --name one --network none");
+    lab.ok("pod create --name two --network none");
+    lab.ok("create --name member --pod one box hostname");
+    lab.ok("create --name solo --hostname alone box hostname");
+    // Of a member in its pod, under the first name that is free.
+    lab.ok("container clone member");
+    lab.ok("container clone member");
+    lab.ok("container clone --pod two member other");
+    let reset = lab.creel("container clone --pod two solo joined").run();
+    reset.ok();
+    assert!(reset.err().contains("At least one namespace was reset to the default configuration"), "{reset}");
+    let pod = |name: &str| lab.ok(&format!("ps -a --filter name=^{name}$ --format {{{{.PodName}}}}"));
+    for (name, of) in
+        [("member-clone", "one"), ("member-clone1", "one"), ("other", "two"), ("joined", "two"), ("solo", "")]
+    {
+        assert_eq!(pod(name), of, "{name}");
+    }
+    assert_eq!(lab.ok("start -a joined"), "two");
+    assert_eq!(lab.ok("start -a member-clone1"), "one");
+    assert_eq!(
+        lab.creel("container clone --pod nosuch solo").run().fails(125),
+        "Error: no pod with name or ID nosuch found: no such pod"
+    );
+    lab.ok("pod rm -f -a");
+}
+
+#[test]
+fn a_clone_of_a_pod_has_what_is_said_for_it() {
+    let lab = Lab::new();
+    lab.folder("shared");
+    lab.write("shared/file", "mine\n");
+    lab.ok("pod create --name one --network none --label a=b --hostname old");
+    lab.ok("create --name member --pod one box sh -c 'hostname; cat /shared/file; grep NoNewPrivs /proc/self/status; df /dev/shm | tail -1'");
+    lab.ok("pod clone --name two --label c=d --hostname new -v ./shared:/shared --security-opt no-new-privileges \
+         --shm-size 5m --infra-name holder --memory 100m --cpu-shares 100 one");
+    let two = &lab.json("pod inspect two")[0];
+    assert_eq!(two["Labels"], serde_json::json!({ "a": "b", "c": "d" }));
+    assert_eq!((two["memory_limit"].as_i64(), two["cpu_shares"].as_i64()), (Some(100 << 20), Some(100)));
+    assert_eq!(lab.inspect("holder", "{{.Id}}"), two["InfraContainerID"]);
+    lab.ok(
+        "pod clone --name three --hostname new -v ./shared:/shared --security-opt no-new-privileges --shm-size 5m one",
+    );
+    let said = lab.ok("start -a member-clone1");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[..3], ["new", "mine", "NoNewPrivs:\t1"], "{said}");
+    assert!(lines[3].contains(" 5120 "), "{said}");
+    // The first one is as it was.
+    assert_eq!(lab.json("pod inspect one")[0]["Labels"], serde_json::json!({ "a": "b" }));
+    assert_eq!(
+        lab.creel("pod clone --restart bogus one").run().fails(125),
+        "Error: running pod create option: \"bogus\" is not a valid restart policy: invalid argument"
+    );
+    lab.ok("pod rm -f -a");
+}

@@ -84,7 +84,7 @@ pub use list::{find, list, list_with_working, running};
 pub use logs::{LogLine, LogQuery, LogStream, follow_logs, logs};
 pub use monitor::monitor_main;
 pub use mount::{Subject, difference, mount, mount_image, mounted, mounted_images, unmount, unmount_image};
-pub use names::random as random_name;
+pub use names::{random as random_name, unused as unused_name};
 pub use needed::{Kept, keep, needs};
 pub use networks::{aliases, is_on as is_on_network, mode_word as network_mode_word, networks};
 pub use notify::{announce, has_notified};

@@ -45,6 +45,14 @@ impl Creating {
     }
 }
 
+/// The name itself, or with the first number that is free.
+pub fn unused(name: &str, is_free: impl Fn(&str) -> bool) -> String {
+    if is_free(name) {
+        return name.to_owned();
+    }
+    (1..).map(|number| format!("{name}{number}")).find(|name| is_free(name)).unwrap_or_default()
+}
+
 /// A name like `quiet_noether`. Later attempts get a number, so that a full store does not try for ever.
 pub fn random(attempt: u32) -> String {
     let mut bytes = [0u8; 6];

@@ -22,7 +22,7 @@ pub use create::{CreateRequest, create};
 pub use error::{Error, Result};
 pub use id::PodId;
 pub use life::{Outcome, kill, pause, restart, stop, unpause};
-pub use member::{Own, create_member, join};
+pub use member::{Own, create_member, join, leave};
 pub use pod::{Pod, PodState, Record, find, latest, list, names};
 pub use remove::{prune, remove};
 pub use service::ServiceContainer;

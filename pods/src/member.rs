@@ -89,13 +89,13 @@ pub fn join(pod: &Pod, infra: Option<&Container>, spec: &mut ContainerSpec, own:
             spec.mounts.push(mount.clone());
         }
     }
-    spec.volumes_from.extend(of_pod.volumes_from.iter().cloned());
+    add_missing(&mut spec.volumes_from, &of_pod.volumes_from);
     for device in &of_pod.devices {
         if !spec.devices.iter().any(|own| own.container == device.container) {
             spec.devices.push(device.clone());
         }
     }
-    spec.cdi_devices.extend(of_pod.cdi_devices.iter().cloned());
+    add_missing(&mut spec.cdi_devices, &of_pod.cdi_devices);
     spec.shm_size_systemd = spec.shm_size_systemd.or(of_pod.shm_size_systemd);
     for (key, value) in &of_pod.annotations {
         spec.annotations.entry(key.clone()).or_insert_with(|| value.clone());
@@ -104,16 +104,61 @@ pub fn join(pod: &Pod, infra: Option<&Container>, spec: &mut ContainerSpec, own:
     Ok(())
 }
 
+/// Takes out of a member's specification what it shares with its pod, so that it can join another pod, or the same one
+/// again. What it has for itself is said, for [`join`].
+pub fn leave(pod: &Pod, spec: &mut ContainerSpec) -> Own {
+    spec.pod = None;
+    spec.pod_cgroup = None;
+    let Some(infra) = pod.infra().map(|infra| infra.id().to_string()) else { return Own::default() };
+    let joined = NamespaceMode::Container(infra.clone());
+    let namespaces = &mut spec.namespaces;
+    let mut own = Own { restart: spec.restart != pod.spec().restart, ..Own::default() };
+    let modes = [
+        (&mut namespaces.pid, &mut own.pid),
+        (&mut namespaces.uts, &mut own.uts),
+        (&mut namespaces.cgroup, &mut own.cgroup),
+    ];
+    for (mode, own) in modes {
+        match *mode == joined {
+            true => *mode = NamespaceMode::Private,
+            false => *own = true,
+        }
+    }
+    match namespaces.ipc == IpcMode::Container(infra.clone()) {
+        true => namespaces.ipc = IpcMode::Shareable,
+        false => own.ipc = true,
+    }
+    if namespaces.user == UserNamespace::Container(infra.clone()) {
+        namespaces.user = UserNamespace::Host;
+    }
+    if spec.network.mode == Mode::Container(infra) {
+        spec.network.mode = Mode::Default;
+    }
+    if !own.restart {
+        spec.restart = RestartPolicy::No;
+    }
+    own
+}
+
+/// What is not there yet.
+fn add_missing<T: Clone + PartialEq>(to: &mut Vec<T>, from: &[T]) {
+    for item in from {
+        if !to.contains(item) {
+            to.push(item.clone());
+        }
+    }
+}
+
 fn inherit_security(of_pod: &PodSpec, spec: &mut ContainerSpec) {
     let (all, own) = (&of_pod.security, &mut spec.security);
     if own.seccomp == containers::SeccompProfile::Default {
         own.seccomp.clone_from(&all.seccomp);
     }
     own.no_new_privileges |= all.no_new_privileges;
-    own.mask.extend(all.mask.iter().cloned());
-    own.unmask.extend(all.unmask.iter().cloned());
-    own.labels.extend(all.labels.iter().cloned());
-    own.proc_opts.extend(all.proc_opts.iter().cloned());
+    add_missing(&mut own.mask, &all.mask);
+    add_missing(&mut own.unmask, &all.unmask);
+    add_missing(&mut own.labels, &all.labels);
+    add_missing(&mut own.proc_opts, &all.proc_opts);
     if own.apparmor.is_none() {
         own.apparmor.clone_from(&all.apparmor);
     }

@@ -1,6 +1,10 @@
 //! `creel container clone`
 
-use containers::{CreateRequest, MountKind, RemoveRequest, Source, StartRequest};
+use containers::{
+    ContainerSpec, CreateRequest, Engine, IpcMode, MountKind, NamespaceMode, NetworkSpec, PodRole, RemoveRequest,
+    Source, StartRequest, UserNamespace,
+};
+use pods::{Own, Pod};
 
 use crate::arguments;
 use crate::context::Context;
@@ -22,6 +26,9 @@ pub struct Args {
     /// Name of the new container
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Make it in this pod; in the other container's, if that is in one, where not given
+    #[arg(long, value_name = "POD")]
+    pod: Option<String>,
     /// Start the new container
     #[arg(long)]
     run: bool,
@@ -41,8 +48,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
     let original = containers::find(&engine, &args.words[0])?;
     let mut spec = original.spec().clone();
-    if spec.pod.is_some() {
-        return Err(Failure::plain("a container of a pod is not cloned by creel yet"));
+    if spec.pod_role == Some(PodRole::Infra) {
+        return Err(Failure::plain(format!("container {} holds the namespaces of a pod", original.name()))
+            .hint("creel pod clone makes the pod again"));
     }
     let image = match args.words.get(2) {
         Some(name) => Some(images::get(&engine.store, name)?),
@@ -66,10 +74,16 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     }
     spec.create_command.clone_from(&context.command_line);
-    let default = format!("{}-clone", original.name());
-    let name = args.words.get(1).or(args.name.as_ref()).unwrap_or(&default);
-    let request = CreateRequest { spec, name: Some(name), image: image.as_ref(), replace: false };
-    let container = containers::create(&engine, request)?;
+    let membership = membership(&engine, &args, &mut spec)?;
+    let named = args.words.get(1).or(args.name.as_ref());
+    let name = named.cloned().unwrap_or_else(|| {
+        containers::unused_name(&format!("{}-clone", original.name()), |name| containers::find(&engine, name).is_err())
+    });
+    let request = CreateRequest { spec, name: Some(&name), image: image.as_ref(), replace: false };
+    let container = match membership {
+        Some((pod, own)) => pods::create_member(&engine, &pod, request, own)?,
+        None => containers::create(&engine, request)?,
+    };
     if args.destroy {
         let request = RemoveRequest { force: args.force, ..RemoveRequest::default() };
         containers::remove(&engine, &original, &request)?;
@@ -79,4 +93,51 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     output::line(container.id())?;
     Ok(ExitCode::Success)
+}
+
+/// The pod it is to be made in, and what it keeps for itself there. What only the other container's place gave it is taken
+/// out of the specification.
+fn membership(engine: &Engine, args: &Args, spec: &mut ContainerSpec) -> Result<Option<(Pod, Own)>, Failure> {
+    let old = spec.pod.as_deref().map(|id| pods::find(engine, id)).transpose()?;
+    let wanted = match args.pod.as_deref().filter(|name| !name.is_empty()) {
+        Some(name) => Some(pods::find(engine, name)?),
+        None => old.clone(),
+    };
+    let own = old.as_ref().map(|old| pods::leave(old, spec));
+    let Some(pod) = wanted else { return Ok(None) };
+    let own = match (own, old) {
+        (Some(own), Some(old)) if old.id() == pod.id() => own,
+        (Some(_), _) => Own::default(),
+        (None, _) => {
+            if reset_shared(&pod, spec) {
+                output::warn("At least one namespace was reset to the default configuration");
+            }
+            Own::default()
+        }
+    };
+    Ok(Some((pod, own)))
+}
+
+/// What the pod shares cannot be the container's own. Says whether anything was.
+fn reset_shared(pod: &Pod, spec: &mut ContainerSpec) -> bool {
+    let before = (spec.network.clone(), spec.namespaces.clone(), spec.hostname.clone());
+    let shared = pod.spec().share;
+    if shared.net {
+        spec.network = NetworkSpec { expose: std::mem::take(&mut spec.network.expose), ..NetworkSpec::default() };
+    }
+    if shared.uts {
+        spec.hostname = None;
+        spec.namespaces.uts = NamespaceMode::Private;
+    }
+    if shared.ipc {
+        spec.namespaces.ipc = IpcMode::Shareable;
+    }
+    if shared.pid {
+        spec.namespaces.pid = NamespaceMode::Private;
+    }
+    if shared.cgroup {
+        spec.namespaces.cgroup = NamespaceMode::Private;
+    }
+    spec.namespaces.user = UserNamespace::Host;
+    before != (spec.network.clone(), spec.namespaces.clone(), spec.hostname.clone())
 }

@@ -1,5 +1,6 @@
 //! `creel pod clone`
 
+use super::flags::PodFlags;
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -11,6 +12,8 @@ pub struct Args {
     /// Remove the original
     #[arg(long)]
     destroy: bool,
+    #[command(flatten)]
+    flags: PodFlags,
     /// Name of the new pod
     #[arg(short, long, value_name = "NAME")]
     name: Option<String>,
@@ -33,7 +36,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         Ok(image) => Ok(image),
         Err(error) => Err(pods::Error::from(containers::Error::from(error))),
     };
-    let made = pods::clone(&engine, &pod, name, &image)?;
+    let mut spec = pod.spec().clone();
+    args.flags.change(&mut spec, &super::create::surroundings(context)?)?;
+    spec.create_command.clone_from(&context.command_line);
+    let made = pods::clone(&engine, &pod, spec, name, &image)?;
     if args.destroy {
         let outcome = pods::remove(&engine, &pod, true, None)?;
         if !outcome.failed.is_empty() {

@@ -6,49 +6,22 @@ use containers::{ContainerSpec, Engine, IpcMode};
 use network::Mode;
 use pods::{ExitPolicy, Infra, Pod, PodSpec, Share};
 
-use crate::arguments::{self, number};
+use super::flags::PodFlags;
+use crate::arguments;
 use crate::commands::create;
 use crate::context::{self, Context};
-use crate::create_args::{self, CreateArgs, LimitFlags, Surroundings, life};
+use crate::create_args::{self, CreateArgs, Surroundings};
 use crate::error::{ExitCode, Failure};
 use crate::output;
 
 /// Make a pod
 #[derive(clap::Args, Debug, Default)]
 pub struct Args {
+    #[command(flatten)]
+    flags: PodFlags,
     /// Add a line to the members' /etc/hosts (name[;name...]:ip)
     #[arg(long, value_name = "NAME:IP", value_delimiter = ',')]
     add_host: Vec<String>,
-    /// Block IO weight (10 to 1000)
-    #[arg(long, value_name = "WEIGHT")]
-    blkio_weight: Option<String>,
-    /// Block IO weight of a device (DEVICE:WEIGHT)
-    #[arg(long, value_name = "DEVICE:WEIGHT")]
-    blkio_weight_device: Vec<String>,
-    /// The cgroup below which the pod's is made
-    #[arg(long, value_name = "PATH")]
-    cgroup_parent: Option<String>,
-    /// CPU shares (relative weight)
-    #[arg(short, long, value_name = "SHARES", value_parser = number::u64)]
-    cpu_shares: Option<u64>,
-    /// Number of CPUs
-    #[arg(long, value_name = "NUMBER", value_parser = number::f64)]
-    cpus: Option<f64>,
-    /// CPUs to run on (0-3, 0,1)
-    #[arg(long, value_name = "LIST")]
-    cpuset_cpus: Option<String>,
-    /// Memory nodes to use (0-3, 0,1)
-    #[arg(long, value_name = "LIST")]
-    cpuset_mems: Option<String>,
-    /// Give all members a device (HOST[:CONTAINER[:rwm]])
-    #[arg(long, value_name = "DEVICE")]
-    device: Vec<String>,
-    /// Limit reading from a device (PATH:BYTES per second)
-    #[arg(long, value_name = "PATH:RATE")]
-    device_read_bps: Vec<String>,
-    /// Limit writing to a device (PATH:BYTES per second)
-    #[arg(long, value_name = "PATH:RATE")]
-    device_write_bps: Vec<String>,
     /// Name servers; "none" leaves the images' resolv.conf alone
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     dns: Vec<String>,
@@ -61,54 +34,24 @@ pub struct Args {
     /// What happens when the last member has ended: continue or stop
     #[arg(long, value_name = "POLICY")]
     exit_policy: Option<String>,
-    /// Map group ids (CONTAINER:HOST:SIZE)
-    #[arg(long, value_name = "MAP", value_delimiter = ',')]
-    gidmap: Vec<String>,
-    /// Give all members graphics processors, by CDI ("all", or a device's name)
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    gpus: Vec<String>,
-    /// Host name of the members
-    #[arg(short = 'h', long, value_name = "NAME")]
-    hostname: Option<String>,
     /// Base of /etc/hosts: a path, "image" or "none"
     #[arg(long, value_name = "FILE")]
     hosts_file: Option<String>,
     /// Hold the namespaces that are shared (false: none are)
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     infra: Option<bool>,
-    /// Command of the infra container
-    #[arg(long, value_name = "COMMAND")]
-    infra_command: Option<String>,
-    /// Write the pid of the infra container's monitor to a file
-    #[arg(long, value_name = "FILE")]
-    infra_conmon_pidfile: Option<PathBuf>,
     /// Image of the infra container (creel needs none)
     #[arg(long, value_name = "IMAGE")]
     infra_image: Option<String>,
-    /// Name of the infra container
-    #[arg(long, value_name = "NAME")]
-    infra_name: Option<String>,
     /// IPv4 address
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<String>,
     /// IPv6 address
     #[arg(long, value_name = "ADDRESS")]
     ip6: Option<String>,
-    /// Set a label (KEY=VALUE)
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    label: Vec<String>,
-    /// Read labels from a file
-    #[arg(long, value_name = "FILE")]
-    label_file: Vec<PathBuf>,
     /// MAC address
     #[arg(long, value_name = "ADDRESS")]
     mac_address: Option<String>,
-    /// Memory limit of all members together (number with unit b, k, m, g)
-    #[arg(short, long, value_name = "SIZE")]
-    memory: Option<String>,
-    /// Limit of memory and swap together; -1 for no limit
-    #[arg(long, value_name = "SIZE")]
-    memory_swap: Option<String>,
     /// Name of the pod
     #[arg(short, long, value_name = "NAME")]
     name: Option<String>,
@@ -124,9 +67,6 @@ pub struct Args {
     /// No /etc/hosts of creel's
     #[arg(long)]
     no_hosts: bool,
-    /// PID namespace of the infra container: private, host, container:NAME, ns:PATH
-    #[arg(long, value_name = "MODE")]
-    pid: Option<String>,
     /// Write the pod's id to a file
     #[arg(long, value_name = "FILE")]
     pod_id_file: Option<PathBuf>,
@@ -136,48 +76,12 @@ pub struct Args {
     /// Remove the pod that has the name
     #[arg(long)]
     replace: bool,
-    /// When members are restarted: no, on-failure[:RETRIES], always, unless-stopped
-    #[arg(long, value_name = "POLICY")]
-    restart: Option<String>,
-    /// Security options of the members: no-new-privileges, seccomp=FILE, mask=, unmask=, label=, apparmor=
-    #[arg(long, value_name = "OPTION")]
-    security_opt: Vec<String>,
     /// Namespaces to share, of cgroup, ipc, net, pid, uts; +NAME for more than ipc, net and uts
     #[arg(long, value_name = "LIST")]
     share: Option<String>,
     /// Put the members' cgroups into one of the pod
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     share_parent: bool,
-    /// Size of the shared /dev/shm
-    #[arg(long, value_name = "SIZE")]
-    shm_size: Option<String>,
-    /// Size of the tmpfs mounts that systemd in a member needs
-    #[arg(long, value_name = "SIZE")]
-    shm_size_systemd: Option<String>,
-    /// Name in /etc/subgid whose ids are mapped
-    #[arg(long, value_name = "NAME")]
-    subgidname: Option<String>,
-    /// Name in /etc/subuid whose ids are mapped
-    #[arg(long, value_name = "NAME")]
-    subuidname: Option<String>,
-    /// Set a kernel parameter of the shared namespaces
-    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
-    sysctl: Vec<String>,
-    /// Map user ids (CONTAINER:HOST:SIZE)
-    #[arg(long, value_name = "MAP", value_delimiter = ',')]
-    uidmap: Vec<String>,
-    /// User namespace: host, keep-id[:OPTIONS], auto[:OPTIONS], nomap, ns:PATH
-    #[arg(long, value_name = "MODE")]
-    userns: Option<String>,
-    /// UTS namespace of the infra container: private, host, container:NAME, ns:PATH
-    #[arg(long, value_name = "MODE")]
-    uts: Option<String>,
-    /// Mount a directory or volume into all members ([SOURCE:]DESTINATION[:OPTIONS])
-    #[arg(short, long, value_name = "VOLUME")]
-    volume: Vec<String>,
-    /// Give all members the mounts of another container (CONTAINER[:OPTIONS])
-    #[arg(long, value_name = "CONTAINER")]
-    volumes_from: Vec<String>,
     #[arg(value_name = "[NAME]")]
     names: Vec<String>,
 }
@@ -191,15 +95,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.replace && name.is_none() {
         return Err(Failure::plain("cannot replace pod without --name being set"));
     }
-    let around = Surroundings {
-        config: context.config()?,
-        env: Vec::new(),
-        read: &|path| std::fs::read_to_string(path),
-        exists: &|path| std::fs::metadata(path).map(drop),
-        cwd: std::env::current_dir()?,
-        list: &crate::glob::names,
-        own_ids: &create::own_ids,
-    };
+    let around = surroundings(context)?;
     // Ids are looked at inside of the user namespace.
     let engine = context.engine()?;
     let mut spec = spec(&args, &around)?;
@@ -213,8 +109,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         _ => None,
     };
     if image.is_none() && spec.infra.command.is_some() {
-        return Err(Failure::plain("--infra-command needs an image that has the command")
-            .hint("give --infra-image, or leave --infra-command out: creel holds the namespaces itself"));
+        return Err(needs_infra_image());
     }
     let request =
         pods::CreateRequest { spec, name: name.as_deref(), replace: args.replace, infra_image: image.as_ref() };
@@ -230,7 +125,25 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Success)
 }
 
-fn invalid_name() -> Failure {
+/// A pod has no environment of its own.
+pub(super) fn surroundings(context: &Context) -> Result<Surroundings<'_>, Failure> {
+    Ok(Surroundings {
+        config: context.config()?,
+        env: Vec::new(),
+        read: &|path| std::fs::read_to_string(path),
+        exists: &|path| std::fs::metadata(path).map(drop),
+        cwd: std::env::current_dir()?,
+        list: &crate::glob::names,
+        own_ids: &create::own_ids,
+    })
+}
+
+pub(super) fn needs_infra_image() -> Failure {
+    Failure::plain("--infra-command needs an image that has the command")
+        .hint("give --infra-image, or leave --infra-command out: creel holds the namespaces itself")
+}
+
+pub(super) fn invalid_name() -> Failure {
     Failure::plain("running pod create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument")
 }
 
@@ -245,9 +158,6 @@ fn write_id(engine: &Engine, path: &Path, pod: &Pod) -> Result<(), Failure> {
 
 /// The flags that `create` has too mean the same here.
 fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
-    if let Some(name) = args.hostname.as_deref().filter(|name| !name.is_empty()) {
-        name.parse::<containers::ContainerName>().map_err(|_| invalid_name())?;
-    }
     let has_infra = args.infra.unwrap_or(true);
     let share = match &args.share {
         Some(text) => text.parse()?,
@@ -266,52 +176,20 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         without_infra(args)?;
     }
     let same = CreateArgs {
-        limits: LimitFlags {
-            blkio_weight: args.blkio_weight.clone(),
-            blkio_weight_device: args.blkio_weight_device.clone(),
-            cpu_shares: args.cpu_shares,
-            cpus: args.cpus,
-            cpuset_cpus: args.cpuset_cpus.clone(),
-            cpuset_mems: args.cpuset_mems.clone(),
-            device_read_bps: args.device_read_bps.clone(),
-            device_write_bps: args.device_write_bps.clone(),
-            memory: args.memory.clone(),
-            memory_swap: args.memory_swap.clone(),
-            ..LimitFlags::default()
-        },
         add_host: args.add_host.clone(),
-        cgroup_parent: args.cgroup_parent.clone(),
-        device: args.device.clone(),
         dns: args.dns.clone(),
         dns_option: args.dns_option.clone(),
         dns_search: args.dns_search.clone(),
-        gidmap: args.gidmap.clone(),
-        gpus: args.gpus.clone(),
-        hostname: args.hostname.clone(),
         hosts_file: args.hosts_file.clone(),
         ip: args.ip.clone(),
         ip6: args.ip6.clone(),
-        label: args.label.clone(),
-        label_file: args.label_file.clone(),
         mac_address: args.mac_address.clone(),
         network: args.network.clone(),
         network_alias: args.network_alias.clone(),
         no_hostname: args.no_hostname,
         no_hosts: args.no_hosts,
-        pid: args.pid.clone(),
         publish: args.publish.clone(),
-        security_opt: args.security_opt.clone(),
-        shm_size: args.shm_size.clone(),
-        shm_size_systemd: args.shm_size_systemd.clone(),
-        subgidname: args.subgidname.clone(),
-        subuidname: args.subuidname.clone(),
-        sysctl: args.sysctl.clone(),
-        uidmap: args.uidmap.clone(),
-        userns: args.userns.clone(),
-        uts: args.uts.clone(),
-        volume: args.volume.clone(),
-        volumes_from: args.volumes_from.clone(),
-        ..CreateArgs::default()
+        ..args.flags.of_container()?
     };
     if !args.publish.is_empty() && args.network.iter().any(|mode| matches!(mode.as_str(), "host" | "none")) {
         return Err(Failure::plain("PortMappings can only be used with Bridge, slirp4netns, or pasta networking"));
@@ -325,18 +203,13 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
     let mut spec = PodSpec {
         share,
         share_parent: args.share_parent,
-        restart: args
-            .restart
-            .as_deref()
-            .map(|policy| life::restart(policy, Some("running pod create option")))
-            .transpose()?
-            .unwrap_or_default(),
+        restart: args.flags.restart_policy()?.unwrap_or_default(),
         exit_policy: policy.map(exit_policy).transpose()?.unwrap_or_default(),
         infra: Infra {
             none: !has_infra,
-            name: args.infra_name.clone().filter(|name| !name.is_empty()),
-            command: args.infra_command.as_deref().filter(|command| !command.is_empty()).map(words),
-            conmon_pidfile: args.infra_conmon_pidfile.as_ref().map(|path| around.cwd.join(path)),
+            name: args.flags.infra_name.clone().filter(|name| !name.is_empty()),
+            command: args.flags.infra_command.as_deref().filter(|command| !command.is_empty()).map(words),
+            conmon_pidfile: args.flags.infra_conmon_pidfile.as_ref().map(|path| around.cwd.join(path)),
         },
         ..of_all(of_container)
     };
@@ -344,16 +217,7 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         return Err(Failure::plain("pods presently do not support network mode container"));
     }
     // The defaults of a configuration file are for containers; here only what was typed counts.
-    spec.user = if args.userns.is_some()
-        || !args.uidmap.is_empty()
-        || !args.gidmap.is_empty()
-        || args.subuidname.is_some()
-        || args.subgidname.is_some()
-    {
-        spec.user
-    } else {
-        containers::UserNamespace::Host
-    };
+    spec.user = if args.flags.choose_user_namespace() { spec.user } else { containers::UserNamespace::Host };
     Ok(spec)
 }
 
@@ -405,8 +269,8 @@ fn without_infra(args: &Args) -> Result<(), Failure> {
     }
     let dns_none = args.dns.iter().any(|server| server == "none");
     let options = [
-        ("InfraName", args.infra_name.is_some()),
-        ("InfraCommand", args.infra_command.is_some()),
+        ("InfraName", args.flags.infra_name.is_some()),
+        ("InfraCommand", args.flags.infra_command.is_some()),
         ("InfraImage", args.infra_image.is_some()),
         ("NoManageResolvConf", dns_none),
         ("DNSServer", !args.dns.is_empty() && !dns_none),

@@ -4,6 +4,7 @@ pub mod clone;
 pub mod create;
 pub mod exists;
 mod filters;
+mod flags;
 pub mod inspect;
 pub mod join;
 pub mod kill;
