@@ -71,7 +71,10 @@ fn annotations_are_kept() {
 #[test]
 fn flags_that_do_not_go_together_are_refused() {
     let lab = Lab::new();
+    lab.write("broken.json", "{");
     for (flags, words) in [
+        ("--security-opt seccomp=broken.json", "broken.json) failed: decoding seccomp profile failed"),
+        ("--pull true", "unsupported pull policy \"true\""),
         ("--rm --restart on-failure:3", "the --rm option conflicts with --restart"),
         ("--restart on-failure:3:4", "invalid restart policy: may specify retries at most once"),
         ("--cap-drop all --cap-add all", "adding all caps and removing all caps not allowed"),

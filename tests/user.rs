@@ -125,15 +125,19 @@ fn without_subordinate_ids_one_id_is_enough_to_run() {
     let base = std::path::PathBuf::from(format!("/dev/shm/creel-single-{}", std::process::id()));
     std::fs::create_dir(&base).unwrap();
     std::os::unix::fs::chown(&base, Some(54321), Some(54321)).unwrap();
-    let script = format!(
-        "exec setpriv --reuid=54321 --regid=54321 --clear-groups env -i HOME={0} XDG_RUNTIME_DIR={0} PATH=$PATH {1} run --rm --network none localhost/creel/hello --version",
-        base.display(),
-        lab.program_under_test().display()
-    );
-    let ran = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-    let error = String::from_utf8_lossy(&ran.stderr).into_owned();
+    let run = |flags: &str| {
+        let script = format!(
+            "exec setpriv --reuid=54321 --regid=54321 --clear-groups env -i HOME={0} XDG_RUNTIME_DIR={0} PATH=$PATH {1} run --rm --network none {flags} localhost/creel/hello --version",
+            base.display(),
+            lab.program_under_test().display()
+        );
+        std::process::Command::new("sh").args(["-c", &script]).output().unwrap()
+    };
+    let outcomes = ["", "--userns keep-id", "--userns keep-id:uid=7,gid=8", "--userns keep-id:uid=0,gid=0"].map(run);
     std::fs::remove_dir_all(&base).unwrap();
-    assert!(ran.status.success(), "{error}");
+    for ran in outcomes {
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    }
 }
 
 #[test]

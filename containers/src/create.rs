@@ -15,7 +15,7 @@ use crate::id::{ContainerId, ContainerName};
 use crate::remove::{RemoveRequest, remove};
 use crate::spec::{
     CgroupsMode, ContainerSpec, HealthAction, HealthSpec, ImageVolumes, IpcMode, LogConfig, LogDriver, MountKind,
-    MountSpec, NamespaceMode, Remove, SdNotify, Source, UserNamespace,
+    MountSpec, NamespaceMode, Remove, SdNotify, SeccompProfile, Source, UserNamespace,
 };
 use crate::state::State;
 use crate::{events, list, names, secrets, userns, users};
@@ -99,6 +99,9 @@ pub(crate) fn complete(
     find_images(engine, spec)?;
     check_devices(engine, spec)?;
     check_files(spec)?;
+    if matches!(spec.security.seccomp, SeccompProfile::File(_)) {
+        crate::seccomp::filter(engine, &spec.security)?;
+    }
     users::check_host_users(spec)?;
     check(spec)?;
     check_notification(spec, image.as_ref())?;

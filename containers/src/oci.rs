@@ -236,10 +236,16 @@ fn protected_paths(record: &Record) -> (Vec<String>, Vec<String>) {
 
 fn sysctls(record: &Record, given: &Given) -> std::collections::HashMap<String, String> {
     let mut all = std::collections::HashMap::new();
+    let (range, of_root) = ("net.ipv4.ping_group_range", "0 0");
     if matches!(given.network, NetworkNamespace::New) {
-        all.insert("net.ipv4.ping_group_range".to_owned(), "0 0".to_owned());
+        all.insert(range.to_owned(), of_root.to_owned());
     }
     all.extend(record.spec.sysctls.iter().map(|(key, value)| (key.clone(), value.clone())));
+    // containers.conf has this default, too; the kernel wants the group to be there.
+    let has_root_group = given.gid_maps.is_empty() || given.gid_maps.iter().any(|map| map.container == 0);
+    if !has_root_group && all.get(range).is_some_and(|value| value == of_root) {
+        all.remove(range);
+    }
     all
 }
 

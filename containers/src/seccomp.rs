@@ -22,5 +22,12 @@ pub(crate) fn filter(engine: &Engine, security: &Security) -> Result<Option<Linu
     let names: Vec<String> = sets.bounding().iter().flatten().map(|capability| format!("CAP_{capability}")).collect();
     let Some(path) = file else { return Ok(Some(runtime::seccomp::default_profile(&names))) };
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    Ok(Some(runtime::seccomp::parse_profile(&text, &names)?))
+    match runtime::seccomp::parse_profile(&text, &names) {
+        Ok(filter) => Ok(Some(filter)),
+        Err(runtime::Error::Seccomp { what }) => Err(Error::Invalid(format!(
+            "loading seccomp profile ({}) failed: decoding seccomp profile failed: {what}",
+            path.display()
+        ))),
+        Err(error) => Err(error.into()),
+    }
 }

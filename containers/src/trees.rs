@@ -95,7 +95,7 @@ impl Trees {
         std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
         let request =
             RootfsRequest { layers: &image.layers, container_dir: &dir, volatile: true, read_only: !wanted.writable };
-        let shift = userns::shift(uids, gids);
+        let shift = userns::shift(engine, uids, gids);
         let prepared = match shift.is_identity() {
             true => engine.store.root_mount(&request)?,
             false => engine.store.root_mount_shifted(&request, &shift)?,

@@ -80,8 +80,12 @@ fn meant(engine: &Engine, wanted: &UserNamespace) -> Result<(Vec<IdMap>, Vec<IdM
     }
 }
 
-/// The same for the store.
-pub(crate) fn shift(uids: &[IdMap], gids: &[IdMap]) -> storage::IdShift {
+/// The same for the store. With one id only there is nothing to shift: every file is the user's, and is whoever that is
+/// in the container.
+pub(crate) fn shift(engine: &Engine, uids: &[IdMap], gids: &[IdMap]) -> storage::IdShift {
+    if engine.settings.single_id {
+        return storage::IdShift::default();
+    }
     let ranges = |maps: &[IdMap]| {
         let range = |map: &IdMap| storage::IdRange { container: map.container, host: map.host, size: map.size };
         maps.iter().map(range).collect()
@@ -96,7 +100,7 @@ pub fn copy_cost(engine: &Engine, container: &Container) -> Result<u64> {
         return Ok(0);
     }
     let (uids, gids) = maps(engine, &container.spec().namespaces.user)?;
-    Ok(engine.store.shift_cost(&image.layers, &engine.container_dir(container.id()), &shift(&uids, &gids))?)
+    Ok(engine.store.shift_cost(&image.layers, &engine.container_dir(container.id()), &shift(engine, &uids, &gids))?)
 }
 
 /// A user and a group of a container, as files outside of its user namespace have them.

@@ -154,7 +154,7 @@ fn expect(channel: &Channel, wanted: impl Fn(&Message) -> bool) -> Result<()> {
 /// In a user namespace that is not the caller's our ids are those of somebody outside; files we make should belong to
 /// its root.
 fn become_root_of_user_namespace() -> Result<()> {
-    match sys::task::set_identity(0, 0, Some(&[]), true) {
+    match process::set_identity(0, 0, Some(&[])) {
         Ok(()) => Ok(()),
         // Without an id 0 in it we stay who we are: we have all capabilities there in any case.
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => Ok(()),

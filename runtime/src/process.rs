@@ -123,17 +123,21 @@ pub(crate) fn take_identity(program: &Program, proc: &Proc) -> Result<()> {
     Ok(())
 }
 
-fn become_user(program: &Program) -> Result<()> {
-    let Program { uid, gid, groups, .. } = program;
-    let wanted = Some(groups.as_slice()).filter(|_| !program.keep_groups);
-    match task::set_identity(*uid, *gid, wanted, true) {
-        // With one id only, the kernel forbids setgroups(2) (user_namespaces(7)): no groups then, if none are wanted.
-        Err(error) if errno(&error) == Some(Errno::PERM) && groups.is_empty() => {
-            task::set_identity(*uid, *gid, None, true)
+/// With the capabilities kept. With one id only, the kernel forbids setgroups(2) (user_namespaces(7)): no groups then, if
+/// none are wanted.
+pub(crate) fn set_identity(uid: u32, gid: u32, groups: Option<&[u32]>) -> std::io::Result<()> {
+    match task::set_identity(uid, gid, groups, true) {
+        Err(error) if errno(&error) == Some(Errno::PERM) && groups.is_some_and(<[u32]>::is_empty) => {
+            task::set_identity(uid, gid, None, true)
         }
         other => other,
     }
-    .map_err(|error| match errno(&error) {
+}
+
+fn become_user(program: &Program) -> Result<()> {
+    let Program { uid, gid, groups, .. } = program;
+    let wanted = Some(groups.as_slice()).filter(|_| !program.keep_groups);
+    set_identity(*uid, *gid, wanted).map_err(|error| match errno(&error) {
         Some(Errno::INVAL) => Error::configuration(format!(
             "the user {uid}:{gid} does not exist in this user namespace, which has no subordinate id for it"
         )),

@@ -264,7 +264,12 @@ pub fn pull_options(context: &Context, args: &CreateArgs) -> Result<PullOptions,
             args.variant.as_deref(),
         )?,
         authfile: args.authfile.clone(),
-        creds: args.creds.as_deref().map(crate::credentials::credentials).transpose()?,
+        creds: args
+            .creds
+            .as_deref()
+            .filter(|creds| !creds.is_empty())
+            .map(crate::credentials::credentials)
+            .transpose()?,
         cert_dir: args.cert_dir.clone(),
         tls_verify: args.tls_verify,
         decryption_keys: args.decryption_key.clone(),
@@ -272,15 +277,17 @@ pub fn pull_options(context: &Context, args: &CreateArgs) -> Result<PullOptions,
         ..PullOptions::default()
     };
     options.retry = transfer::retries(config, args.retry);
-    options.retry_delay = transfer::retry_delay(config, args.retry_delay.as_deref())?;
+    options.retry_delay = transfer::retry_delay(config, args.retry_delay.as_deref().filter(|delay| !delay.is_empty()))?;
     if args.quiet {
         options.progress = Progress::Quiet;
     }
     Ok(options)
 }
 
+/// The words true and false are for `build` alone.
 pub fn pull_policy(text: &str) -> Result<images::PullPolicy, Failure> {
-    text.parse().map_err(|_| {
+    let is_bool = text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false");
+    text.parse().ok().filter(|_| !is_bool).ok_or_else(|| {
         let text = arguments::go_quote(text);
         Failure::plain(format!("unsupported pull policy {text}"))
             .hint("the policies are always, missing, never and newer")

@@ -85,7 +85,12 @@ pub fn gid_map() -> io::Result<Vec<MapLine>> {
 pub fn enter(dir: &Path) -> Result<Identity, Error> {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     if uid == 0 {
-        return Ok(Identity { uid, gid, mapping: Mapping::Given });
+        // Root of a namespace that somebody else has made may be alone in it.
+        let mapping = match current_mapping() {
+            single @ Mapping::Single { .. } => single,
+            Mapping::Full | Mapping::Given => Mapping::Given,
+        };
+        return Ok(Identity { uid, gid, mapping });
     }
     if join(dir)? {
         return Ok(Identity { uid, gid, mapping: current_mapping() });

@@ -474,7 +474,7 @@ fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) 
         volatile: container.is_volatile(),
         read_only: false,
     };
-    let shift = userns::shift(uids, gids);
+    let shift = userns::shift(engine, uids, gids);
     let prepared = match &container.spec().source {
         Source::Directory { path, overlay: false } => return Ok((RootMount::Directory(path.clone()), None, target)),
         Source::Directory { path, overlay: true } => engine.store.root_mount_over(path, &request)?,
