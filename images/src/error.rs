@@ -215,11 +215,14 @@ impl Error {
 
     /// Whether what came was bad, so that no other try can use any of it.
     pub(crate) fn is_lasting(&self) -> bool {
-        match self {
-            Error::BadImage { .. } | Error::BadArchive { .. } | Error::DigestMismatch { .. } => true,
-            Error::Storage(storage::Error::BadArchive { .. } | storage::Error::Mismatch { .. }) => true,
-            _ => false,
-        }
+        use storage::Error as OfStore;
+        matches!(
+            self,
+            Error::BadImage { .. }
+                | Error::BadArchive { .. }
+                | Error::DigestMismatch { .. }
+                | Error::Storage(OfStore::BadArchive { .. } | OfStore::Mismatch { .. })
+        )
     }
 
     /// Puts what was being done before what a registry, or skopeo, has said.

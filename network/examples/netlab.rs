@@ -213,10 +213,11 @@ fn balance(port: u16) -> Outcome {
         path: path.into(),
         path_match: network::PathMatch::Prefix,
         group,
+        https: None,
     };
     forwarder.group(1, group(&[1]))?;
     forwarder.group(2, group(&[2]))?;
-    forwarder.router(9, vec![rule("/first", 1), rule("/second", 2), rule("/none", 7)])?;
+    forwarder.router(9, vec![rule("/first", 1), rule("/second", 2), rule("/none", 7)], Vec::new())?;
     forwarder.listen(9, &[routed[0].fd.as_fd()])?;
     println!("{} {} {} {}", one.pid, other.pid, listeners[0].mapping.host_port, routed[0].mapping.host_port);
     for line in std::io::stdin().lines() {

@@ -6,6 +6,8 @@ use super::{Container, ObjectMeta, PodSecurityContext, Volume};
 use crate::decode::{Label, Subdomain, object, words};
 
 object! {
+    /// Podman's annotations are read: `io.podman.annotations.*`, `io.containers.autoupdate` and `io.containers.sdnotify`, of one
+    /// container as `KEY/NAME`.
     Pod {
         "metadata" metadata: ObjectMeta,
         "spec" spec: PodSpec,

@@ -150,11 +150,11 @@ impl Session {
         server_ready: &mut Ready,
         up: &mut Stream,
     ) -> io::Result<bool> {
-        let mut sent_before = std::mem::take(&mut self.up);
-        if sent_before.is_empty() && !up.ended {
-            up.ended = self.decrypt(client, &mut sent_before, PIECE)? == Got::End;
+        if self.up.is_empty() && !up.ended {
+            let mut piece = std::mem::take(&mut self.up);
+            up.ended = self.decrypt(client, &mut piece, PIECE)? == Got::End;
+            self.up = piece;
         }
-        self.up = sent_before;
         let mut moved = false;
         if !self.up.is_empty() && server_ready.output {
             match rustix::net::send(server, &self.up, SendFlags::NOSIGNAL) {

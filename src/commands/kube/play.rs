@@ -145,7 +145,7 @@ const SIGTERM: i32 = 15;
 /// How often `--wait` looks whether all has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+pub fn run(context: &Context, mut args: Args) -> Result<ExitCode, Failure> {
     arguments::at_least(&args.files, 1)?;
     if args.down {
         return super::down::take_down(context, &args.files, if args.force { Claims::Remove } else { Claims::Keep });
@@ -157,6 +157,11 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("--diff and --dry-run cannot be used together"));
     }
     login::check_files(args.authfile.as_deref(), None, None)?;
+    if let Some(given) = &args.creds {
+        // Asked once, for images that are built and those that are pulled.
+        let whole = crate::credentials::credentials(given)?;
+        args.creds = Some(format!("{}:{}", whole.user, whole.password));
+    }
     let read_all = |names: &[String]| names.iter().map(|name| read(name)).collect::<Result<Vec<_>, _>>();
     let (files, config_maps) = (read_all(&args.files)?, read_all(&args.configmap)?);
     let unknown = if args.ignore_unknown { Unknown::Skip } else { Unknown::Refuse };
