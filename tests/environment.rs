@@ -96,6 +96,8 @@ fn ulimits_are_applied() {
         lab.ok("run --rm --network none --ulimit nofile=100:200 box sh -c 'ulimit -Sn; ulimit -Hn'"),
         "100\n200"
     );
+    lab.ok("run -d --name limited --network none --ulimit nofile=100:200 box idle");
+    assert_eq!(lab.ok("exec limited sh -c 'ulimit -Sn; ulimit -Hn'"), "100\n200");
     assert_eq!(lab.ok("run --rm --network none --ulimit core=0 box sh -c 'ulimit -c'"), "0");
     assert_eq!(lab.ok("run --rm --network none --ulimit fsize=12288 box sh -c 'ulimit -f'"), "24");
     lab.creel("run --rm --network none --ulimit nonsense=1 box true").run().fails(125);

@@ -14,6 +14,7 @@ use oci_spec::runtime::Process as ProcessSpec;
 use runtime::{ExecChild, Stdio};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
+use rustix::process::Resource;
 use serde::{Deserialize, Serialize};
 use sys::process::{Pidfd, Process};
 use sys::task::Numbered;
@@ -24,6 +25,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::events::{self, Event};
 use crate::id::ContainerId;
+use crate::monitor::prepare::hard_limit;
 use crate::notice::poll_until;
 use crate::spec::Security;
 use crate::state::State;
@@ -207,8 +209,9 @@ impl Plan {
         let workdir = request.workdir.clone().unwrap_or_else(|| users::workdir(container));
         let secrets = crate::secrets::environment(engine, container)?;
         let environment = environment(container, request, &account.home, secrets);
-        let process =
-            oci::exec_process(&security, &account, request.tty, request.command.clone(), environment, &workdir)?;
+        let limits = oci::limits(&spec.ulimits, hard_limit(Resource::Nofile), hard_limit(Resource::Nproc));
+        let (tty, command) = (request.tty, request.command.clone());
+        let process = oci::exec_process(&security, limits, &account, tty, command, environment, &workdir)?;
         let cgroup = pause::cgroup_of(container)?;
         Ok(Plan {
             keep_groups: users::keeps_groups(spec),

@@ -33,7 +33,7 @@ pub(super) fn process(record: &Record, given: &Given) -> Result<Process> {
     process.set_args(Some(arguments));
     process.set_env(Some(environment(record, given)));
     process.set_cwd(workdir(record).into());
-    process.set_rlimits(Some(rlimits(&spec.ulimits, given.hard_nofile, given.hard_nproc)?));
+    process.set_rlimits(Some(rlimits(limits(&spec.ulimits, given.hard_nofile, given.hard_nproc))?));
     process.set_oom_score_adj(spec.oom_score_adj);
     // What creel starts has the caller's profile, which is none as a rule; a machine without AppArmor has no `unconfined`.
     process.set_apparmor_profile(spec.security.apparmor.clone().filter(|profile| profile != "unconfined"));
@@ -48,9 +48,10 @@ pub(crate) fn set_console_size(process: &mut Process, size: Option<(u16, u16)>) 
     process.set_console_size(size.and_then(built));
 }
 
-/// The process of an `exec`: the container's own rules, another command.
+/// The process of an `exec`: the container's own rules, another command. `given` is what [`limits`] says.
 pub(crate) fn exec_process(
     security: &Security,
+    given: Vec<Ulimit>,
     account: &Account,
     tty: bool,
     arguments: Vec<String>,
@@ -58,6 +59,7 @@ pub(crate) fn exec_process(
     workdir: &str,
 ) -> Result<Process> {
     let mut process = identity(security, account, tty)?;
+    process.set_rlimits(Some(rlimits(given)?));
     process.user_mut().set_umask(Some(0o022));
     process.set_args(Some(arguments));
     process.set_env(Some(environment));
@@ -272,8 +274,8 @@ pub(crate) fn limits(wanted: &[Ulimit], hard_nofile: u64, hard_nproc: u64) -> Ve
     all.into_values().collect()
 }
 
-fn rlimits(wanted: &[Ulimit], hard_nofile: u64, hard_nproc: u64) -> Result<Vec<PosixRlimit>> {
-    limits(wanted, hard_nofile, hard_nproc)
+fn rlimits(limits: Vec<Ulimit>) -> Result<Vec<PosixRlimit>> {
+    limits
         .into_iter()
         .map(|Ulimit { name, soft, hard }| {
             let typ =
@@ -378,12 +380,12 @@ mod tests {
 
     #[test]
     fn default_limits_are_capped_by_ours() {
-        let limits = rlimits(&[], 4096, u64::MAX).unwrap();
-        let shown: Vec<_> = limits.iter().map(|limit| (limit.typ().to_string(), limit.soft())).collect();
+        let given = rlimits(limits(&[], 4096, u64::MAX)).unwrap();
+        let shown: Vec<_> = given.iter().map(|limit| (limit.typ().to_string(), limit.soft())).collect();
         assert_eq!(shown, [("RLIMIT_NOFILE".to_owned(), 4096), ("RLIMIT_NPROC".to_owned(), DEFAULT_LIMIT)]);
         let own = Ulimit { name: "core".into(), soft: 0, hard: u64::MAX };
-        assert_eq!(rlimits(&[own], 1, 1).unwrap().len(), 3);
+        assert_eq!(rlimits(limits(&[own], 1, 1)).unwrap().len(), 3);
         let host = Ulimit { name: "host".into(), soft: 0, hard: 0 };
-        assert!(rlimits(&[host], 1, 1).unwrap().is_empty());
+        assert!(rlimits(limits(&[host], 1, 1)).unwrap().is_empty());
     }
 }
