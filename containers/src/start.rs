@@ -283,7 +283,7 @@ fn spawn(
         attach: request.attach,
         passthrough,
         preserve_fds: request.preserve_fds.iter().map(|preserved| preserved.number).collect(),
-        executable: std::env::current_exe().map_err(Error::io("/proc/self/exe"))?,
+        executable: sys::exe::path().map_err(Error::io("/proc/self/exe"))?,
         hold,
         console_size: console_size(container, request.attach),
     };

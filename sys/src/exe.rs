@@ -4,10 +4,11 @@
 //! writing later (CVE-2019-5736). Where the file belongs to the caller, root of the container may write it. So whoever
 //! starts processes in containers runs from a read-only view of the file.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, CWD, StatVfsMountFlags};
 use rustix::mount::{MountPropagationFlags, OpenTreeFlags};
@@ -44,6 +45,18 @@ pub fn seal(environment: &[(&str, String)]) -> io::Result<()> {
     let kept = kept.map(|(key, value)| [key.into_vec(), b"=".to_vec(), value.into_vec()].concat());
     let environment = strings(added.chain(kept).collect())?;
     Err(execute(view.as_raw_fd(), &arguments, &environment))
+}
+
+/// Where our executable is. Where it was replaced while we ran, by an upgrade, what is there now.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn path() -> io::Result<PathBuf> {
+    let path = std::fs::read_link("/proc/self/exe")?;
+    // As the kernel calls a file without a name, see proc_pid_exe(5).
+    let replaced = path.as_os_str().as_bytes().strip_suffix(b" (deleted)");
+    let replaced = replaced.map(|name| PathBuf::from(OsStr::from_bytes(name)));
+    Ok(replaced.filter(|now| now.exists()).unwrap_or(path))
 }
 
 fn execute(view: std::os::fd::RawFd, arguments: &[CString], environment: &[CString]) -> io::Error {
