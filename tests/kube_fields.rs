@@ -147,3 +147,31 @@ fn an_immutable_secret_stays_as_it_is() {
     let error = lab.creel("kube play secret.yaml").run().fails(125);
     assert!(error.contains("cannot be changed: the stored one is immutable"), "{error}");
 }
+
+#[test]
+fn a_played_pod_becomes_the_same_manifest_each_time() {
+    let lab = Lab::new();
+    lab.write(
+        "pod.yaml",
+        "
+apiVersion: v1
+kind: Pod
+metadata: { name: one, labels: { app: site }, annotations: { note: mine } }
+spec:
+  containers: [{ name: it, image: localhost/box, command: [idle], env: [{ name: A, value: b }] }]
+",
+    );
+    lab.ok("kube play pod.yaml");
+    let manifest = || {
+        let text = lab.ok("kube generate one");
+        let written = |line: &&str| !line.starts_with('#') && !line.contains("creationTimestamp");
+        text.lines().filter(written).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let first = manifest();
+    assert!(first.contains("note: mine"), "{first}");
+    lab.ok("pod rm -f -t 0 one");
+    lab.write("again.yaml", &first);
+    lab.ok("kube play again.yaml");
+    assert_eq!(manifest(), first);
+    lab.ok("kube down again.yaml");
+}

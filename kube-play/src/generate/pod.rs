@@ -19,7 +19,8 @@ const DEFAULT_GRACE: u32 = 10;
 pub(super) fn of_pod(pod: &Pod, request: &Generate<'_>, notes: &mut Vec<String>) -> Body {
     let spec = pod.spec();
     let mut body = start(pod.name(), &spec.labels);
-    for (key, value) in &spec.annotations {
+    // What a pod is made of is known by the manifest that is played, not by the one it was made of.
+    for (key, value) in spec.annotations.iter().filter(|(key, _)| !key.starts_with("io.creel.kube/")) {
         body.annotations.insert(key.clone(), value.clone().into());
     }
     let members: Vec<&Container> = pod.members().collect();

@@ -316,7 +316,7 @@ fn options(context: &Context, args: &Args) -> Result<Options, Failure> {
         no_hosts: args.no_hosts,
         no_hostname: args.no_hostname,
         no_pod_prefix: args.no_pod_prefix,
-        seccomp_root: args.seccomp_profile_root.clone(),
+        seccomp_root: args.seccomp_profile_root.as_deref().map(std::path::absolute).transpose()?,
         unit: context::systemd_unit().map(|(_, unit)| unit),
         replicas: args.replicas,
         directory: std::env::current_dir().unwrap_or_default(),
