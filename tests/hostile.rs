@@ -379,3 +379,59 @@ fn more_layers_than_linux_mounts_are_refused_before_any_is_unpacked() {
     assert!(error.contains("501 layers"), "{error}");
     assert!(crate::system::disk_usage(&lab.store()) < 200_000);
 }
+
+/// A directory that everybody may write to, with something alive in it.
+fn canary(lab: &Lab) -> (std::path::PathBuf, Vec<std::path::PathBuf>) {
+    let canary = lab.write("canary/bird", "alive\n").parent().unwrap().to_owned();
+    std::fs::set_permissions(&canary, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let before = files(&canary);
+    (canary, before)
+}
+
+#[test]
+fn an_archive_leads_nowhere_out_of_a_volume() {
+    let lab = Lab::empty();
+    let (canary, before) = canary(&lab);
+    let absolute = canary.display().to_string();
+    let up = format!("{}{}", "../".repeat(14), &absolute[1..]);
+    for (what, archive) in [
+        (
+            "parent folders",
+            Archive::new().extended(&[("path", format!("{up}/planted").as_bytes())]).file("f", 0o644, "x"),
+        ),
+        ("an absolute link", Archive::new().symlink("link", &absolute).file("link/planted", 0o644, "x")),
+        ("a relative link", Archive::new().symlink("link", &up).file("link/planted", 0o644, "x")),
+        ("a link to the file", Archive::new().symlink("link", &format!("{absolute}/bird")).file("link", 0o644, "x")),
+        ("a hard link", Archive::new().hard_link("hl", &format!("{absolute}/bird")).file("hl", 0o644, "x")),
+        (
+            "links over links",
+            Archive::new().directory("a", 0o755).symlink("a/b", "..").symlink("a/b/c", &up).file(
+                "a/b/c/planted",
+                0o644,
+                "x",
+            ),
+        ),
+    ] {
+        let path = lab.write("hostile.tar", archive.bytes());
+        lab.ok("volume create v");
+        let outcome = lab.creel(&format!("volume import v {}", path.display())).within(60).run();
+        assert!([0, 125].contains(&outcome.exit_code()), "{what}: {outcome}");
+        untouched(&lab, &canary, &before);
+        lab.ok("volume rm v");
+    }
+}
+
+#[test]
+fn what_one_copy_has_brought_does_not_lead_the_next_one_out() {
+    let lab = Lab::new();
+    let (canary, before) = canary(&lab);
+    let out = lab.folder("out");
+    let plant = format!("mkdir /x && ln -s {} /x/l", canary.display());
+    lab.ok(&format!("run --name one --network none box sh -c '{plant}'"));
+    lab.ok("run --name two --network none box sh -c 'mkdir -p /x/l && echo > /x/l/planted'");
+    lab.ok(&format!("cp one:/x {}", out.display()));
+    let outcome = lab.creel(&format!("cp two:/x {}", out.display())).run();
+    assert!([0, 125].contains(&outcome.exit_code()), "{outcome}");
+    untouched(&lab, &canary, &before);
+    lab.ok("rm one two");
+}

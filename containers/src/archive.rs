@@ -404,11 +404,13 @@ impl Unpacker<'_> {
         let (parent, name) = self.place(path)?;
         self.clear(parent.as_fd(), &name)?;
         unlink_if_there(parent.as_fd(), &name)?;
-        let number = |half: Option<u32>| half.unwrap_or_default();
-        let device = rustix::fs::makedev(number(header.device_major()?), number(header.device_minor()?));
+        let number = |half: io::Result<Option<u32>>| half.map(Option::unwrap_or_default);
+        let device =
+            || io::Result::Ok(rustix::fs::makedev(number(header.device_major())?, number(header.device_minor())?));
         let (kind, device) = match header.entry_type() {
-            tar::EntryType::Char => (FileType::CharacterDevice, device),
-            tar::EntryType::Block => (FileType::BlockDevice, device),
+            tar::EntryType::Char => (FileType::CharacterDevice, device()?),
+            tar::EntryType::Block => (FileType::BlockDevice, device()?),
+            // Some programs leave the numbers empty that a pipe does not have.
             _ => (FileType::Fifo, 0),
         };
         let mode = Mode::from_raw_mode(header.mode()? & 0o7777);

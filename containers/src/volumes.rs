@@ -70,7 +70,8 @@ pub(crate) fn place(engine: &Engine, volume: &Volume) -> Result<PathBuf> {
 pub fn import(engine: &Engine, volume: &mut Volume, archive: Box<dyn Read + Send>) -> Result<()> {
     let options = CopyOptions { owner: None, overwrite: true };
     let content = content(engine, volume)?;
-    Endpoint::of_host()?.unpack(&content, &mut storage::decompress(archive)?, &options)?;
+    // The volume is all there is: links in the archive lead nowhere else.
+    Endpoint::of_directory(&content)?.unpack(Path::new("/"), &mut storage::decompress(archive)?, &options)?;
     if volume.needs_copy_up {
         // It has a content now: the image's would come on top of it.
         volume.needs_copy_up = false;

@@ -277,6 +277,12 @@ fn between(from: &Place, to: &Place, args: &Args) -> Result<(), Failure> {
     }
     let (mut reader, writer) = io::pipe()?;
     let options = options(to, args);
+    // On the host the directory is all there is: a link that a container has planted by an earlier copy leads nowhere else.
+    let host = to.name.is_none().then(|| Endpoint::of_directory(&target.dir)).transpose()?;
+    let (endpoint, dir) = match &host {
+        Some(directory) => (directory, Path::new("/")),
+        None => (&to.endpoint, target.dir.as_path()),
+    };
     // One side reads while the other one writes; nothing is forked from here on.
     let (packed, unpacked) = std::thread::scope(|scope| {
         let packing = scope.spawn(|| {
@@ -284,7 +290,7 @@ fn between(from: &Place, to: &Place, args: &Args) -> Result<(), Failure> {
             let packed = from.endpoint.pack(&from.path, &target.name, &mut out);
             packed.and_then(|()| out.flush().map_err(containers::Error::io(&from.path)))
         });
-        let unpacked = to.endpoint.unpack(&target.dir, &mut reader, &options);
+        let unpacked = endpoint.unpack(dir, &mut reader, &options);
         // A writer that still has something to say must not wait for us.
         drop(reader);
         (packing.join(), unpacked)
