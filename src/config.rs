@@ -250,20 +250,24 @@ fn find_module(module: &Path, places: &Places) -> Result<PathBuf, Failure> {
     })
 }
 
-/// Tables merge by key, everything else is replaced; an array that ends in `{append=true}` is added to what was there.
+/// Tables merge by key, everything else is replaced. An array that ends in `{append=true}` is added to what was there, and
+/// so are those of later files, until one says `{append=false}`: so the mark stays at the end.
 fn merge(into: &mut Table, layer: Table) {
     for (key, value) in layer {
         match (into.get_mut(&key), value) {
             (Some(Value::Table(known)), Value::Table(more)) => merge(known, more),
             (known, Value::Array(mut items)) => {
-                let appends = items.last().and_then(|last| last.as_table()?.get("append")?.as_bool());
-                if appends.is_some() {
-                    items.pop();
-                }
-                let items = match known {
-                    Some(Value::Array(known)) if appends == Some(true) => known.drain(..).chain(items).collect(),
-                    _ => items,
+                let mut known = match known {
+                    Some(Value::Array(known)) => std::mem::take(known),
+                    _ => Vec::new(),
                 };
+                let before = take_mark(&mut known);
+                let mark = take_mark(&mut items).or(before);
+                if mark.as_ref().is_some_and(appends) {
+                    known.append(&mut items);
+                    items = known;
+                }
+                items.extend(mark);
                 into.insert(key, Value::Array(items));
             }
             (_, value) => {
@@ -271,6 +275,15 @@ fn merge(into: &mut Table, layer: Table) {
             }
         }
     }
+}
+
+/// `{append=...}` at the end of an array.
+fn take_mark(items: &mut Vec<Value>) -> Option<Value> {
+    items.pop_if(|last| last.as_table().is_some_and(|table| table.contains_key("append")))
+}
+
+fn appends(mark: &Value) -> bool {
+    mark.get("append").and_then(Value::as_bool) == Some(true)
 }
 
 #[cfg(test)]
@@ -288,7 +301,10 @@ mod tests {
         assert_eq!(config.text("containers", "log_driver"), Some("none"));
         assert_eq!(config.text("engine", "runtime"), Some("crun"));
         merge(&mut config.table, parse("[containers]\nenv = [\"C=3\"]\n", Path::new("x")).unwrap());
-        assert_eq!(config.list("containers", "env"), ["C=3"]);
+        assert_eq!(config.list("containers", "env"), ["A=1", "B=2", "C=3"]);
+        let layer = "[containers]\nenv = [\"D=4\", {append=false}]\n";
+        merge(&mut config.table, parse(layer, Path::new("x")).unwrap());
+        assert_eq!(config.list("containers", "env"), ["D=4"]);
     }
 
     #[test]

@@ -166,10 +166,6 @@ pub struct Form {
 impl Form {
     /// Where no flag says how to compress, containers.conf may.
     pub fn apply(self, context: &Context, options: &mut PushOptions) -> Result<(), Failure> {
-        if self.force_compression && self.compression_format.is_none() {
-            let text = "cannot use ForceCompressionFormat with undefined default compression format";
-            return Err(Failure::plain(text).hint("say which: --compression-format"));
-        }
         options.compression_format = self.compression_format;
         options.compression_level = self.compression_level;
         options.digestfile = self.digestfile;
@@ -180,6 +176,9 @@ impl Form {
             options.compression_format = config.text("engine", "compression_format").map(str::to_owned);
             let level = config.integer("engine", "compression_level").and_then(|level| i32::try_from(level).ok());
             options.compression_level = options.compression_level.or(level);
+        }
+        if options.force_compression && options.compression_format.is_none() {
+            options.compression_format = Some("gzip".to_owned());
         }
         Ok(())
     }

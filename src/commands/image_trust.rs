@@ -8,7 +8,7 @@ use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::format::{Format, Headings, Value};
-use crate::{object, output};
+use crate::{cli, help, object, output};
 
 /// Show or set which registries are trusted: `show`, or `set REGISTRY`
 #[derive(clap::Args)]
@@ -34,7 +34,10 @@ pub struct Args {
 
 const HEADINGS: Headings = &[("RepoName", "NAME"), ("GPGId", "ID"), ("SignatureStore", "STORE")];
 
-pub fn run(_context: &Context, args: Args) -> Result<ExitCode, Failure> {
+const COMMANDS: [(&str, &str); 2] =
+    [("set", "Set the policy of a registry, or that of all"), ("show", "Show which registries are trusted")];
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let places = Places::from_environment();
     match args.words.first().map(String::as_str) {
         Some("show") => {
@@ -46,7 +49,12 @@ pub fn run(_context: &Context, args: Args) -> Result<ExitCode, Failure> {
             Err(Failure::plain(format!("unrecognized command `creel image trust {other}`"))
                 .hint("there are show and set"))
         }
-        None => Err(Failure::plain("missing command 'creel image trust COMMAND'").hint("there are show and set")),
+        None => {
+            let members = COMMANDS.map(|(name, about)| (name.to_owned(), about.to_owned()));
+            let path = format!("{} image trust", context.program());
+            output::print(&help::of_group(&path, "Show or set which registries are trusted", &members, cli::paper()))?;
+            Err(Failure::plain("missing command 'creel image trust COMMAND'"))
+        }
     }
 }
 
