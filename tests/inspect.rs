@@ -110,6 +110,7 @@ fn a_container_is_told_in_docker_s_shape() {
 fn templates_pick_single_values() {
     let lab = Lab::new();
     lab.ok("run --name one -l a.b=c --network none box true");
+    lab.ok("wait --condition exited one");
     for (template, expected) in [
         ("{{.State.Status}} {{.State.ExitCode}}", "exited 0"),
         (r#"{{index .Config.Labels "a.b"}}"#, "c"),

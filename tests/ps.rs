@@ -286,3 +286,61 @@ fn filters_search_as_podman_does() {
         assert!(text.contains(expected), "{filter}: {text}");
     }
 }
+
+#[test]
+fn as_a_whole_a_template_sees_what_json_does_not_say() {
+    let lab = Lab::new();
+    lab.ok("create --name one --network none box true");
+    let whole: serde_json::Value = serde_json::from_str(&lab.ok("ps -a --format '{{json .}}'")).unwrap();
+    assert!(whole["Created"].is_string() && whole["CreatedAt"] == "" && whole["Status"] == "", "{whole}");
+    let listed = lab.json("ps -a --format json");
+    assert!(listed[0]["Created"].is_u64() && listed[0]["Status"] == "Created", "{listed}");
+    assert_eq!(lab.ok("ps -a --format '{{.Status}} {{.Names}}'"), "Created one");
+    // A template may go over the list itself, wherever it does so.
+    assert_eq!(lab.ok("ps -a --format 'x{{range .}}{{.Names}}{{end}}y'"), "xoney");
+    for (line, words) in [
+        (
+            "ps -a --format {{.Nope}}",
+            "ps:1:13: executing \"ps\" at <.Nope>: can't evaluate field Nope in type containers.psReporter",
+        ),
+        ("ps -a --format {{.ID", "ps:1: bad character U+007B '{'"),
+        (
+            "inspect --format {{.State.Nope}} one",
+            "inspect:1:19: executing \"inspect\" at <.State.Nope>: can't evaluate field Nope in type *define.InspectContainerState",
+        ),
+        ("volume ls --format {{.Nope}}", ""),
+        (
+            "events --stream=false --format {{.Nope}}",
+            "events:1:2: executing \"events\" at <.Nope>: can't evaluate field Nope in type system.Event",
+        ),
+    ] {
+        let outcome = lab.creel(line).run();
+        match words {
+            // Nothing is there that could lack it.
+            "" => drop(outcome.ok()),
+            words => assert!(outcome.fails(125).contains(words), "{outcome}"),
+        }
+    }
+    assert_eq!(lab.ok("inspect --format '{{range .}}{{.Name}},{{end}}' one one"), "one,one,");
+}
+
+#[test]
+fn a_container_takes_room_for_its_own_files_too() {
+    let lab = Lab::new();
+    lab.ok("run --name one --network none box true");
+    lab.ok("wait one");
+    let size = |line: &str| lab.json(line)[0].clone();
+    assert!(size("ps -a --size --format json")["Size"]["rwSize"].as_u64().unwrap() > 0);
+    let told = lab.ok("container prune -f");
+    assert!(lab.ok("system prune -f").ends_with("Total reclaimed space: 0B"), "{told}");
+}
+
+#[test]
+fn the_last_none_are_those_that_run() {
+    let lab = Lab::new();
+    lab.ok("create --name one --network none box true");
+    lab.ok("run -d --name two --network none box idle");
+    assert_eq!(lab.ok("ps -n 0 --format {{.Names}}"), "two");
+    assert_eq!(lab.ok("ps -n 1 --format {{.Names}}"), "two");
+    assert_eq!(lab.ok("ps -n 0 -a --sort names --format {{.Names}}"), "one\ntwo");
+}

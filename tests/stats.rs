@@ -90,3 +90,14 @@ fn figures_are_whole_on_a_narrow_terminal() {
     assert_eq!(terminal.end(), 0);
     assert!(lab.ok("stats --no-stream").contains("AVG CPU %"));
 }
+
+#[test]
+fn a_template_sees_the_figures() {
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none box sleep 1000");
+    let whole: serde_json::Value = serde_json::from_str(&lab.ok("stats --no-stream --format '{{json .}}'")).unwrap();
+    assert_eq!((&whole["Name"], whole["ContainerID"].as_str().unwrap().len()), (&"one".into(), 64));
+    assert!(whole["CPUNano"].is_u64() && whole["MemLimit"].is_u64() && whole.get("name").is_none(), "{whole}");
+    let listed = lab.json("stats --no-stream --format json");
+    assert!(listed[0]["cpu_percent"].is_string() && listed[0].get("CPUNano").is_none(), "{listed}");
+}

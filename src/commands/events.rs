@@ -9,7 +9,7 @@ use storage::events::{Backend, Event, Kind, Notice, Tail};
 
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::format::{self, Field, Format, Nil, Value, go_time};
+use crate::format::{self, Field, Format, Nil, Value, go_time, unknown_field};
 use crate::{object, output, when};
 
 /// Show what happened
@@ -54,7 +54,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let until = until.map(|text| when::parse_until(text, now).ok_or_else(|| unreadable("until", text))).transpose()?;
     let format = match args.format.as_deref() {
         None => None,
-        Some(text) => Some(Format::parse("events", text)?),
+        Some(text) => Some(Format::parse_single("events", text)?),
     };
     let store = context.store()?;
     if store.options().events.backend == Backend::None {
@@ -172,7 +172,8 @@ fn line(event: &Event, format: Option<&Format>, full: bool) -> Result<String, Fa
         None => Ok(sentence(event, full)),
         Some(Format::Json) => Ok(value(event).json()),
         Some(Format::Table(template, _) | Format::Plain(template)) => {
-            template.run(&value(event)).map_err(Failure::plain)
+            let value = value(event);
+            template.run(&value).map_err(|why| unknown_field(template.command(), why, &value))
         }
     }
 }

@@ -30,7 +30,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             None => failures.push(Failure::plain(format!("{name}: image not known"))),
         }
     }
-    super::inspect::print(values, &args.format)?;
+    super::inspect::print("image inspect", values, &args.format)?;
     select::conclude_inspect(failures)
 }
 

@@ -10,7 +10,7 @@ use crate::arguments::{self, number};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::filters::Filters;
-use crate::format::{Format, Headings, Nil, Value, human};
+use crate::format::{Field, Format, Headings, Kind, Nil, Value, human};
 use crate::{object, output, state};
 
 /// List containers
@@ -121,8 +121,13 @@ fn show(engine: &Engine, args: &Args) -> Result<(), Failure> {
     // Their records are read only where a name is shown.
     let in_pods = containers.iter().any(|(container, _)| container.spec().pod.is_some());
     let pods = if in_pods && (args.pod || args.format.is_some()) { pods::names(engine)? } else { BTreeMap::new() };
-    let row =
-        |(container, size): &Sized| value(container, *size, args, now, &pods, &state::published(engine, container));
+    let row = |(container, size): &Sized| {
+        let value = value(container, *size, args, now, &pods, &state::published(engine, container));
+        match format {
+            Format::Json => value,
+            _ => seen_by_templates(value, container.record.created),
+        }
+    };
     let values = containers.iter().map(row).collect();
     let heading = !args.noheading && !args.quiet;
     output::print(&format.list(values, HEADINGS, heading, 2)?)
@@ -158,9 +163,10 @@ type Sized = (Container, Option<(u64, u64)>);
 fn chosen(engine: &Engine, args: &Args) -> Result<Vec<Sized>, Failure> {
     let filters = Filters::parse(engine, &args.filter)?;
     let mut containers = containers::list(engine)?;
-    let whatever_state = args.all || args.latest || args.last.is_some_and(|last| last >= 0) || filters.ask_for_state();
+    let whatever_state = args.all || args.latest || args.last.is_some_and(|last| last > 0) || filters.ask_for_state();
     containers.retain(|container| (whatever_state || containers::running(container)) && filters.pass(container));
     let last = if args.latest { Some(1) } else { args.last.and_then(|last| usize::try_from(last).ok()) };
+    let last = last.filter(|last| *last > 0);
     if let Some(last) = last {
         containers.drain(..containers.len().saturating_sub(last));
     }
@@ -188,6 +194,21 @@ fn sort(containers: &mut [Sized], key: &str) {
         "status" => containers.sort_by_key(|(container, _)| state::sentence(container, now)),
         _ => containers.sort_by_key(|(container, _)| container.record.created),
     }
+}
+
+/// As a whole, templates see another thing than `--format json`: times that are times, and words only as methods.
+fn seen_by_templates(mut value: Value, created: Timestamp) -> Value {
+    if let Value::Struct(fields) = &mut value {
+        fields.retain(|field| field.kind != Kind::JsonOnly);
+        for field in fields.iter_mut().filter(|field| field.kind == Kind::Plain) {
+            if matches!(field.name, "CreatedAt" | "Status" | "PodName") {
+                field.value = "".into();
+            }
+        }
+        let time = Field { json: "Created", name: "Created", kind: Kind::Plain, value: created.into() };
+        fields.insert(2, time);
+    }
+    value
 }
 
 fn value(
@@ -249,7 +270,8 @@ fn value(
         "Networks": state::networks(container),
         "Pid": i64::from(pid),
         "Pod": spec.pod.clone().unwrap_or_default(),
-        "PodName": pod_name,
+        "PodName": pod_name.clone(),
+        fn "PodName": pod_name,
         fn "Pod": match spec.pod.as_deref() {
             Some(pod) if !args.no_trunc => pod.chars().take(12).collect(),
             pod => pod.unwrap_or_default().to_owned(),
@@ -261,7 +283,7 @@ fn value(
         "State": state::word(container),
         "Status": state::sentence(container, now),
         json "Created": record.created.as_second(),
-        fn "Created": record.created,
+        fn "Status": state::sentence(container, now),
         fn "ID": if args.no_trunc { full_id } else { record.id.short() },
         fn "ImageID": if args.no_trunc { image_id } else { image_id.get(..12).unwrap_or(image_id) },
         fn "Cgroup": namespace("cgroup"),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::arguments::number;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::format::{Format, Headings, Value, go_duration, human};
+use crate::format::{Format, Headings, Nil, Value, go_duration, human};
 use crate::{object, output, select};
 
 /// Show what containers use: processor, memory, network, disk
@@ -77,7 +77,11 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
                 let what = usage.estimated.join(", ");
                 output::warn(&format!("{what}: summed up over the processes, no cgroup counts it"));
             }
-            rows.push(value(&container, &usage, before.get(container.id().as_str()), args.no_trunc));
+            let measured = Measured::new(&container, &usage, before.get(container.id().as_str()), args.no_trunc);
+            rows.push(match format {
+                Format::Json => measured.shown(),
+                _ => measured.value(),
+            });
             now.insert(container.id().to_string(), usage);
         }
         if !args.no_stream && !args.no_reset && output::stdout_is_terminal() {
@@ -109,68 +113,126 @@ fn chosen(engine: &Engine, args: &Args) -> Result<Vec<Container>, Failure> {
     args.containers.iter().map(find).collect()
 }
 
-/// `before` is the last look at it: the share of the processor is that since then, at first that since its start.
-fn value(container: &Container, usage: &Usage, before: Option<&Usage>, full: bool) -> Value {
-    let percent = |cpu: Duration, since: Timestamp| {
-        let passed = usage.at.duration_since(since).as_secs_f64();
-        if passed > 0.0 { cpu.as_secs_f64() / passed * 100.0 } else { 0.0 }
-    };
-    let average = usage.since.map_or(0.0, |since| percent(usage.cpu, since));
-    let last = before.filter(|before| before.since == usage.since && before.since.is_some());
-    let cpu = last.map_or(average, |before| percent(usage.cpu.saturating_sub(before.cpu), before.at));
-    let share = if usage.memory_limit > 0 { usage.memory as f64 / usage.memory_limit as f64 * 100.0 } else { 0.0 };
-    let sum = |count: fn(&containers::Interface) -> u64| usage.network.values().map(count).sum::<u64>();
-    let network = usage.network.iter().map(|(name, interface)| {
-        let [rx_bytes, rx_packets, rx_errors, rx_dropped] = interface.received;
-        let [tx_bytes, tx_packets, tx_errors, tx_dropped] = interface.sent;
-        let counters = object! {
-            "RxBytes": rx_bytes, "RxDropped": rx_dropped, "RxErrors": rx_errors, "RxPackets": rx_packets,
-            "TxBytes": tx_bytes, "TxDropped": tx_dropped, "TxErrors": tx_errors, "TxPackets": tx_packets,
+/// What one look at a container has found.
+struct Measured<'a> {
+    container: &'a Container,
+    usage: &'a Usage,
+    /// Percent of one processor since the start.
+    average: f64,
+    /// Percent of one processor since the last look.
+    cpu: f64,
+    /// Ids in full.
+    full: bool,
+}
+
+impl Measured<'_> {
+    /// `before` is the last look at it: the share of the processor is that since then, at first that since its start.
+    fn new<'a>(container: &'a Container, usage: &'a Usage, before: Option<&Usage>, full: bool) -> Measured<'a> {
+        let percent = |cpu: Duration, since: Timestamp| {
+            let passed = usage.at.duration_since(since).as_secs_f64();
+            if passed > 0.0 { cpu.as_secs_f64() / passed * 100.0 } else { 0.0 }
         };
-        (name.clone(), counters)
-    });
-    let pair = |a: u64, b: u64| format!("{} / {}", human::size4(a), human::size4(b));
-    let shown_percent = |percent: f64| format!("{percent:.2}%");
-    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let id = container.id();
-    let mem_usage = pair(usage.memory, usage.memory_limit);
-    let net_io = pair(sum(|interface| interface.received[0]), sum(|interface| interface.sent[0]));
-    let block_io = pair(usage.block_read, usage.block_written);
-    object! {
-        json "id": if full { id.as_str() } else { id.short() },
-        json "name": container.name(),
-        json "cpu_time": go_duration(usage.cpu),
-        json "cpu_percent": shown_percent(cpu),
-        json "avg_cpu": shown_percent(average),
-        json "mem_usage": mem_usage.clone(),
-        json "mem_percent": shown_percent(share),
-        json "net_io": net_io.clone(),
-        json "block_io": block_io.clone(),
-        json "pids": usage.pids.to_string(),
-        fn "AvgCPU": Value::Float(average),
-        fn "ContainerID": id.as_str(),
-        fn "Name": container.name(),
-        fn "PerCPU": Value::List(Vec::new()),
-        fn "CPU": Value::Float(cpu),
-        fn "CPUNano": nanoseconds(usage.cpu),
-        fn "CPUSystemNano": nanoseconds(usage.cpu_system),
-        fn "SystemNano": u64::try_from(usage.at.as_nanosecond()).unwrap_or_default(),
-        fn "MemLimit": usage.memory_limit,
-        fn "Network": Value::Map(network.collect()),
-        fn "BlockInput": usage.block_read,
-        fn "BlockOutput": usage.block_written,
-        fn "PIDs": usage.pids,
-        fn "UpTime": Value::Duration(usage.cpu),
-        fn "Up": Value::Duration(usage.cpu),
-        fn "Duration": nanoseconds(usage.cpu),
-        fn "ID": if full { id.as_str() } else { id.short() },
-        fn "CPUPerc": shown_percent(cpu),
-        fn "AVGCPU": shown_percent(average),
-        fn "MemUsage": mem_usage,
-        fn "MemUsageBytes": format!("{} / {}", human::binary_size(usage.memory), human::binary_size(usage.memory_limit)),
-        fn "MemPerc": shown_percent(share),
-        fn "NetIO": net_io,
-        fn "BlockIO": block_io,
-        fn "PIDS": usage.pids.to_string(),
+        let average = usage.since.map_or(0.0, |since| percent(usage.cpu, since));
+        let last = before.filter(|before| before.since == usage.since && before.since.is_some());
+        let cpu = last.map_or(average, |before| percent(usage.cpu.saturating_sub(before.cpu), before.at));
+        Measured { container, usage, average, cpu, full }
     }
+
+    fn id(&self) -> &str {
+        let id = self.container.id();
+        if self.full { id.as_str() } else { id.short() }
+    }
+
+    /// Percent of the limit.
+    fn memory_share(&self) -> f64 {
+        match self.usage.memory_limit {
+            0 => 0.0,
+            limit => self.usage.memory as f64 / limit as f64 * 100.0,
+        }
+    }
+
+    fn memory(&self) -> String {
+        pair(self.usage.memory, self.usage.memory_limit)
+    }
+
+    fn network(&self) -> String {
+        let sum = |count: fn(&containers::Interface) -> u64| self.usage.network.values().map(count).sum::<u64>();
+        pair(sum(|interface| interface.received[0]), sum(|interface| interface.sent[0]))
+    }
+
+    fn disk(&self) -> String {
+        pair(self.usage.block_read, self.usage.block_written)
+    }
+
+    /// For `--format json`: what the table shows.
+    fn shown(&self) -> Value {
+        object! {
+            "id": self.id(),
+            "name": self.container.name(),
+            "cpu_time": go_duration(self.usage.cpu),
+            "cpu_percent": percentage(self.cpu),
+            "avg_cpu": percentage(self.average),
+            "mem_usage": self.memory(),
+            "mem_percent": percentage(self.memory_share()),
+            "net_io": self.network(),
+            "block_io": self.disk(),
+            "pids": self.usage.pids.to_string(),
+        }
+    }
+
+    /// For templates: the figures, and methods for what the table shows.
+    fn value(&self) -> Value {
+        let usage = self.usage;
+        let network = usage.network.iter().map(|(name, interface)| {
+            let [rx_bytes, rx_packets, rx_errors, rx_dropped] = interface.received;
+            let [tx_bytes, tx_packets, tx_errors, tx_dropped] = interface.sent;
+            let counters = object! {
+                "RxBytes": rx_bytes, "RxDropped": rx_dropped, "RxErrors": rx_errors, "RxPackets": rx_packets,
+                "TxBytes": tx_bytes, "TxDropped": tx_dropped, "TxErrors": tx_errors, "TxPackets": tx_packets,
+            };
+            (name.clone(), counters)
+        });
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        object! {
+            "AvgCPU": Value::Float(self.average),
+            "ContainerID": self.container.id().as_str(),
+            "Name": self.container.name(),
+            "PerCPU": Value::Nil(Nil::List),
+            "CPU": Value::Float(self.cpu),
+            "CPUNano": nanoseconds(usage.cpu),
+            "CPUSystemNano": nanoseconds(usage.cpu_system),
+            "SystemNano": u64::try_from(usage.at.as_nanosecond()).unwrap_or_default(),
+            "MemUsage": usage.memory,
+            "MemLimit": usage.memory_limit,
+            "MemPerc": Value::Float(self.memory_share()),
+            "Network": Value::Map(network.collect()),
+            "BlockInput": usage.block_read,
+            "BlockOutput": usage.block_written,
+            "PIDs": usage.pids,
+            "UpTime": Value::Duration(usage.cpu),
+            "Duration": nanoseconds(usage.cpu),
+            fn "Up": Value::Duration(usage.cpu),
+            fn "ID": self.id(),
+            fn "CPUPerc": percentage(self.cpu),
+            fn "AVGCPU": percentage(self.average),
+            fn "MemUsage": self.memory(),
+            fn "MemUsageBytes": format!(
+                "{} / {}",
+                human::binary_size(usage.memory),
+                human::binary_size(usage.memory_limit)
+            ),
+            fn "MemPerc": percentage(self.memory_share()),
+            fn "NetIO": self.network(),
+            fn "BlockIO": self.disk(),
+            fn "PIDS": usage.pids.to_string(),
+        }
+    }
+}
+
+fn pair(a: u64, b: u64) -> String {
+    format!("{} / {}", human::size4(a), human::size4(b))
+}
+
+fn percentage(percent: f64) -> String {
+    format!("{percent:.2}%")
 }

@@ -307,7 +307,8 @@ fn index(value: Value, key: &Value) -> Result {
             }
             other => Err(format!("cannot index slice/array with type {}", type_name(other))),
         },
-        Value::Nil(Nil::Map) => Ok(Value::Nil(Nil::NoValue)),
+        // Those that may be nil have text in them, labels and options.
+        Value::Nil(Nil::Map) => Ok(Value::from("")),
         Value::Nil(Nil::List) => Err(format!("index out of range: {}", key.go_string())),
         Value::Nil(_) => Err("index of untyped nil".into()),
         heading @ Value::Heading { .. } => Ok(heading),

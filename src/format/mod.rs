@@ -5,10 +5,12 @@ pub mod human;
 mod printf;
 pub mod table;
 mod template;
+mod types;
 mod value;
 mod yaml;
 
 pub use template::Template;
+pub use types::unknown_field;
 pub use value::{Field, Kind, Nil, Value, go_duration, go_time, rfc3339, zero_time};
 pub use yaml::yaml;
 
@@ -37,9 +39,16 @@ impl Format {
         let body = text.strip_prefix("table ").unwrap_or(text);
         let body = unescape(if is_table { body } else { text });
         let body = if is_table { spaces_to_tabs(&body) } else { body };
-        let template = Template::parse(name, body.trim_start_matches([' ', '\n'])).map_err(Failure::plain)?;
-        let template = if template.begins_with_range() { template } else { template.for_each() };
+        let template = Template::for_each(name, body.trim_start_matches([' ', '\n'])).map_err(Failure::plain)?;
         Ok(if is_table { Format::Table(template, None) } else { Format::Plain(template) })
+    }
+
+    /// The same where each object is shown by itself, when it comes.
+    pub fn parse_single(name: &'static str, text: &str) -> Result<Format, Failure> {
+        if is_json(text) {
+            return Ok(Format::Json);
+        }
+        Template::parse(name, &unescape(text)).map(Format::Plain).map_err(Failure::plain)
     }
 
     /// A table is to fit in lines of that many characters, if any: see [`crate::output::room`].
@@ -70,7 +79,7 @@ impl Format {
 
 /// The template once for each item, or once for all when it has its own `range`.
 fn each(template: &Template, items: Vec<Value>) -> Result<String, Failure> {
-    if template.begins_with_range() {
+    if template.ranges_itself() {
         return lines(template, &Value::List(items));
     }
     let mut text = String::new();
@@ -82,42 +91,11 @@ fn each(template: &Template, items: Vec<Value>) -> Result<String, Failure> {
 
 /// What the template gives, with a newline behind it unless it says one itself.
 fn lines(template: &Template, value: &Value) -> Result<String, Failure> {
-    let mut text = template.run(value).map_err(|why| unknown_field(template.name(), why, value))?;
+    let mut text = template.run(value).map_err(|why| unknown_field(template.command(), why, value))?;
     if !template.ends_line() {
         text.push('\n');
     }
     Ok(text)
-}
-
-/// Go's names for what commands show, as its templates say them.
-const TYPES: &[(&str, &str)] = &[
-    ("auto-update", "main.autoUpdateOutput"),
-    ("df", "*system.dfSummary"),
-    ("events", "system.Event"),
-    ("history", "images.historyReporter"),
-    ("images", "images.imageReporter"),
-    ("info", "system.infoReport"),
-    ("inspect", "interface {}"),
-    ("search", "types.ImageSearchReport"),
-    ("version", "*define.Version"),
-];
-
-/// Why a template cannot be shown, with the fields that there are.
-fn unknown_field(command: &str, why: String, value: &Value) -> Failure {
-    let Some(subject) = why.strip_suffix("type struct") else { return Failure::plain(why) };
-    let kind = TYPES.iter().find(|(name, _)| *name == command).map_or("struct", |(_, kind)| kind);
-    let failure = Failure::plain(format!("{subject}type {kind}"));
-    let is_outermost = why.matches('.').count() == 1;
-    match value {
-        Value::Struct(fields) if is_outermost => {
-            let names =
-                fields.iter().filter(|field| field.kind != Kind::JsonOnly).map(|field| format!(".{}", field.name));
-            let mut names: Vec<String> = names.collect();
-            names.dedup();
-            failure.hint(format!("there are {}", names.join(" ")))
-        }
-        _ => failure,
-    }
 }
 
 /// Shows one object through a template.
@@ -233,10 +211,16 @@ mod tests {
             Ok(text) => text,
             Err(failure) => failure.to_string(),
         };
-        let expected = "template: ls:1:13: executing \"ls\" at <.Nope>: can't evaluate field Nope in type struct";
+        let expected =
+            "template: ls:1:13: executing \"ls\" at <.Nope>: can't evaluate field Nope in type *types.VolumeListReport";
         assert_eq!(listed("{{.Nope}}"), expected);
-        let expected = "template: ls:1:13: executing \"ls\" at <.Nope>: can't evaluate field Nope in type struct";
         assert_eq!(listed("{{range .}}{{.Nope}}{{end}}"), expected);
+        assert_eq!(
+            listed("{{len .}}"),
+            "template: ls:1:13: executing \"ls\" at <len .>: error calling len: len of type *types.VolumeListReport"
+        );
+        let unread = |format: &str| Format::parse("volume ls", format).unwrap_err().to_string();
+        assert_eq!(unread("{{.Name"), "template: ls:1: bad character U+007B '{'");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use containers::Engine;
 
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::format::{self, Value};
+use crate::format::{Format, Value};
 use crate::{output, select};
 
 /// Show everything about containers, images, volumes and networks
@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     };
     if args.latest && !matches!(kind, Kind::All | Kind::Container) {
-        return Err(Failure::plain(format!("--latest is not supported for type \"{}\"", args.r#type)));
+        return Err(Failure::plain(format!("latest is not supported for type \"{}\"", args.r#type)));
     }
     let kind = if args.latest { Kind::Container } else { kind };
     show(context, &args.names, args.latest, args.size, &args.format, kind)
@@ -80,32 +80,39 @@ fn show(
     // Files of other ids are counted only from within the namespace.
     let engine = if size { context.engine()? } else { context.reader()? };
     let (mut values, mut failures) = (Vec::new(), Vec::new());
+    let mut command = CONTAINER;
     if latest {
         values.push(container::value(&engine, &select::latest(&engine)?, size)?);
     }
     for name in names {
         match find(&engine, name, size, kind) {
-            Ok(value) => values.push(value),
+            Ok((of_kind, value)) => {
+                command = of_kind;
+                values.push(value);
+            }
             Err(failure) => failures.push(failure),
         }
     }
-    print(values, template)?;
+    print(command, values, template)?;
     select::conclude_inspect(failures)
 }
 
-/// Shows a list of objects, for this command and its kin.
-pub fn print(values: Vec<Value>, template: &str) -> Result<(), Failure> {
-    if matches!(template.trim(), "json" | "{{json}}" | "") {
+/// Shows a list of objects, for this command and its kin; `command` is the one for their kind.
+pub fn print(command: &'static str, values: Vec<Value>, template: &str) -> Result<(), Failure> {
+    if template.is_empty() || matches!(template.trim(), "json" | "{{json}}") {
         return output::print(&(Value::List(values).json_indented(5) + "\n"));
     }
-    values.iter().try_for_each(|value| output::print(&format::object("inspect", template, value)?))
+    output::print(&Format::parse(command, template)?.list(values, &[], false, 5)?)
 }
 
-fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Failure> {
+const CONTAINER: &str = "container inspect";
+
+/// With the command for its kind.
+fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<(&'static str, Value), Failure> {
     let may_be = |wanted: Kind| kind == wanted || kind == Kind::All;
     if may_be(Kind::Container) {
         match containers::find(engine, name) {
-            Ok(container) => return container::value(engine, &container, size),
+            Ok(container) => return Ok((CONTAINER, container::value(engine, &container, size)?)),
             Err(containers::Error::NotFound { .. }) if kind == Kind::All => {}
             Err(containers::Error::NotFound { .. }) => {
                 return Err(Failure::plain(format!("no such container {name:?}")).missing("container", name));
@@ -115,7 +122,7 @@ fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Fa
     }
     if may_be(Kind::Image) {
         match images::find(&engine.store, name) {
-            Ok(Some(image)) => return super::image_inspect::value(&engine.store, &image),
+            Ok(Some(image)) => return Ok(("image inspect", super::image_inspect::value(&engine.store, &image)?)),
             Ok(None) if kind == Kind::All => {}
             Ok(None) => return Err(Failure::plain(format!("{name}: image not known"))),
             // A name that cannot be an image's may be something else's.
@@ -125,7 +132,7 @@ fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Fa
     }
     if may_be(Kind::Volume) {
         match engine.store.volume(name) {
-            Ok(Some(volume)) => return Ok(super::volume::value(engine, &volume)),
+            Ok(Some(volume)) => return Ok(("volume inspect", super::volume::value(engine, &volume))),
             Ok(None) => {}
             Err(_) if kind == Kind::All => {}
             Err(error) => return Err(error.into()),
@@ -137,14 +144,14 @@ fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Fa
     if may_be(Kind::Network) {
         let networks = containers::networks(engine);
         match super::network::find(&networks, name) {
-            Ok(network) => return super::network::full_value(&networks, &network),
+            Ok(network) => return Ok(("network inspect", super::network::full_value(&networks, &network)?)),
             Err(failure) if failure.exit_code() == ExitCode::No && kind == Kind::All => {}
             Err(failure) => return Err(failure.context(format!("network {name}")).code(ExitCode::Failed)),
         }
     }
     if may_be(Kind::Pod) {
         match pods::find(engine, name) {
-            Ok(pod) => return Ok(super::pod::inspect::value(engine, &pod)),
+            Ok(pod) => return Ok(("pod inspect", super::pod::inspect::value(engine, &pod))),
             Err(pods::Error::NotFound { .. }) if kind == Kind::All => {}
             Err(pods::Error::NotFound { .. }) => return Err(Failure::plain(format!("no such pod {name}"))),
             Err(error) => return Err(error.into()),
@@ -152,7 +159,7 @@ fn find(engine: &Engine, name: &str, size: bool, kind: Kind) -> Result<Value, Fa
     }
     if may_be(Kind::Artifact) {
         match images::artifacts::get(&engine.store, name) {
-            Ok(artifact) => return Ok(super::artifact::value(&artifact)),
+            Ok(artifact) => return Ok(("artifact inspect", super::artifact::value(&artifact))),
             Err(images::Error::ArtifactNotFound { .. }) if kind == Kind::All => {}
             Err(error) => return Err(error.into()),
         }

@@ -26,6 +26,6 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             Err(failure) => failures.push(failure.context(format!("network {name}")).code(ExitCode::Failed)),
         }
     }
-    crate::commands::inspect::print(values, &args.format)?;
+    crate::commands::inspect::print("network inspect", values, &args.format)?;
     select::conclude_inspect(failures)
 }

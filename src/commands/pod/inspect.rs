@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             Err(error) => failures.push(error.into()),
         }
     }
-    crate::commands::inspect::print(values, &args.format)?;
+    crate::commands::inspect::print("pod inspect", values, &args.format)?;
     select::conclude_inspect(failures)
 }
 

@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     match args.format.as_deref() {
         None | Some("json") => output::print(&(Value::List(values).json_indented(4) + "\n"))?,
-        Some(format) => crate::commands::inspect::print(values, format)?,
+        Some(format) => crate::commands::inspect::print("secret inspect", values, format)?,
     }
     select::conclude_inspect(failures)
 }

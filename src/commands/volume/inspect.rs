@@ -35,6 +35,6 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             Err(failure) => return Err(failure.context(format!("inspecting volume {name}"))),
         }
     }
-    crate::commands::inspect::print(values, &args.format)?;
+    crate::commands::inspect::print("volume inspect", values, &args.format)?;
     select::conclude_inspect(failures)
 }

@@ -14,6 +14,9 @@ use syntax::{Command, Node, Operand, OperandKind, Pipeline};
 /// A parsed template.
 #[derive(Clone, Debug)]
 pub struct Template {
+    /// The command whose output it makes: `volume ls`.
+    command: &'static str,
+    /// Its last word, for messages.
     name: &'static str,
     source: String,
     /// Added to the columns of the first line: what Podman puts before it.
@@ -25,22 +28,29 @@ pub struct Template {
 type Result<T> = std::result::Result<T, String>;
 
 impl Template {
-    /// `name` appears in messages, as Podman names its templates after the command.
-    pub fn parse(name: &'static str, source: &str) -> Result<Template> {
-        // The last word of the command: `ls`, not `volume ls`.
-        let name = name.rsplit(' ').next().unwrap_or(name);
+    /// For one object. The last word of `command` appears in messages, as Podman names its templates.
+    pub fn parse(command: &'static str, source: &str) -> Result<Template> {
+        let name = command.rsplit(' ').next().unwrap_or(command);
         let (nodes, definitions) = parse::parse(name, source)?;
-        Ok(Template { name, source: source.to_owned(), column: 0, nodes, definitions })
+        Ok(Template { command, name, source: source.to_owned(), column: 0, nodes, definitions })
     }
 
-    pub fn name(&self) -> &'static str {
-        self.name
+    /// For each element of a list: as `{{range .}}...{{end}}` around it, unless it goes over the list itself.
+    pub fn for_each(command: &'static str, source: &str) -> Result<Template> {
+        let mut template =
+            Template::parse(command, source).map_err(|problem| match problem.strip_suffix("unclosed action") {
+                // What stumbles in Podman is the `{{end}}` that it puts behind.
+                Some(place) => format!("{place}bad character U+007B '{{'"),
+                None => problem,
+            })?;
+        if !template.ranges_itself() {
+            template.column = "{{range .}}".len();
+        }
+        Ok(template)
     }
 
-    /// The same, for each element of a list: as `{{range .}}...{{end}}` around it.
-    pub fn for_each(mut self) -> Template {
-        self.column = "{{range .}}".len();
-        self
+    pub fn command(&self) -> &'static str {
+        self.command
     }
 
     /// Whether it ends its last line by itself.
@@ -49,10 +59,12 @@ impl Template {
     }
 
     /// Whether the template itself goes over the list it is given: `range` over something of an element does not.
-    pub fn begins_with_range(&self) -> bool {
-        let Some(Node::Range(Pipeline { commands, .. }, ..)) = self.nodes.first() else { return false };
-        let [Command { operands, .. }] = commands.as_slice() else { return false };
-        matches!(operands.as_slice(), [Operand { kind: OperandKind::Dot, fields, .. }] if fields.is_empty())
+    pub fn ranges_itself(&self) -> bool {
+        self.nodes.iter().any(|node| {
+            let Node::Range(Pipeline { commands, .. }, ..) = node else { return false };
+            let [Command { operands, .. }] = commands.as_slice() else { return false };
+            matches!(operands.as_slice(), [Operand { kind: OperandKind::Dot, fields, .. }] if fields.is_empty())
+        })
     }
 
     pub fn run(&self, data: &Value) -> Result<String> {

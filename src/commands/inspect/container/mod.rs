@@ -16,7 +16,7 @@ use containers::{Container, Engine, Facts, PodRole};
 
 use super::{Kind, show};
 use crate::context::Context;
-use crate::error::{ExitCode, Failure};
+use crate::error::{ExitCode, Failure, go_words};
 use crate::format::{self, Nil, Value};
 use crate::{object, state};
 
@@ -171,7 +171,7 @@ fn state_value(facts: &Facts) -> Value {
         "Pid": facts.pid,
         "ConmonPid"?: facts.monitor_pid,
         "ExitCode": exit.filter(|_| !running).map_or(0, |exit| exit.code),
-        "Error": exit.filter(|_| !running).and_then(|exit| exit.error.clone()).unwrap_or_default(),
+        "Error": facts.error.clone().map(go_words).unwrap_or_default(),
         "StartedAt": Value::time_or_zero(facts.started),
         "FinishedAt": Value::time_or_zero(facts.finished),
         "Health"?: health.clone(),

@@ -18,8 +18,8 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts) -> Value {
     let container = owner.as_ref().unwrap_or(container);
     let networks: BTreeMap<String, Value> = match &container.spec().network.mode {
         Mode::Container(_) | Mode::Path(_) | Mode::Pod => BTreeMap::new(),
-        // A user-mode stack is no network that has a name.
-        Mode::Default | Mode::Private | Mode::Slirp4netns(_) | Mode::Pasta(_) => BTreeMap::new(),
+        // A user-mode stack is no network that has a name; Podman says what it will be all the same.
+        Mode::Default | Mode::Private | Mode::Slirp4netns(_) | Mode::Pasta(_) if facts.pid > 0 => BTreeMap::new(),
         Mode::Networks(networks) => {
             let known = containers::networks(engine);
             let value = |name: &str| {
@@ -28,7 +28,7 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts) -> Value {
             };
             networks.iter().map(|network| (network.name.clone(), value(&network.name))).collect()
         }
-        Mode::None | Mode::Host => BTreeMap::from([(mode.clone(), endpoint(&mode, None, Vec::new()))]),
+        _ => BTreeMap::from([(mode.clone(), endpoint(&mode, None, Vec::new()))]),
     };
     let key = if facts.pid > 0 && container.spec().network.mode != Mode::Host {
         format!("/proc/{}/ns/net", facts.pid)
