@@ -137,7 +137,8 @@ impl Failure {
 
     /// What the monitor said is text only.
     fn start_suspect(&self) -> Option<Suspect> {
-        let says = |words: &[&str]| self.code == ExitCode::Failed && words.iter().any(|word| self.text.contains(word));
+        let is_machines = self.code != ExitCode::NotFound && !self.text.ends_with("OCI permission denied");
+        let says = |words: &[&str]| is_machines && words.iter().any(|word| self.text.contains(word));
         if says(&["slirp4netns", "pasta", "/dev/net/tun"]) {
             Some(Suspect::Network)
         } else if says(&["overlay", "/dev/fuse"]) {
@@ -177,7 +178,15 @@ impl Failure {
         for quote in ['`', '\'', '"'] {
             message = message.replace(&format!("{quote}creel "), &format!("{quote}{program} "));
         }
-        // `image load` and `load` are one command with two names.
+        // `container wait` and `wait` are one command with two names.
+        if let Some(command) = command
+            && let Some((_, verb)) = command.rsplit_once(' ')
+        {
+            for quote in ['`', '"'] {
+                message =
+                    message.replace(&format!("{quote}{program} {verb}{quote}"), &format!("{quote}{command}{quote}"));
+            }
+        }
         if let Some(command) = command
             && self.text.starts_with("`creel ")
             && self.text.ends_with("` takes no arguments")
@@ -227,7 +236,7 @@ pub fn folded(error: &dyn std::error::Error) -> String {
 }
 
 /// The kernel's errors in the words that Go programs use for them, without Rust's `(os error N)`.
-fn go_words(text: String) -> String {
+pub fn go_words(text: String) -> String {
     let mut result = text;
     while let Some(start) = result.find(" (os error ") {
         let Some(length) = result[start..].find(')') else { break };

@@ -46,11 +46,9 @@ pub fn whole_command(container: &Container) -> Vec<String> {
 /// The command without its entry point, as lists show it.
 pub fn command(container: &Container) -> &[String] {
     let (spec, image) = (container.spec(), container.record.image.as_ref());
-    match (spec.command.is_empty(), image) {
-        (false, _) => &spec.command,
-        // An entry point of one's own drops the image's command.
-        (true, Some(image)) if spec.entrypoint.is_none() => &image.cmd,
-        (true, _) => &[],
+    match image {
+        Some(image) if spec.uses_image_command() => &image.cmd,
+        _ => &spec.command,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `events`
 
-use crate::lab::{Lab, is_podman};
+use crate::lab::{Lab, eventually, is_podman};
 
 #[test]
 fn what_happened_is_told_in_order() {
@@ -186,4 +186,67 @@ fn systemds_journal_keeps_events_too() {
         [ "$died" = 'told 3' ]
         [ -z "$(${creel%% *} events --stream=false --since 1h --filter container=told)" ]"#,
     );
+}
+
+/// What was told of containers and pods since the last time, one `TYPE STATUS NAME` on each line.
+fn told(lab: &Lab, seen: &mut usize) -> Vec<String> {
+    let text = lab.ok(
+        "events --stream=false --filter type=container --filter type=pod --format '{{.Type}} {{.Status}} {{.Name}}'",
+    );
+    let all: Vec<String> = text.lines().map(str::to_owned).collect();
+    let new = all[*seen..].to_vec();
+    *seen = all.len();
+    new
+}
+
+#[test]
+fn each_way_to_an_end_has_its_own_story() {
+    let lab = Lab::new();
+    let seen = &mut 0;
+    lab.ok(
+        "run -d --name one --network none box sh -c 'trap \"exit 0\" TERM; echo ready; while :; do sleep 0.1; done'",
+    );
+    lab.log_holds("one", "ready");
+    told(&lab, seen);
+    lab.ok("stop one");
+    // The clean-up comes when the command is over already.
+    eventually("it is cleaned up", || !lab.ok("events --stream=false --filter event=cleanup").is_empty());
+    assert_eq!(told(&lab, seen), ["container stop one", "container died one", "container cleanup one"]);
+    lab.ok("start one");
+    told(&lab, seen);
+    lab.ok("restart -t 0 one");
+    let expected = ["container restart one", "container died one", "container init one", "container start one"];
+    assert_eq!(told(&lab, seen), expected);
+    lab.ok("rm -f -t 0 one");
+    assert_eq!(told(&lab, seen), ["container died one", "container remove one"]);
+
+    lab.ok("run -d --restart on-failure:1 --name again --network none box false");
+    eventually("it is cleaned up", || {
+        !lab.ok("events --stream=false --filter container=again --filter event=cleanup").is_empty()
+    });
+    let round = |word: &str| format!("container {word} again");
+    let expected = ["create", "init", "start", "died", "restart", "init", "start", "died", "cleanup"].map(round);
+    assert_eq!(told(&lab, seen), expected);
+    lab.ok("rm again");
+}
+
+#[test]
+fn a_pod_says_first_what_it_does_to_its_containers() {
+    let lab = Lab::new();
+    let seen = &mut 0;
+    lab.ok("pod create --name duo --infra=false --share none");
+    lab.ok("run -d --pod duo --name one --network none box idle");
+    told(&lab, seen);
+    lab.ok("pod stop -t 0 duo");
+    let new = told(&lab, seen);
+    assert_eq!(new[..2], ["pod stop duo", "container died one"], "{new:?}");
+    lab.ok("pod start duo");
+    eventually("it is cleaned up", || !lab.ok("events --stream=false --filter event=cleanup").is_empty());
+    told(&lab, seen);
+    lab.ok("pod kill duo");
+    let new = told(&lab, seen);
+    assert_eq!(new[..3], ["pod kill duo", "container kill one", "container died one"], "{new:?}");
+    lab.ok("pod rm -f -t 0 duo");
+    let new = told(&lab, seen);
+    assert!(!new.iter().any(|line| line == "pod stop duo") && new.last().unwrap() == "pod remove duo", "{new:?}");
 }

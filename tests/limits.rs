@@ -22,7 +22,7 @@ fn a_limit_that_cannot_be_applied_is_refused_with_its_controller() {
         if controllers.split_whitespace().any(|name| name == controller) {
             continue;
         }
-        let error = lab.creel(&format!("run --rm --network none {flag} box true")).run().fails(125);
+        let error = lab.creel(&format!("run --rm --network none {flag} box true")).run().fails(126);
         assert!(error.contains(controller), "{flag}: {error}");
         assert_eq!(lab.ok("ps -aq"), "", "{flag}");
     }
@@ -77,7 +77,7 @@ fn who_is_in_the_way_of_a_controller_steps_aside_or_is_named() {
     let enter = format!("echo 0 > /sys/fs/cgroup/{}/cgroup.procs", delegated.display());
     let file = "hugetlb.2MB.max";
     let run = format!("$CREEL run --rm --network none --cgroup-conf {file}=4194304 box cat /sys/fs/cgroup/{file}");
-    let occupied = lab.shell(&format!("{enter}; {run}; exit $?")).run().fails(125);
+    let occupied = lab.shell(&format!("{enter}; {run}; exit $?")).run().fails(126);
     assert!(occupied.contains("move them into a cgroup below it"), "{occupied}");
     assert_eq!(lab.shell(&format!("{enter}; exec {run}")).run().ok(), "4194304");
 }

@@ -383,7 +383,7 @@ fn what_a_mount_allows_is_what_podman_s_allows() {
         ("--read-only", "/dev", "rw,nosuid"),
         ("--read-only", "/dev/shm", "rw,nosuid,nodev,noexec"),
         ("--read-only", "/etc/hosts", "ro,nosuid,nodev,noexec"),
-        ("--read-only", "/etc/resolv.conf", "ro,nosuid,nodev,noexec"),
+        ("--read-only", "/etc/hostname", "ro,nosuid,nodev,noexec"),
         ("--read-only", "/run/.containerenv", "ro,nosuid,nodev,noexec"),
         ("--read-only --read-only-tmpfs=false", "/dev", "ro,nosuid"),
         ("--read-only --read-only-tmpfs=false", "/dev/shm", "ro,nosuid,nodev,noexec"),

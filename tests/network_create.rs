@@ -179,7 +179,8 @@ fn hosts_begin_with_what_the_user_adds_and_search_is_what_the_user_says() {
         "run --rm --network none --hosts-file {} --add-host 'a;b:1.2.3.4' --hostname me --name x box cat /etc/hosts",
         base.display()
     ));
-    assert!(text.starts_with("1.2.3.4\ta b\n127.0.0.1\tlocalhost here\n10.9.0.1\tbuild\n::1\tlocalhost\n"), "{text}");
+    assert!(text.starts_with("1.2.3.4\ta b\n127.0.0.1\tlocalhost here\n10.9.0.1\tbuild\n"), "{text}");
+    assert!(!text.contains("::1"), "{text}");
     assert!(text.ends_with("127.0.0.1\tme x"), "{text}");
     let text = lab.ok("run --rm --network net --dns-search foo.bar box cat /etc/resolv.conf");
     assert!(text.starts_with("search foo.bar\nnameserver "), "{text}");

@@ -203,18 +203,39 @@ fn entrypoint_takes_the_place_of_the_image_s_and_drops_its_command() {
 }
 
 #[test]
+fn a_container_that_cannot_be_made_is_126_and_what_is_not_there_127() {
+    let lab = Lab::new();
+    lab.write("file", "");
+    for (flags, code, words) in [
+        ("--ulimit nofile=999999999:999999999", 126, "OCI permission denied"),
+        ("--sysctl net.foo=1", 127, "net"),
+        ("--sysctl kernel.shmmax=abc", 126, "OCI runtime error"),
+        ("-v ./file:/bin", 126, "OCI runtime error"),
+        ("-v ./file:/bin/sh/x", 126, "OCI runtime error"),
+        ("--mount type=tmpfs,dst=/bin/sh", 126, "OCI runtime error"),
+        ("--group-add nosuch", 126, "unable to find group nosuch"),
+    ] {
+        let error = lab.creel(&format!("run --rm --network none {flags} box true")).run().fails(code);
+        assert!(error.contains(words), "{flags}: {error}");
+        assert_eq!(lab.ok("ps -aq"), "", "{flags}");
+    }
+    let port = crate::lab::free_port();
+    lab.ok(&format!("run -d --name holder -p {port}:80 box idle"));
+    lab.creel(&format!("run --rm -p {port}:80 box true")).run().fails(126);
+}
+
+#[test]
 fn nothing_to_run_is_an_error() {
     let lab = Lab::new();
     let draft = image::box_with(serde_json::json!({ "Cmd": null }));
     let archive = lab.write("mute.tar", draft.docker_archive(&["localhost/mute:latest"]));
     lab.ok(&format!("load -q -i {}", archive.display()));
-    let error = lab.creel("run --rm --network none mute").run();
-    if is_podman() {
-        // It looks for the program with the empty name.
-        error.fails(127);
-    } else {
-        let error = error.fails(125);
-        assert!(error.contains("no command or entrypoint provided"), "{error}");
+    for flags in ["mute", "--entrypoint '' mute", "--entrypoint '' box", "--entrypoint [] mute"] {
+        let error = lab.creel(&format!("run --rm --network none {flags}")).run().fails(127);
+        assert!(error.contains("cannot find `` in $PATH"), "{flags}: {error}");
+    }
+    for flags in ["--entrypoint '' mute", "--entrypoint [] mute", "--entrypoint '' box", "--entrypoint '[\"\"]' box"] {
+        assert_eq!(lab.ok(&format!("run --rm --network none {flags} echo said")), "said", "{flags}");
     }
 }
 

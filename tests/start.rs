@@ -30,6 +30,33 @@ fn attached_start_shows_output_and_gives_the_exit_code() {
 }
 
 #[test]
+fn why_a_start_failed_is_kept_until_one_succeeds() {
+    let lab = Lab::new();
+    let shown = |name: &str| lab.inspect(name, "{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}");
+    lab.folder("dir");
+    lab.ok("create --name one --network none -v ./dir:/d box sh -c 'exit 3'");
+    lab.creel("start -a one").run().code(3);
+    assert_eq!(shown("one"), "exited 3 ");
+    std::fs::remove_dir(lab.path("dir")).unwrap();
+    for line in ["start one", "start -a one", "init one"] {
+        let error = lab.creel(line).run().fails(125);
+        assert!(error.contains("o such file or directory"), "{line}: {error}");
+        // Its last run is what it was.
+        assert!(shown("one").starts_with("exited 3 ") && shown("one").contains("o such file"), "{}", shown("one"));
+    }
+    lab.folder("dir");
+    lab.creel("start -a one").run().code(3);
+    assert_eq!(shown("one"), "exited 3 ");
+
+    lab.creel("run -d --name none --network none box nosuch").run().fails(127);
+    assert!(
+        shown("none").starts_with("created 0 ") && shown("none").contains("`nosuch` not found"),
+        "{}",
+        shown("none")
+    );
+}
+
+#[test]
 fn interactive_start_passes_input_on() {
     let lab = Lab::new();
     lab.ok("create -i --name cat --network none box cat");

@@ -26,6 +26,24 @@ fn columns_can_be_chosen() {
 }
 
 #[test]
+fn anything_else_is_for_ps_which_is_the_host_s() {
+    let lab = Lab::new();
+    if !crate::lab::has_program("ps") {
+        return;
+    }
+    lab.ok("run -d --name one -u alice --network none box sleep 1000");
+    let lines = |words: &str| lab.ok(&format!("top one {words}")).lines().map(str::to_owned).collect::<Vec<_>>();
+    // The box has no such ps, and the lines are printed as they come.
+    assert_eq!(lines("-eo pid,args"), ["    PID COMMAND", "      1 sleep 1000"]);
+    assert_eq!(lines("-e -o pid,args"), ["    PID COMMAND", "      1 sleep 1000"]);
+    let all = lines("aux");
+    assert!(all[0].starts_with("USER") && all[1].ends_with("sleep 1000") && all.len() == 2, "{all:?}");
+    let error = lab.creel("top one --nosuch").run().fails(125);
+    assert!(error.contains("ps(1) failed with exit code 1: error: unknown gnu long option"), "{error}");
+    assert_eq!(lines("pid,args")[1], "1           sleep 1000 ");
+}
+
+#[test]
 fn only_what_runs_has_processes() {
     let lab = Lab::new();
     lab.ok("create --name idle --network none box true");

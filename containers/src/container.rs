@@ -119,6 +119,9 @@ pub struct Status {
     /// The previous run's exit, kept while it runs again.
     #[serde(default)]
     pub last_exit: Option<crate::state::Exit>,
+    /// Why the last start by hand failed, until one succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_error: Option<String>,
     /// What its health checks add up to, read beside the record while it runs.
     #[serde(skip)]
     pub health: Option<crate::health::HealthStatus>,
@@ -137,6 +140,7 @@ impl Status {
             home: None,
             restarting: None,
             last_exit: None,
+            start_error: None,
             health: None,
             probes: None,
         }

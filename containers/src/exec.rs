@@ -133,25 +133,35 @@ pub(crate) fn capture(
     let (read, write) = pipe()?;
     let copy = write.try_clone().map_err(Error::io("a pipe"))?;
     let child = plan.run(Stdio::Fds { stdin: null()?, stdout: write, stderr: copy }, Vec::new())?;
+    output_of(&child.pidfd, read, timeout, max_output)
+}
+
+/// What a process writes until it ends; one that takes too long is killed.
+pub(crate) fn output_of(
+    process: &Pidfd,
+    read: OwnedFd,
+    timeout: Option<Duration>,
+    max_output: usize,
+) -> Result<Captured> {
     let until = timeout.map(|timeout| Instant::now() + timeout);
     let mut output = Vec::new();
     rustix::io::ioctl_fionbio(&read, true).map_err(|error| Error::io("a pipe")(error.into()))?;
     let mut read = Some(File::from(read));
     let failed = |error| Error::io("the process in the container")(error);
     loop {
-        let mut entries = vec![PollFd::from_borrowed_fd(child.pidfd.as_fd(), PollFlags::IN)];
+        let mut entries = vec![PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
         entries.extend(read.as_ref().map(|read| PollFd::from_borrowed_fd(read.as_fd(), PollFlags::IN)));
         poll_until(&mut entries, until).map_err(Error::io("poll"))?;
         let ended = !entries[0].revents().is_empty();
         drop(entries);
         take_output(&mut read, &mut output, max_output);
         if ended {
-            let code = child.pidfd.wait().map_err(failed)?.exit_code();
+            let code = process.wait().map_err(failed)?.exit_code();
             return Ok(Captured { code: Some(code), output });
         }
         if until.is_some_and(|until| Instant::now() >= until) {
-            child.pidfd.signal(9).map_err(failed)?;
-            child.pidfd.wait().map_err(failed)?;
+            process.signal(9).map_err(failed)?;
+            process.wait().map_err(failed)?;
             return Ok(Captured { code: None, output });
         }
     }
@@ -265,7 +275,7 @@ fn environment(
     all.into_iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
-fn null() -> Result<OwnedFd> {
+pub(crate) fn null() -> Result<OwnedFd> {
     File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from).map_err(Error::io("/dev/null"))
 }
 

@@ -12,6 +12,7 @@ use crate::container::{Container, NetworkStatus};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::health::{self, HealthLog};
+use crate::id::ContainerId;
 use crate::monitor::prepare::{hard_limit, hostname};
 use crate::spec::{IdMap, MountKind, MountSpec, Source, Ulimit};
 use crate::state::{Exit, State};
@@ -31,6 +32,8 @@ pub struct Facts {
     pub finished: Option<Timestamp>,
     /// Of the last run.
     pub exit: Option<Exit>,
+    /// Why it did not start, or how it ended otherwise than by itself.
+    pub error: Option<String>,
     pub restarts: u32,
     pub health: Option<HealthLog>,
     /// Absolute, `/...` below the cgroup mount.
@@ -109,7 +112,17 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
     };
     let (added_capabilities, dropped_capabilities) = oci::changed_capabilities(&spec.security)?;
     let dir = engine.container_dir(container.id());
-    let run_file = |name: &str| Some(engine.run_dir(container.id()).join(name)).filter(|path| path.exists());
+    let file_of = |id: &ContainerId, name: &str| Some(engine.run_dir(id).join(name)).filter(|path| path.exists());
+    let run_file = |name: &str| file_of(container.id(), name);
+    // Who joins a network shares these two with whoever made it.
+    let network_of = match &spec.network.mode {
+        network::Mode::Container(other) if list::running(container) => list::find(engine, other).ok(),
+        _ => None,
+    };
+    let network_file = |name: &str| match &network_of {
+        Some(other) => file_of(other.id(), name),
+        None => run_file(name),
+    };
     let layers = container.record.image.iter().flat_map(|image| image.layers.iter().rev());
     Ok(Facts {
         status: match () {
@@ -128,6 +141,7 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
             }
         },
         finished: exit.as_ref().map(|exit| exit.at),
+        error: container.status.start_error.clone().or_else(|| state.exit().and_then(|exit| exit.error.clone())),
         exit,
         restarts: container.status.restarts,
         health: health::spec_of(container).map(|_| health::read_log(engine, container).unwrap_or_default()),
@@ -164,9 +178,9 @@ pub fn facts(engine: &Engine, container: &Container) -> Result<Facts> {
         stop_signal: crate::stop::stop_signal(container),
         stop_timeout: spec.stop_timeout.unwrap_or(crate::stop::DEFAULT_TIMEOUT),
         log_path: logs::path(engine, container),
-        hosts_path: run_file("hosts"),
+        hosts_path: network_file("hosts"),
         hostname_path: run_file("hostname"),
-        resolv_conf_path: run_file("resolv.conf"),
+        resolv_conf_path: network_file("resolv.conf"),
         rootfs: match &spec.source {
             Source::Directory { path, .. } => Some(path.clone()),
             Source::None | Source::Holder | Source::Image { .. } => None,
@@ -209,13 +223,13 @@ pub fn mount_fact(engine: &Engine, mount: &MountSpec) -> MountFact {
     }
 }
 
-/// Bytes that the container has written, and bytes of its whole root file system, image included.
+/// Bytes that the container takes for itself, records and log included, and bytes of its whole root file system, image included.
 pub fn size(engine: &Engine, container: &Container) -> Result<(u64, u64)> {
     let dir = engine.container_dir(container.id());
-    let written = tree_size(&dir.join("upper"));
+    let written = tree_size(&dir.join("upper")) + files_size(&dir);
     let copied = dir.join("rootfs");
     if copied.exists() {
-        let whole = tree_size(&copied);
+        let whole = tree_size(&copied) + files_size(&dir);
         return Ok((whole, whole));
     }
     if let Source::Directory { path, .. } = &container.spec().source {
@@ -226,6 +240,12 @@ pub fn size(engine: &Engine, container: &Container) -> Result<(u64, u64)> {
         whole += engine.store.layer(layer)?.map_or(0, |layer| layer.size);
     }
     Ok((written, whole))
+}
+
+/// Bytes of the regular files that lie directly in a directory.
+fn files_size(dir: &std::path::Path) -> u64 {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    files.filter_map(|entry| entry.metadata().ok()).filter(|found| found.is_file()).map(|file| file.len()).sum()
 }
 
 /// Bytes of the regular files in a tree, each inode once; what cannot be read counts nothing.

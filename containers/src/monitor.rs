@@ -145,6 +145,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
             break code;
         }
         watch::reread(&engine, &mut container);
+        crate::events::record(&engine, &container, "restart");
         backoff = (backoff * 2).min(LONGEST_BACKOFF);
     };
     sys::userns::release(&engine.settings.userns_dir);
@@ -179,7 +180,7 @@ fn finish(engine: &Engine, container: &Container, exit: Exit, clients: clients::
     clients.close(exit.code);
     // The starter's channel is among the clients, or closed by now: only clean-up is left.
     released.tear_down();
-    if removed.is_none() {
+    if removed.is_none() && !crate::stop::goes_on(engine, container) {
         crate::events::record(engine, container, "cleanup");
     }
     if let Err(error) = crate::needed::end_unneeded(engine, container) {
@@ -197,7 +198,8 @@ fn finish(engine: &Engine, container: &Container, exit: Exit, clients: clients::
     }
 }
 
-/// A container that could not be started has an exit record too, unless it never ran.
+/// A container that could not be started says why. Where its restart policy or Kubernetes' back-off wanted it to run again,
+/// that was an end; else its last end stays what it was.
 fn give_up(engine: &Engine, container: &Container, error: &Error, restarts: u32) {
     if container.spec().remove != Remove::Nothing {
         if let Ok(taken) = remove::take_away(engine, container) {
@@ -206,7 +208,9 @@ fn give_up(engine: &Engine, container: &Container, error: &Error, restarts: u32)
         let _ = std::fs::remove_dir_all(engine.run_dir(container.id()));
         return;
     }
-    if restarts > 0 || matches!(container.state(), State::Exited(_)) {
+    let mut status = container.status.clone();
+    let has_exited = matches!(container.state(), State::Exited(_));
+    if restarts > 0 || (has_exited && container.spec().backoff.is_some()) {
         let exit = Exit {
             code: exit_code(error),
             started: None,
@@ -215,11 +219,13 @@ fn give_up(engine: &Engine, container: &Container, error: &Error, restarts: u32)
             error: Some(message(error)),
             stopped_by_user: false,
         };
-        let mut status = Status::new(State::Exited(exit));
+        status = Status::new(State::Exited(exit));
         status.restarts = restarts;
-        if let Err(error) = write_status(engine, container, &status) {
-            tracing::warn!(%error, "cannot write the exit record");
-        }
+    } else {
+        status.start_error = Some(message(error));
+    }
+    if let Err(error) = write_status(engine, container, &status) {
+        tracing::warn!(%error, "cannot write why the container did not start");
     }
     let _ = std::fs::remove_dir_all(engine.run_dir(container.id()));
 }
@@ -241,13 +247,12 @@ fn remove_if_there(path: &std::path::Path) -> Result<()> {
     }
 }
 
-/// What `run` exits with: 127 and 126 for the program itself, else 125.
+/// What `run` exits with: 127 where something is not there, else 126.
 fn exit_code(error: &Error) -> i32 {
     match error {
-        Error::Runtime(error) => error.exit_code().into(),
+        Error::Runtime(error) => error.start_exit_code().into(),
         Error::StartFailed { exit_code, .. } => *exit_code,
-        Error::UnknownAccount { .. } => 126,
-        _ => 125,
+        _ => 126,
     }
 }
 
@@ -263,5 +268,9 @@ fn message(error: &Error) -> String {
         }
         cause = error.source();
     }
-    text
+    let (before, behind) = match error {
+        Error::Runtime(error) => error.podmans_words(),
+        _ => ("", ""),
+    };
+    format!("{before}{text}{behind}")
 }

@@ -14,7 +14,10 @@ use crate::{events, list};
 /// Freezes every process of the container.
 pub fn pause(engine: &Engine, container: &Container) -> Result<()> {
     let container = list::again(engine, container)?;
-    let word = if paused(&container) { "paused" } else { container.state().word() };
+    if paused(&container) {
+        return Err(Error::StateImproper { what: format!("\"{}\" is already paused", container.id()) });
+    }
+    let word = container.state().word();
     if word != "running" {
         return Err(Error::StateImproper { what: format!("{word:?} is not running, can't pause") });
     }

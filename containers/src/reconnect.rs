@@ -62,6 +62,7 @@ fn change(
         return Err(Error::Invalid(format!("{mode:?} is not supported: invalid network mode")));
     };
     let mut references = references.clone();
+    keep_interfaces(&container, &mut references);
     edit(&record, &mut references)?;
     // What belongs to its one network is said with that network from now on.
     let spec = &mut record.spec.network;
@@ -92,6 +93,24 @@ fn change(
             // The first error is the one that counts.
             let _ = record::write(&path, &container.record, Durability::Durable);
         }),
+    }
+}
+
+/// What stays keeps the name of its interface, also when one before it goes.
+fn keep_interfaces(container: &Container, references: &mut [NetworkRef]) {
+    const OPTION: &str = "interface_name=";
+    let said = |reference: &NetworkRef| {
+        reference.options.iter().find_map(|option| option.strip_prefix(OPTION).map(str::to_owned))
+    };
+    let endpoints = container.status.network.iter().flat_map(|status| &status.endpoints);
+    let running: Vec<_> = endpoints.filter(|_| list::running(container)).collect();
+    let mut taken: Vec<String> = references.iter().filter_map(said).collect();
+    for reference in references.iter_mut().filter(|reference| said(reference).is_none()) {
+        let now = running.iter().find(|endpoint| endpoint.network == reference.name);
+        let next = || (0..).map(|n| format!("eth{n}")).find(|name| !taken.contains(name));
+        let Some(name) = now.map(|endpoint| endpoint.interface.clone()).or_else(next) else { continue };
+        reference.options.push(format!("{OPTION}{name}"));
+        taken.push(name);
     }
 }
 

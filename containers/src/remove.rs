@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::id::ContainerId;
 use crate::spec::{ContainerSpec, IpcMode, MountKind, NamespaceMode, PodRole, UserNamespace};
 use crate::state::State;
-use crate::stop::stop;
+use crate::stop::stop_to_remove;
 use crate::{events, list, names, pause};
 
 /// How far a removal goes.
@@ -104,7 +104,7 @@ fn remove_below(
         remove_below(engine, &dependent, request, removed)?;
     }
     // Also one that does not run, but whose monitor waits to start it again.
-    stop(engine, &container, request.timeout)?;
+    stop_to_remove(engine, &container, request.timeout)?;
     let dir = engine.container_dir(id);
     {
         match engine.lock(id) {
@@ -117,6 +117,9 @@ fn remove_below(
                         return Err(Error::StateImproper {
                             what: format!("container {id} was started again while it was being removed"),
                         });
+                    }
+                    if crate::stop::hush_monitor(engine, &now)? {
+                        events::record(engine, &now, "cleanup");
                     }
                     record::write(&dir.join("state.json"), &Status::new(State::Removing), Durability::Visible)?;
                     let mut taken = take_away(engine, &now)?;

@@ -39,12 +39,20 @@ pub fn stop_by(engine: &Engine, container: &Container, signal: i32, timeout: Opt
     stop_with(engine, container, Some(signal), timeout, Afterwards::AsSpecified)
 }
 
-/// What becomes of a container with `--rm` that is stopped.
+/// Stops what is about to be removed.
+pub fn stop_to_remove(engine: &Engine, container: &Container, timeout: Option<u32>) -> Result<()> {
+    stop_with(engine, container, None, timeout, Afterwards::Removed)
+}
+
+/// What becomes of a container that is stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Afterwards {
+    /// With `--rm` it goes.
     AsSpecified,
     /// It stays: it is about to be started again.
     Kept,
+    /// Whoever stops it removes it.
+    Removed,
 }
 
 fn stop_with(
@@ -78,7 +86,7 @@ fn stop_with(
             let mut patience = Duration::from_secs(seconds.into());
             if seconds > 0 && container.spec().probes.pre_stop.is_some() {
                 // An end during the hook is wanted, too.
-                mark_stopped(engine, &container)?;
+                mark_stopped(engine, &container, "")?;
                 let begun = Instant::now();
                 crate::probes::before_stop(engine, &container, patience);
                 patience = patience.saturating_sub(begun.elapsed()).max(LEAST_PATIENCE);
@@ -105,7 +113,7 @@ pub fn kill(engine: &Engine, container: &Container, signal: i32) -> Result<()> {
         return end(engine, &container, init, monitor, &[], Duration::ZERO, Afterwards::AsSpecified);
     }
     if signal == stop_signal(&container) {
-        mark_stopped(engine, &container)?;
+        mark_stopped(engine, &container, "")?;
     }
     match init.open() {
         Some(pidfd) => {
@@ -146,6 +154,32 @@ pub(crate) fn is_kept(engine: &Engine, container: &Container) -> bool {
     engine.run_dir(container.id()).join("keep").exists()
 }
 
+/// Whether the one who stops the container starts it again or removes it: then nobody has to hear that it was cleaned up.
+pub(crate) fn goes_on(engine: &Engine, container: &Container) -> bool {
+    is_kept(engine, container) || mark(engine, container).is_some_and(|mark| mark == BY_REMOVAL)
+}
+
+/// Before the removal of a container that has ended: where its monitor is still cleaning up after it, nothing more is to be
+/// told of that. True where nothing has been told yet.
+pub(crate) fn hush_monitor(engine: &Engine, container: &Container) -> Result<bool> {
+    let lock = std::fs::File::open(engine.run_dir(container.id()).join("monitor.lock"));
+    let is_busy = lock.is_ok_and(|lock| lock.try_lock().is_err());
+    let was_told_to = mark(engine, container).is_some_and(|mark| mark == BY_REMOVAL);
+    if is_busy && !was_told_to {
+        mark_stopped(engine, container, BY_REMOVAL)?;
+    }
+    Ok(is_busy && !was_told_to)
+}
+
+/// Whether the container was asked to end by a signal, for the sake of its end.
+pub(crate) fn was_asked(engine: &Engine, container: &Container) -> bool {
+    mark(engine, container).is_some_and(|mark| mark == BY_STOP)
+}
+
+/// In the mark of a stop by a signal.
+const BY_STOP: &str = "stop";
+/// In the mark of a stop before a removal.
+const BY_REMOVAL: &str = "remove";
 /// In the mark of a stop that nobody asked for: the machine, or the session, comes to its end.
 const BY_MANAGER: &str = "manager";
 
@@ -172,18 +206,22 @@ pub(crate) enum Wish {
 
 /// Reads the mark.
 pub(crate) fn wish(engine: &Engine, container: &Container) -> Wish {
-    match std::fs::read_to_string(engine.run_dir(container.id()).join("stopped")) {
-        Ok(mark) if mark == BY_MANAGER => Wish::Manager,
-        Ok(_) => Wish::User,
-        Err(_) => Wish::Nobodys,
+    match mark(engine, container).as_deref() {
+        Some(BY_MANAGER) => Wish::Manager,
+        Some(_) => Wish::User,
+        None => Wish::Nobodys,
     }
 }
 
-/// Tells the monitor that the coming end is wanted.
-pub(crate) fn mark_stopped(engine: &Engine, container: &Container) -> Result<()> {
+fn mark(engine: &Engine, container: &Container) -> Option<String> {
+    std::fs::read_to_string(engine.run_dir(container.id()).join("stopped")).ok()
+}
+
+/// Tells the monitor that the coming end is wanted, and what for.
+fn mark_stopped(engine: &Engine, container: &Container, what_for: &str) -> Result<()> {
     let dir = engine.run_dir(container.id());
     let path = dir.join("stopped");
-    match std::fs::write(&path, "") {
+    match std::fs::write(&path, what_for) {
         // The run is over already.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(Error::io(&path)),
@@ -251,7 +289,12 @@ fn end(
     patience: Duration,
     afterwards: Afterwards,
 ) -> Result<()> {
-    mark_stopped(engine, container)?;
+    let what_for = match afterwards {
+        Afterwards::AsSpecified if !signals.is_empty() => BY_STOP,
+        Afterwards::Removed => BY_REMOVAL,
+        Afterwards::AsSpecified | Afterwards::Kept => "",
+    };
+    mark_stopped(engine, container, what_for)?;
     let mut killed = false;
     if let Some(pidfd) = init.open() {
         let send = |signal| match pidfd.signal(signal) {
@@ -296,7 +339,7 @@ fn until_recorded(
     loop {
         let Some(now) = list::read(engine, container.id())? else { return Ok(()) };
         let over = now.state().init() != Some(init);
-        let removed_on_exit = now.spec().remove != Remove::Nothing && afterwards == Afterwards::AsSpecified;
+        let removed_on_exit = now.spec().remove != Remove::Nothing && afterwards != Afterwards::Kept;
         let Some(monitor) = &monitor else {
             return if over { Ok(()) } else { record_orphan(engine, &now, init, true, afterwards) };
         };

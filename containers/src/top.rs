@@ -9,23 +9,19 @@ use sys::passwd;
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::exec::{self, capture};
-use crate::list;
 use crate::processes::{Clock, Process, processes};
 use crate::state::State;
 use crate::users::{self, AccountFiles};
+use crate::{exec, list, ps};
 
 /// Rows of cells, the first one the headings.
 pub type Table = Vec<Vec<String>>;
 
 /// Columns where nobody asked for others.
 const DEFAULT: [&str; 8] = ["user", "pid", "ppid", "pcpu", "etime", "tty", "time", "args"];
-/// Output of a `ps` in the container that is read at the most.
-const MAX_OUTPUT: usize = 1024 * 1024;
-const PS_TAKES: Duration = Duration::from_secs(30);
 
 /// The processes of a running container. Descriptors are Podman's (`pid`, `hpid`, `%cpu`, ...), alone or joined by commas;
-/// anything else is taken as arguments of the image's own `ps`.
+/// anything else is taken as arguments of `ps`, whose lines come as they are.
 pub fn top(engine: &Engine, container: &Container, descriptors: &[String]) -> Result<Table> {
     let container = list::again(engine, container)?;
     let State::Running { init, .. } = container.state() else {
@@ -34,7 +30,8 @@ pub fn top(engine: &Engine, container: &Container, descriptors: &[String]) -> Re
     let words: Vec<&str> = each_word(descriptors).collect();
     let words = if words.is_empty() { DEFAULT.to_vec() } else { words };
     let Some(columns) = words.iter().map(|word| Column::parse(word)).collect::<Option<Vec<_>>>() else {
-        return ps(engine, &container, descriptors);
+        let lines = ps::lines(engine, &container, init, descriptors)?;
+        return Ok(lines.into_iter().map(|line| vec![line]).collect());
     };
     let root = exec::open_root(init)?;
     let files = root.map(users::files_in).unwrap_or_default();
@@ -57,35 +54,6 @@ fn each_word(descriptors: &[String]) -> impl Iterator<Item = &str> {
 /// The first word that names no column.
 pub fn unknown_descriptor(descriptors: &[String]) -> Option<&str> {
     each_word(descriptors).find(|word| Column::parse(word).is_none())
-}
-
-/// The image's own `ps`; its last column may have spaces.
-fn ps(engine: &Engine, container: &Container, arguments: &[String]) -> Result<Table> {
-    let command = std::iter::once("ps".to_owned()).chain(arguments.iter().cloned()).collect();
-    let ran = capture(engine, container, command, Some(PS_TAKES), MAX_OUTPUT)?;
-    let text = String::from_utf8_lossy(&ran.output).into_owned();
-    if ran.code != Some(0) {
-        return Err(Error::Invalid(format!(
-            "unknown descriptor, and ps in container {} failed: {}",
-            container.id().short(),
-            text.trim()
-        )));
-    }
-    let mut lines = text.lines();
-    let columns = lines.clone().next().map_or(0, |heading| heading.split_ascii_whitespace().count());
-    Ok(lines.by_ref().map(|line| split(line, columns)).collect())
-}
-
-fn split(line: &str, columns: usize) -> Vec<String> {
-    let mut cells = Vec::with_capacity(columns);
-    let mut rest = line.trim();
-    while cells.len() + 1 < columns {
-        let Some((cell, more)) = rest.split_once(|character: char| character.is_ascii_whitespace()) else { break };
-        cells.push(cell.to_owned());
-        rest = more.trim_start();
-    }
-    cells.push(rest.to_owned());
-    cells
 }
 
 /// What one column shows.
@@ -202,7 +170,11 @@ impl Column {
     fn value(self, process: &Process, names: &Names<'_>, clock: &Clock) -> String {
         let caps = |name| capabilities(process.status(name));
         match self {
-            Column::Args => process.arguments.clone(),
+            // With the space that Podman puts behind each word.
+            Column::Args => match process.arguments.as_str() {
+                kernels if kernels.starts_with('[') => kernels.to_owned(),
+                arguments => format!("{arguments} "),
+            },
             Column::CapAmbient => caps("CapAmb"),
             Column::CapBounding => caps("CapBnd"),
             Column::CapEffective => caps("CapEff"),
@@ -421,14 +393,8 @@ mod tests {
             .iter()
             .map(|word| Column::parse(word).unwrap().value(&all[0], &names, &clock))
             .collect();
-        let expected = ["web", "1000", "1", "0", "10.000", "30s", "pts/0", "3s", "/bin/sh -c x y", "-5", "400"];
+        let expected = ["web", "1000", "1", "0", "10.000", "30s", "pts/0", "3s", "/bin/sh -c x y ", "-5", "400"];
         assert_eq!(row, expected);
-    }
-
-    #[test]
-    fn the_last_column_of_ps_may_have_spaces() {
-        assert_eq!(split("  1 root  sleep 5 6", 3), ["1", "root", "sleep 5 6"]);
-        assert_eq!(split("1", 3), ["1"]);
     }
 
     #[test]

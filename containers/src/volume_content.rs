@@ -49,11 +49,12 @@ pub(crate) fn prepare(engine: &Engine, container: &Container) -> Result<()> {
         let copy = copy && volume_options::wants_copy(&volume);
         let owned = volume.uid != 0 || volume.gid != 0;
         let empty = std::fs::read_dir(&data).map_err(Error::io(&data))?.next().is_none();
-        if empty && !(copy && copy_content(engine, container, place, &data)?) && !owned {
+        if empty && copy && copy_content(engine, container, place, &data)? {
+            volume.needs_copy_up = false;
+            engine.store.update_volume(&volume)?;
+        } else if empty && !owned {
             std::os::unix::fs::chown(&data, Some(owner.0), Some(owner.1)).map_err(Error::io(&data))?;
         }
-        volume.needs_copy_up = false;
-        engine.store.update_volume(&volume)?;
     }
     for mount in container.spec().mounts.iter().filter(|mount| mount.chown) {
         let source = match &mount.kind {

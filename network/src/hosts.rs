@@ -97,7 +97,7 @@ pub fn text(hosts: &Hosts<'_>) -> String {
             push(&mut text, address, entry.names.iter().map(String::as_str));
         }
     }
-    let mut localhost = (false, false);
+    let mut has_localhost = false;
     let mut in_base: Vec<&str> = Vec::new();
     for line in hosts.base.lines() {
         let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
@@ -108,19 +108,14 @@ pub fn text(hosts: &Hosts<'_>) -> String {
         if is_own_name || HOST_NAMES.iter().any(|host| names.contains(host)) {
             continue;
         }
-        if names.contains(&"localhost") {
-            localhost.0 |= address.is_some_and(|address| address.is_ipv4());
-            localhost.1 |= address.is_some_and(|address| address.is_ipv6());
-        }
+        has_localhost |= names.contains(&"localhost");
         if let Some(address) = address {
             push(&mut text, address, names.iter().copied());
             in_base.extend(names);
         }
     }
-    if !localhost.0 {
+    if !has_localhost {
         push(&mut text, Ipv4Addr::LOCALHOST.into(), ["localhost"]);
-    }
-    if !localhost.1 {
         push(&mut text, Ipv6Addr::LOCALHOST.into(), ["localhost"]);
     }
     let given = |name: &str| hosts.entries.iter().any(|entry| entry.names.iter().any(|given| given == name));
@@ -187,7 +182,7 @@ mod tests {
         let entries = [entry("db:10.1.0.5"), entry("gw:host-gateway")];
         let own_names = ["web1", "web", "web"].map(str::to_owned);
         let base = "127.0.0.1 localhost\n127.0.1.1 laptop\n# mine\n10.9.0.1 build\n";
-        let expected = "10.1.0.5\tdb\n192.0.2.2\tgw\n127.0.0.1\tlocalhost\n10.9.0.1\tbuild\n::1\tlocalhost\n\
+        let expected = "10.1.0.5\tdb\n192.0.2.2\tgw\n127.0.0.1\tlocalhost\n10.9.0.1\tbuild\n\
                         192.0.2.2\thost.containers.internal host.docker.internal\n10.0.2.100\tweb1 web\n";
         assert_eq!(
             text(&Hosts {

@@ -27,21 +27,26 @@ impl Outcome {
 /// container last. `timeout` in seconds instead of each one's own.
 pub fn stop(engine: &Engine, pod: &Pod, timeout: Option<u32>) -> Result<Outcome> {
     let now = pod::again(engine, pod)?;
+    events::record(engine, &now.record, "stop");
+    Ok(end(&now, |container| containers::stop(engine, container, timeout)))
+}
+
+/// Does to all containers what ends them, in the order of [`stop`].
+pub(crate) fn end(now: &Pod, deed: impl Fn(&Container) -> containers::Result<()> + Sync) -> Outcome {
     let mut outcome = Outcome::default();
     let others: Vec<&Container> = now.members().filter(|member| role(member) != PodRole::Sidecar).collect();
     for level in levels(&others).into_iter().rev() {
-        for (id, result) in side_by_side(&level, |member| containers::stop(engine, member, timeout)) {
+        for (id, result) in side_by_side(&level, &deed) {
             outcome.note(&id, result);
         }
     }
     for sidecar in now.members().rev().filter(|member| role(member) == PodRole::Sidecar) {
-        outcome.note(sidecar.id(), containers::stop(engine, sidecar, timeout));
+        outcome.note(sidecar.id(), deed(sidecar));
     }
     if let Some(infra) = now.infra() {
-        outcome.note(infra.id(), containers::stop(engine, infra, timeout));
+        outcome.note(infra.id(), deed(infra));
     }
-    events::record(engine, &now.record, "stop");
-    Ok(outcome)
+    outcome
 }
 
 /// Waits for all of them at once. The deed forks nothing: a hook before the end is spawned by posix_spawn(3), which runs no
@@ -102,11 +107,11 @@ fn on_running(
     deed: impl Fn(&Container) -> containers::Result<()>,
 ) -> Result<Outcome> {
     let now = pod::again(engine, pod)?;
+    events::record(engine, &now.record, status);
     let mut outcome = Outcome::default();
     for container in now.members().chain(now.infra()).filter(|container| containers::running(container)) {
         outcome.note(container.id(), deed(container));
     }
-    events::record(engine, &now.record, status);
     Ok(outcome)
 }
 

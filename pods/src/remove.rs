@@ -23,7 +23,7 @@ pub fn remove(engine: &Engine, pod: &Pod, force: bool, timeout: Option<u32>) -> 
     let mut outcome = Outcome::default();
     if force {
         // All at once: one after the other would take the time of all.
-        life::stop(engine, &now, timeout)?;
+        life::end(&now, |container| containers::stop_to_remove(engine, container, timeout));
     } else {
         outcome.failed = in_the_way(&now);
         if !outcome.failed.is_empty() {

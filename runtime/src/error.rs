@@ -59,4 +59,32 @@ impl Error {
             | Error::External { .. } => 125,
         }
     }
+
+    /// The same for a container that cannot be made, as Podman: 127 also where the kernel was asked for something that is
+    /// not there, else 126; 125 for what was wrong before.
+    pub fn start_exit_code(&self) -> u8 {
+        match self {
+            Error::Kernel { source, .. } | Error::Cgroup { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                127
+            }
+            Error::Seccomp { .. } | Error::Gone => 125,
+            other => other.exit_code().max(126),
+        }
+    }
+
+    /// What Podman puts around the words of its OCI runtime, for what is not about the program: before and behind.
+    pub fn podmans_words(&self) -> (&'static str, &'static str) {
+        match self {
+            // These say it themselves, or are no runtime's.
+            Error::NotFound { .. } | Error::NotExecutable { .. } | Error::Seccomp { .. } | Error::Gone => ("", ""),
+            Error::Kernel { source, .. } | Error::Cgroup { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => ("", ""),
+                io::ErrorKind::PermissionDenied => ("", ": OCI permission denied"),
+                _ => ("OCI runtime error: ", ""),
+            },
+            Error::Configuration { .. } | Error::Limit { .. } | Error::Hook { .. } | Error::External { .. } => {
+                ("OCI runtime error: ", "")
+            }
+        }
+    }
 }

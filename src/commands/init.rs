@@ -1,6 +1,6 @@
 //! `creel init`
 
-use containers::State;
+use containers::{Error, State};
 
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -20,6 +20,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     each(chosen, |container| match container.state() {
         // As asked for: it is named, but there is nothing to do.
         State::Initialized { .. } | State::Running { .. } if args.selected.all => Ok(()),
-        _ => containers::init(&engine, container),
+        // Whatever the reason: 126 and 127 are for `run`.
+        _ => containers::init(&engine, container).map_err(|error| match error {
+            Error::StartFailed { message, .. } => Error::StartFailed { message, exit_code: 125 },
+            other => other,
+        }),
     })
 }

@@ -5,13 +5,10 @@ use containers::{RestartPolicy, SdNotify, SystemdMode};
 use crate::arguments::{go_bool, go_quote};
 use crate::error::Failure;
 
-/// One word, or a JSON array of words; an empty text clears the image's.
+/// One word, or a JSON array of words. Both clear the image's where they are empty: the text drops its command, too, the
+/// array does not.
 pub fn entrypoint(text: &str) -> Vec<String> {
-    match serde_json::from_str::<Vec<String>>(text) {
-        Ok(words) => words,
-        Err(_) if text.is_empty() => Vec::new(),
-        Err(_) => vec![text.to_owned()],
-    }
+    serde_json::from_str(text).unwrap_or_else(|_| vec![text.to_owned()])
 }
 
 /// `no`, `never`, `on-failure[:N]`, `always`, `unless-stopped`. `doing` is said before what is no policy.
@@ -107,8 +104,13 @@ mod tests {
 
     #[test]
     fn entrypoints_are_words_or_json() {
-        let table: &[(&str, &[&str])] =
-            &[("/bin/sh", &["/bin/sh"]), ("[\"a\",\"b c\"]", &["a", "b c"]), ("", &[]), ("[\"a\"", &["[\"a\""])];
+        let table: &[(&str, &[&str])] = &[
+            ("/bin/sh", &["/bin/sh"]),
+            ("[\"a\",\"b c\"]", &["a", "b c"]),
+            ("", &[""]),
+            ("[]", &[]),
+            ("[\"a\"", &["[\"a\""]),
+        ];
         for (text, expected) in table {
             assert_eq!(translate(&["--entrypoint", text, "i"]).unwrap().entrypoint.unwrap(), *expected);
         }

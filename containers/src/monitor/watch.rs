@@ -91,9 +91,10 @@ pub(super) fn watch(
     let running = match made.start() {
         Ok(running) => running,
         Err(error) => {
-            let failed = FromMonitor::Failed { exit_code: error.exit_code().into(), message: error.to_string() };
+            let error = Error::from(error);
+            let failed = FromMonitor::Failed { exit_code: super::exit_code(&error), message: super::message(&error) };
             clients.answer(0, &failed);
-            return Err(error.into());
+            return Err(error);
         }
     };
     let since = Timestamp::now();
@@ -163,6 +164,10 @@ pub(super) fn watch(
         container.status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?);
     }
     write_status(engine, container, &container.status)?;
+    // As Podman: not where patience was at its end.
+    if exit.code != 137 && crate::stop::was_asked(engine, container) {
+        events::record(engine, container, "stop");
+    }
     events::tell(engine, container, events::ended(container, "died"));
     released.connectivity = run.connectivity;
     Ok(End {

@@ -100,16 +100,20 @@ fn arguments(record: &Record) -> Result<Vec<String>> {
     let spec = &record.spec;
     let image = record.image.as_ref();
     let mut arguments = match &spec.entrypoint {
+        // A word of nothing only says that the image's is not wanted.
+        Some(entrypoint) if entrypoint == &[""] && !spec.command.is_empty() => Vec::new(),
         Some(entrypoint) => entrypoint.clone(),
         None => image.map(|image| image.entrypoint.clone()).unwrap_or_default(),
     };
-    if !spec.command.is_empty() {
-        arguments.extend(spec.command.iter().cloned());
-    } else if spec.entrypoint.is_none() {
+    if spec.uses_image_command() {
         arguments.extend(image.map(|image| image.cmd.clone()).unwrap_or_default());
+    } else {
+        arguments.extend(spec.command.iter().cloned());
     }
-    if arguments.is_empty() {
-        return Err(Error::Invalid("no command or entrypoint provided, and no CMD or ENTRYPOINT from image".into()));
+    if arguments.first().is_none_or(String::is_empty) {
+        let message = "no command or entrypoint provided, and no CMD or ENTRYPOINT from image: cannot find `` in $PATH: No \
+                       such file or directory: OCI runtime attempted to invoke a command that was not found";
+        return Err(Error::StartFailed { message: message.into(), exit_code: 127 });
     }
     Ok(arguments)
 }
@@ -295,7 +299,7 @@ fn rlimits(limits: Vec<Ulimit>) -> Result<Vec<PosixRlimit>> {
 impl ContainerSpec {
     /// Whether the image's own command runs.
     pub fn uses_image_command(&self) -> bool {
-        self.command.is_empty() && self.entrypoint.is_none()
+        self.command.is_empty() && self.entrypoint.as_ref().is_none_or(Vec::is_empty)
     }
 }
 
@@ -333,7 +337,15 @@ mod tests {
             }),
             "x"
         );
-        assert!(args(|spec| spec.entrypoint = Some(Vec::new())).starts_with("no command"));
+        assert_eq!(args(|spec| spec.entrypoint = Some(Vec::new())), "serve");
+        assert!(args(|spec| spec.entrypoint = Some(vec![String::new()])).starts_with("no command"));
+        assert_eq!(
+            args(|spec| {
+                spec.entrypoint = Some(vec![String::new()]);
+                spec.command = vec!["x".into()];
+            }),
+            "x"
+        );
     }
 
     #[test]
