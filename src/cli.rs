@@ -575,7 +575,7 @@ fn unknown(program: &str, name: &str) -> Failure {
     Failure::plain(text)
 }
 
-fn paper() -> Paper {
+pub fn paper() -> Paper {
     Paper {
         width: output::width().clamp(60, 120),
         palette: crate::style::stdout(),
@@ -662,7 +662,10 @@ fn redirect_output(globals: &Globals) -> Result<(), Failure> {
         (Some(path), false) => path,
         (None, false) => return Ok(()),
     };
-    let file = std::fs::File::create(target).map_err(crate::error::on_path("open", target))?;
+    let file = std::fs::File::create(target).map_err(|error| {
+        let failure = crate::error::on_path("open", target)(error);
+        failure.context("unable to open file for standard output").code(ExitCode::No).bare()
+    })?;
     nix::unistd::dup2_stdout(&file).map_err(|error| Failure::plain(error.desc()))
 }
 

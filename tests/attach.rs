@@ -87,3 +87,11 @@ fn with_no_output_attached_the_id_is_printed() {
     lab.ok("cp one:/got got");
     assert_eq!(lab.read("got"), "hello\n");
 }
+
+#[test]
+fn only_what_runs_can_be_attached_to() {
+    let lab = Lab::new();
+    let id = lab.ok("create --name one --network none box true");
+    let error = lab.creel("attach one").run().fails(125);
+    assert_eq!(error.trim(), format!("Error: attaching to container {id}: you can only attach to running containers"));
+}

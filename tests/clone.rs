@@ -96,3 +96,12 @@ fn a_clone_of_a_pod_has_what_is_said_for_it() {
     );
     lab.ok("pod rm -f -a");
 }
+
+#[test]
+fn a_name_that_is_taken_is_not_given_again() {
+    let lab = Lab::new();
+    lab.ok("create --name one --network none box true");
+    let error = lab.creel("container clone one one").run().fails(125);
+    let expected = "Error: creating container storage: the container name \"one\" is already in use";
+    assert!(error.starts_with(expected), "{error}");
+}

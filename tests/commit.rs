@@ -125,7 +125,7 @@ fn anonymous_volumes_a_comment_and_a_file_of_settings_go_into_the_image() {
 #[test]
 fn an_image_says_what_its_container_said() {
     let lab = Lab::new();
-    lab.ok("create --name c -p 8080-8081 --label k=v box sh");
+    lab.ok("create --name c -p 8080 -p 8081 --label k=v box sh");
     lab.ok("commit -q c made");
     let made = lab.json("image inspect made");
     let ports: Vec<&String> = made[0]["Config"]["ExposedPorts"].as_object().unwrap().keys().collect();

@@ -153,3 +153,17 @@ fn a_stream_has_names_as_tar_writes_them() {
     let text = lab.creel("cp one: out").run().fails(125);
     assert!(text.contains("you must specify paths"), "{text}");
 }
+
+#[test]
+fn a_directory_becomes_no_file_and_a_slash_means_one_that_is_there() {
+    let lab = Lab::new();
+    lab.write("dir/f", "x");
+    lab.ok("create --name one --network none box true");
+    for line in ["cp dir one:/etc/passwd", "cp --overwrite dir one:/etc/passwd"] {
+        let error = lab.creel(line).run().fails(125);
+        assert!(error.contains("destination must be a directory when copying a directory"), "{line}: {error}");
+    }
+    let error = lab.creel("cp dir/ one:/new/").run().fails(125);
+    assert!(error.contains("\"/new/\" could not be found on container one"), "{error}");
+    lab.ok("cp dir/ one:/new");
+}

@@ -211,7 +211,8 @@ fn an_image_store_of_its_own_takes_what_is_new() {
     assert_eq!(with("run --rm --network none committed ls /x").ok(), "/x");
     assert_eq!(lab.ok("images --format {{.Repository}}"), "localhost/box");
     with("rmi new").ok();
-    assert_eq!(with("images --filter readonly=false --format {{.Repository}}").ok(), "localhost/committed");
+    let left = with("images --filter readonly=false --format {{.Repository}}").ok();
+    assert!(left.contains("localhost/committed") && !left.contains("localhost/new"), "{left}");
 }
 
 #[test]

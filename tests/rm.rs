@@ -114,3 +114,13 @@ fn all_go_also_where_one_needs_another() {
     lab.ok("rm -f -t 0 --all");
     assert_eq!(lab.ok("ps -aq"), "");
 }
+
+#[test]
+fn a_file_with_an_id_has_to_be_there_unless_ignored() {
+    let lab = Lab::empty();
+    for line in ["rm --cidfile nosuch", "rm -f --cidfile nosuch"] {
+        let error = lab.creel(line).run().fails(125);
+        assert!(error.contains("reading CIDFile: open nosuch: no such file or directory"), "{line}: {error}");
+    }
+    lab.ok("rm --ignore --cidfile nosuch");
+}

@@ -1,6 +1,6 @@
 //! `volume`
 
-use crate::lab::{Lab, eventually};
+use crate::lab::{Lab, differs_on_purpose, eventually};
 
 #[test]
 fn content_goes_out_and_in_as_a_tar() {
@@ -91,8 +91,10 @@ fn a_volume_can_be_an_image() {
     let lab = Lab::new();
     lab.ok("volume create -d image -o image=box files");
     assert!(lab.ok("run --rm --network none -v files:/m box ls /m").contains("bin"));
-    lab.creel("run --rm --network none -v files:/m box touch /m/x").run().fails(1);
     lab.creel("volume create -d image other").run().fails(125);
+    if !differs_on_purpose("an image is not changed through a volume") {
+        lab.creel("run --rm --network none -v files:/m box touch /m/x").run().fails(1);
+    }
 }
 
 #[test]

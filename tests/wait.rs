@@ -16,6 +16,20 @@ fn a_missing_container_is_an_error_unless_ignored() {
     let lab = Lab::new();
     lab.creel("wait nosuch").run().fails(125);
     assert_eq!(lab.ok("wait --ignore nosuch"), "-1");
+    lab.ok("run -d --name one --network none box sleep 1000");
+    // Nothing is waited for then.
+    let outcome = lab.creel("wait one nosuch").run();
+    outcome.fails(125);
+    assert_eq!(outcome.out(), "");
+}
+
+#[test]
+fn what_has_never_run_is_not_waited_for() {
+    let lab = Lab::new();
+    lab.ok("create --name one --network none box true");
+    for line in ["wait one", "wait --condition stopped one", "wait --condition exited one", "wait --latest"] {
+        assert_eq!(lab.ok(line), "0", "{line}");
+    }
 }
 
 #[test]

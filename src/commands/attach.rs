@@ -38,12 +38,16 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let container = select::one(&engine, args.containers.first().map(String::as_str), args.latest)?;
     let spec = container.spec();
     let streams = Streams { stdin: spec.stdin && !args.no_stdin, stdout: true, stderr: true };
+    let not_running = || {
+        Failure::plain(format!("attaching to container {}: you can only attach to running containers", container.id()))
+    };
     if container.state().word() == "initialized" && !args.preface {
-        return Err(
-            containers::Error::StateImproper { what: "you can only attach to running containers".into() }.into()
-        );
+        return Err(not_running());
     }
-    let attached = containers::attach(&engine, &container, streams)?;
+    let attached = containers::attach(&engine, &container, streams).map_err(|error| match error {
+        containers::Error::StateImproper { .. } => not_running(),
+        other => other.into(),
+    })?;
     if args.preface {
         output::print("\0")?;
     }

@@ -74,7 +74,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     };
     let image = containers::commit(&engine, &container, &options)?;
     if let Some(path) = &args.iidfile {
-        std::fs::write(path, &image.id).map_err(on_path("open", path))?;
+        std::fs::write(path, &image.id)
+            .map_err(|error| on_path("open", path)(error).context("failed to write image ID"))?;
     }
     output::line(&image.id)?;
     Ok(ExitCode::Success)

@@ -82,7 +82,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let request = CreateRequest { spec, name: Some(&name), image: image.as_ref(), replace: false };
     let container = match membership {
         Some((pod, own)) => pods::create_member(&engine, &pod, request, own)?,
-        None => containers::create(&engine, request)?,
+        None => containers::create(&engine, request).map_err(super::create::not_created)?,
     };
     if args.destroy {
         let request = RemoveRequest { force: args.force, ..RemoveRequest::default() };

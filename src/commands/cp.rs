@@ -212,13 +212,7 @@ enum Found {
     Other,
 }
 
-fn target(
-    from: &Source<'_>,
-    to: &Path,
-    to_wants_directory: bool,
-    found: Found,
-    overwrite: bool,
-) -> Result<Target, Refused> {
+fn target(from: &Source<'_>, to: &Path, to_wants_directory: bool, found: Found) -> Result<Target, Refused> {
     let as_named = || -> Result<Target, Refused> {
         match (to.parent(), to.file_name()) {
             (Some(dir), Some(name)) => Ok(Target { dir: dir.to_owned(), name: name.into() }),
@@ -228,10 +222,9 @@ fn target(
     match (from.is_directory, found) {
         (true, Found::Directory) if from.content_only => Ok(Target { dir: to.to_owned(), name: PathBuf::new() }),
         (_, Found::Directory) => Ok(Target { dir: to.to_owned(), name: from.name.to_owned() }),
+        (_, Found::Nothing) if to_wants_directory => Err(Refused::NotFound),
         (true, Found::Nothing) => as_named(),
-        (true, Found::Other) if overwrite => as_named(),
         (true, Found::Other) => Err(Refused::DirectoryOverFile),
-        (false, Found::Nothing) if to_wants_directory => Err(Refused::NotFound),
         (false, Found::Other) if to_wants_directory => Err(Refused::NotADirectory),
         (false, Found::Nothing | Found::Other) => as_named(),
     }
@@ -263,12 +256,11 @@ fn between(from: &Place, to: &Place, args: &Args) -> Result<(), Failure> {
     };
     let name = from.file_name()?;
     let what = Source { is_directory, content_only: from.means_content(), name: &name };
-    let target =
-        target(&what, &to.path, to.wants_directory(), found, args.overwrite).map_err(|refused| match refused {
-            Refused::NotFound => to.not_found(),
-            Refused::NotADirectory => Failure::plain(format!("{} is not a directory", arguments::go_quote(&to.typed))),
-            Refused::DirectoryOverFile => Failure::plain("destination must be a directory when copying a directory"),
-        })?;
+    let target = target(&what, &to.path, to.wants_directory(), found).map_err(|refused| match refused {
+        Refused::NotFound => to.not_found(),
+        Refused::NotADirectory => Failure::plain(format!("{} is not a directory", arguments::go_quote(&to.typed))),
+        Refused::DirectoryOverFile => Failure::plain("destination must be a directory when copying a directory"),
+    })?;
     if to.endpoint.stat(&target.dir)?.is_none_or(|fact| fact.kind != FileKind::Directory) {
         return Err(to.not_found());
     }
@@ -378,13 +370,13 @@ mod tests {
             (&file, true, Found::Other, Err(Refused::NotADirectory)),
             (&file, false, Found::Directory, to("/x/dst", "src")),
             (&directory, false, Found::Nothing, to("/x", "dst")),
-            (&directory, true, Found::Nothing, to("/x", "dst")),
+            (&directory, true, Found::Nothing, Err(Refused::NotFound)),
             (&directory, false, Found::Directory, to("/x/dst", "src")),
             (&directory, false, Found::Other, Err(Refused::DirectoryOverFile)),
             (&content, false, Found::Nothing, to("/x", "dst")),
             (&content, false, Found::Directory, to("/x/dst", "")),
         ] {
-            assert_eq!(target(source, Path::new("/x/dst"), slash, found, false), expected, "{found:?} {slash}");
+            assert_eq!(target(source, Path::new("/x/dst"), slash, found), expected, "{found:?} {slash}");
         }
     }
 }

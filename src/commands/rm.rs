@@ -5,7 +5,7 @@ use containers::{Error, PodRole, RemoveRequest};
 use super::stop::patience;
 use crate::arguments::number;
 use crate::context::Context;
-use crate::error::{ExitCode, Failure};
+use crate::error::{ExitCode, Failure, on_path};
 use crate::output;
 use crate::select::{Missing, Selected, conclude};
 
@@ -39,6 +39,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     args.selected.check()?;
     if args.time.is_some() && !args.force {
         return Err(Failure::plain("--force option must be specified to use the --time option"));
+    }
+    if !args.ignore {
+        // Whose id is meant to be in it cannot be known to be gone.
+        for path in &args.selected.cidfile {
+            std::fs::metadata(path).map_err(|error| on_path("open", path)(error).context("reading CIDFile"))?;
+        }
     }
     let engine = context.engine()?;
     let timeout = args.time.map(patience);

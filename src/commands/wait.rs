@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use containers::{Condition, Engine};
+use containers::{Condition, Container, Engine, State};
 
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -47,17 +47,30 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let conditions: Vec<Condition> = args.condition.iter().map(|word| word.parse()).collect::<Result<_, _>>()?;
     let engine = context.reader()?;
     if args.latest {
-        let code = containers::wait(&engine, &select::latest(&engine)?, &conditions, interval)?;
+        let container = select::latest(&engine)?;
+        let code = match has_no_end(&container, &conditions) {
+            true => 0,
+            false => containers::wait(&engine, &container, &conditions, interval)?,
+        };
         output::line(code)?;
         return Ok(ExitCode::Success);
     }
     if args.exit_first_match && args.containers.len() > 1 {
         return first_of(&engine, &args, &conditions, interval);
     }
+    if !args.ignore {
+        // Before anything is waited for, which may be long.
+        for name in &args.containers {
+            containers::find(&engine, name)?;
+        }
+    }
     let mut end = ExitCode::Success;
     for name in &args.containers {
         let waited = containers::find(&engine, name).and_then(|container| {
             containers::check_conditions(&container, &conditions)?;
+            if has_no_end(&container, &conditions) {
+                return Ok(0);
+            }
             let mut listening = preface(args.preface);
             containers::wait_and_tell(&engine, &container, &conditions, interval, &mut listening)
         });
@@ -72,6 +85,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     }
     Ok(end)
+}
+
+/// Whether an end is waited for of a container that has never run. As with Podman there is nothing to wait for then.
+fn has_no_end(container: &Container, conditions: &[Condition]) -> bool {
+    let is_end = |condition: &Condition| matches!(condition, Condition::Stopped | Condition::Exited);
+    matches!(container.state(), State::Created) && conditions.iter().all(is_end)
 }
 
 /// Says once that we listen.
