@@ -247,11 +247,13 @@ fn remove_if_there(path: &std::path::Path) -> Result<()> {
     }
 }
 
-/// What `run` exits with: 127 where something is not there, else 126.
+/// What `run` exits with: 127 where something is not there, else 126; 125 for what Podman finds before it begins, in the
+/// specification or in other containers.
 fn exit_code(error: &Error) -> i32 {
     match error {
         Error::Runtime(error) => error.start_exit_code().into(),
         Error::StartFailed { exit_code, .. } => *exit_code,
+        Error::Invalid(_) | Error::StateImproper { .. } | Error::NotFound { .. } => 125,
         _ => 126,
     }
 }
