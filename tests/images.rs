@@ -216,7 +216,7 @@ fn an_image_store_of_its_own_takes_what_is_new() {
 }
 
 #[test]
-fn images_are_copied_over_ssh() {
+fn images_are_copied_to_other_machines_and_users() {
     let lab = Lab::new();
     for (words, told) in [
         ("", "accepts between 1 and 2 arg(s), received 0"),
@@ -248,6 +248,12 @@ fn images_are_copied_over_ssh() {
     scp("nosuch me@far::").fails(125);
     scp("me@far::nosuch").fails(125);
     scp("box me@elsewhere::").fails(125);
+    // Another user of this machine, whom sudo lets in.
+    lab.executable("bin/sudo", "#!/bin/sh\n[ \"$1 $2 $3 $4\" = '-i -u root --' ] || exit 7\nshift 4; exec \"$@\"\n");
+    lab.ok("tag box again");
+    assert_eq!(scp("-q again root@localhost::").ok(), "Loaded image: localhost/again:latest");
+    lab.ok("rmi again");
+    assert_eq!(scp("-q root@localhost::again").ok(), "Loaded image: localhost/again:latest");
     let error = lab.creel("image sign box").run().fails(125);
     assert!(error.contains("no identity provided"), "{error}");
 }

@@ -132,20 +132,27 @@ fn command(context: &Context, place: &Place<'_>, line: &str) -> Result<Command, 
             if !sys::passwd::parse_users(&passwd).any(|known| known.name == *user) {
                 return Err(Failure::plain(format!("user: unknown user {user}")));
             }
-            if !context.is_real_root() {
-                return Err(Failure::plain(format!("only root may copy images to and from other users ({user})"))
-                    .hint("run it with sudo"));
+            if context.is_real_root() {
+                command = Command::new("su");
+                command.args(["-l", user, "-c", line]);
+            } else {
+                // A login shell, as su gives it: that user's places and PATH.
+                command = Command::new("sudo");
+                command.args(["-i", "-u", user, "--", "sh", "-c", line]);
             }
-            command = Command::new("su");
-            command.args(["-l", user, "-c", line]);
         }
     }
     Ok(command)
 }
 
 fn start(command: &mut Command) -> Result<Child, Failure> {
-    let program = command.get_program().to_owned();
-    command.spawn().map_err(on_path("exec", program))
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.spawn().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Failure::plain(format!("exec: {}: executable file not found in $PATH", arguments::go_quote(&program)))
+        }
+        _ => on_path("exec", program)(error),
+    })
 }
 
 fn finish(mut child: Child) -> Result<(), Failure> {
