@@ -1,6 +1,6 @@
 //! `create`: everything but the start.
 
-use crate::lab::Lab;
+use crate::lab::{Lab, differs_on_purpose};
 
 #[test]
 fn a_created_container_waits_to_be_started() {
@@ -123,4 +123,25 @@ fn security_options_are_shown_in_podman_s_order() {
     assert_eq!(shown["SecurityOpt"], serde_json::json!(expected));
     lab.ok("create --name two --cgroups no-conmon box true");
     assert_eq!(lab.inspect("two", "{{.HostConfig.Cgroups}}"), "default");
+}
+
+#[test]
+fn what_no_start_could_do_is_refused_and_leaves_nothing() {
+    if differs_on_purpose("podman makes the container and fails at its start") {
+        return;
+    }
+    let lab = Lab::new();
+    let long = format!("--hostname {}", "x".repeat(65));
+    for (flags, words) in [
+        ("--log-opt path=/no/such/dir/log", "Failed to open log file /no/such/dir/log"),
+        ("--network slirp4netns:foo=bar", "unknown option for slirp4netns: \"foo=bar\""),
+        ("-p 9000:80 -p 9000:81", "conflicting port mappings for host port 9000 (protocol tcp)"),
+        ("-p 9000:80/sctp", "sctp"),
+        (&long, "is longer than 64 bytes"),
+    ] {
+        let told = lab.creel(&format!("run {flags} box true")).run().fails(125);
+        assert!(told.contains(words), "{flags}: {told}");
+    }
+    lab.creel("run -a nowhere box true").run().fails(125);
+    assert_eq!(lab.ok("ps -aq"), "");
 }

@@ -20,6 +20,9 @@ use crate::spec::{
 use crate::state::State;
 use crate::{events, list, names, secrets, userns, users};
 
+/// Bytes that sethostname(2) takes.
+const MAX_HOSTNAME: usize = 64;
+
 pub struct CreateRequest<'a> {
     pub spec: ContainerSpec,
     /// `None` draws a random one.
@@ -216,6 +219,11 @@ fn check(spec: &ContainerSpec) -> Result<()> {
     if matches!(spec.network.mode, network::Mode::Networks(_)) {
         network::choose(&spec.network.mode, None)?;
     }
+    network::check_mode(&spec.network.mode)?;
+    network::check_ports(&spec.network.ports)?;
+    if let Some(name) = spec.hostname.as_ref().filter(|name| name.len() > MAX_HOSTNAME) {
+        return Err(Error::Invalid(format!("the host name {name} is longer than {MAX_HOSTNAME} bytes")));
+    }
     refuse_unsupported(spec)
 }
 
@@ -224,6 +232,9 @@ fn check_log(log: &LogConfig) -> Result<()> {
         crate::journal::available()?;
     } else if let Some(option) = log.tag.as_ref().map(|_| "tag").or(log.labels.first().map(|_| "label")) {
         return Err(Error::Invalid(format!("the log option {option} is for the log driver journald")));
+    }
+    if let Some(path) = log.path.as_ref().filter(|path| !path.parent().is_some_and(Path::is_dir)) {
+        return Err(Error::Invalid(format!("Failed to open log file {}: no such file or directory", path.display())));
     }
     log.tag.as_deref().map_or(Ok(()), crate::journal::check_tag)
 }

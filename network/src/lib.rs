@@ -39,9 +39,9 @@ pub use hosts::{HostAddress, HostEntry, HostNames};
 pub use inside::listen_inside;
 pub use mode::{Mode, NetworkRef, is_mac};
 pub use networks::Networks;
-pub use ports::{PortMapping, Protocol, parse_publish};
+pub use ports::{PortMapping, Protocol, check_ports, parse_publish};
 pub use record::{DEFAULT_NETWORK, DOMAIN, LeaseRange, Network, Route, RouteKind, Subnet};
-pub use uplink::{Uplink, UplinkKind, choose, expected_addresses, start_uplink};
+pub use uplink::{Uplink, UplinkKind, check_mode, choose, expected_addresses, start_uplink};
 
 /// The result of everything here.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -93,6 +93,42 @@ pub fn parse_publish(text: &str) -> Result<PortMapping> {
     Ok(PortMapping { host_ip, host_port, container_port, range, protocol })
 }
 
+/// What no start could publish: ports without a forwarder, and one port of the host for two of the container's.
+pub fn check_ports(ports: &[PortMapping]) -> Result<()> {
+    for (place, one) in ports.iter().enumerate() {
+        if one.protocol == Protocol::Sctp {
+            return Err(bad("publishing an sctp port is not supported"));
+        }
+        if let Some(other) = ports[..place].iter().find(|other| one.takes_from(other)) {
+            return Err(Error::Refused(format!(
+                "conflicting port mappings for host port {} (protocol {})",
+                one.host_port.max(other.host_port),
+                one.protocol
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl PortMapping {
+    /// Whether both want the same port of the same address; free ports are never the same.
+    fn takes_from(&self, other: &PortMapping) -> bool {
+        let ends = |mapping: &PortMapping| u32::from(mapping.host_port) + u32::from(mapping.range);
+        let meet = match (self.host_ip, other.host_ip) {
+            (None, _) | (_, None) => true,
+            (Some(one), Some(other)) => {
+                one == other || one.is_ipv4() == other.is_ipv4() && (one.is_unspecified() || other.is_unspecified())
+            }
+        };
+        self.protocol == other.protocol
+            && meet
+            && self.host_port != 0
+            && other.host_port != 0
+            && u32::from(self.host_port) < ends(other)
+            && u32::from(other.host_port) < ends(self)
+    }
+}
+
 fn bad(why: &str) -> Error {
     Error::Refused(why.to_owned())
 }
@@ -193,5 +229,23 @@ mod tests {
             let error = parse_publish(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn one_port_of_the_host_leads_to_one_of_the_container() {
+        let all = |texts: &[&str]| {
+            let ports: Vec<PortMapping> = texts.iter().map(|text| parse_publish(text).unwrap()).collect();
+            check_ports(&ports).map_err(|error| error.to_string())
+        };
+        let conflict = |port: u16, protocol: &str| {
+            Err(format!("conflicting port mappings for host port {port} (protocol {protocol})"))
+        };
+        assert_eq!(all(&["80:80", "81:80", "80:80/udp", "9000-9002:1-3", "9003:4", "90", "91"]), Ok(()));
+        assert_eq!(all(&["127.0.0.1:80:80", "127.0.0.2:80:80", "[::1]:80:80"]), Ok(()));
+        assert_eq!(all(&["80:80", "80:81"]), conflict(80, "tcp"));
+        assert_eq!(all(&["80:80/udp", "127.0.0.1:80:81/udp"]), conflict(80, "udp"));
+        assert_eq!(all(&["0.0.0.0:80:80", "127.0.0.1:80:81"]), conflict(80, "tcp"));
+        assert_eq!(all(&["9000-9002:1-3", "9002:7"]), conflict(9002, "tcp"));
+        assert!(all(&["80:80/sctp"]).unwrap_err().contains("sctp"));
     }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Podman's complaints for what it does not know.
     pub(crate) fn parse(words: &[String]) -> Result<Options> {
         let mut options = Options {
             allow_host_loopback: false,

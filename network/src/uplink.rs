@@ -91,6 +91,14 @@ pub fn choose(mode: &Mode, conf: Option<&str>) -> Result<UplinkKind> {
     }
 }
 
+/// Refuses what slirp4netns has no option for; the options of pasta are pasta's own affair.
+pub fn check_mode(mode: &Mode) -> Result<()> {
+    if let Mode::Slirp4netns(options) = mode {
+        slirp::Options::parse(options)?;
+    }
+    Ok(())
+}
+
 /// What is known before the stack runs: the name servers and the host's address are right, the rest is what it will
 /// be at best.
 pub fn expected_addresses(kind: UplinkKind, options: &[String]) -> Addresses {

@@ -44,6 +44,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if create.tty && create.interactive && !args.detach && !output::stdin_is_terminal() {
         output::warn("The input device is not a TTY. The --tty and --interactive flags might not work properly");
     }
+    let attach = match args.detach {
+        true => None,
+        false => Some(streams(create)?),
+    };
     let (engine, container) = super::create::make(context, create, |spec| {
         if args.rmi {
             spec.remove = Remove::ContainerAndImage;
@@ -54,10 +58,6 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     })?;
     let spec = container.spec();
 
-    let attach = match args.detach {
-        true => None,
-        false => Some(streams(create)?),
-    };
     let started = match containers::start(&engine, &container, StartRequest { attach, preserve_fds }) {
         Ok(started) => started,
         Err(error) => {

@@ -46,7 +46,7 @@ pub fn log(args: &CreateArgs, config: &Config) -> Result<LogConfig, Failure> {
             return Err(Failure::plain(format!("invalid log option {}", go_quote(option))));
         };
         match key.to_ascii_lowercase().as_str() {
-            "path" => log.path = Some(value.into()),
+            "path" => log.path = Some(value.into()).filter(|_| !value.is_empty()),
             "tag" => log.tag = Some(value.to_owned()),
             "label" => log.labels.push(label(value)?),
             "max-size" => {

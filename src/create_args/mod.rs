@@ -122,6 +122,8 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         chroot_dirs: args.chrootdirs.clone(),
         ..ContainerSpec::default()
     };
+    // The monitor is elsewhere.
+    spec.log.path = spec.log.path.map(|path| around.cwd.join(path));
     if let Some(score) = spec.oom_score_adj.filter(|score| !(-1000..=1000).contains(score)) {
         return Err(Failure::plain(format!("invalid value {score} for --oom-score-adj: it is between -1000 and 1000")));
     }
