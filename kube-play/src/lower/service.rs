@@ -48,6 +48,11 @@ impl Lowering<'_> {
             (ServiceType::ExternalName, Some(name)) if crate::names::subdomain(name.trim_end_matches('.')).is_err() => {
                 self.wrong(&at.key("externalName"), format!("{name:?} is no name of a host"));
             }
+            (ServiceType::ExternalName, Some(name)) => {
+                let text =
+                    format!("\"ExternalName\" is not carried out: nothing leads to {name}; let clients ask for that");
+                self.unsupported(&at.key("type"), text);
+            }
             _ => {}
         }
         if spec.selector.0.is_empty() && kind != ServiceType::ExternalName {

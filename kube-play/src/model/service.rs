@@ -22,7 +22,7 @@ object! {
         /// `None` makes a headless Service: its name gives the addresses of all ready pods.
         "clusterIP" cluster_ip: Option<String>,
         "clusterIPs" cluster_ips: Vec<String>,
-        /// An alias for a name outside.
+        /// Of type `ExternalName`, which is refused: clients have to ask for the name itself.
         "externalName" external_name: Option<String>,
         "externalIPs" external_ips: Vec<IpAddr>,
         /// Of a LoadBalancer: the address of the host to listen on.

@@ -388,6 +388,10 @@ fn jobs_services_and_others() {
             "Service/x: spec.externalName: is required where type is \"ExternalName\"",
         ),
         (
+            "apiVersion: v1\nkind: Service\nmetadata: { name: x }\nspec: { type: ExternalName, externalName: a.example }\n",
+            "Service/x: spec.type: \"ExternalName\" is not carried out: nothing leads to a.example; let clients ask for that",
+        ),
+        (
             "apiVersion: v1\nkind: Secret\nmetadata: { name: x }\ntype: kubernetes.io/tls\n",
             "Secret/x: data[\"tls.crt\"]: is required of a Secret of type kubernetes.io/tls",
         ),
