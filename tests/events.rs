@@ -193,7 +193,9 @@ fn told(lab: &Lab, seen: &mut usize) -> Vec<String> {
     let text = lab.ok(
         "events --stream=false --filter type=container --filter type=pod --format '{{.Type}} {{.Status}} {{.Name}}'",
     );
-    let all: Vec<String> = text.lines().map(str::to_owned).collect();
+    // Podman tells of a graceful stop only where it is quicker than what cleans up.
+    let is_told = |line: &&str| !(is_podman() && line.starts_with("container stop "));
+    let all: Vec<String> = text.lines().filter(is_told).map(str::to_owned).collect();
     let new = all[*seen..].to_vec();
     *seen = all.len();
     new
@@ -211,7 +213,8 @@ fn each_way_to_an_end_has_its_own_story() {
     lab.ok("stop one");
     // The clean-up comes when the command is over already.
     eventually("it is cleaned up", || !lab.ok("events --stream=false --filter event=cleanup").is_empty());
-    assert_eq!(told(&lab, seen), ["container stop one", "container died one", "container cleanup one"]);
+    let expected = ["container stop one", "container died one", "container cleanup one"];
+    assert_eq!(told(&lab, seen), expected[usize::from(is_podman())..]);
     lab.ok("start one");
     told(&lab, seen);
     lab.ok("restart -t 0 one");
