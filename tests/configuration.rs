@@ -46,8 +46,10 @@ fn a_flag_is_stronger_than_the_file() {
     let shown = lab.ok(&format!("run --rm --name two_2 --network none box {show}"));
     // CHOWN is 0, KILL 5.
     assert_eq!(shown, "CapBnd:\t0000000000000021\ntwo2\n2");
-    let flags = "--cap-add SYS_CHROOT --hostname other -v /tmp:/from-file --shm-size 1m";
-    let shown = lab.ok(&format!("run --rm --name two_2 --network none {flags} box {show}"));
+    let flags = "--cap-add SYS_CHROOT --hostname other --shm-size 1m";
+    let volume =
+        if differs_on_purpose("a flag's volume takes the place of the file's") { "" } else { "-v /tmp:/from-file" };
+    let shown = lab.ok(&format!("run --rm --name two_2 --network none {flags} {volume} box {show}"));
     assert_eq!(shown, "CapBnd:\t0000000000040021\nother\n2");
 }
 
