@@ -168,7 +168,7 @@ impl Failure {
     /// Writes it to standard error. `command` is the path of the command for the pointer at its help; its first word is
     /// the name by which the program was called.
     pub fn print(&self, command: Option<&str>) {
-        if self.silent {
+        if self.silent || crate::output::reader_is_gone() {
             return;
         }
         let program = command.and_then(|command| command.split(' ').next()).unwrap_or("creel");

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sys::printable::printable;
 
@@ -21,6 +22,39 @@ pub fn print(text: &str) -> Result<(), Failure> {
 pub fn painted(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::from)
+}
+
+/// Whether a [`Stream`] has found its reader gone.
+static READER_IS_GONE: AtomicBool = AtomicBool::new(false);
+
+/// Standard output for an archive. A reader that went away ends the command, but is nobody's fault: whatever error the
+/// writer makes of it, nothing is said.
+pub struct Stream(io::StdoutLock<'static>);
+
+impl Stream {
+    pub fn new() -> Stream {
+        Stream(io::stdout().lock())
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).inspect_err(note_reader)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().inspect_err(note_reader)
+    }
+}
+
+fn note_reader(error: &io::Error) {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        READER_IS_GONE.store(true, Ordering::Relaxed);
+    }
+}
+
+pub fn reader_is_gone() -> bool {
+    READER_IS_GONE.load(Ordering::Relaxed)
 }
 
 /// One line on standard output.

@@ -61,4 +61,19 @@ fn a_running_container_and_a_file_are_fine_and_a_terminal_is_not() {
     terminal.expect("terminal");
     assert_eq!(terminal.end(), 125);
     lab.creel("export nosuch").run().fails(125);
+    let error = lab.creel("export -o a:b one").run().fails(125);
+    assert!(error.contains("invalid filename (should not contain ':') \"a:b\""), "{error}");
+}
+
+#[test]
+fn a_reader_of_an_archive_may_go_without_a_word() {
+    let lab = Lab::new();
+    lab.ok("create --name one --network none box true");
+    let program = lab.program_under_test().display().to_string();
+    for line in ["export one", "save -q box", "cp one:/ -"] {
+        let script = format!("{program} {line} | head -c 10 > /dev/null");
+        let outcome = lab.shell(&script).run();
+        assert_eq!(outcome.ok(), "", "{line}");
+        assert_eq!(outcome.err(), "", "{line}");
+    }
 }

@@ -49,7 +49,9 @@ fn run(arguments: &[String]) -> images::Result<()> {
     let word = |at: usize| words.get(at).copied().unwrap_or_default();
     let mut pull = PullOptions { policy: PullPolicy::Always, ..PullOptions::default() };
     pull.tls_verify = flag("tls-verify").map(|value| value == "true");
-    pull.creds = flag("creds").map(str::parse).transpose()?;
+    pull.creds = flag("creds")
+        .and_then(|creds| creds.split_once(':'))
+        .map(|(user, password)| images::Credentials { user: user.to_owned(), password: password.to_owned() });
     pull.authfile = flag("authfile").map(Into::into);
     pull.cert_dir = flag("cert-dir").map(Into::into);
     pull.platform = flag("platform").map(str::parse).transpose()?;

@@ -307,7 +307,7 @@ fn options(to: &Place, args: &Args) -> CopyOptions {
 fn to_stream(from: &Place) -> Result<(), Failure> {
     from.stat()?.ok_or_else(|| from.not_found())?;
     let name = if from.means_content() { PathBuf::new() } else { from.file_name()? };
-    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let mut out = BufWriter::with_capacity(1 << 16, output::Stream::new());
     from.endpoint.pack(&from.path, &name, &mut out)?;
     out.flush()?;
     Ok(())

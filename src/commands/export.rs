@@ -1,7 +1,7 @@
 //! `creel export`
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use crate::arguments;
@@ -25,6 +25,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.output.is_none() && output::stdout_is_terminal() {
         return Err(Failure::plain("refusing to export to terminal. Use -o flag or redirect"));
     }
+    if let Some(path) = args.output.as_ref().filter(|path| path.to_string_lossy().contains(':')) {
+        let name = arguments::go_quote(&path.to_string_lossy());
+        return Err(Failure::plain(format!("invalid filename (should not contain ':') {name}")));
+    }
     let engine = context.engine()?;
     let container = containers::find(&engine, &args.containers[0])?;
     match &args.output {
@@ -34,7 +38,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             file.flush().map_err(on_path("write", path))?;
         }
         None => {
-            let mut out = BufWriter::new(io::stdout().lock());
+            let mut out = BufWriter::new(output::Stream::new());
             containers::export(&engine, &container, &mut out)?;
             out.flush()?;
         }

@@ -1,4 +1,4 @@
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use images::{Progress, SaveFormat, SaveOptions, SaveTarget};
@@ -72,7 +72,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     match &args.output {
         Some(path) => images::save(&engine.store, &names, SaveTarget::Path(path), &options)?,
         None => {
-            let mut out = BufWriter::new(io::stdout().lock());
+            let mut out = BufWriter::new(output::Stream::new());
             images::save(&engine.store, &names, SaveTarget::Stream(&mut out), &options)?;
             out.flush()?;
         }

@@ -1,7 +1,7 @@
 //! `--output`: the files of the image, written beside it.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek, Write};
+use std::io::{BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -64,7 +64,7 @@ impl FromStr for Output {
 impl Output {
     pub fn write(&self, engine: &Engine, image: &images::Image) -> Result<(), Failure> {
         match self {
-            Output::Stdout => Ok(::build::export(engine, image, &mut io::stdout().lock())?),
+            Output::Stdout => Ok(::build::export(engine, image, &mut crate::output::Stream::new())?),
             Output::Tar(path) => {
                 let mut out = BufWriter::new(File::create(path).map_err(on_path("open", path))?);
                 ::build::export(engine, image, &mut out)?;

@@ -1,6 +1,6 @@
 //! `creel volume export`
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use containers::Endpoint;
@@ -35,7 +35,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             })?;
             Box::new(BufWriter::new(file))
         }
-        None => Box::new(BufWriter::new(io::stdout().lock())),
+        None => Box::new(BufWriter::new(output::Stream::new())),
     };
     Endpoint::of_host()?.pack(&containers::volume_content(&engine, &volume)?, Path::new(""), &mut out)?;
     out.flush()?;
