@@ -327,12 +327,13 @@ END
         if $creel auto-update 2>said; then exit 1; fi
         grep -q 'Error: restarting unit nosuch.service during rollback: Unit nosuch.service not found.' said
         $creel rm -f -t 0 lost
-        [ "$($creel exec alone cat /version)" = 2 ]
-        is_now $one
+        # The name leads to the old image again, so there is no news for the other one.
+        [ "$($creel exec alone cat /version)" = 1 ]
+        is_now $two
         cp {units}/creel-auto-update.timer ~/.config/systemd/user/
         sed "s|=creel|=$creel|" {units}/creel-auto-update.service > ~/.config/systemd/user/creel-auto-update.service
         systemctl --user daemon-reload; systemctl --user start creel-auto-update.service; systemctl --user start creel-auto-update.timer
-        [ "$($creel exec alone cat /version)" = 1 ]
+        [ "$($creel exec alone cat /version)" = 2 ]
         [ "$($creel ps --format '{{{{.Names}}}} {{{{.State}}}}')" = "alone running" ]
         systemctl --user stop creel-auto-update.timer
         $creel rm -f -t 0 alone"#
