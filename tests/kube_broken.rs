@@ -146,8 +146,9 @@ fn a_pod_that_was_left_half_made_is_made_anew() {
     lab.ok("kube play pod.yaml");
     // As one is whose maker was killed between two containers.
     let half = |pod: &str, container: &str| {
+        let id = lab.ok(&format!("pod inspect {pod} --format '{{{{.Id}}}}'"));
         lab.ok(&format!("rm -f -t 0 {container}"));
-        lab.ok(&format!("pod inspect {pod} --format '{{{{.Id}}}}'"))
+        id
     };
     let left = half("one", "one-b");
     let said = lab.ok("kube play pod.yaml");
