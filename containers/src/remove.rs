@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use storage::record::{self, Durability};
+use sys::lock::FileLock;
 
 use crate::container::{Container, Status};
 use crate::engine::Engine;
@@ -103,37 +104,41 @@ fn remove_below(
     for dependent in dependents {
         remove_below(engine, &dependent, request, removed)?;
     }
-    // Also one that does not run, but whose monitor waits to start it again.
-    stop_to_remove(engine, &container, request.timeout)?;
-    let dir = engine.container_dir(id);
-    {
-        match engine.lock(id) {
-            // Gone by its own `--rm`.
-            Err(Error::NotFound { .. }) => {}
-            Err(error) => return Err(error),
-            Ok(_lock) => {
-                if let Some(now) = list::read(engine, id)? {
-                    if let State::Running { .. } | State::Initialized { .. } = now.state() {
-                        return Err(Error::StateImproper {
-                            what: format!("container {id} was started again while it was being removed"),
-                        });
-                    }
-                    if crate::stop::hush_monitor(engine, &now)? {
-                        events::record(engine, &now, "cleanup");
-                    }
-                    record::write(&dir.join("state.json"), &Status::new(State::Removing), Durability::Visible)?;
-                    let mut taken = take_away(engine, &now)?;
-                    // Left over where its monitor was killed.
-                    crate::stop::tidy(engine, &now);
-                    if request.volumes {
-                        taken.remove_volumes(engine);
-                    }
-                }
-            }
+    if let Some((_lock, now)) = stopped(engine, &container, request)? {
+        if crate::stop::hush_monitor(engine, &now)? {
+            events::record(engine, &now, "cleanup");
+        }
+        let status = engine.container_dir(id).join("state.json");
+        record::write(&status, &Status::new(State::Removing), Durability::Visible)?;
+        let mut taken = take_away(engine, &now)?;
+        // Left over where its monitor was killed.
+        crate::stop::tidy(engine, &now);
+        if request.volumes {
+            taken.remove_volumes(engine);
         }
     }
     removed.push(id.clone());
     Ok(())
+}
+
+/// How often a removal by force stops one that somebody starts again at the same time.
+const TIMES_STOPPED: usize = 8;
+
+/// The container when nothing of it runs, and the lock under which nobody starts it. `None`: gone by its own `--rm`.
+fn stopped(engine: &Engine, container: &Container, request: &RemoveRequest) -> Result<Option<(FileLock, Container)>> {
+    let id = container.id();
+    for _ in 0..if request.force { TIMES_STOPPED } else { 1 } {
+        // Also one that does not run, but whose monitor waits to start it again.
+        let lock = match stop_to_remove(engine, container, request.timeout).and_then(|()| engine.lock(id)) {
+            Err(Error::NotFound { .. }) => return Ok(None),
+            other => other?,
+        };
+        match list::read(engine, id)? {
+            Some(now) if matches!(now.state(), State::Running { .. } | State::Initialized { .. }) => {}
+            now => return Ok(now.map(|now| (lock, now))),
+        }
+    }
+    Err(Error::StateImproper { what: format!("container {id} was started again while it was being removed") })
 }
 
 /// Removes every container that does not run and that `keep` does not want, and says how many bytes each had written.
