@@ -13,9 +13,6 @@ use crate::error::{ExitCode, Failure};
 use crate::format::human;
 use crate::{output, transfer};
 
-/// Bytes: what is copied for a container's own ids in less than about a second nobody has to be told of.
-const COPY_WORTH_A_WORD: u64 = 64 << 20;
-
 /// Create a container, but do not start it
 #[derive(clap::Args)]
 pub struct Args {
@@ -107,7 +104,7 @@ pub fn make(
         Some(found) => super::pod::join::create(&engine, found, request, args)?,
     };
     let cost = containers::copy_cost(&engine, &container)?;
-    if cost > COPY_WORTH_A_WORD {
+    if cost > 0 {
         output::warn(&format!(
             "the image is copied for this container's ids: {} of files, kept for the next container with these ids",
             human::size3(cost)
