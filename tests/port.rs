@@ -30,4 +30,6 @@ fn a_container_that_does_not_run_has_no_ports() {
     assert_eq!(lab.ok("port one"), expected);
     let text = lab.creel("port one 80").run().fails(125);
     assert!(text.contains("failed to find published port \"80\""), "{text}");
+    lab.ok("run -d --name bare --network none box idle");
+    assert_eq!(lab.ok("port bare 80"), "");
 }

@@ -42,10 +42,16 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         Some(port) => Some(wanted(port)?),
         None => None,
     };
-    let mut running = containers.iter().filter(|container| containers::running(container)).peekable();
-    let mut found = running.peek().is_none();
-    for container in running {
-        for (inside, outside) in lines(&engine, container) {
+    let published = containers
+        .iter()
+        .filter(|container| containers::running(container))
+        .map(|container| (container, lines(&engine, container)))
+        .filter(|(_, lines)| !lines.is_empty());
+    let mut published = published.peekable();
+    // As Podman: only where something is published can a port be missing.
+    let mut found = published.peek().is_none();
+    for (container, lines) in published {
+        for (inside, outside) in lines {
             if wanted.as_ref().is_some_and(|wanted| *wanted != inside) {
                 continue;
             }
