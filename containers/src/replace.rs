@@ -239,11 +239,11 @@ fn on_image(old: &ContainerSpec, given: Option<&ImageDefaults>, id: &str) -> Con
 
 /// Changes a container's record as it is now.
 fn rewrite(engine: &Engine, container: &Container, change: impl FnOnce(&mut Record)) -> Result<Container> {
-    let dir = engine.container_dir(container.id());
-    let _lock = FileLock::exclusive(&dir.join("lock")).map_err(Error::io(&dir))?;
+    let _lock = engine.lock(container.id())?;
     let mut now = list::again(engine, container)?;
     change(&mut now.record);
-    record::write(&dir.join("container.json"), &now.record, Durability::Durable)?;
+    let path = engine.container_dir(container.id()).join("container.json");
+    record::write(&path, &now.record, Durability::Durable)?;
     Ok(now)
 }
 

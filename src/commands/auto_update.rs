@@ -19,8 +19,9 @@ use crate::{object, output, transfer};
 ///
 /// Looks at the running containers with the label io.containers.autoupdate: "registry" asks the image's registry, "local"
 /// the local images. A container that a unit of systemd runs (label PODMAN_SYSTEMD_UNIT) is updated by restarting the
-/// unit. The pods of a workload that was played are replaced as by kube rollout restart. In the place of any other container creel puts one like it on the new image: the old one is stopped and kept until the new
-/// one has run for three seconds or, with a health check, is healthy.
+/// unit. The pods of a workload that was played are replaced as by kube rollout restart. In the place of any other
+/// container creel puts one like it on the new image: the old one is stopped and kept until the new one has run for three
+/// seconds or, with a health check, is healthy.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// File with the registries' credentials
