@@ -2,8 +2,8 @@
 
 use std::env::var;
 
-/// A release that ends at a panic never unwinds, so it needs no tables to unwind by: 1 MB. Neither Cargo nor rustc can leave those
-/// of the standard library out, the linker can. It also makes one of functions that came out the same.
+/// A release that ends at a panic never unwinds, so it needs no tables to unwind by: 1 MB. Neither Cargo nor rustc can
+/// leave those of the standard library out, the linker can. It also makes one of functions that came out the same.
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=release.ld");

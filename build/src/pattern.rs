@@ -1,5 +1,5 @@
-//! Patterns for paths: `*`, `?` and `[...]` within one name, `**` for any number of names, as in `.dockerignore` files and in
-//! the sources of COPY.
+//! Patterns for paths: `*`, `?` and `[...]` within one name, `**` for any number of names, as in `.dockerignore` files and
+//! in the sources of COPY.
 
 use std::path::{Component, Path};
 

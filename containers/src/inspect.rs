@@ -223,7 +223,8 @@ pub fn mount_fact(engine: &Engine, mount: &MountSpec) -> MountFact {
     }
 }
 
-/// Bytes that the container takes for itself, records and log included, and bytes of its whole root file system, image included.
+/// Bytes that the container takes for itself, records and log included, and bytes of its whole root file system, image
+/// included.
 pub fn size(engine: &Engine, container: &Container) -> Result<(u64, u64)> {
     let dir = engine.container_dir(container.id());
     let written = tree_size(&dir.join("upper")) + files_size(&dir);

@@ -44,8 +44,8 @@ pub fn find(engine: &Engine, name_or_id: &str) -> Result<Container> {
     }
 }
 
-/// All containers of the user, oldest first; those in which images are built are none. A record that cannot be read is reported, set aside when it is damaged, and does not
-/// keep the others from being listed.
+/// All containers of the user, oldest first; those in which images are built are none. A record that cannot be read is
+/// reported, set aside when it is damaged, and does not keep the others from being listed.
 pub fn list(engine: &Engine) -> Result<Vec<Container>> {
     let mut containers = list_with_working(engine)?;
     containers.retain(|container| container.record.builder.is_none());

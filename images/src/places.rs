@@ -41,7 +41,8 @@ impl Places {
         }
     }
 
-    /// The policy.json that was named, else the user's, else the machine's; `None` where there is none and everything is accepted.
+    /// The policy.json that was named, else the user's, else the machine's; `None` where there is none and everything is
+    /// accepted.
     pub(crate) fn policy(&self) -> Option<PathBuf> {
         if let Some(named) = &self.signature_policy {
             return Some(named.clone());

@@ -1,7 +1,7 @@
 //! What an image says about how to run it: the `config` object of its configuration.
 //!
-//! Read with Docker's additions (health check, shell, onbuild), which the OCI type leaves out, and with ordered maps, so that
-//! writing the same settings gives the same bytes and thereby the same image id.
+//! Read with Docker's additions (health check, shell, onbuild), which the OCI type leaves out, and with ordered maps, so
+//! that writing the same settings gives the same bytes and thereby the same image id.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,9 +1,10 @@
 //! What manifests ask for, as a pure value: nothing in it knows a disk or a kernel.
 //!
 //! A plan is made by [`crate::plan`] from manifests, the options of the command and what is stored already; it is compared
-//! with what is stored ([`crate::act::preview`]), printed, and carried out elsewhere. Everything in it has Kubernetes' defaults filled in
-//! and every cross reference checked. What can be known only when a pod starts (its address, its uid, what a ConfigMap
-//! says then) stays a reference here, and pure functions resolve it: [`ContainerPlan::resolve`], [`Projection::files`].
+//! with what is stored ([`crate::act::preview`]), printed, and carried out elsewhere. Everything in it has Kubernetes'
+//! defaults filled in and every cross reference checked. What can be known only when a pod starts (its address, its uid,
+//! what a ConfigMap says then) stays a reference here, and pure functions resolve it: [`ContainerPlan::resolve`],
+//! [`Projection::files`].
 
 mod autoscale;
 mod config;

@@ -2,8 +2,8 @@
 //! admin-guide/cgroup-v2.
 //!
 //! Only version 2. Where a service manager runs, all containers of a user are parts of one scope that it has delegated to
-//! us (`creel-*.scope`), so that a container costs one mkdir and no conversation. Where nothing can be had, containers run in
-//! the caller's cgroup; a limit that was asked for is then an error, never silently left out.
+//! us (`creel-*.scope`), so that a container costs one mkdir and no conversation. Where nothing can be had, containers run
+//! in the caller's cgroup; a limit that was asked for is then an error, never silently left out.
 
 mod limits;
 mod manager;

@@ -38,8 +38,8 @@ pub fn mount_of(init: &Process, path: &Path) -> Result<OwnedFd> {
     }
 }
 
-/// A mount that `make` makes and hands out detached, in a process with a mount namespace of its own: nobody else sees it, and
-/// nothing stays behind.
+/// A mount that `make` makes and hands out detached, in a process with a mount namespace of its own: nobody else sees it,
+/// and nothing stays behind.
 ///
 /// # Errors
 /// What `make` met with; `what` says what it was to do.

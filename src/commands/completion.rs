@@ -8,8 +8,9 @@ use crate::output;
 
 /// Write the completion script of a shell: bash, zsh, fish or powershell
 ///
-/// For one session: source <(creel completion bash). For good: creel completion bash > ~/.local/share/bash-completion/completions/creel,
-/// creel completion zsh > "${fpath[1]}/_creel", creel completion fish > ~/.config/fish/completions/creel.fish
+/// For one session: source <(creel completion bash). For good: creel completion bash >
+/// ~/.local/share/bash-completion/completions/creel, creel completion zsh > "${fpath[1]}/_creel", creel completion fish >
+/// ~/.config/fish/completions/creel.fish
 #[derive(clap::Args)]
 pub struct Args {
     /// Write to a file, not to stdout

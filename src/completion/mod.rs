@@ -1,5 +1,5 @@
-//! What could come next on a command line: `creel __complete WORD... CURRENT`, asked by the shells' scripts at every press of
-//! Tab.
+//! What could come next on a command line: `creel __complete WORD... CURRENT`, asked by the shells' scripts at every press
+//! of Tab.
 //!
 //! One candidate a line, a description behind a tab, and a last line that begins with a colon: `:files` and `:dirs` let the
 //! shell complete a path beside, `:nospace` keeps the cursor where it is. It only reads, enters nothing, and never says

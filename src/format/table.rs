@@ -14,7 +14,8 @@ pub fn align(text: &str) -> String {
 /// As [`align`], in lines of `room` characters: columns come nearer to each other first, then the widest are shortened,
 /// with `…` where something is left out. What one types again stays whole: ids and tags always, names as long as the rest
 /// can give way and where no id stands beside them; figures always. A table of many columns loses its last ones where it
-/// cannot fit otherwise, with `…` in the headings; one of few is not shortened at all then. `text` begins with the headings, which tell what a column holds, whether or not they are shown.
+/// cannot fit otherwise, with `…` in the headings; one of few is not shortened at all then. `text` begins with the
+/// headings, which tell what a column holds, whether or not they are shown.
 pub fn align_within(text: &str, heading: bool, room: usize) -> String {
     let shown = if heading { text } else { text.split_once('\n').map_or("", |(_, rest)| rest) };
     let aligned = align(shown);

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! The status is Podman's word for the deed (`create`, `start`, `died`, `remove`, ...). A deed that failed is no event.
-//! Several that belong together go through [`record_all`]: one write. `containers::events` makes an [`Event`] of a container.
+//! Several that belong together go through [`record_all`]: one write. `containers::events` makes an [`Event`] of a
+//! container.
 //!
 //! Recording never fails the deed, holds no lock and waits for no disk: it is one write(2) with `O_APPEND`, which the
 //! kernel keeps whole among several writers. A file that has grown over its limit is renamed to `NAME.1`, which replaces

@@ -3,8 +3,8 @@
 use std::io;
 use std::process::Command;
 
-/// What makes glibc's malloc(3) keep no freed pieces for quick use again. They lie wherever the busy part of a life has put them,
-/// and each keeps its page from being given back. Read at the start of a program.
+/// What makes glibc's malloc(3) keep no freed pieces for quick use again. They lie wherever the busy part of a life has
+/// put them, and each keeps its page from being given back. Read at the start of a program.
 const FRUGAL: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
 
 /// Bytes. Where pages are larger, madvise(2) refuses, and memory is all that is lost.
@@ -37,8 +37,8 @@ pub fn shrink() -> io::Result<()> {
     }
     // Also where no /proc is mounted.
     for (start, length) in program_pages() {
-        // SAFETY: the range is one mapping of our program's file, which this process cannot write and never could: every page of
-        // it is the file's. Dropping it changes no byte.
+        // SAFETY: the range is one mapping of our program's file, which this process cannot write and never could: every
+        // page of it is the file's. Dropping it changes no byte.
         unsafe { drop_pages(start, length)? }
     }
     let maps = match std::fs::read_to_string("/proc/self/maps") {

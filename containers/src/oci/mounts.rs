@@ -128,7 +128,8 @@ fn kernel_mounts(record: &Record, given: &Given) -> Vec<Mount> {
     }
     all.push(mount("/dev/pts", "devpts", "devpts", &devpts));
     match given.network {
-        // It shows the network namespace of whoever mounts it; the runtime binds the host's where that one is somebody else's.
+        // It shows the network namespace of whoever mounts it; the runtime binds the host's where that one is somebody
+        // else's.
         NetworkNamespace::New | NetworkNamespace::Join(_) => {
             all.push(mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", read_only]));
         }

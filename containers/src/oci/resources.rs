@@ -1,4 +1,5 @@
-//! Limits, in the OCI's words. What is not asked for is left out: a limit that cannot be applied must fail, a default may not.
+//! Limits, in the OCI's words. What is not asked for is left out: a limit that cannot be applied must fail, a default may
+//! not.
 
 use std::path::Path;
 

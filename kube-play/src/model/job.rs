@@ -23,8 +23,8 @@ object! {
         "suspend" suspend: Option<bool>,
         "completionMode" completion_mode: Option<CompletionMode>,
         "podFailurePolicy" pod_failure_policy: Option<PodFailurePolicy>,
-        /// Retries of each index, which fails by itself then; of an indexed Job only. `backoffLimit` is without bound beside it
-        /// where none is written.
+        /// Retries of each index, which fails by itself then; of an indexed Job only. `backoffLimit` is without bound
+        /// beside it where none is written.
         "backoffLimitPerIndex" backoff_limit_per_index: Option<u32>,
         /// More failed indexes than these fail the Job at once.
         "maxFailedIndexes" max_failed_indexes: Option<u32>,

@@ -6,8 +6,8 @@ use super::{Container, ObjectMeta, PodSecurityContext, Volume};
 use crate::decode::{Label, Subdomain, object, words};
 
 object! {
-    /// Podman's annotations are read: `io.podman.annotations.*`, `io.containers.autoupdate` and `io.containers.sdnotify`, of one
-    /// container as `KEY/NAME`.
+    /// Podman's annotations are read: `io.podman.annotations.*`, `io.containers.autoupdate` and `io.containers.sdnotify`,
+    /// of one container as `KEY/NAME`.
     Pod {
         "metadata" metadata: ObjectMeta,
         "spec" spec: PodSpec,
@@ -39,8 +39,8 @@ object! {
         "subdomain" subdomain: Option<Label>,
         "setHostnameAsFQDN" set_hostname_as_fqdn: Option<bool>,
         "hostAliases" host_aliases: Vec<HostAlias>,
-        /// Names of Services are answered on the namespace's network in all their forms, without search domains, whatever the
-        /// policy; with `hostNetwork` the host's resolv.conf is taken.
+        /// Names of Services are answered on the namespace's network in all their forms, without search domains, whatever
+        /// the policy; with `hostNetwork` the host's resolv.conf is taken.
         "dnsPolicy" dns_policy: Option<DnsPolicy>,
         "dnsConfig" dns_config: Option<PodDnsConfig>,
         "hostNetwork" host_network: Option<bool>,
@@ -56,8 +56,8 @@ object! {
         "serviceAccountName" service_account_name: Option<Subdomain>,
         /// Of all containers together: the limits of the pod's cgroup.
         "resources" resources: Option<super::ResourceRequirements>,
-        /// Secrets of type `kubernetes.io/dockerconfigjson` or `kubernetes.io/dockercfg`, asked before what `creel login` knows;
-        /// for images whose names begin with their registry.
+        /// Secrets of type `kubernetes.io/dockerconfigjson` or `kubernetes.io/dockercfg`, asked before what `creel login`
+        /// knows; for images whose names begin with their registry.
         "imagePullSecrets" image_pull_secrets: Vec<PullSecret>,
     }
     checked {

@@ -7,8 +7,9 @@ use crate::decode::{AbsolutePath, Subdomain, object, words};
 use crate::quantity::Quantity;
 
 object! {
-    /// A named volume. It stays when pods go. Podman's annotations are read: `volume.podman.io/driver` (`local`, `image`), `device`,
-    /// `type`, `uid`, `gid`, `mount-options`, `image`, and `import-source`, an archive that is unpacked when the volume is made.
+    /// A named volume. It stays when pods go. Podman's annotations are read: `volume.podman.io/driver` (`local`, `image`),
+    /// `device`, `type`, `uid`, `gid`, `mount-options`, `image`, and `import-source`, an archive that is unpacked when the
+    /// volume is made.
     PersistentVolumeClaim {
         "metadata" metadata: ObjectMeta,
         "spec" spec: Option<ClaimSpec>,

@@ -498,7 +498,8 @@ fn an_autoscaler_follows_the_load() {
     assert_eq!(autoscale(&value, &none, 1, &[heavy], at(0)).replicas, 3);
 }
 
-/// `name state`: `w` waiting, `c` created, `r` running and ready, `s` running and not started, `0` ended well, `1` ended badly.
+/// `name state`: `w` waiting, `c` created, `r` running and ready, `s` running and not started, `0` ended well, `1` ended
+/// badly.
 fn containers(text: &str) -> Vec<ObservedContainer> {
     text.split(',')
         .filter(|part| !part.trim().is_empty())

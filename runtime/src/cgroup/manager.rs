@@ -52,7 +52,8 @@ impl Manager {
         }
     }
 
-    /// The cgroup that the caller is in, as a service of systemd with `Delegate=yes` is: the container's becomes a part of it.
+    /// The cgroup that the caller is in, as a service of systemd with `Delegate=yes` is: the container's becomes a part of
+    /// it.
     pub fn own() -> Result<Manager> {
         let refused = |why: &str| {
             Error::configuration(format!("--cgroups=split {why}: the unit needs Delegate=yes, or leave the flag out"))
@@ -80,7 +81,8 @@ impl Manager {
         }
     }
 
-    /// The cgroup in which those of containers are made. `parent` is a slice for systemd, a path below our base for cgroupfs.
+    /// The cgroup in which those of containers are made. `parent` is a slice for systemd, a path below our base for
+    /// cgroupfs.
     pub(super) fn holder(&self, parent: Option<&str>) -> std::result::Result<PathBuf, Unavailable> {
         match self {
             Manager::None { why } => Err(Unavailable::Machine(why)),
