@@ -248,12 +248,15 @@ fn remove_if_there(path: &std::path::Path) -> Result<()> {
 }
 
 /// What `run` exits with: 127 where something is not there, else 126; 125 for what Podman finds before it begins, in the
-/// specification or in other containers.
+/// specification, in other containers, or in a store that is not whole.
 fn exit_code(error: &Error) -> i32 {
+    use storage::Error::{Damaged, TooNew};
+
     match error {
         Error::Runtime(error) => error.start_exit_code().into(),
         Error::StartFailed { exit_code, .. } => *exit_code,
         Error::Invalid(_) | Error::StateImproper { .. } | Error::NotFound { .. } => 125,
+        Error::Storage(storage::Error::NotFound { kind: "layer", .. } | Damaged { .. } | TooNew { .. }) => 125,
         _ => 126,
     }
 }
