@@ -170,6 +170,29 @@ fn a_pod_that_was_left_half_made_is_made_anew() {
 }
 
 #[test]
+fn a_pod_that_has_lost_its_namespaces_heals_as_a_whole() {
+    if nobody_keeps() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("pod.yaml", POD);
+    lab.ok("kube play pod.yaml");
+    let is_holder = |process: &crate::lab::Process| process.command.contains("__hold");
+    let holder = lab.processes().into_iter().find(is_holder).unwrap().pid;
+    kill_process(holder);
+    let network = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+    eventually("both members share the network of the holder that is there now", || {
+        let holders = lab.processes().into_iter().filter(is_holder).map(|process| process.pid).collect::<Vec<_>>();
+        let pids =
+            ["one-a", "one-b"].map(|name| lab.creel(&format!("inspect {name} -f {{{{.State.Pid}}}}")).run().out());
+        let networks = pids.map(|pid| pid.parse().ok().and_then(network));
+        matches!(holders.as_slice(), [now] if *now != holder && networks.iter().all(|found| *found == network(*now)))
+    });
+    lab.ok("kube down pod.yaml");
+    nothing_is_left(&lab);
+}
+
+#[test]
 fn a_pod_of_its_own_heals_when_a_monitor_is_killed() {
     if nobody_keeps() {
         return;

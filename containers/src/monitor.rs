@@ -23,7 +23,7 @@ use crate::container::{Container, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::remove;
-use crate::spec::{Remove, RestartPolicy};
+use crate::spec::{ContainerSpec, PodRole, Remove, RestartPolicy};
 use crate::start::MonitorRequest;
 use crate::state::{Exit, State};
 use crate::wire::FromMonitor;
@@ -130,7 +130,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
             restarts = if own.is_some() { restarts } else { 0 };
         }
         watch::reread(&engine, &mut container);
-        let again = !is_wanted && restart_wanted(container.spec().restart, &exit, restarts);
+        let again = !is_wanted && restart_wanted(container.spec(), &exit, restarts);
         let code = exit.code;
         if !again {
             finish(&engine, &container, exit, clients, released);
@@ -152,8 +152,11 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
     Ok(code)
 }
 
-fn restart_wanted(policy: RestartPolicy, exit: &Exit, restarts: u32) -> bool {
-    match policy {
+/// A pod's infra container does not run again by itself: its namespaces are gone, and the members that are left would stay
+/// in them, cut off from everything. The pod is degraded, which whoever keeps it sees.
+fn restart_wanted(spec: &ContainerSpec, exit: &Exit, restarts: u32) -> bool {
+    match spec.restart {
+        _ if spec.pod_role == Some(PodRole::Infra) => false,
         RestartPolicy::No => false,
         RestartPolicy::OnFailure { max_retries } => exit.code != 0 && (max_retries == 0 || restarts < max_retries),
         RestartPolicy::Always | RestartPolicy::UnlessStopped => true,

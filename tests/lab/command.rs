@@ -16,8 +16,9 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 /// No single command of ours takes this long on a loaded machine unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// Who was started by a command and lives on must not keep the command's own pipes.
-const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(3);
+/// Who was started by a command and lives on must not keep the command's own pipes; a deed that a killed command has begun
+/// is finished first.
+const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(15);
 
 /// A command about to be run.
 #[must_use = "a command that is not run tests nothing"]

@@ -159,7 +159,7 @@ pub(super) fn watch(
         // It may have been renamed meanwhile.
         container.record.name = now.record.name;
     }
-    if wish == Wish::Nobodys && super::restart_wanted(container.spec().restart, &exit, status.restarts) {
+    if wish == Wish::Nobodys && super::restart_wanted(container.spec(), &exit, status.restarts) {
         // Nobody is to take this end for the last one.
         container.status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?);
     }
