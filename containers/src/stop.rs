@@ -156,7 +156,10 @@ pub(crate) fn is_kept(engine: &Engine, container: &Container) -> bool {
 
 /// Whether the one who stops the container starts it again or removes it: then nobody has to hear that it was cleaned up.
 pub(crate) fn goes_on(engine: &Engine, container: &Container) -> bool {
-    is_kept(engine, container) || mark(engine, container).is_some_and(|mark| mark == BY_REMOVAL)
+    is_kept(engine, container)
+        || mark(engine, container).is_some_and(|mark| mark == BY_REMOVAL)
+        // The removal was quicker, and has taken the mark along.
+        || !engine.run_dir(container.id()).exists()
 }
 
 /// Before the removal of a container that has ended: where its monitor is still cleaning up after it, nothing more is to be
