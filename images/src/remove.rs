@@ -90,14 +90,15 @@ fn remove_one(
     if image.is_read_only {
         return Err(Error::ReadOnly { id: image.id });
     }
-    let by_id = image.id.starts_with(typed.strip_prefix("sha256:").unwrap_or(typed));
+    let name = tag::name_of(&image, typed);
+    let by_id = is_its_id(&image, typed) && name.is_err();
     if image.names.len() > 1 && !options.all {
         if by_id && !options.force {
             return Err(Error::SeveralNames { id: image.id, names: image.names });
         }
         // As Podman: force does not take names that were not typed.
         if !by_id {
-            let name = tag::name_of(&image, typed)?;
+            let name = name?;
             take_name(store, &image.id, &name, removed)?;
             events::record(store, "remove", &image.id, &name);
             return Ok(());
@@ -111,21 +112,19 @@ fn remove_one(
             return Err(Error::HasChildren { name: typed.to_owned() });
         }
         // As Podman: it goes without a word, as its layers stay for those that were built on it.
-        let (id, name) = (image.id.clone(), told(&image, typed, by_id));
+        let (id, name) = (image.id.clone(), name.unwrap_or_else(|_| typed.to_owned()));
         delete(store, image, &name, options, users, removed)?;
         removed.deleted.retain(|deleted| *deleted != id);
         return Ok(());
     }
-    let name = if options.all { String::new() } else { told(&image, typed, by_id) };
+    // What the journal calls it: its full name, or the id as it was typed.
+    let name = if options.all { String::new() } else { name.unwrap_or_else(|_| typed.to_owned()) };
     delete(store, image, &name, options, users, removed)
 }
 
-/// What the journal calls the image that somebody removes: its full name, or the id as it was typed.
-fn told(image: &Image, typed: &str, by_id: bool) -> String {
-    match tag::name_of(image, typed) {
-        Ok(name) if !by_id => name,
-        _ => typed.to_owned(),
-    }
+/// Whether `typed` spells the image's id. A name can do so too (`a`, `cafe`), and goes before it.
+fn is_its_id(image: &Image, typed: &str) -> bool {
+    image.id.starts_with(typed.strip_prefix("sha256:").unwrap_or(typed))
 }
 
 fn take_name(store: &Store, id: &str, name: &str, removed: &mut Removed) -> Result<()> {

@@ -491,6 +491,9 @@ fn names_move_and_images_go_with_their_last_name() {
     assert_eq!(scratch.ok("one", &["find", "a"]), first);
     assert!(scratch.fails("one", &["rmi", &first[..12]]).contains("more than one tag"));
     assert_eq!(scratch.ok("one", &["rmi", "a"]), "Untagged: localhost/a:latest");
+    // A name that is also the beginning of its image's id is a name.
+    scratch.ok("one", &["tag", "b:1", &first[..2]]);
+    assert_eq!(scratch.ok("one", &["rmi", &first[..2]]), format!("Untagged: localhost/{}:latest", &first[..2]));
     scratch.ok("one", &["untag", "b:1"]);
     assert!(scratch.ok("one", &["prune"]).starts_with("[] "), "it is the parent of another");
     assert_eq!(
