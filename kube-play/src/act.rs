@@ -3,7 +3,7 @@
 //! Modules call those of groups above their own alone; a test holds it.
 
 mod error;
-mod mark;
+pub(crate) mod mark;
 mod status;
 
 mod place;

@@ -214,6 +214,7 @@ impl Store {
         }
         secret.updated = now();
         record::write(&dir.join(RECORD), &secret, Durability::Durable)?;
+        self.tell();
         Ok(secret)
     }
 
@@ -244,6 +245,7 @@ impl Store {
     fn tell_secret(&self, secret: &Secret, status: &'static str) {
         let (id, name) = (secret.id.clone(), secret.name.clone());
         events::record(self, Event { id, name, ..Event::new(Kind::Secret, status) });
+        self.tell();
     }
 
     /// Takes away the directories of secrets whose name leads elsewhere. The lock is held.

@@ -86,7 +86,7 @@ pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodR
         networks::ensure(engine, &request.namespace)?;
     }
     for claim in &request.claims {
-        volumes::make_claim(engine, claim, &claim.volume)?;
+        volumes::make_claim(engine, claim)?;
     }
     let name = volume_name(&request.namespace, &request.name);
     let identity = request.identity();
@@ -195,10 +195,7 @@ fn member(
     }
     spec.env.extend(identity.environment.iter().cloned());
     spec.mounts = volumes.mounts(engine, &resolved.mounts)?;
-    if containers::why_no_limits(engine)?.is_some() {
-        // The play has said so.
-        spec.resources = containers::Resources::default();
-    }
+    spec.resources = enforced(engine, &spec.resources)?;
     spec.pod_role = Some(role);
     spec.probes = probes(plan);
     // `NOTIFY_SOCKET` is the play's own: no container of its many is the unit's main process.
@@ -265,6 +262,14 @@ fn is_root(user: &str) -> bool {
     matches!(user.split(':').next(), None | Some("" | "0" | "root"))
 }
 
+/// Without limits that cannot be enforced: the play has said so.
+fn enforced(engine: &Engine, resources: &containers::Resources) -> Result<containers::Resources> {
+    Ok(match containers::why_no_limits(engine)? {
+        Some(_) => containers::Resources::default(),
+        None => resources.clone(),
+    })
+}
+
 fn pod_spec(engine: &Engine, request: &PodRequest, identity: &PodIdentity) -> Result<PodSpec> {
     let template = &request.template;
     let mut annotations = identity.annotations.clone();
@@ -295,11 +300,7 @@ fn pod_spec(engine: &Engine, request: &PodRequest, identity: &PodIdentity) -> Re
         host_ipc: template.host_ipc,
         user: template.user_namespace.clone().unwrap_or(UserNamespace::Host),
         sysctls: template.sysctls.clone(),
-        resources: match containers::why_no_limits(engine)? {
-            // The play has said so.
-            Some(_) => containers::Resources::default(),
-            None => template.resources.clone(),
-        },
+        resources: enforced(engine, &template.resources)?,
         // Podman's: a played pod whose containers have all ended is over.
         exit_policy: ExitPolicy::Stop,
         restart,

@@ -11,6 +11,10 @@ pub(super) const HASH: &str = "io.creel.kube/hash";
 pub(super) const CONTAINERS: &str = "io.creel.kube/containers";
 pub(super) const INDEX: &str = "io.creel.kube/index";
 
+pub(crate) fn is_mark(key: &str) -> bool {
+    key.starts_with("io.creel.kube/")
+}
+
 /// A pod's uid: its id in the form of a UUID.
 pub(super) fn uid(id: &str) -> String {
     let hex: String = id.chars().chain(std::iter::repeat('0')).take(32).collect();

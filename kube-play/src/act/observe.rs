@@ -283,10 +283,7 @@ impl Seen {
     /// Its annotations, without those by which it is known again.
     pub fn annotations(&self) -> BTreeMap<String, String> {
         let all = &self.pod.spec().annotations;
-        all.iter()
-            .filter(|(key, _)| !key.starts_with("io.creel.kube/"))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+        all.iter().filter(|(key, _)| !mark::is_mark(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     pub fn meta(&self) -> Meta {

@@ -116,7 +116,7 @@ impl Work<'_> {
         let pods = self.compare(&seen)?;
         self.ports(&pods)?;
         for claim in &self.plan.volumes {
-            volumes::check_claim(self.engine(), claim, &claim.volume).map_err(|error| error.of(&claim.meta.id))?;
+            volumes::check_claim(self.engine(), claim).map_err(|error| error.of(&claim.meta.id))?;
         }
         self.played.changes.extend(pods.iter().map(|(pod, change)| (pod.meta.id.clone(), *change)));
         self.store(&seen)?;
@@ -220,14 +220,17 @@ impl Work<'_> {
     /// The images that are the content of claims which are to be made, and whose they are.
     fn claimed_images(&self) -> Result<Vec<(&ObjectId, &str)>> {
         let mut images = Vec::new();
-        let of_sets = self.plan.workloads.iter().filter_map(|workload| workload.stateful.as_ref());
-        for claim in self.plan.volumes.iter().chain(of_sets.flat_map(|set| &set.claims)) {
+        for claim in &self.plan.volumes {
             if let Some(image) = claim.image()
                 && self.engine().store.volume(&claim.volume)?.is_none()
             {
                 images.push((&claim.meta.id, image));
             }
         }
+        // A set's claims are templates: volumes are made of them with its pods.
+        let changed = self.plan.workloads.iter().filter(|workload| !self.is_stored(&workload.meta));
+        let of_sets = changed.filter_map(|workload| workload.stateful.as_ref()).flat_map(|set| &set.claims);
+        images.extend(of_sets.filter_map(|claim| Some((&claim.meta.id, claim.image()?))));
         Ok(images)
     }
 

@@ -22,7 +22,7 @@ use crate::plan::{
 const INGRESS_PORTS: (u16, u16) = (80, 8080);
 const INGRESS_TLS_PORTS: (u16, u16) = (443, 8443);
 /// The keys of the fronts of all Ingresses.
-const INGRESS: &str = "Ingress";
+const INGRESS: &str = "Ingress/clear";
 const INGRESS_TLS: &str = "Ingress/tls";
 
 /// A Service and the pods behind it.
@@ -222,12 +222,13 @@ fn key_of(pod: &Seen) -> (String, String) {
 }
 
 fn front_key(service: &ServicePlan, port: &ServicePortPlan) -> String {
-    format!("{}{}/{}", front_prefix(&service.meta.id), port.port, port.protocol)
+    format!("{}{}/{}", front_prefix(&service.meta.id, false), port.port, port.protocol)
 }
 
-/// How the keys of an object's fronts begin. All Ingresses have one.
-pub(super) fn front_prefix(id: &ObjectId) -> String {
+/// How the keys of an object's fronts begin. All Ingresses have one, and those with certificates one more.
+pub(super) fn front_prefix(id: &ObjectId, has_tls: bool) -> String {
     match id.kind {
+        Kind::Ingress if has_tls => "Ingress/".to_owned(),
         Kind::Ingress => INGRESS.to_owned(),
         _ => format!("{}/{}/{}/", id.kind, id.namespace, id.name),
     }

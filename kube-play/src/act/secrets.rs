@@ -21,18 +21,13 @@ pub(super) fn store(engine: &Engine, secret: &ConfigObject) -> Result<String> {
     let made = storage::Secret { name, labels, ..storage::Secret::default() };
     let content =
         serde_json::to_vec(&secret.meta.manifest).map_err(|error| super::Error::Invalid(error.to_string()))?;
-    let stored = engine.store.create_secret(made, &content, OnTaken::Replace)?.secret;
-    engine.store.tell();
-    Ok(stored.id)
+    Ok(engine.store.create_secret(made, &content, OnTaken::Replace)?.secret.id)
 }
 
 /// `None`: it was not there.
 pub(super) fn remove(engine: &Engine, id: &ObjectId) -> Result<Option<String>> {
     match engine.store.remove_secret(&volume_name(&id.namespace, &id.name)) {
-        Ok(secret) => {
-            engine.store.tell();
-            Ok(Some(secret.id))
-        }
+        Ok(secret) => Ok(Some(secret.id)),
         Err(storage::Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }

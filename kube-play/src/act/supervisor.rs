@@ -110,7 +110,7 @@ impl<'a> Supervisor<'a> {
         self.follow_processes(&seen);
         let mut needed = false;
         // What can be said of Services and Ingresses once their sockets were asked for.
-        let mut fronts: Vec<(ObjectId, Kept, Kept)> = Vec::new();
+        let mut fronts: Vec<(ObjectId, String, Kept, Kept)> = Vec::new();
         for namespace in self.shelf.namespaces()? {
             let objects = self.shelf.all(&namespace)?;
             // Who plays or takes down acts there now.
@@ -126,7 +126,8 @@ impl<'a> Supervisor<'a> {
                 needed |= is_to_be_kept(&object.body, &kept, &seen);
                 let mut next = Kept { generation: object.generation, ..kept.clone() };
                 if matches!(object.body, Body::Service { .. } | Body::Ingress(_)) {
-                    fronts.push((meta.id.clone(), kept, next));
+                    let has_tls = matches!(&object.body, Body::Ingress(plan) if !plan.tls.is_empty());
+                    fronts.push((meta.id.clone(), routes::front_prefix(&meta.id, has_tls), kept, next));
                     continue;
                 }
                 // What fails for one object is written down, and holds up no other.
@@ -148,8 +149,8 @@ impl<'a> Supervisor<'a> {
         let serving: Vec<Seen> = seen.into_iter().filter(|pod| !removed.contains(&pod.pod.id().to_string())).collect();
         let wanted = routes::wanted(self.engine, &self.shelf, &serving)?;
         let failed = self.plane.apply(self.engine, wanted).err().map(|error| error.to_string());
-        for (id, before, next) in fronts {
-            let error = failed.clone().or_else(|| self.plane.refusal(&id, &routes::front_prefix(&id)));
+        for (id, prefix, before, next) in fronts {
+            let error = failed.clone().or_else(|| self.plane.refusal(&id, &prefix));
             self.keep(&id, before, Kept { error, ..next });
         }
         if !self.plane.is_whole() {

@@ -141,7 +141,7 @@ fn place(
         }
         VolumeSource::Image { reference, .. } => Place::Image { reference: reference.clone() },
         VolumeSource::Ephemeral(plan) => {
-            make_claim(engine, plan, &plan.volume)?;
+            make_claim(engine, plan)?;
             Place::Named { volume: plan.volume.clone(), read_only: false }
         }
     })
@@ -215,12 +215,13 @@ impl PodVolumes {
 }
 
 /// Makes the named volume of a claim, where it is not there yet. `true`: it was made.
-pub(super) fn make_claim(engine: &Engine, plan: &VolumePlan, name: &str) -> Result<bool> {
+pub(super) fn make_claim(engine: &Engine, plan: &VolumePlan) -> Result<bool> {
+    let name = &plan.volume;
     if engine.store.volume(name)?.is_some() {
         return Ok(false);
     }
     let mut volume = storage::Volume {
-        name: name.to_owned(),
+        name: name.clone(),
         driver: plan.driver.clone().unwrap_or_default(),
         labels: plan.meta.labels.clone(),
         needs_copy_up: true,
@@ -243,17 +244,17 @@ pub(super) fn make_claim(engine: &Engine, plan: &VolumePlan, name: &str) -> Resu
     if let (Some(archive), Some(path)) = (archive, &plan.import)
         && let Err(error) = containers::import_volume(engine, &mut volume, Box::new(archive))
     {
-        // Half of it would be taken for the whole.
-        engine.store.remove_volume(name)?;
+        // Half of it would be taken for the whole. Why it failed is what counts.
+        let _ = engine.store.remove_volume(name);
         return Err(Error::from(error).of(path.display()));
     }
     Ok(true)
 }
 
 /// Whether the volume can be made, as far as that can be told before.
-pub(super) fn check_claim(engine: &Engine, plan: &VolumePlan, name: &str) -> Result<()> {
+pub(super) fn check_claim(engine: &Engine, plan: &VolumePlan) -> Result<()> {
     match &plan.import {
-        Some(path) if engine.store.volume(name)?.is_none() => open_archive(path).map(drop),
+        Some(path) if engine.store.volume(&plan.volume)?.is_none() => open_archive(path).map(drop),
         _ => Ok(()),
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn of_pod(pod: &Pod, request: &Generate<'_>, notes: &mut Vec<String>)
     let spec = pod.spec();
     let mut body = start(pod.name(), &spec.labels);
     // What a pod is made of is known by the manifest that is played, not by the one it was made of.
-    for (key, value) in spec.annotations.iter().filter(|(key, _)| !key.starts_with("io.creel.kube/")) {
+    for (key, value) in spec.annotations.iter().filter(|(key, _)| !crate::act::mark::is_mark(key)) {
         body.annotations.insert(key.clone(), value.clone().into());
     }
     let members: Vec<&Container> = pod.members().collect();

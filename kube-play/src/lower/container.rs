@@ -147,7 +147,6 @@ impl Lowering<'_> {
         ports
     }
 
-    /// Limits and requests; devices stand among the limits.
     /// What all containers of a pod have together, as Kubernetes asks for it: no container may have more.
     pub(super) fn pod_resources(
         &mut self,
@@ -175,6 +174,7 @@ impl Lowering<'_> {
         resources
     }
 
+    /// Limits and requests; devices stand among the limits.
     fn resources(
         &mut self,
         resources: &ResourceRequirements,

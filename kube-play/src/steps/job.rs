@@ -126,10 +126,7 @@ pub fn job(
             memory.started = memory.started.or(Some(now));
             let deadline = run.active_deadline.and_then(|deadline| later(memory.started?, deadline));
             let wanted = match run.completions {
-                Some(completions) => {
-                    let over = outcome.succeeded + outcome.failed_indexes.len() as u32;
-                    run.parallelism.min(completions.saturating_sub(over))
-                }
+                Some(completions) => run.parallelism.min(completions.saturating_sub(outcome.tried())),
                 None if outcome.succeeded > 0 => active.len() as u32,
                 None => run.parallelism,
             };
@@ -173,6 +170,11 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// How many indexes are over, well or not.
+    fn tried(&self) -> u32 {
+        self.succeeded + self.failed_indexes.len() as u32
+    }
+
     fn of(run: &JobRun, pods: &[ObservedPod]) -> Outcome {
         let done = pods.iter().filter(|pod| pod.phase == PodPhase::Succeeded);
         let indexes: BTreeSet<u32> = done.clone().filter_map(|pod| pod.index).collect();
@@ -213,7 +215,6 @@ fn condition(
     now: Timestamp,
 ) -> Option<JobCondition> {
     let Outcome { succeeded, failed_indexes, .. } = outcome;
-    let tried = succeeded + failed_indexes.len() as u32;
     let failure = |reason: &str, message: String| Some(JobCondition::Failed { reason: reason.to_owned(), message });
     let fatal = pods.iter().find(|pod| pod.phase == PodPhase::Failed && rule(run, pod) == Some(FailureAction::FailJob));
     if let Some(pod) = fatal {
@@ -232,7 +233,7 @@ fn condition(
         let text = "Job has exceeded the specified maximal number of failed indexes";
         return failure("MaxFailedIndexesExceeded", text.to_owned());
     }
-    if !failed_indexes.is_empty() && run.completions.is_some_and(|completions| tried >= completions) {
+    if !failed_indexes.is_empty() && run.completions.is_some_and(|completions| outcome.tried() >= completions) {
         return failure("FailedIndexes", "Job has failed indexes".to_owned());
     }
     // Where containers are restarted in place, their restarts are the failures.

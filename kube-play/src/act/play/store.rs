@@ -44,11 +44,10 @@ impl Work<'_> {
         }
         for volume in &plan.volumes {
             let change = self.put(&volume.meta, |_| Ok(Body::Volume(volume.clone())))?;
-            if self.engine().store.volume(&volume.volume)?.is_none() {
-                // Before it is there: one that fails half-way is taken away, too.
+            let made = volumes::make_claim(self.engine(), volume)?;
+            if made {
                 self.made_volumes.push(volume.volume.clone());
             }
-            let made = volumes::make_claim(self.engine(), volume, &volume.volume)?;
             if made || change == Change::Created {
                 self.played.volumes.push(volume.volume.clone());
             }
