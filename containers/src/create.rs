@@ -15,7 +15,7 @@ use crate::id::{ContainerId, ContainerName};
 use crate::remove::{RemoveRequest, remove};
 use crate::spec::{
     CgroupsMode, ContainerSpec, HealthAction, HealthSpec, ImageVolumes, IpcMode, LogConfig, LogDriver, MountKind,
-    MountSpec, NamespaceMode, Remove, SdNotify, SeccompProfile, Source, UserNamespace,
+    MountSpec, NamespaceMode, Remove, SeccompProfile, Source, UserNamespace,
 };
 use crate::state::State;
 use crate::{events, list, names, secrets, userns, users};
@@ -240,7 +240,7 @@ fn check_log(log: &LogConfig) -> Result<()> {
 }
 
 fn check_notification(spec: &ContainerSpec, image: Option<&ImageDefaults>) -> Result<()> {
-    if spec.sdnotify == SdNotify::Healthy && !spec.sdnotify_inside && crate::health::chosen(spec, image).is_none() {
+    if spec.starts_healthy() && crate::health::chosen(spec, image).is_none() {
         return Err(Error::Invalid(
             "invalid argument: sdnotify policy \"healthy\" requires a healthcheck to be set".into(),
         ));

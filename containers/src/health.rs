@@ -19,7 +19,7 @@ use crate::container::{Container, ImageDefaults};
 use crate::engine::{Engine, Settings};
 use crate::error::{Error, Result};
 use crate::exec::{Captured, capture};
-use crate::spec::{ContainerSpec, HealthAction, HealthSpec, SdNotify};
+use crate::spec::{ContainerSpec, HealthAction, HealthSpec};
 use crate::state::State;
 use crate::{events, list, pause, stop};
 
@@ -319,10 +319,8 @@ impl Schedule {
     /// At the beginning of a run: the first check is due at once.
     pub(crate) fn new(engine: &Engine, container: &Container) -> Schedule {
         let check = spec_of(container);
-        let manager = engine.settings.notify_socket.as_ref();
-        let waiting = manager
-            .filter(|_| !container.spec().sdnotify_inside && container.spec().sdnotify == SdNotify::Healthy)
-            .cloned();
+        let spec = container.spec();
+        let waiting = crate::notify::manager(engine, spec).filter(|_| spec.starts_healthy()).cloned();
         let interval = check.and_then(|check| check.interval).filter(|interval| !interval.is_zero());
         let startup_interval = check.and_then(|check| check.startup.as_ref()).and_then(|startup| startup.interval);
         let began = Instant::now();

@@ -227,12 +227,13 @@ pub fn mount_fact(engine: &Engine, mount: &MountSpec) -> MountFact {
 /// included.
 pub fn size(engine: &Engine, container: &Container) -> Result<(u64, u64)> {
     let dir = engine.container_dir(container.id());
-    let written = tree_size(&dir.join("upper")) + files_size(&dir);
+    let own = files_size(&dir);
     let copied = dir.join("rootfs");
     if copied.exists() {
-        let whole = tree_size(&copied) + files_size(&dir);
+        let whole = tree_size(&copied) + own;
         return Ok((whole, whole));
     }
+    let written = tree_size(&dir.join("upper")) + own;
     if let Source::Directory { path, .. } = &container.spec().source {
         return Ok((written, tree_size(path)));
     }

@@ -104,7 +104,7 @@ impl JournalEvents {
     pub fn open(store: &storage::Store, follow: bool) -> Result<JournalEvents> {
         let found_by = storage::events::journal_match(store);
         let mut journal = JournalEvents { found_by, past: Vec::new(), cursor: None, follower: None };
-        let mut whole = journal.start(&[])?;
+        let mut whole = Following::start(&mut journal.command())?;
         whole.read().map_err(unread)?;
         (journal.past, journal.cursor) = whole.events();
         if follow {
@@ -113,21 +113,20 @@ impl JournalEvents {
         Ok(journal)
     }
 
-    fn start(&self, more: &[&str]) -> Result<Following> {
+    fn command(&self) -> Command {
         let mut command = Command::new("journalctl");
         command.args(["--quiet", "--output=export", "--all", "--no-pager", "--output-fields=CREEL_EVENT"]);
-        command.args(more).arg(&self.found_by);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        Ok(Following { child: command.spawn().map_err(unread)?, rest: Vec::new() })
+        command.arg(&self.found_by);
+        command
     }
 
     fn follow(&mut self) -> Result<()> {
-        let after = self.cursor.as_ref().map(|cursor| format!("--after-cursor={cursor}"));
-        let started = self.start(&["--follow", after.as_deref().unwrap_or("--no-tail")])?;
-        if let Some(stdout) = &started.child.stdout {
-            rustix::io::ioctl_fionbio(stdout, true).map_err(|error| unread(error.into()))?;
-        }
-        self.follower = Some(started);
+        let mut command = self.command();
+        match &self.cursor {
+            Some(cursor) => command.arg(format!("--after-cursor={cursor}")),
+            None => command.arg("--no-tail"),
+        };
+        self.follower = Some(Following::follow(&mut command)?);
         Ok(())
     }
 
@@ -230,6 +229,20 @@ struct Read {
 }
 
 impl Following {
+    fn start(command: &mut Command) -> Result<Following> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Ok(Following { child: command.spawn().map_err(unread)?, rest: Vec::new() })
+    }
+
+    /// One that goes on; what it says is read without waiting.
+    fn follow(command: &mut Command) -> Result<Following> {
+        let started = Following::start(command.arg("--follow"))?;
+        if let Some(stdout) = &started.child.stdout {
+            rustix::io::ioctl_fionbio(stdout, true).map_err(|error| unread(error.into()))?;
+        }
+        Ok(started)
+    }
+
     /// All that can be read without waiting; where its output blocks, all to the end.
     fn read(&mut self) -> io::Result<Read> {
         let mut buffer = vec![0; 64 * 1024];
@@ -301,14 +314,13 @@ impl JournalReader {
         if let Some(until) = query.until.filter(|_| !query.follow) {
             command.arg(format!("--until={}", time(until)));
         }
-        command.arg(format!("CONTAINER_ID_FULL={}", self.id)).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.arg(format!("CONTAINER_ID_FULL={}", self.id)).stdin(Stdio::null());
         command
     }
 
     /// What is there now.
     pub(crate) fn read(&mut self, query: &LogQuery, sink: &mut dyn FnMut(LogLine) -> Result<()>) -> Result<()> {
-        let failed = |error| Error::Io { path: "journalctl".into(), source: error };
-        let output = self.command(query).output().map_err(failed)?;
+        let output = self.command(query).output().map_err(unread)?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(Error::Invalid(format!("cannot read the journal: journalctl: {said}")));
@@ -322,13 +334,7 @@ impl JournalReader {
             sink(line)?;
         }
         if !self.done {
-            let mut command = self.command(query);
-            command.args(["--follow", "--no-tail"]).stderr(Stdio::null());
-            let child = command.spawn().map_err(failed)?;
-            if let Some(stdout) = &child.stdout {
-                rustix::io::ioctl_fionbio(stdout, true).map_err(|error| failed(error.into()))?;
-            }
-            self.follower = Some(Following { child, rest: Vec::new() });
+            self.follower = Some(Following::follow(self.command(query).arg("--no-tail"))?);
         }
         Ok(())
     }

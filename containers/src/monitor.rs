@@ -241,7 +241,7 @@ pub(crate) fn write_status(engine: &Engine, container: &Container, status: &Stat
     Ok(())
 }
 
-fn remove_if_there(path: &std::path::Path) -> Result<()> {
+pub(crate) fn remove_if_there(path: &std::path::Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::Io { path: path.to_owned(), source: error })

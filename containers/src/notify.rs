@@ -16,7 +16,7 @@ use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::ManagedFile;
-use crate::spec::SdNotify;
+use crate::spec::{ContainerSpec, SdNotify};
 
 /// Where the container finds its socket, as with Podman.
 pub(crate) const DIRECTORY: &str = "/run/notify";
@@ -49,6 +49,11 @@ pub(crate) fn tell(socket: &OsStr, message: &str) {
     if let Err(error) = send(socket, message.as_bytes()) {
         tracing::warn!(socket = %socket.display(), %error, "cannot notify the service manager");
     }
+}
+
+/// The socket of the service manager, where it is to hear of this container.
+pub(crate) fn manager<'a>(engine: &'a Engine, spec: &ContainerSpec) -> Option<&'a String> {
+    engine.settings.notify_socket.as_ref().filter(|_| !spec.sdnotify_inside)
 }
 
 /// Says that all has started that `container` stands for, and that its monitor is the process to look at. `None` where
@@ -105,21 +110,13 @@ impl Proxy {
     /// Makes the socket in the run directory.
     pub(crate) fn bind(run_dir: &Path, manager: Option<&OsStr>) -> Result<(Proxy, ManagedFile)> {
         let ready = run_dir.join(READY);
-        match std::fs::remove_file(&ready) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::Io { path: ready, source: error });
-            }
-            Ok(()) | Err(_) => {}
-        }
+        crate::monitor::remove_if_there(&ready)?;
         let hears = manager.map_or(Hears::File(ready), |manager| Hears::Manager(manager.to_owned()));
         let dir = run_dir.join("notify");
         std::fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
         let path = dir.join(SOCKET);
         let failed = |error: rustix::io::Errno| Error::Io { path: path.clone(), source: error.into() };
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::Io { path, source: error }),
-            Ok(()) | Err(_) => {}
-        }
+        crate::monitor::remove_if_there(&path)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).map_err(failed)?;
         // A socket's path has 108 bytes, a directory may be deeper: name it through a descriptor.

@@ -171,9 +171,7 @@ pub fn prune(engine: &Engine, keep: impl Fn(&Container) -> bool) -> Result<Vec<(
 pub fn cleanup(engine: &Engine, container: &Container) -> Result<()> {
     let _lock = engine.lock(container.id())?;
     let container = list::again(engine, container)?;
-    let monitor = std::fs::File::open(engine.run_dir(container.id()).join("monitor.lock"));
-    let is_busy = monitor.is_ok_and(|lock| lock.try_lock().is_err());
-    if container.state().init().is_none() && !is_busy {
+    if container.state().init().is_none() && !crate::stop::has_monitor(engine, &container) {
         crate::stop::tidy(engine, &container);
     }
     Ok(())

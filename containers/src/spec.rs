@@ -201,6 +201,13 @@ pub struct NetworkSpec {
     pub mac: Option<String>,
 }
 
+impl ContainerSpec {
+    /// A start is over when the container is healthy.
+    pub(crate) fn starts_healthy(&self) -> bool {
+        self.sdnotify == SdNotify::Healthy && !self.sdnotify_inside
+    }
+}
+
 impl NetworkSpec {
     /// Without a network the image's resolv.conf will do, unless somebody wants it otherwise.
     pub(crate) fn leaves_resolv_conf_alone(&self) -> bool {

@@ -67,8 +67,7 @@ pub(crate) struct MonitorRequest {
 ///
 /// With `--sdnotify=healthy` and nobody attached it returns when the container is healthy.
 pub fn start(engine: &Engine, container: &Container, request: StartRequest) -> Result<Started> {
-    let spec = container.spec();
-    let waits = spec.sdnotify == SdNotify::Healthy && !spec.sdnotify_inside && request.attach.is_none();
+    let waits = container.spec().starts_healthy() && request.attach.is_none();
     let started = launch(engine, container, request)?.wait()?;
     if waits {
         until_healthy(engine, container)?;
@@ -205,14 +204,14 @@ fn begin(
     fds.extend(request.preserve_fds.iter().map(|preserved| preserved.fd.as_fd()));
     let gone = |detail: String| Error::MonitorGone { id: id.to_string(), detail };
     channel.send(&request_message, &fds).map_err(|error| gone(format!(": {error}")))?;
-    let socket = engine.settings.notify_socket.clone().filter(|_| !hold && !container.spec().sdnotify_inside);
+    let socket = notify::manager(engine, container.spec()).filter(|_| !hold).cloned();
     let news = socket.zip(notify::after_start(container.spec().sdnotify, monitor));
     Ok(Launch(Stage::Waiting { id: id.clone(), channel, attach: request.attach, news, _lock: lock, _needed: needed }))
 }
 
 /// Tells the service manager, where there is one, what a start has to say.
 fn notify(engine: &Engine, container: &Container, say: fn(SdNotify, u32) -> Option<String>, monitor: u32) {
-    let socket = engine.settings.notify_socket.as_ref().filter(|_| !container.spec().sdnotify_inside);
+    let socket = notify::manager(engine, container.spec());
     if let (Some(socket), Some(message)) = (socket, say(container.spec().sdnotify, monitor)) {
         notify::tell(socket.as_ref(), &message);
     }

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use storage::record::{self, Durability};
+use sys::lock::FileLock;
 use sys::process::Process;
 
 use crate::container::{Container, Status};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::id::ContainerId;
 use crate::notice::Notice;
 use crate::spec::Remove;
 use crate::start::{StartRequest, start};
@@ -165,13 +167,17 @@ pub(crate) fn goes_on(engine: &Engine, container: &Container) -> bool {
 /// Before the removal of a container that has ended: where its monitor is still cleaning up after it, nothing more is to be
 /// told of that. True where nothing has been told yet.
 pub(crate) fn hush_monitor(engine: &Engine, container: &Container) -> Result<bool> {
-    let lock = std::fs::File::open(engine.run_dir(container.id()).join("monitor.lock"));
-    let is_busy = lock.is_ok_and(|lock| lock.try_lock().is_err());
-    let was_told_to = mark(engine, container).is_some_and(|mark| mark == BY_REMOVAL);
-    if is_busy && !was_told_to {
+    let is_news = has_monitor(engine, container) && mark(engine, container).as_deref() != Some(BY_REMOVAL);
+    if is_news {
         mark_stopped(engine, container, BY_REMOVAL)?;
     }
-    Ok(is_busy && !was_told_to)
+    Ok(is_news)
+}
+
+/// Whether a monitor is at work for the container, be it only cleaning up.
+pub(crate) fn has_monitor(engine: &Engine, container: &Container) -> bool {
+    let lock = std::fs::File::open(engine.run_dir(container.id()).join("monitor.lock"));
+    lock.is_ok_and(|lock| lock.try_lock().is_err())
 }
 
 /// Whether the container was asked to end by a signal, for the sake of its end.
@@ -261,15 +267,19 @@ pub(crate) fn give_up_restart(engine: &Engine, container: &Container) -> Result<
     }
 }
 
+/// The container as it is now, under its lock. `None`: gone by its own `--rm`.
+fn locked(engine: &Engine, id: &ContainerId) -> Result<Option<(FileLock, Container)>> {
+    let lock = match engine.lock(id) {
+        Err(Error::NotFound { .. }) => return Ok(None),
+        other => other?,
+    };
+    Ok(list::read(engine, id)?.map(|now| (lock, now)))
+}
+
 /// The last exit of a container that was about to run again counts as the user's, so that it stays away after a reboot.
 fn note_stop(engine: &Engine, container: &Container) -> Result<()> {
     let dir = engine.container_dir(container.id());
-    let _lock = match engine.lock(container.id()) {
-        // Gone by its own `--rm`.
-        Err(Error::NotFound { .. }) => return Ok(()),
-        other => other?,
-    };
-    let Some(mut now) = list::read(engine, container.id())? else { return Ok(()) };
+    let Some((_lock, mut now)) = locked(engine, container.id())? else { return Ok(()) };
     if let State::Exited(exit) = &mut now.status.state {
         exit.stopped_by_user = true;
         record::write(&dir.join("state.json"), &now.status, Durability::Visible)?;
@@ -373,12 +383,7 @@ fn record_orphan(
     afterwards: Afterwards,
 ) -> Result<()> {
     let dir = engine.container_dir(container.id());
-    let _lock = match engine.lock(container.id()) {
-        // Gone by its own `--rm`.
-        Err(Error::NotFound { .. }) => return Ok(()),
-        other => other?,
-    };
-    let Some(now) = list::read(engine, container.id())? else { return Ok(()) };
+    let Some((_lock, now)) = locked(engine, container.id())? else { return Ok(()) };
     let started = match now.state() {
         State::Running { init: recorded, since, .. } if recorded == init => Some(*since),
         State::Initialized { init: recorded, .. } if recorded == init => None,

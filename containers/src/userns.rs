@@ -26,17 +26,42 @@ const AUTO_MOST: u32 = 65_536;
 
 /// The uid and gid maps; both empty where the container stays in the user's own namespace.
 pub(crate) fn maps(engine: &Engine, wanted: &UserNamespace) -> Result<(Vec<IdMap>, Vec<IdMap>)> {
-    let (uids, gids) = meant(engine, wanted)?;
+    let (own_uids, own_gids, uids, gids);
     match wanted {
-        UserNamespace::Host | UserNamespace::Container(_) | UserNamespace::Path(_) => Ok((uids, gids)),
-        UserNamespace::KeepId { .. }
-        | UserNamespace::NoMap
-        | UserNamespace::Private { .. }
-        | UserNamespace::Auto { .. } => {
+        UserNamespace::Host => return Ok((Vec::new(), Vec::new())),
+        UserNamespace::Container(other) => return maps(engine, &list::find(engine, other)?.spec().namespaces.user),
+        UserNamespace::Path(path) => return maps_of(path),
+        UserNamespace::Auto { .. } => {
+            return Err(Error::Invalid("a container of --userns=auto has no ids yet".into()));
+        }
+        UserNamespace::KeepId { uid, gid, size } => {
+            (own_uids, own_gids) = own_lines()?;
+            uids = keep_id(uid.unwrap_or(engine.settings.uid), available(&own_uids), *size)?;
+            gids = keep_id(gid.unwrap_or(engine.settings.gid), available(&own_gids), *size)?;
+        }
+        UserNamespace::NoMap => {
+            (own_uids, own_gids) = own_lines()?;
+            (uids, gids) = (no_map(available(&own_uids))?, no_map(available(&own_gids))?);
+        }
+        UserNamespace::Private { uid_maps, gid_maps } => {
             let (own_uids, own_gids) = own_lines()?;
-            Ok((split(&uids, &own_uids), split(&gids, &own_gids)))
+            return Ok((split(uid_maps, &own_uids), split(gid_maps, &own_gids)));
         }
     }
+    Ok((split(&uids, &own_uids), split(&gids, &own_gids)))
+}
+
+/// The same for the store. With one id only there is nothing to shift: every file is the user's, and is whoever that is
+/// in the container.
+pub(crate) fn shift(engine: &Engine, uids: &[IdMap], gids: &[IdMap]) -> storage::IdShift {
+    if engine.settings.single_id {
+        return storage::IdShift::default();
+    }
+    let ranges = |maps: &[IdMap]| {
+        let range = |map: &IdMap| storage::IdRange { container: map.container, host: map.host, size: map.size };
+        maps.iter().map(range).collect()
+    };
+    storage::IdShift { uids: ranges(uids), gids: ranges(gids) }
 }
 
 /// The kernel takes a line only if one line of the namespace around has all of its ids (user_namespaces(7)): the user's
@@ -54,43 +79,6 @@ fn split(maps: &[IdMap], own: &[MapLine]) -> Vec<IdMap> {
         }
     }
     all
-}
-
-fn meant(engine: &Engine, wanted: &UserNamespace) -> Result<(Vec<IdMap>, Vec<IdMap>)> {
-    match wanted {
-        UserNamespace::Host => Ok((Vec::new(), Vec::new())),
-        UserNamespace::KeepId { uid, gid, size } => {
-            let (uids, gids) = available_ids()?;
-            Ok((
-                keep_id(uid.unwrap_or(engine.settings.uid), uids, *size)?,
-                keep_id(gid.unwrap_or(engine.settings.gid), gids, *size)?,
-            ))
-        }
-        UserNamespace::NoMap => {
-            let (uids, gids) = available_ids()?;
-            Ok((no_map(uids)?, no_map(gids)?))
-        }
-        UserNamespace::Private { uid_maps, gid_maps } => Ok((uid_maps.clone(), gid_maps.clone())),
-        UserNamespace::Container(other) => {
-            let other = list::find(engine, other)?;
-            maps(engine, &other.spec().namespaces.user.clone())
-        }
-        UserNamespace::Auto { .. } => Err(Error::Invalid("a container of --userns=auto has no ids yet".into())),
-        UserNamespace::Path(path) => maps_of(path),
-    }
-}
-
-/// The same for the store. With one id only there is nothing to shift: every file is the user's, and is whoever that is
-/// in the container.
-pub(crate) fn shift(engine: &Engine, uids: &[IdMap], gids: &[IdMap]) -> storage::IdShift {
-    if engine.settings.single_id {
-        return storage::IdShift::default();
-    }
-    let ranges = |maps: &[IdMap]| {
-        let range = |map: &IdMap| storage::IdRange { container: map.container, host: map.host, size: map.size };
-        maps.iter().map(range).collect()
-    };
-    storage::IdShift { uids: ranges(uids), gids: ranges(gids) }
 }
 
 /// How many bytes of files the first start will copy because the container's ids are not the image's.

@@ -12,9 +12,10 @@ use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::{Mounted, apart};
-use crate::spec::{MountKind, VolumeGroup};
+use crate::spec::{IdMap, MountKind, VolumeGroup};
+use crate::users::Account;
 use crate::volume_options::Backing;
-use crate::{archive, userns, users, volume_options, volumes};
+use crate::{archive, volume_options, volumes};
 
 /// What a group may do with its directories, and that what is made in them is its own.
 const GROUP_DIRECTORY: u32 = 0o2070;
@@ -23,22 +24,19 @@ const GROUP_FILE: u32 = 0o060;
 
 /// What the image has at the place of a new volume becomes the volume's first content, what is mounted with the option `U`
 /// is given to the container's user, and a volume of a group to that.
-pub(crate) fn prepare(engine: &Engine, container: &Container) -> Result<()> {
-    let mut wanted = Vec::new();
+pub(crate) fn prepare(
+    engine: &Engine,
+    container: &Container,
+    account: &Account,
+    uids: &[IdMap],
+    gids: &[IdMap],
+) -> Result<()> {
+    let owner = (Ids::outside(uids, account.uid), Ids::outside(gids, account.gid));
     for mount in &container.spec().mounts {
-        if let MountKind::Volume { name: Some(name), copy_up, overlay: false, .. } = &mount.kind
-            && engine.store.volume(name)?.is_some_and(|volume| volume.needs_copy_up)
-        {
-            wanted.push((name.as_str(), mount.destination.as_path(), *copy_up));
+        let MountKind::Volume { name: Some(name), copy_up, overlay: false, .. } = &mount.kind else { continue };
+        if !engine.store.volume(name)?.is_some_and(|volume| volume.needs_copy_up) {
+            continue;
         }
-    }
-    if wanted.is_empty() && !container.spec().mounts.iter().any(|mount| mount.chown || mount.group.is_some()) {
-        return Ok(());
-    }
-    let account = users::account(engine, container)?;
-    let (uids, gids) = userns::maps(engine, &container.spec().namespaces.user)?;
-    let owner = (Ids::outside(&uids, account.uid), Ids::outside(&gids, account.gid));
-    for (name, place, copy) in wanted {
         let _lock = engine.store.lock_volume(name)?;
         // Another container may have been first.
         let Some(mut volume) = engine.store.volume(name)?.filter(|volume| volume.needs_copy_up) else { continue };
@@ -46,10 +44,10 @@ pub(crate) fn prepare(engine: &Engine, container: &Container) -> Result<()> {
         if matches!(volumes::backing(&volume)?, Backing::FileSystem { .. } | Backing::Image { .. }) {
             continue;
         }
-        let copy = copy && volume_options::wants_copy(&volume);
+        let copy = *copy_up && volume_options::wants_copy(&volume);
         let owned = volume.uid != 0 || volume.gid != 0;
         let empty = std::fs::read_dir(&data).map_err(Error::io(&data))?.next().is_none();
-        if empty && copy && copy_content(engine, container, place, &data)? {
+        if empty && copy && copy_content(engine, container, &mount.destination, &data)? {
             volume.needs_copy_up = false;
             engine.store.update_volume(&volume)?;
         } else if empty && !owned {
@@ -80,14 +78,14 @@ pub(crate) fn prepare(engine: &Engine, container: &Container) -> Result<()> {
         }
     }
     for mount in &container.spec().mounts {
-        let MountKind::Volume { name: Some(name), .. } = &mount.kind else { continue };
-        let (Some(group), Some(volume)) = (mount.group, engine.store.volume(name)?) else { continue };
+        let (MountKind::Volume { name: Some(name), .. }, Some(group)) = (&mount.kind, mount.group) else { continue };
+        let Some(volume) = engine.store.volume(name)? else { continue };
         // A directory of the host is its owner's.
         if !matches!(volumes::backing(&volume)?, Backing::Data { .. }) {
             continue;
         }
         let data = volumes::place(engine, &volume)?;
-        give_to_group(&data, group, Ids::outside(&gids, group.id)).map_err(Error::io(&data))?;
+        give_to_group(&data, group, Ids::outside(gids, group.id)).map_err(Error::io(&data))?;
     }
     Ok(())
 }

@@ -202,7 +202,7 @@ pub(super) fn prepare(
     managed.extend(files::local_time(&run_dir, container)?);
     let mut own_env = Vec::new();
     let mut socket = None;
-    let manager = engine.settings.notify_socket.as_ref().filter(|_| !spec.sdnotify_inside);
+    let manager = notify::manager(engine, spec);
     if spec.sdnotify == SdNotify::Container && (manager.is_some() || spec.sdnotify_inside) {
         let (proxy, file) = Proxy::bind(&run_dir, manager.map(AsRef::as_ref))?;
         managed.push(file);
@@ -215,8 +215,8 @@ pub(super) fn prepare(
     let cdi = cdi::find(&engine.settings.cdi_spec_dirs, &spec.cdi_devices)?;
     user_mounts.extend(cdi.nodes()?);
     user_mounts.extend(files::in_chroot_dirs(spec, &managed));
-    crate::volume_content::prepare(engine, container)?;
     let (uid_maps, gid_maps) = userns::maps(engine, &spec.namespaces.user)?;
+    crate::volume_content::prepare(engine, container, &account, &uid_maps, &gid_maps)?;
     user_mounts.extend(secrets::mounts(engine, container, &uid_maps, &gid_maps)?);
     let userns = match &spec.namespaces.user {
         UserNamespace::Container(other) if !uid_maps.is_empty() => Some(namespace_of(engine, other, "user")?),
