@@ -52,7 +52,7 @@ pub fn create(store: &Store, name: &str, images: &[&str], options: &CreateOption
     let _lock = store.lock()?;
     taken(store, &full)?;
     let mut list = ListRecord {
-        id: random_id()?,
+        id: sys::random::id().map_err(Error::file("/dev/urandom"))?,
         created: Timestamp::now(),
         annotations: options.annotations.iter().cloned().collect(),
         subject: None,
@@ -165,13 +165,6 @@ fn taken(store: &Store, name: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-fn random_id() -> Result<String> {
-    let mut bytes = [0u8; 32];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::file("/dev/urandom")(error.into()))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// One that is there already goes to the end, as it is now.

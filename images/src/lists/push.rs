@@ -9,7 +9,6 @@ use storage::{Digest, Store};
 use super::document;
 use super::record::{Instance, ListRecord, Origin, get};
 use crate::error::{Error, Result};
-use crate::places::Places;
 use crate::progress::Report;
 use crate::push::{self, PushOptions};
 use crate::reference::{Reference, Source};
@@ -116,7 +115,7 @@ fn fetch(
 ) -> Result<()> {
     Report::new(options.progress).line(&format!("Fetching {source}"));
     let dir = staging.join("fetched");
-    let mut command = skopeo::command_with_policy(&Places::from_environment());
+    let mut command = skopeo::command_with_policy(&options.places);
     command.args(["copy", "-q", "--preserve-digests"]);
     if let Ok(Source::Registry(reference)) = source.parse() {
         let same = matches!(destination, Source::Registry(other) if other.domain() == reference.domain());

@@ -5,6 +5,7 @@ use storage::Digest;
 
 use super::document::{Document, Entry};
 use super::record::{Instance, ListPlatform, Origin};
+use crate::archive::Index;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::platform;
@@ -126,16 +127,9 @@ pub fn is_current(image: &Image, name: &str, options: &PullOptions) -> Result<bo
     let mut manifest: Value = serde_json::from_slice(&bytes).map_err(bad)?;
     let mut digest = Digest::of(&bytes);
     if manifest.get("manifests").is_some() {
-        let list: Document = serde_json::from_value(manifest).map_err(bad)?;
+        let list: Index = serde_json::from_value(manifest).map_err(bad)?;
         let wanted = options.platform.as_ref();
-        let fits = |entry: &&Entry| {
-            let is = entry.platform.as_ref();
-            is.is_some_and(|is| platform::fits(wanted, &is.os, &is.architecture, &is.variant))
-        };
-        let entries = list.manifests.unwrap_or_default();
-        let one = entries
-            .iter()
-            .find(fits)
+        let one = platform::choose(&list.manifests, wanted)
             .ok_or_else(|| Error::NoPlatform { reference: name.clone(), platform: platform::describe(wanted) })?;
         if is_known(&one.digest) {
             return Ok(true);

@@ -1,7 +1,5 @@
 //! What is asked of skopeo's proxy: its settings, one blob, what its errors mean.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use containers_image_proxy::{BlobStreamSource, ImageProxy, ImageProxyConfig, OpenedImage};
@@ -26,36 +24,23 @@ const STALL: Duration = Duration::from_secs(120);
 
 pub(super) fn configuration(reference: &Reference, options: &PullOptions) -> Result<ImageProxyConfig> {
     let mut config = ImageProxyConfig::default();
-    let mut command = skopeo::command();
+    // What there is to check was checked by `trust`, as old skopeos would not.
+    let mut command = skopeo::command_with_policy(&options.places);
     platform_arguments(&mut command, options);
-    if let Some(named) = &options.places.signature_policy {
-        command.arg("--policy").arg(named);
-    }
     config.skopeo_cmd = Some(command);
     config.certificate_directory = options.cert_dir.clone();
     config.insecure_skip_tls_verification = options.tls_verify.map(|verify| !verify);
-    // What there is to check was checked by `trust`, as old skopeos would not.
-    config.insecure_policy = options.places.policy().is_none().then_some(true);
     if !options.decryption_keys.is_empty() {
         config.decryption_keys = Some(options.decryption_keys.clone());
     }
     match &options.creds {
         Some(creds) => {
-            config.auth_data = Some(secret_file(&skopeo::authfile(reference.domain().unwrap_or_default(), creds))?)
+            let text = skopeo::authfile(reference.domain().unwrap_or_default(), creds);
+            config.auth_data = Some(sys::memory::file("auth", text.as_bytes()).map_err(Error::file("memfd"))?);
         }
         None => config.authfile = options.authfile.clone().or_else(|| options.places.auth_file.clone()),
     }
     Ok(config)
-}
-
-/// A file that is in memory and in nobody's directory, see memfd_create(2).
-fn secret_file(text: &str) -> Result<std::fs::File> {
-    use std::io::Seek;
-    let failed = |error: io::Error| Error::File { path: PathBuf::from("memfd"), source: error };
-    let fd = rustix::fs::memfd_create("auth", rustix::fs::MemfdFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
-    let mut file = std::fs::File::from(fd);
-    file.write_all(text.as_bytes()).and_then(|()| file.rewind()).map_err(failed)?;
-    Ok(file)
 }
 
 pub(super) fn proxy_error(name: &str, error: containers_image_proxy::Error) -> Error {
