@@ -17,11 +17,11 @@ use rustls::ServerConfig;
 use sys::channel::Channel;
 
 use super::control::{Plan, Request};
-use super::http::{self, Rule, Scheme, Status, Verdict};
+use super::http::{self, Rule, Status, Verdict};
 use super::pipes::Pipes;
 use super::place::{Prepared, Towards, Whereabouts};
 use super::slab::Slab;
-use super::tcp::{Connection, Progress};
+use super::tcp::{Asked, Connection, Progress};
 use super::tls::Session;
 use super::turns::Turns;
 use super::udp::Flows;
@@ -384,10 +384,7 @@ impl Server {
             };
             let Ok(peer) = SocketAddr::try_from(peer) else { continue };
             if let Some(router) = self.routes.routers.get(&group) {
-                let tls = match router.tls.as_ref().map(Session::new) {
-                    Some(None) => continue,
-                    tls => tls.flatten(),
-                };
+                let Ok(tls) = router.tls.as_ref().map(Session::new).transpose() else { continue };
                 let key = self.connections.insert(Connection::reading(client, peer, group, tls));
                 self.greet(key);
                 continue;
@@ -418,12 +415,8 @@ impl Server {
     /// Finds the servers for a request, as far as it has arrived.
     fn route(&mut self, key: usize) {
         let Some(connection) = self.connections.get(key) else { return };
-        let Some((router, peer, received)) = connection.request() else { return };
-        let (rules, scheme) = match self.routes.routers.get(&router) {
-            Some(Router { rules, tls: None }) => (rules.as_slice(), Scheme::Http),
-            Some(Router { rules, tls: Some(_) }) => (rules.as_slice(), Scheme::Https),
-            None => (&[][..], Scheme::Http),
-        };
+        let Some(Asked { router, peer, scheme, received }) = connection.request() else { return };
+        let rules = self.routes.routers.get(&router).map(|router| router.rules.as_slice()).unwrap_or_default();
         match http::route(rules, received, peer.ip(), scheme) {
             Verdict::Incomplete => {}
             Verdict::Answer(status) => {

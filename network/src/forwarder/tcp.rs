@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, Shutdown, sockopt};
 use rustix::pipe::{SpliceFlags, splice};
 
-use super::http::{HEAD_LIMIT, Status};
+use super::http::{HEAD_LIMIT, Scheme, Status};
 use super::pipes::{CAPACITY, Pipe, Pipes};
 use super::place::Towards;
 use super::serve::{CONNECT_PATIENCE, Candidate, Routes, Token, watch_edges};
@@ -49,6 +49,14 @@ enum Stage {
         since: Instant,
     },
     Open,
+}
+
+/// What the client of a router asks for, as far as it has arrived.
+pub(super) struct Asked<'a> {
+    pub(super) router: u32,
+    pub(super) peer: SocketAddr,
+    pub(super) scheme: Scheme,
+    pub(super) received: &'a [u8],
 }
 
 #[derive(Debug)]
@@ -161,10 +169,13 @@ impl Connection {
         watch_edges(epoll, &self.client.socket, Token::Client(key))
     }
 
-    /// The router, the client, and what it has sent so far.
-    pub(super) fn request(&self) -> Option<(u32, SocketAddr, &[u8])> {
+    /// `None` where the server is chosen.
+    pub(super) fn request(&self) -> Option<Asked<'_>> {
         match &self.stage {
-            Stage::Reading { router, received, .. } => Some((*router, self.peer, received)),
+            Stage::Reading { router, received, .. } => {
+                let scheme = if self.tls.is_some() { Scheme::Https } else { Scheme::Http };
+                Some(Asked { router: *router, peer: self.peer, scheme, received })
+            }
             Stage::Connecting { .. } | Stage::Open => None,
         }
     }

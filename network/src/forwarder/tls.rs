@@ -3,6 +3,7 @@
 //! Bytes pass through this process, in place of being spliced past it.
 
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -40,9 +41,9 @@ enum Got {
 }
 
 impl Session {
-    /// `None` where rustls is out of memory or randomness.
-    pub(super) fn new(config: &Arc<ServerConfig>) -> Option<Session> {
-        Some(Session { tls: ServerConnection::new(config.clone()).ok()?, up: Vec::new() })
+    /// Fails where rustls is out of memory or randomness.
+    pub(super) fn new(config: &Arc<ServerConfig>) -> Result<Session, rustls::Error> {
+        Ok(Session { tls: ServerConnection::new(config.clone())?, up: Vec::new() })
     }
 
     /// Goes on with the handshake and takes in what the client has said, up to `room` bytes. `false`: it has ended.
@@ -132,10 +133,9 @@ impl Session {
         server_ready: &mut Ready,
         (up, down): (&mut Stream, &mut Stream),
     ) -> io::Result<bool> {
-        let mut piece = [0; PIECE];
         for _ in 0..TURN {
             let moved_up = self.advance_up(client, server, server_ready, up)?;
-            let moved_down = self.advance_down(client, server, server_ready, down, &mut piece)?;
+            let moved_down = self.advance_down(client, server, server_ready, down)?;
             if !moved_up && !moved_down {
                 return Ok(false);
             }
@@ -181,17 +181,17 @@ impl Session {
         server: &OwnedFd,
         server_ready: &mut Ready,
         down: &mut Stream,
-        piece: &mut [u8],
     ) -> io::Result<bool> {
         let mut moved = false;
         if self.flush(client)? && server_ready.input && !down.ended {
-            match rustix::io::read(server, &mut *piece) {
-                Ok(0) => {
+            let mut piece = [MaybeUninit::uninit(); PIECE];
+            match rustix::io::read(server, &mut piece) {
+                Ok(([], _)) => {
                     down.ended = true;
                     self.tls.send_close_notify();
                 }
-                Ok(count) => {
-                    self.tls.writer().write_all(&piece[..count])?;
+                Ok((bytes, _)) => {
+                    self.tls.writer().write_all(bytes)?;
                     moved = true;
                 }
                 Err(Errno::AGAIN) => server_ready.input = false,
