@@ -43,7 +43,7 @@ impl Credentials {
     /// A name for a file that nobody has made yet.
     fn nowhere() -> Result<Credentials> {
         let dir = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-        Ok(Credentials(dir.join(format!("creel-api-{}.json", crate::system::random_id()?))))
+        Ok(Credentials(dir.join(format!("creel-api-{}.json", sys::random::id()?))))
     }
 
     fn write(auths: Vec<(&str, &Value)>) -> Result<Option<Credentials>> {

@@ -71,7 +71,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Reply> {
         let what = if status == "paused" { "is paused, unpause the container before exec" } else { "is not running" };
         return Err(Error { status: 409, message: format!("container {container} {what}") });
     }
-    let id = crate::system::random_id()?;
+    let id = sys::random::id()?;
     call.memory.remember(id.clone(), Session { container, config, made: Instant::now(), state: State::Made });
     Reply::created(&json!({ "Id": id }))
 }

@@ -1,7 +1,5 @@
 //! The service itself: what it is, and what it holds.
 
-use std::io;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -26,17 +24,6 @@ pub(crate) fn ping(_: &mut Call<'_>) -> Result<Reply> {
         ("Swarm", "inactive".into()),
     ];
     Ok(Reply::Answer(answer))
-}
-
-/// Random, 64 digits.
-pub(crate) fn random_id() -> Result<String> {
-    let mut bytes = [0; 32];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())
-            .map_err(io::Error::from)?;
-    }
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn kernel() -> String {
@@ -163,15 +150,4 @@ pub(crate) fn usage(call: &mut Call<'_>) -> Result<Reply> {
     Reply::json(
         &json!({ "LayersSize": layers, "Images": images, "Containers": containers, "Volumes": volumes, "BuildCache": [] }),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_of_64_digits_and_differ() {
-        let (one, other) = (random_id().unwrap(), random_id().unwrap());
-        assert!(one.len() == 64 && one != other);
-    }
 }

@@ -15,12 +15,7 @@ pub struct ContainerId(String);
 impl ContainerId {
     /// A new one, from the kernel's random numbers.
     pub fn random() -> std::io::Result<ContainerId> {
-        let mut bytes = [0u8; 32];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
-        }
-        Ok(ContainerId(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+        Ok(ContainerId(sys::random::id()?))
     }
 
     pub fn as_str(&self) -> &str {

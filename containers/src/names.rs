@@ -55,9 +55,8 @@ pub fn unused(name: &str, is_free: impl Fn(&str) -> bool) -> String {
 
 /// A name like `quiet_noether`. Later attempts get a number, so that a full store does not try for ever.
 pub fn random(attempt: u32) -> String {
-    let mut bytes = [0u8; 6];
     // Without random numbers (which do not fail once the system runs) the attempt still makes a difference.
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    let bytes: [u8; 6] = sys::random::bytes().unwrap_or_default();
     let number = |low: u8, high: u8| usize::from(u16::from_le_bytes([low, high]));
     let adjective = ADJECTIVES[number(bytes[0], bytes[1]).wrapping_add(attempt as usize) % ADJECTIVES.len()];
     let surname = SURNAMES[number(bytes[2], bytes[3]) % SURNAMES.len()];

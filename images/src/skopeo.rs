@@ -277,10 +277,7 @@ impl PrivateDir {
     pub(crate) fn new(places: &Places) -> Result<PrivateDir> {
         use std::os::unix::fs::DirBuilderExt;
         let base = places.runtime.as_ref().unwrap_or(&places.tmp);
-        let mut random = [0; 8];
-        let filled = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty());
-        filled.map_err(|error| Error::file(base)(error.into()))?;
-        let path = base.join(format!("creel-auth-{:016x}", u64::from_ne_bytes(random)));
+        let path = base.join(format!("creel-auth-{}", sys::random::hex::<8>().map_err(Error::file(base))?));
         fs::DirBuilder::new().mode(0o700).create(&path).map_err(Error::file(&path))?;
         Ok(PrivateDir(path))
     }

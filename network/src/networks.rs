@@ -191,7 +191,7 @@ impl Networks {
         } else if network.ipam.get("driver").is_some_and(|driver| driver == "none") {
             network.dns = false;
         }
-        network.id = random_id()?;
+        network.id = sys::random::id().map_err(Error::kernel("draw random bytes"))?;
         network.created = Some(Timestamp::now());
         record::write(&self.path(&network.name), &network, Durability::Durable)?;
         Ok(network)
@@ -339,14 +339,7 @@ pub(crate) fn make_private_dir(dir: &Path) -> Result<()> {
 }
 
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(Error::kernel("draw random bytes"))?;
-    Ok(bytes)
-}
-
-fn random_id() -> Result<String> {
-    Ok(random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+    sys::random::bytes().map_err(Error::kernel("draw random bytes"))
 }
 
 /// A unique local network, RFC 4193.

@@ -65,10 +65,8 @@ pub fn manifest(context: &Context, args: &Args, kind: GeneratedKind) -> Result<M
         find(&engine, name, &mut found)?;
     }
     let mut random = || {
-        let mut bytes = [0; 2];
         // It does not fail once the system runs; a number that is not random is no harm.
-        let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-        u16::from_le_bytes(bytes)
+        u16::from_le_bytes(sys::random::bytes().unwrap_or_default())
     };
     kube_play::generate(Generate {
         pods: &found.pods,

@@ -285,10 +285,7 @@ impl Store {
 
 /// An id for a secret in the making: 25 hex digits.
 pub fn new_secret_id() -> Result<String> {
-    let mut bytes = [0u8; 13];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .at("cannot read", Path::new("random numbers"))?;
-    let mut id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut id = sys::random::hex::<13>().at("cannot read", Path::new("random numbers"))?;
     id.truncate(25);
     Ok(id)
 }

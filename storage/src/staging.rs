@@ -176,8 +176,5 @@ pub(crate) fn entries_of(dir: &Path) -> Result<Vec<std::ffi::OsString>> {
 
 /// 16 hex digits from the kernel.
 pub(crate) fn random_name() -> Result<String> {
-    let mut bytes = [0u8; 8];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .at("cannot read", Path::new("random numbers"))?;
-    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
+    sys::random::hex::<8>().at("cannot read", Path::new("random numbers"))
 }

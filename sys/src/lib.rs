@@ -22,6 +22,7 @@ pub mod passwd;
 pub mod printable;
 pub mod process;
 pub mod pty;
+pub mod random;
 pub mod seccomp;
 pub mod signals;
 pub mod task;

@@ -1,7 +1,10 @@
-//! Memory of a process that stays: given back when the busy part of its life is over.
+//! Memory of a process that stays, given back when the busy part of its life is over; files that are memory only.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Seek, Write};
 use std::process::Command;
+
+use rustix::fs::{MemfdFlags, memfd_create};
 
 /// What makes glibc's malloc(3) keep no freed pieces for quick use again. They lie wherever the busy part of a life has
 /// put them, and each keeps its page from being given back. Read at the start of a program.
@@ -9,6 +12,14 @@ const FRUGAL: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
 
 /// Bytes. Where pages are larger, madvise(2) refuses, and memory is all that is lost.
 const PAGE: usize = 4096;
+
+/// A file in nobody's directory, to be read from its beginning, see memfd_create(2). `name` is what /proc shows.
+pub fn file(name: &str, content: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file)
+}
 
 /// The environment of a process of ours that stays, where `command` would pass on our own. It calls [`settle`].
 pub fn frugal(command: &mut Command) -> &mut Command {

@@ -1,13 +1,10 @@
 //! How a forwarder is told what to do: by a plan when it starts, and by requests while it runs.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Seek, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::process::{Child, Command, Stdio};
 
-use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 use sys::channel::{Channel, MAX_FDS, MAX_MESSAGE};
@@ -145,14 +142,6 @@ fn encode<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("the types here have string keys and finite numbers only")
 }
 
-/// A file in nobody's directory, to be read from its beginning.
-fn in_memory(text: &str) -> io::Result<File> {
-    let mut file = File::from(memfd_create("request", MemfdFlags::CLOEXEC)?);
-    file.write_all(text.as_bytes())?;
-    file.rewind()?;
-    Ok(file)
-}
-
 fn own_pid() -> i32 {
     rustix::process::getpid().as_raw_nonzero().get()
 }
@@ -224,7 +213,7 @@ impl Forwarder {
         let action = "speak with the port forwarder";
         let text = encode(request);
         if text.len() > MAX_MESSAGE {
-            let file = in_memory(&text).map_err(Error::kernel(action))?;
+            let file = sys::memory::file("request", text.as_bytes()).map_err(Error::kernel(action))?;
             let fds: Vec<BorrowedFd<'_>> = std::iter::once(file.as_fd()).chain(fds.iter().copied()).collect();
             self.channel.send(encode(&Request::Written).as_bytes(), &fds).map_err(Error::kernel(action))?;
         } else {
