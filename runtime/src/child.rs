@@ -54,9 +54,8 @@ fn go(given: &Given<'_>, channel: &mut Channel) -> Result<Infallible> {
     let proc = Proc::open()?;
     rustix::process::setsid().map_err(|error| Error::kernel("make a session", error))?;
     if plan.namespaces.is_staged() {
-        if plan.namespaces.new != 0 && matches!(plan.namespaces.user, namespaces::User::New { .. }) {
-            expect(channel, |message| matches!(message, Message::ParentMappedIds))?;
-        }
+        // Until then the socket is the stager's: a word of ours could come before it has said who we are.
+        expect(channel, |message| matches!(message, Message::ParentKnowsChild))?;
         become_root_of_user_namespace()?;
     } else {
         plan.namespaces.enter_joined()?;

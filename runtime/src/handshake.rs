@@ -14,8 +14,8 @@ pub(crate) enum Message {
     StagerClonedChild {
         pid: i32,
     },
-    /// The id maps of a nested user namespace are written.
-    ParentMappedIds,
+    /// The stager has been heard, and the id maps of a new user namespace are written.
+    ParentKnowsChild,
     /// Carries the network and mount namespaces. Only sent by a child that hides from the others in its pid namespace, and
     /// so from its parent too.
     ChildInNamespaces,
@@ -47,7 +47,7 @@ pub(crate) enum FailureKind {
 }
 
 const STAGER_CLONED_CHILD: u8 = 1;
-const PARENT_MAPPED_IDS: u8 = 2;
+const PARENT_KNOWS_CHILD: u8 = 2;
 const CHILD_IN_NAMESPACES: u8 = 3;
 const CHILD_MOUNTED: u8 = 4;
 const PARENT_RAN_HOOKS: u8 = 5;
@@ -89,7 +89,7 @@ fn encode(message: &Message) -> Vec<u8> {
             bytes.extend(pid.to_ne_bytes());
             bytes
         }
-        Message::ParentMappedIds => vec![PARENT_MAPPED_IDS],
+        Message::ParentKnowsChild => vec![PARENT_KNOWS_CHILD],
         Message::ChildInNamespaces => vec![CHILD_IN_NAMESPACES],
         Message::ChildMounted => vec![CHILD_MOUNTED],
         Message::ParentRanHooks => vec![PARENT_RAN_HOOKS],
@@ -116,7 +116,7 @@ fn decode(bytes: &[u8]) -> Option<Message> {
     let (&tag, rest) = bytes.split_first()?;
     Some(match tag {
         STAGER_CLONED_CHILD => Message::StagerClonedChild { pid: number(rest)? },
-        PARENT_MAPPED_IDS => Message::ParentMappedIds,
+        PARENT_KNOWS_CHILD => Message::ParentKnowsChild,
         CHILD_IN_NAMESPACES => Message::ChildInNamespaces,
         CHILD_MOUNTED => Message::ChildMounted,
         PARENT_RAN_HOOKS => Message::ParentRanHooks,

@@ -158,7 +158,9 @@ pub fn create(bundle: &Bundle, stdio: Stdio, cgroup: Option<&Cgroup>, preserve_f
     };
     if let User::New { uid_map, gid_map } = &plan.namespaces.user {
         namespaces::write_id_maps(child.pid, uid_map, gid_map)?;
-        created.say(&Message::ParentMappedIds)?;
+    }
+    if plan.namespaces.is_staged() {
+        created.say(&Message::ParentKnowsChild)?;
     }
     if plan.namespaces.shares_pids() {
         match created.hear()? {
