@@ -403,10 +403,10 @@ fn record_orphan(
     };
     let status =
         Status { restarts: now.status.restarts, home: now.status.home.clone(), ..Status::new(State::Exited(exit)) };
-    record::write(&dir.join("state.json"), &status, Durability::Visible)?;
-    engine.store.tell();
     let ended = Container { status, record: now.record.clone() };
     events::tell(engine, &ended, events::ended(&ended, "died"));
+    record::write(&dir.join("state.json"), &ended.status, Durability::Visible)?;
+    engine.store.tell();
     tidy(engine, &now);
     if now.spec().remove != Remove::Nothing && afterwards == Afterwards::AsSpecified {
         remove::take_away(engine, &now)?.discard(engine);

@@ -163,12 +163,12 @@ pub(super) fn watch(
         // Nobody is to take this end for the last one.
         container.status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?);
     }
-    write_status(engine, container, &container.status)?;
-    // As Podman: not where patience was at its end.
+    // Before the record says it: whoever waits for the end finds it told. As Podman: not where patience was at its end.
     if exit.code != 137 && crate::stop::was_asked(engine, container) {
         events::record(engine, container, "stop");
     }
     events::tell(engine, container, events::ended(container, "died"));
+    write_status(engine, container, &container.status)?;
     released.connectivity = run.connectivity;
     Ok(End {
         exit,
