@@ -1,6 +1,6 @@
 //! `wait`
 
-use crate::lab::Lab;
+use crate::lab::{Background, Lab, eventually, is_podman};
 
 #[test]
 fn wait_prints_exit_codes() {
@@ -42,11 +42,36 @@ fn other_conditions_give_minus_one() {
     lab.creel("wait --condition nonsense two").run().fails(125);
 }
 
+/// Returns when a `wait` misses nothing any more.
+fn listens(waiting: &Background) {
+    if is_podman() {
+        return std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    // Last of all it opens whose end it waits for.
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", waiting.pid())).into_iter().flatten().flatten();
+    let is_pidfd = |target: std::path::PathBuf| target.to_string_lossy().contains("pidfd");
+    eventually("it waits", || open().any(|entry| std::fs::read_link(entry.path()).is_ok_and(is_pidfd)));
+}
+
+#[test]
+fn a_stop_that_takes_its_time_is_seen() {
+    let lab = Lab::new();
+    lab.ok("run -d --name deaf --network none box sleep 1000");
+    let waiting = lab.creel("wait --condition stopping deaf").spawn();
+    listens(&waiting);
+    let stopping = lab.creel("stop -t 1000 deaf").spawn();
+    assert_eq!(waiting.end().ok(), "-1");
+    lab.ok("kill deaf");
+    stopping.end().ok();
+}
+
 #[test]
 fn wait_sees_the_end_of_a_container_that_is_removed() {
     let lab = Lab::new();
-    lab.ok("run -d --rm --name brief --network none box sh -c 'sleep 0.5; exit 7'");
+    lab.ok("run -d --rm --name brief --network none box sh -c 'until test -e /go; do sleep 0.05; done; exit 7'");
     let waiting = lab.creel("wait brief").spawn();
+    listens(&waiting);
+    lab.ok("exec brief touch /go");
     assert_eq!(waiting.end().ok(), "7");
 }
 

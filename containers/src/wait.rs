@@ -80,7 +80,7 @@ pub fn holds_now(engine: &Engine, container: &Container, conditions: &[Condition
 }
 
 /// Waits until one of the conditions holds (none given: until it has ended). Returns the exit code for an end, else -1.
-/// `interval` is how often to look for the one thing that tells nobody: whether it is paused.
+/// `interval` is how often to look for what tells nobody: whether it is paused, or being stopped.
 pub fn wait(engine: &Engine, container: &Container, conditions: &[Condition], interval: Duration) -> Result<i32> {
     wait_and_tell(engine, container, conditions, interval, &mut || ())
 }
@@ -130,7 +130,8 @@ pub fn wait_and_tell(
         others.extend(connection.as_ref().map(|(_, channel)| channel.as_fd()));
         others.extend(process.as_ref().map(AsFd::as_fd));
         listening();
-        let until = has(Condition::Paused).then(|| Instant::now() + interval);
+        let is_silent = has(Condition::Paused) || has(Condition::Stopping);
+        let until = is_silent.then(|| Instant::now() + interval);
         let ready = notice.wait(&others, until)?;
         if connection.is_some() && ready[0] {
             match connection.as_ref().map(|(_, channel)| exit_code(channel)) {
