@@ -1,5 +1,7 @@
 //! One command line, run to its end, and what came of it.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
@@ -19,6 +21,9 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Who was started by a command and lives on must not keep the command's own pipes; a deed that a killed command has begun
 /// is finished first.
 const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(15);
+
+/// Bytes of a command's output that are shown where a test fails.
+const SHOWN: usize = 20_000;
 
 /// A command about to be run.
 #[must_use = "a command that is not run tests nothing"]
@@ -171,7 +176,10 @@ impl Background {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert!(ended, "{}: did not end within {deadline:?}", self.line);
-        Outcome { line: self.line.clone(), status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+        let outcome =
+            Outcome { line: self.line.clone(), status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
+        remember(&outcome);
+        outcome
     }
 }
 
@@ -189,6 +197,37 @@ fn ends_within(child: &Child, deadline: Duration) -> bool {
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
     let timeout = Timespec::try_from(deadline).unwrap();
     poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)).unwrap() == 1
+}
+
+/// What is told of when a test fails.
+const REMEMBERED: usize = 12;
+
+thread_local! {
+    /// The last commands of this thread's test, a line that was run again and again only once.
+    static LAST: RefCell<VecDeque<(Instant, String, String)>> = const { RefCell::new(VecDeque::new()) };
+}
+
+fn remember(outcome: &Outcome) {
+    LAST.with_borrow_mut(|last| {
+        if last.back().is_some_and(|(_, line, _)| *line == outcome.line) {
+            last.pop_back();
+        }
+        last.push_back((Instant::now(), outcome.line.clone(), outcome.to_string()));
+        if last.len() > REMEMBERED {
+            last.pop_front();
+        }
+    });
+}
+
+/// The last commands, and how long ago each ended.
+pub(super) fn remembered() -> String {
+    let mut text = String::new();
+    LAST.with_borrow(|last| {
+        for (ended, _, outcome) in last {
+            let _ = write!(text, "{:.3} s ago: {outcome}", ended.elapsed().as_secs_f64());
+        }
+    });
+    text
 }
 
 /// What a command left: exit code, standard output, standard error.
@@ -240,7 +279,7 @@ impl std::fmt::Display for Outcome {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(formatter, "`{}`: {}", self.line, self.status)?;
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
-            let text = String::from_utf8_lossy(bytes);
+            let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]);
             let mut indented = String::new();
             for line in text.lines().take(60) {
                 let _ = writeln!(indented, "    {line}");

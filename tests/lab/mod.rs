@@ -451,6 +451,25 @@ impl Lab {
         left
     }
 
+    /// What somebody wants to know who sees the failure later and elsewhere. Nothing in it panics.
+    fn tell_how_it_stands(&self) {
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        println!("load {}; the last commands:\n{}", load.trim(), command::remembered());
+        for process in self.processes() {
+            println!("process {} {}", process.pid, process.command);
+        }
+        let program = engine().1.display().to_string();
+        for words in [&["ps", "-a", "--pod"][..], &["events", "--stream=false", "--since", "5m"]] {
+            let command = [&["timeout", "-k", "1", "20", &program][..], words].concat();
+            if let Ok(output) = self.command(&command).output() {
+                let text = String::from_utf8_lossy(&output.stdout);
+                let last = text.lines().rev().take(60).collect::<Vec<_>>();
+                println!("{}: {}", words.join(" "), output.status);
+                last.iter().rev().for_each(|line| println!("    {line}"));
+            }
+        }
+    }
+
     fn remove_all_containers(&self) -> Outcome {
         if self.tracker.alive().is_empty() && is_podman() {
             return self.program("true").run();
@@ -469,6 +488,9 @@ impl Drop for Lab {
                 complaints.push(removed.to_string());
             }
             complaints.extend(self.leftovers());
+        }
+        if !calm || !complaints.is_empty() {
+            self.tell_how_it_stands();
         }
         self.tracker.kill();
         comes_true(Duration::from_secs(5), || {

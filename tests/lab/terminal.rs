@@ -20,6 +20,7 @@ pub(crate) struct Terminal {
     shown: Arc<Mutex<Vec<u8>>>,
     /// How much of `shown` has been expected already.
     seen: usize,
+    first_settings: LocalModes,
 }
 
 impl Terminal {
@@ -28,6 +29,7 @@ impl Terminal {
     pub(super) fn start(mut command: Command, line: String, rows: u16, columns: u16) -> Terminal {
         let OpenptyResult { master, slave } = openpty(None, None).unwrap();
         tcsetwinsize(&slave, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let first_settings = tcgetattr(&slave).unwrap().local_modes;
         command
             .stdin(Stdio::from(slave.try_clone().unwrap()))
             .stdout(Stdio::from(slave.try_clone().unwrap()))
@@ -44,7 +46,7 @@ impl Terminal {
                 sink.lock().unwrap().extend_from_slice(&buffer[..count]);
             }
         });
-        Terminal { line, child, master, shown, seen: 0 }
+        Terminal { line, child, master, shown, seen: 0, first_settings }
     }
 
     pub(crate) fn type_in(&mut self, text: &str) {
@@ -82,6 +84,11 @@ impl Terminal {
     pub(crate) fn resize(&self, rows: u16, columns: u16) {
         tcsetwinsize(&self.master, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         assert_eq!(tcgetwinsize(&self.master).unwrap().ws_row, rows);
+    }
+
+    /// The settings it had before the command began.
+    pub(crate) fn first_settings(&self) -> LocalModes {
+        self.first_settings
     }
 
     /// Whether it echoes, collects lines and so on.
