@@ -28,25 +28,27 @@ fn what_does_not_run_cannot_be_attached_to() {
 #[test]
 fn no_stdin_leaves_input_alone() {
     let lab = Lab::new();
-    lab.ok("run -d -i --name one --network none box sh -c 'cat; echo over'");
-    let attached = lab.creel("attach --no-stdin one").spawn();
-    // Wait until it is there, or the container would end unseen.
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    lab.ok(
+        "run -d -i --name one --network none box sh -c '(while :; do echo tick; sleep 0.05; done) & cat; echo over'",
+    );
+    let mut attached = lab.creel("attach --no-stdin one").spawn();
+    assert_eq!(attached.line(), "tick");
     lab.ok("stop -t 0 one");
-    attached.end().code(code(137));
+    assert!(!attached.end().code(code(137)).contains("over"));
 }
 
 #[test]
 fn several_may_attach_and_all_see_the_same() {
     let lab = Lab::new();
-    let script = "trap 'echo seen; exit 0' USR1; echo ready; while :; do sleep 0.05; done";
+    let script = "trap 'echo seen; exit 0' USR1; while :; do echo tick; sleep 0.05; done";
     lab.creel_words(&["run", "-d", "--name", "one", "--network", "none", "box", "sh", "-c", script]).run().ok();
-    lab.log_holds("one", "ready");
-    let all: Vec<_> = (0..3).map(|_| lab.creel("attach --no-stdin one").spawn()).collect();
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    let mut all: Vec<_> = (0..3).map(|_| lab.creel("attach --no-stdin one").spawn()).collect();
+    for attached in &mut all {
+        assert_eq!(attached.line(), "tick");
+    }
     lab.ok("kill -s USR1 one");
     for attached in all {
-        assert_eq!(attached.end().ok().trim_end(), "seen");
+        assert_eq!(attached.end().ok().lines().last(), Some("seen"));
     }
 }
 

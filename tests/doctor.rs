@@ -1,7 +1,5 @@
 //! `doctor`, on machines that were broken on purpose, and what other commands say there.
 
-use std::time::{Duration, Instant};
-
 use crate::lab::{Lab, Outcome, differs_on_purpose, user};
 
 /// The last two lines of standard error: what is wrong and what to do.
@@ -89,13 +87,14 @@ fn doctor_finds_a_good_machine_good_within_a_blink() {
     let table = lab.ok("doctor");
     assert!(table.starts_with("RUNG  "), "{table}");
     assert_eq!(lab.ok("doctor --format '{{.Name}}={{.Verdict}}'").lines().count(), names.len());
-    // On a machine under load some turns are slow, but not all.
-    let mut took = Vec::new();
-    while took.iter().all(|took| *took >= Duration::from_millis(300)) {
-        assert!(took.len() < 60, "{took:?}");
-        let start = Instant::now();
-        let _ = lab.ok("doctor");
-        took.push(start.elapsed());
+    // Little work, and nothing that is waited for. What a machine under load keeps from it is not its fault: the processor's
+    // time counts, and the clock's in the best of many turns only for what a wait would take.
+    let is_quick = |turn: &Vec<f64>| turn[0] < 3.0 && turn[1] + turn[2] < 0.3;
+    let mut took: Vec<Vec<f64>> = Vec::new();
+    while !took.iter().any(is_quick) {
+        assert!(took.len() < 60, "real, user, system: {took:?}");
+        let turn = lab.shell("TIMEFORMAT='%3R %3U %3S'; time $CREEL doctor > /dev/null 2>&1").run();
+        took.push(turn.err().split(' ').map(|seconds| seconds.parse().unwrap()).collect());
     }
 }
 

@@ -35,8 +35,11 @@ fn each_event_is_one_line_of_json() {
 #[test]
 fn a_stream_shows_events_as_they_come() {
     let lab = Lab::new();
-    let mut stream = lab.creel("events --filter event=create --filter type=container --format {{.Name}}").spawn();
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    lab.ok("create --name before --network none box true");
+    let filters = "--filter event=create --filter type=container";
+    let mut stream = lab.creel(&format!("events --since 1h {filters} --format {{{{.Name}}}}")).spawn();
+    // From here on it listens.
+    assert_eq!(stream.line(), "before");
     for name in ["one", "two"] {
         lab.ok(&format!("create --name {name} --network none box true"));
         assert_eq!(stream.line(), name);

@@ -133,7 +133,8 @@ fn a_container_that_does_not_come_up_is_started_again() {
          --health-startup-cmd 'test -e /up' --health-startup-interval 100ms --health-startup-retries 2 \
          box sh -c 'echo begun; test -e /second && touch /up; touch /second; idle'");
     eventually("it came up the second time", || lab.inspect("one", "{{.State.Health.Status}}") == "healthy");
-    assert_eq!(lab.ok("logs one").lines().filter(|line| *line == "begun").count(), 2);
+    // More often where it needs longer to begin than the checks have patience.
+    assert!(lab.ok("logs one").lines().filter(|line| *line == "begun").count() >= 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::lab::{Lab, differs_on_purpose, has_program, skip, tests_are_root};
+use crate::lab::{Lab, differs_on_purpose, free_port, has_program, skip, tests_are_root};
 
 fn script(name: &str) -> String {
     format!("{}/packaging/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -144,11 +144,12 @@ fn the_package_runs_a_container_on_a_fresh_system_and_goes_without_a_trace() {
         let doctor = as_sam("creel doctor 2>&1");
         assert!(doctor.contains("\nid map             good        ids 0 to 65536\n"), "{doctor}");
         assert!(doctor.contains("\nuplink             good        slirp4netns is ready"), "{doctor}");
-        let served = as_sam(
-            "creel run -d --name web -p 127.0.0.1:18080:8080 localhost/creel/hello >/dev/null; creel port web; \
-             creel exec web /creel --version || true; creel ps --format \"{{.Names}} {{.Image}}\"; creel rm -f -t 0 web",
-        );
-        assert!(served.contains("8080/tcp -> 127.0.0.1:18080"), "{served}");
+        let port = free_port();
+        let served = as_sam(&format!(
+            "creel run -d --name web -p 127.0.0.1:{port}:8080 localhost/creel/hello >/dev/null; creel port web; \
+             creel exec web /creel --version || true; creel ps --format \"{{{{.Names}}}} {{{{.Image}}}}\"; creel rm -f -t 0 web",
+        ));
+        assert!(served.contains(&format!("8080/tcp -> 127.0.0.1:{port}")), "{served}");
         assert!(served.contains("web localhost/creel/hello:latest"), "{served}");
         assert_eq!(inside(&root, "dpkg --verify creel"), "");
         let quickstart = inside(&root, "bash /quickstart --binary /usr/bin/creel 2>&1");

@@ -74,7 +74,11 @@ fn a_container_that_does_not_live_is_started_again() {
         "  containers:
   - name: deaf
     image: localhost/box
-    command: [sh, -c, 'trap \"exit 0\" TERM; echo run; while :; do sleep 0.05; done']
+    command: [sh, -c, 'trap \"rm /up; exit 0\" TERM; echo run; touch /up; while :; do sleep 0.05; done']
+    startupProbe:
+      exec: { command: [test, -e, /up] }
+      periodSeconds: 1
+      failureThreshold: 60
     livenessProbe:
       grpc: { port: 9000 }
       periodSeconds: 1
@@ -105,7 +109,7 @@ fn hooks_run_after_the_start_and_before_the_end() {
             "  containers:
   - name: hooked
     image: localhost/box
-    command: [sh, -c, 'trap \"echo signalled >> /told/log; exit 0\" TERM; while :; do sleep 0.05; done']
+    command: [sh, -c, 'trap \"echo signalled >> /told/log; exit 0\" TERM; echo listens; while :; do sleep 0.05; done']
     lifecycle:
       postStart:
         exec: {{ command: [sh, -c, 'echo started >> /told/log'] }}
@@ -120,6 +124,7 @@ fn hooks_run_after_the_start_and_before_the_end() {
             dir.display()
         ),
     );
+    lab.log_holds("p-hooked", "listens");
     eventually("the first hook has run", || dir.join("log").exists());
     lab.ok("kube down pod.yaml");
     assert_eq!(std::fs::read_to_string(dir.join("log")).unwrap(), "started\nstopping\nsignalled\n");
@@ -154,7 +159,7 @@ fn a_sidecar_is_there_before_and_after_the_others() {
   containers:
   - name: main
     image: localhost/box
-    command: [sh, -c, 'echo main begins >> /told/log; trap \"echo main ends >> /told/log; exit 0\" TERM; while :; do sleep 0.05; done']
+    command: [sh, -c, 'trap \"echo main ends >> /told/log; exit 0\" TERM; echo main begins >> /told/log; while :; do sleep 0.05; done']
     volumeMounts:
     - *told
   volumes:

@@ -116,8 +116,9 @@ fn the_loopback_of_version_6_is_served_too() {
 #[test]
 fn a_port_in_use_is_named_and_nothing_is_left() {
     let lab = Lab::new();
-    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = holder.local_addr().unwrap().port();
+    // None that an outgoing connection could take while it is free.
+    let port = free_port();
+    let holder = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     let error = lab.creel(&format!("run -d --name late -p 127.0.0.1:{port}:80 {HTTPD}")).run();
     assert_ne!(error.exit_code(), 0);
     assert!(error.err().contains(&port.to_string()), "{error}");

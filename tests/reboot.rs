@@ -1,6 +1,6 @@
 //! After a reboot: what was running is not, and no process of today is mistaken for one of yesterday.
 
-use crate::lab::{Lab, differs_on_purpose, files};
+use crate::lab::{Lab, differs_on_purpose, files, free_port};
 
 /// As if the machine had been switched off and on: no process, another boot, an empty runtime folder.
 fn reboot(lab: &Lab) {
@@ -32,7 +32,8 @@ fn what_ran_before_reads_as_ended_and_can_be_started() {
         return;
     }
     let lab = Lab::new();
-    lab.ok("run -d --name one -v vol:/vol -p 127.0.0.1::80 box sh -c 'echo kept >> /kept; idle'");
+    let port = free_port();
+    lab.ok(&format!("run -d --name one -v vol:/vol -p 127.0.0.1:{port}:80 box sh -c 'echo kept >> /kept; idle'"));
     lab.log_holds("one", "ready");
     lab.ok("create --name two --network none box true");
     reboot(&lab);

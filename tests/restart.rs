@@ -8,6 +8,7 @@ use crate::lab::{Lab, differs_on_purpose};
 fn restart_gives_a_new_process_in_the_same_container() {
     let lab = Lab::new();
     let id = lab.ok("run -d --name one --network none box sh -c 'echo up >> /tmp/ups; exec sleep 1000'");
+    crate::lab::eventually("the first start", || lab.creel("exec one cat /tmp/ups").run().out() == "up");
     let before = lab.inspect("one", "{{.State.Pid}}");
     assert_eq!(lab.ok("restart -t 0 one"), "one");
     assert_ne!(lab.inspect("one", "{{.State.Pid}}"), before);

@@ -44,9 +44,9 @@ fn control_c_reaches_the_command() {
     let mut terminal = lab.terminal("run -it --rm --network none box sh");
     terminal.type_in("trap 'echo inter''rupted' INT; echo 're'ady\n");
     terminal.expect("ready");
-    terminal.type_in("sleep 1000\n");
-    terminal.expect("sleep 1000");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    // From a program in the foreground: a shell that has not started it yet would wait for its end first.
+    terminal.type_in("sh -c 'echo slee''ping; exec sleep 1000'\n");
+    terminal.expect("sleeping");
     terminal.type_in("\u{3}");
     terminal.expect("interrupted");
     terminal.type_in("exit 3\n");
@@ -67,7 +67,7 @@ fn the_end_of_input_reaches_the_command() {
 fn our_own_terminal_is_as_before_when_the_command_is_over() {
     let lab = Lab::new();
     let terminal = lab.terminal("run -it --rm --network none box true");
-    let before = terminal.settings();
+    let before = terminal.first_settings();
     assert!(before.contains(rustix::termios::LocalModes::ECHO | rustix::termios::LocalModes::ICANON));
     assert_eq!(terminal.end_with_settings(), (0, before));
 }

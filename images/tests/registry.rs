@@ -11,6 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A directory that goes with the test.
@@ -175,6 +176,20 @@ fn tool() -> PathBuf {
     test.parent().unwrap().parent().unwrap().join("examples/imgtool")
 }
 
+/// A port of the loopback address that nobody listens on, that no other test was given, and that the kernel gives to no
+/// outgoing connection (`ip_local_port_range` in ip(7)).
+fn free_address() -> String {
+    const PORTS: std::ops::Range<u32> = 16_000..30_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(389).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let address = format!("127.0.0.1:{}", PORTS.start + number % (PORTS.end - PORTS.start));
+        if TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
+}
+
 /// A registry that ends with the test.
 struct Registry {
     child: Child,
@@ -184,7 +199,7 @@ struct Registry {
 
 impl Registry {
     fn start(scratch: &Scratch, more: &str) -> Registry {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let address = free_address();
         let data = scratch.path.join("registry");
         let config = scratch.write(
             &format!("registry-{}.yml", address.replace(':', "-")),

@@ -348,7 +348,8 @@ fn nobody_listening_is_a_refusal_at_once() {
         let started = Instant::now();
         let error = lab.client.lab(&["ask", "tcp", &address]).unwrap_err();
         assert!(error.contains("reset") || error.contains("Reset"), "{error}");
-        assert!(started.elapsed() < Duration::from_secs(3));
+        // Who gets no answer asks for two minutes.
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
     }
 }
 
@@ -394,14 +395,19 @@ fn thousands_of_connections_at_once() {
         let line = status.lines().find(|line| line.starts_with("voluntary_ctxt")).unwrap().to_owned();
         line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
     };
-    let before = switches();
-    std::thread::sleep(Duration::from_secs(3));
-    assert!(switches() - before <= 2);
+    let mut woken = Vec::new();
+    while woken.last().is_none_or(|count| *count > 2) {
+        // The last of the connections may still be on their way out.
+        assert!(woken.len() < 5, "{woken:?}");
+        let before = switches();
+        std::thread::sleep(Duration::from_secs(3));
+        woken.push(switches() - before);
+    }
 }
 
 /// Polls: there is no event for what another process has closed.
 fn wait_for(what: &str, done: impl Fn() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(30);
     while !done() {
         assert!(Instant::now() < until, "waited for {what}");
         std::thread::sleep(Duration::from_millis(20));
@@ -607,7 +613,8 @@ fn a_network_of_the_host_that_comes_later_is_used() {
     lab.host.ip("link set h0 down");
     let begun = Instant::now();
     let member = Named::on(&lab);
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    // An uplink that is waited for has half a minute.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert_eq!(member.inside(&["greet", &servers[0].1]), "");
     lab.host.ip("link set h0 up");
     // What is set down loses its IPv6 addresses.

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Read;
-use std::time::{Duration, Instant};
 
 use storage::{Error, Layer, Limits, Result, Store};
 
@@ -268,7 +267,7 @@ fn mutated() -> Outcome {
     .collect();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let (mut good, mut bad) = (0u32, 0u32);
-    let started = Instant::now();
+    let begun = processor_time();
     for round in 0..4000 {
         let mut archive = seeds[random.next(seeds.len())].clone();
         for _ in 0..=random.next(4) {
@@ -324,6 +323,11 @@ fn mutated() -> Outcome {
     }
     watched.assert_untouched();
     assert!(good > 500 && bad > 500, "{good} good, {bad} bad: the mutations test nothing");
-    assert!(started.elapsed() < Duration::from_secs(60));
+    assert!(processor_time() - begun < 60, "{} s of the processor", processor_time() - begun);
     Ok(())
+}
+
+/// Seconds that this process has worked: what it waits for on a machine under load does not count.
+fn processor_time() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime).tv_sec
 }
