@@ -66,6 +66,7 @@ mod kube_examples;
 mod kube_fields;
 mod kube_flags;
 mod kube_life;
+mod kube_memory;
 mod kube_tls;
 mod kube_volumes;
 mod kube_workloads;

@@ -204,7 +204,7 @@ pub fn mount_fact(engine: &Engine, mount: &MountSpec) -> MountFact {
             let source = name.as_deref().map(|name| engine.store.volume_mountpoint(name)).unwrap_or_default();
             ("volume", name.clone(), source, Some("local".to_owned()), "rprivate")
         }
-        MountKind::Tmpfs { .. } => ("tmpfs", None, "tmpfs".into(), None, ""),
+        MountKind::Tmpfs { .. } | MountKind::Lent { .. } => ("tmpfs", None, "tmpfs".into(), None, ""),
         MountKind::Image { reference, .. } => ("image", None, reference.into(), None, "rprivate"),
         MountKind::Artifact { reference, .. } => ("artifact", None, reference.into(), None, "rprivate"),
         MountKind::DevPts => ("devpts", None, "devpts".into(), None, ""),

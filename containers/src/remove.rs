@@ -234,6 +234,7 @@ pub(crate) fn volumes_of(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
         | MountKind::Tmpfs { .. }
         | MountKind::Image { .. }
         | MountKind::Artifact { .. }
+        | MountKind::Lent { .. }
         | MountKind::DevPts
         | MountKind::Ramfs => None,
     })
@@ -299,7 +300,12 @@ pub(crate) fn needed_by(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
         network::Mode::Container(other) => Some(other.as_str()),
         _ => None,
     };
-    joined.chain(ipc).chain(user).chain(network).chain(spec.requires.iter().map(String::as_str))
+    let lenders = spec.mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Lent { container, .. } => container.as_deref(),
+        _ => None,
+    });
+    let required = spec.requires.iter().map(String::as_str);
+    joined.chain(ipc).chain(user).chain(network).chain(lenders).chain(required)
 }
 
 #[cfg(test)]
@@ -314,7 +320,16 @@ mod tests {
         spec.namespaces.ipc = IpcMode::Container("c".into());
         spec.namespaces.user = UserNamespace::Container("d".into());
         spec.network.mode = network::Mode::Container("e".into());
-        assert_eq!(needed_by(&spec).collect::<String>(), "abcdef");
+        spec.mounts = vec![MountSpec {
+            kind: MountKind::Lent { container: Some("g".into()), path: "/volumes/v".into() },
+            destination: "/v".into(),
+            read_only: false,
+            options: Vec::new(),
+            chown: false,
+            group: None,
+            subpath: None,
+        }];
+        assert_eq!(needed_by(&spec).collect::<String>(), "abcdegf");
         assert_eq!(needed_by(&ContainerSpec::default()).count(), 0);
     }
 }

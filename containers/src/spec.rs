@@ -432,6 +432,12 @@ pub enum MountKind {
         #[serde(default)]
         name: Option<String>,
     },
+    /// What another container has mounted at `path`: one file system for all, there for as long as that one runs.
+    Lent {
+        /// `None` is the infra container of the pod that the container is made in.
+        container: Option<String>,
+        path: PathBuf,
+    },
     DevPts,
     Ramfs,
 }

@@ -1,11 +1,9 @@
 //! Mounts that have to be made beforehand, detached, for the container to attach: an image's files, a part of a volume, and
-//! what another running container has mounted from the same volume.
+//! what another running container lends or has mounted from the same volume.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use rustix::mount::{OpenTreeFlags, open_tree};
 use storage::{FuseServer, RootfsRequest};
 
 use crate::container::Container;
@@ -13,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::spec::{IdMap, MountKind, MountSpec};
 use crate::volume_options::Backing;
-use crate::{list, userns, volumes};
+use crate::{list, subpath, userns, volumes};
 
 /// The mounts, by their destination, and who serves those that are FUSE file systems.
 #[derive(Default)]
@@ -38,7 +36,14 @@ pub(crate) fn make(engine: &Engine, container: &Container, uids: &[IdMap], gids:
                         let image = Image { id: "", reference: &reference, writable: false, mount };
                         all.image(engine, container, &image, (uids, gids))?;
                     }
-                    Backing::FileSystem { .. } => {
+                    Backing::FileSystem { kind, .. } => {
+                        if let Some(below) = &mount.subpath {
+                            return Err(Error::Invalid(format!(
+                                "volume {name} is of type {kind}, of which no part can be mounted: leave out the \
+                                 subpath {}",
+                                below.display()
+                            )));
+                        }
                         if let Some(tree) = borrowed(engine, container, name)? {
                             all.trees.push((destination, tree));
                         }
@@ -55,6 +60,9 @@ pub(crate) fn make(engine: &Engine, container: &Container, uids: &[IdMap], gids:
                 if let Some(below) = &mount.subpath {
                     all.trees.push((destination, beneath(source, below, &source.display().to_string())?));
                 }
+            }
+            MountKind::Lent { container: lender, path } => {
+                all.trees.push((destination, lent(engine, lender.as_deref(), path, mount.subpath.as_deref())?));
             }
             MountKind::Volume { .. }
             | MountKind::Bind { .. }
@@ -103,7 +111,7 @@ impl Trees {
         let below = wanted.mount.subpath.as_deref();
         let tree = runtime::detached(&format!("mount the image {}", wanted.reference), || {
             prepared.mount.mount(&target)?;
-            tree_beneath(&target, below.unwrap_or(Path::new("/")))
+            subpath::tree(&target, below.unwrap_or(Path::new("/")))
         })?;
         self.trees.push((destination, tree));
         self.servers.extend(prepared.server);
@@ -111,22 +119,24 @@ impl Trees {
     }
 }
 
-/// A part of a directory. What is in there may be made by a container: no link leads out of it.
 fn beneath(source: &Path, below: &Path, whole: &str) -> Result<OwnedFd> {
     let step = format!("open the subpath {} of {whole}", below.display());
-    Ok(runtime::detached(&step, || tree_beneath(source, below))?)
+    Ok(runtime::detached(&step, || subpath::tree(source, below))?)
 }
 
-fn tree_beneath(source: &Path, below: &Path) -> std::io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(CWD, source, flags | OFlags::DIRECTORY, Mode::empty())?;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let place = rustix::fs::openat2(&root, below, flags, Mode::empty(), resolve)?;
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE
-        | OpenTreeFlags::AT_EMPTY_PATH;
-    Ok(open_tree(place.as_fd(), "", flags)?)
+/// What a container has mounted for others. A part of it that is missing is made: it goes with the lender's namespaces.
+fn lent(engine: &Engine, lender: Option<&str>, path: &Path, below: Option<&Path>) -> Result<OwnedFd> {
+    let lender = lender.ok_or_else(|| Error::Invalid(format!("no container is said to lend {}", path.display())))?;
+    let lender = list::find(engine, lender)?;
+    let init = lender.state().init().filter(|init| init.alive()).ok_or_else(|| Error::StateImproper {
+        what: format!("container {} must be running to lend {}", lender.id(), path.display()),
+    })?;
+    let Some(below) = below else { return Ok(runtime::mount_of(init, path)?) };
+    let step = format!("open the subpath {} of {}", below.display(), path.display());
+    Ok(runtime::from_within(init, &step, || {
+        subpath::make(path, below, None)?;
+        subpath::tree(path, below)
+    })?)
 }
 
 /// What another running container has mounted from this volume: the file system is one for all.

@@ -65,6 +65,7 @@ pub(crate) fn prepare(
             | MountKind::Tmpfs { .. }
             | MountKind::Image { .. }
             | MountKind::Artifact { .. }
+            | MountKind::Lent { .. }
             | MountKind::DevPts
             | MountKind::Ramfs => continue,
         };

@@ -12,7 +12,7 @@ use sys::lock::FileLock;
 use crate::error::{Error, Result};
 use crate::id::PodId;
 use crate::pod::{self, Pod, Record};
-use crate::spec::{ExitPolicy, PodSpec};
+use crate::spec::{ExitPolicy, MemoryVolume, PodSpec};
 use crate::{events, remove, service};
 
 pub struct CreateRequest<'a> {
@@ -105,6 +105,9 @@ fn check(spec: &PodSpec) -> Result<()> {
             spec.share.names().join(",")
         ));
     }
+    if !spec.memory.is_empty() {
+        return invalid("cannot share volumes in memory without an infra container".into());
+    }
     if !spec.network.ports.is_empty() {
         return invalid("you must have an infra container to publish port bindings to the host".into());
     }
@@ -161,6 +164,7 @@ fn infra_spec(pod: &Pod, image: Option<&containers::Image>) -> ContainerSpec {
             user: spec.user.clone(),
             ..Namespaces::default()
         },
+        mounts: spec.memory.iter().map(MemoryVolume::mount).collect(),
         sysctls: spec.sysctls.clone(),
         shm_size: spec.shm_size,
         resources: limits,

@@ -26,5 +26,5 @@ pub use member::{Own, create_member, join, leave};
 pub use pod::{Pod, PodState, Record, find, latest, list, names};
 pub use remove::{prune, remove};
 pub use service::ServiceContainer;
-pub use spec::{ExitPolicy, Infra, PodSpec, Share};
+pub use spec::{ExitPolicy, Infra, MemoryVolume, PodSpec, Share};
 pub use start::start;

@@ -1,6 +1,8 @@
 //! How a container becomes part of a pod.
 
-use containers::{Container, ContainerSpec, Engine, IpcMode, NamespaceMode, PodRole, RestartPolicy, UserNamespace};
+use containers::{
+    Container, ContainerSpec, Engine, IpcMode, MountKind, NamespaceMode, PodRole, RestartPolicy, UserNamespace,
+};
 use network::Mode;
 use sys::lock::FileLock;
 
@@ -79,6 +81,7 @@ pub fn join(pod: &Pod, infra: Option<&Container>, spec: &mut ContainerSpec, own:
     if let Some(infra) = infra {
         share(of_pod, infra.id().as_str(), spec, own)?;
     }
+    borrow(pod, infra, spec)?;
     if spec.restart == RestartPolicy::No && spec.remove == containers::Remove::Nothing && !own.restart {
         spec.restart = of_pod.restart;
     }
@@ -137,7 +140,26 @@ pub fn leave(pod: &Pod, spec: &mut ContainerSpec) -> Own {
     if !own.restart {
         spec.restart = RestartPolicy::No;
     }
+    for mount in &mut spec.mounts {
+        if let MountKind::Lent { container, .. } = &mut mount.kind {
+            *container = None;
+        }
+    }
     own
+}
+
+/// Says whose the volumes in memory are that the container has mounted.
+fn borrow(pod: &Pod, infra: Option<&Container>, spec: &mut ContainerSpec) -> Result<()> {
+    for mount in &mut spec.mounts {
+        let MountKind::Lent { container: lender @ None, path } = &mut mount.kind else { continue };
+        let infra = infra.filter(|infra| infra.spec().mounts.iter().any(|lent| lent.destination == *path));
+        let missing = || {
+            let (place, pod) = (mount.destination.display(), pod.name());
+            Error::Invalid(format!("the pod {pod} has no volume in memory for the container's {place}"))
+        };
+        *lender = Some(infra.ok_or_else(missing)?.id().to_string());
+    }
+    Ok(())
 }
 
 /// What is not there yet.

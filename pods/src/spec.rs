@@ -1,11 +1,11 @@
 //! What a pod is meant to be.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use containers::{
-    DeviceSpec, MountSpec, NamespaceMode, NetworkSpec, Resources, RestartPolicy, Security, UserNamespace,
+    DeviceSpec, MountKind, MountSpec, NamespaceMode, NetworkSpec, Resources, RestartPolicy, Security, UserNamespace,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,8 @@ pub struct PodSpec {
     pub sysctls: BTreeMap<String, String>,
     pub security: Security,
     pub mounts: Vec<MountSpec>,
+    /// File systems in memory that the infra container has mounted for all: they last as long as that runs.
+    pub memory: Vec<MemoryVolume>,
     /// Containers whose mounts the members get, with options.
     pub volumes_from: Vec<(String, String)>,
     pub devices: Vec<DeviceSpec>,
@@ -67,6 +69,45 @@ impl PodSpec {
     /// Whether there is a container that holds the namespaces.
     pub fn has_infra(&self) -> bool {
         !self.infra.none
+    }
+}
+
+/// A directory in memory that members share, see tmpfs(5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryVolume {
+    pub name: String,
+    /// Bytes; half of the machine's memory where `None`.
+    pub size: Option<u64>,
+    /// What is made in it is this group's, an id of the pod's user namespace.
+    pub group: Option<u32>,
+}
+
+impl MemoryVolume {
+    /// What a member mounts.
+    pub fn lent(name: &str) -> MountKind {
+        MountKind::Lent { container: None, path: MemoryVolume::place(name) }
+    }
+
+    /// Where the infra container has it.
+    fn place(name: &str) -> PathBuf {
+        Path::new("/volumes").join(name)
+    }
+
+    /// The infra container's mount. Everybody may write, as in Kubernetes.
+    pub(crate) fn mount(&self) -> MountSpec {
+        let (mode, group) = match self.group {
+            Some(group) => (0o2777, Some(format!("gid={group}"))),
+            None => (0o777, None),
+        };
+        MountSpec {
+            kind: MountKind::Tmpfs { size: self.size, mode: Some(mode), copy_up: false },
+            destination: MemoryVolume::place(&self.name),
+            read_only: false,
+            options: group.into_iter().collect(),
+            chown: false,
+            group: None,
+            subpath: None,
+        }
     }
 }
 

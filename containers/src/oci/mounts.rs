@@ -60,8 +60,9 @@ pub(super) fn mounts(record: &Record, given: &Given) -> Result<Vec<Mount>> {
         all.push(mount(path, "tmpfs", "tmpfs", &options));
     }
     if record.spec.source == Source::Holder {
-        // Nobody looks at it from inside: the shared memory that others join, and the program that waits.
+        // Nobody looks at it from inside: the memory that others share, and the program that waits.
         all.retain(|mount| mount.destination() == Path::new(SHM));
+        all.extend(given.volumes.iter().map(volume));
         let own = given.own_executable.to_string_lossy();
         all.push(mount(HOLDER_PATH, "bind", &own, &["bind", "rprivate", "ro"]));
         return Ok(all);

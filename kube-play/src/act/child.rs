@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{Error, Result};
 use super::launch::{FindImage, Launched, PodRequest, Start, launch};
 use super::place::Place;
-use super::{mark, start};
+use super::start;
 
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -216,9 +216,5 @@ pub(super) fn remove(engine: &Engine, id: &str, timeout: Option<u32>) -> Result<
             Some((id, error)) => return Err(Error::from(error).of(format!("container {id}"))),
         }
     }
-    let in_memory = engine.store.dirs().runroot.join("kube").join(mark::uid(id));
-    match std::fs::remove_dir_all(&in_memory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(&in_memory)(error)),
-        _ => Ok(()),
-    }
+    Ok(())
 }

@@ -300,6 +300,7 @@ fn pod_spec(engine: &Engine, request: &PodRequest, identity: &PodIdentity) -> Re
         host_ipc: template.host_ipc,
         user: template.user_namespace.clone().unwrap_or(UserNamespace::Host),
         sysctls: template.sysctls.clone(),
+        memory: volumes::in_memory(template),
         resources: enforced(engine, &template.resources)?,
         // Podman's: a played pod whose containers have all ended is over.
         exit_policy: ExitPolicy::Stop,

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt, symlink};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use containers::{Engine, MountKind, MountSpec, VolumeGroup};
-use pods::Pod;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use pods::{MemoryVolume, Pod};
 
 use super::error::{Error, Result};
 use crate::plan::{
@@ -35,10 +34,8 @@ enum Place {
         path: PathBuf,
         files: bool,
     },
-    /// Of one container alone.
-    Tmpfs {
-        size: Option<u64>,
-    },
+    /// The infra container has it.
+    Memory,
     Named {
         volume: String,
         read_only: bool,
@@ -51,6 +48,17 @@ enum Place {
 /// The directory of a pod's own volumes.
 pub(super) fn directory(engine: &Engine, pod: &str) -> PathBuf {
     engine.store.path("pods").join(pod).join("volumes")
+}
+
+/// What the containers of a pod share in memory.
+pub(super) fn in_memory(template: &PodTemplate) -> Vec<MemoryVolume> {
+    let memory = template.volumes.iter().filter_map(|volume| match volume.source {
+        VolumeSource::EmptyDir { memory: true, limit } => {
+            Some(MemoryVolume { name: volume.name.clone(), size: limit, group: template.fs_group })
+        }
+        _ => None,
+    });
+    memory.collect()
 }
 
 /// Makes and fills the volumes of a pod that is about to start.
@@ -66,7 +74,7 @@ pub(super) fn prepare(
     let owner = owner(engine, pod, template)?;
     let mut places = BTreeMap::new();
     for volume in &template.volumes {
-        let place = place(engine, &root, volume, template, owner, objects, facts)
+        let place = place(engine, &root, volume, owner, objects, facts)
             .map_err(|error| error.of(format!("volume {:?}", volume.name)))?;
         places.insert(volume.name.clone(), place);
     }
@@ -98,25 +106,17 @@ fn place(
     engine: &Engine,
     root: &Path,
     volume: &PodVolume,
-    template: &PodTemplate,
     owner: Owner,
     objects: &Objects,
     facts: &PodFacts,
 ) -> Result<Place> {
     let own = root.join(&volume.name);
     Ok(match &volume.source {
-        VolumeSource::EmptyDir { memory: true, limit } if template.is_for_one(&volume.name) => {
-            Place::Tmpfs { size: *limit }
-        }
-        VolumeSource::EmptyDir { memory, .. } => {
-            // In memory as far as the runtime directory is.
-            let path = match memory {
-                true => engine.store.dirs().runroot.join("kube").join(&facts.uid).join(&volume.name),
-                false => own,
-            };
-            make_dir(&path, 0o777)?;
-            give(&path, owner)?;
-            Place::Directory { path, files: false }
+        VolumeSource::EmptyDir { memory: true, .. } => Place::Memory,
+        VolumeSource::EmptyDir { memory: false, .. } => {
+            make_dir(&own, 0o777)?;
+            give(&own, owner)?;
+            Place::Directory { path: own, files: false }
         }
         VolumeSource::HostPath { path, kind } => {
             host_path(Path::new(path), *kind)?;
@@ -193,16 +193,16 @@ impl PodVolumes {
             Place::Directory { path, files } => {
                 mount.read_only |= files;
                 if let (Some(below), false) = (&mount.subpath, files) {
-                    make_below(path, below, None)?;
+                    containers::make_subpath(path, below, None).map_err(Error::io(path.join(below)))?;
                 }
                 MountKind::Bind { source: path.clone(), overlay: false }
             }
-            Place::Tmpfs { size } => MountKind::Tmpfs { size: *size, mode: Some(0o1777), copy_up: false },
+            Place::Memory => MemoryVolume::lent(&wanted.volume),
             Place::Named { volume, read_only } => {
                 mount.read_only |= read_only;
                 mount.group = self.group;
                 if let Some(below) = &mount.subpath {
-                    make_below(&engine.store.volume_mountpoint(volume), below, Some(0o777))?;
+                    make_part(engine, volume, below)?;
                 }
                 MountKind::Volume { name: Some(volume.clone()), anonymous: false, copy_up: true, overlay: false }
             }
@@ -309,35 +309,16 @@ fn host_path(path: &Path, kind: HostPathType) -> Result<()> {
     }
 }
 
-/// Makes the directories of a subPath, with the rights of the volume itself or those given: whoever a pod runs as writes
-/// there. A container may have put links in their place: those are never followed out of the volume.
-fn make_below(root: &Path, below: &Path, rights: Option<u32>) -> Result<()> {
-    let whole = root.join(below);
-    let fail = |error: rustix::io::Errno| Error::io(&whole)(error.into());
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let mut dir = rustix::fs::open(root, flags | OFlags::DIRECTORY, Mode::empty()).map_err(fail)?;
-    let of_volume = rustix::fs::fstat(&dir).map_err(fail)?;
-    let rights = rights.unwrap_or(of_volume.st_mode & 0o7777);
-    for part in below.components() {
-        let Component::Normal(part) = part else { continue };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
-        dir = match rustix::fs::openat2(&dir, part, flags, Mode::empty(), resolve) {
-            Ok(there) => there,
-            Err(rustix::io::Errno::NOENT) => {
-                rustix::fs::mkdirat(&dir, part, Mode::from_raw_mode(0o755)).map_err(fail)?;
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                let made = rustix::fs::openat2(&dir, part, flags, Mode::empty(), resolve).map_err(fail)?;
-                let group = rustix::fs::Gid::from_raw(of_volume.st_gid);
-                rustix::fs::fchown(&made, None, Some(group)).map_err(fail)?;
-                rustix::fs::fchmod(&made, Mode::from_raw_mode(rights)).map_err(fail)?;
-                made
-            }
-            // The last part may be a file.
-            Err(rustix::io::Errno::NOTDIR) => return Ok(()),
-            Err(error) => return Err(fail(error)),
-        };
+/// Makes the directories of a claim's subPath, where its content is files of the host.
+fn make_part(engine: &Engine, volume: &str, below: &Path) -> Result<()> {
+    let missing = || Error::NotFound(format!("PersistentVolumeClaim {volume:?}"));
+    let volume = engine.store.volume(volume)?.ok_or_else(missing)?;
+    if volume.driver == "image" {
+        // It is what it is.
+        return Ok(());
     }
-    Ok(())
+    let content = containers::volume_content(engine, &volume)?;
+    containers::make_subpath(&content, below, Some(0o777)).map_err(Error::io(content.join(below)))
 }
 
 /// Puts files in place of those that are there, all at once: a directory of their own beside the old ones, and a link

@@ -6,7 +6,7 @@ use containers::{
     Container, ContainerSpec, IpcMode, NamespaceMode, NetworkSpec, PodRole, RestartPolicy, Ulimit, UserNamespace,
 };
 use network::Mode;
-use pods::Pod;
+use pods::{MemoryVolume, Pod};
 use serde_json::{Map, Value, json};
 
 use super::Generate;
@@ -24,7 +24,7 @@ pub(super) fn of_pod(pod: &Pod, request: &Generate<'_>, notes: &mut Vec<String>)
         body.annotations.insert(key.clone(), value.clone().into());
     }
     let members: Vec<&Container> = pod.members().collect();
-    contain(&mut body, &members, &spec.network.ports, request.podman_only, notes);
+    contain(&mut body, &members, &spec.network.ports, &spec.memory, request.podman_only, notes);
     shared_network(&mut body, &spec.network);
     if let Some(hostname) = &spec.hostname {
         body.spec.insert("hostname".into(), hostname.clone().into());
@@ -53,7 +53,7 @@ pub(super) fn of_containers(request: &Generate<'_>, notes: &mut Vec<String>) -> 
     let name = format!("{}-pod", container::name(first, ""));
     let mut body = start(&name, &BTreeMap::new());
     let members: Vec<&Container> = all.iter().collect();
-    contain(&mut body, &members, &[], request.podman_only, notes);
+    contain(&mut body, &members, &[], &[], request.podman_only, notes);
     let spec = first.spec();
     shared_network(&mut body, &spec.network);
     if let Some(hostname) = &spec.hostname {
@@ -92,10 +92,11 @@ fn contain(
     body: &mut Body,
     members: &[&Container],
     ports: &[network::PortMapping],
+    memory: &[MemoryVolume],
     podman_only: bool,
     notes: &mut Vec<String>,
 ) {
-    let mut volumes = Volumes::default();
+    let mut volumes = Volumes::of_pod(memory);
     let (mut init, mut main) = (Vec::new(), Vec::new());
     for member in members {
         let role = member.spec().pod_role;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use containers::{Container, MountKind, MountSpec};
+use pods::MemoryVolume;
 use serde_json::{Map, Value, json};
 
 /// A named volume as a PersistentVolumeClaim.
@@ -35,12 +36,17 @@ pub(super) fn claim(volume: &containers::Volume, now: &str) -> Value {
 }
 
 /// The volumes of one pod, each named once.
-#[derive(Default)]
-pub(super) struct Volumes {
+pub(super) struct Volumes<'a> {
     all: Vec<Value>,
+    /// Those in memory that its containers share.
+    memory: &'a [MemoryVolume],
 }
 
-impl Volumes {
+impl<'a> Volumes<'a> {
+    pub(super) fn of_pod(memory: &'a [MemoryVolume]) -> Volumes<'a> {
+        Volumes { all: Vec::new(), memory }
+    }
+
     pub(super) fn into_list(self) -> Vec<Value> {
         self.all
     }
@@ -61,7 +67,7 @@ impl Volumes {
             .partition(|mount| matches!(mount.kind, MountKind::Volume { .. }) && !is_anonymous(mount));
         let mut mounts = Vec::new();
         for (index, mount) in others.into_iter().enumerate() {
-            let Some((volume, source)) = unnamed(mount, index) else {
+            let Some((volume, source)) = self.unnamed(mount, index) else {
                 let place = mount.destination.display();
                 notes.push(format!("container {name}: the mount on {place} has no place in a manifest"));
                 continue;
@@ -102,6 +108,37 @@ impl Volumes {
         volume["name"] = name.into();
         self.all.push(volume);
     }
+
+    /// Name and source of a volume that nobody has named.
+    fn unnamed(&self, mount: &MountSpec, index: usize) -> Option<(String, Value)> {
+        match &mount.kind {
+            MountKind::Bind { source, overlay: false } => {
+                let path = source.to_string_lossy();
+                let words = path.trim_matches('/').replace(|c: char| !c.is_ascii_alphanumeric(), "-").to_lowercase();
+                let words = words.trim_matches('-');
+                let words = &words[..words.len().min(40)];
+                let name = if words.is_empty() { "root".to_owned() } else { words.trim_end_matches('-').to_owned() };
+                let source = json!({ "hostPath": { "path": path, "type": kind_of(source) } });
+                Some((format!("{name}-host-{index}"), source))
+            }
+            MountKind::Bind { overlay: true, .. }
+            | MountKind::Artifact { .. }
+            | MountKind::DevPts
+            | MountKind::Ramfs => None,
+            MountKind::Tmpfs { size, .. } => Some((format!("tmp-{index}"), in_memory(*size))),
+            MountKind::Lent { path, .. } => {
+                let name = path.file_name()?.to_string_lossy();
+                let size = self.memory.iter().find(|volume| volume.name == name).and_then(|volume| volume.size);
+                Some((name.into_owned(), in_memory(size)))
+            }
+            MountKind::Volume { .. } => Some((format!("anonymous-{index}"), json!({ "emptyDir": {} }))),
+            MountKind::Image { reference, read_write: false, .. } => {
+                let source = json!({ "image": { "reference": reference, "pullPolicy": "IfNotPresent" } });
+                Some((format!("image-{index}"), source))
+            }
+            MountKind::Image { read_write: true, .. } => None,
+        }
+    }
 }
 
 fn is_anonymous(mount: &MountSpec) -> bool {
@@ -127,35 +164,12 @@ fn at(mount: &MountSpec, volume: &str) -> Value {
     entry
 }
 
-/// Name and source of a volume that nobody has named.
-fn unnamed(mount: &MountSpec, index: usize) -> Option<(String, Value)> {
-    match &mount.kind {
-        MountKind::Bind { source, overlay: false } => {
-            let path = source.to_string_lossy();
-            let words = path.trim_matches('/').replace(|c: char| !c.is_ascii_alphanumeric(), "-").to_lowercase();
-            let words = words.trim_matches('-');
-            let words = &words[..words.len().min(40)];
-            let name = if words.is_empty() { "root".to_owned() } else { words.trim_end_matches('-').to_owned() };
-            let source = json!({ "hostPath": { "path": path, "type": kind_of(source) } });
-            Some((format!("{name}-host-{index}"), source))
-        }
-        MountKind::Bind { overlay: true, .. } | MountKind::Artifact { .. } | MountKind::DevPts | MountKind::Ramfs => {
-            None
-        }
-        MountKind::Tmpfs { size, .. } => {
-            let mut source = json!({ "medium": "Memory" });
-            if let Some(size) = size {
-                source["sizeLimit"] = super::container::bytes(*size).into();
-            }
-            Some((format!("tmp-{index}"), json!({ "emptyDir": source })))
-        }
-        MountKind::Volume { .. } => Some((format!("anonymous-{index}"), json!({ "emptyDir": {} }))),
-        MountKind::Image { reference, read_write: false, .. } => {
-            let source = json!({ "image": { "reference": reference, "pullPolicy": "IfNotPresent" } });
-            Some((format!("image-{index}"), source))
-        }
-        MountKind::Image { read_write: true, .. } => None,
+fn in_memory(size: Option<u64>) -> Value {
+    let mut source = json!({ "medium": "Memory" });
+    if let Some(size) = size {
+        source["sizeLimit"] = super::container::bytes(size).into();
     }
+    json!({ "emptyDir": source })
 }
 
 /// What is there says what is meant; a source that is gone was most likely a directory.

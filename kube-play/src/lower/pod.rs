@@ -295,15 +295,13 @@ impl Lowering<'_> {
     fn size_limits(&mut self, spec: &PodSpec, template: &PodTemplate, at: &At<'_>) {
         for (index, volume) in spec.volumes.iter().enumerate() {
             let planned = template.volumes.iter().find(|planned| planned.name == *volume.name);
-            let why = match planned.map(|planned| &planned.source) {
-                Some(VolumeSource::EmptyDir { memory: false, limit: Some(_) }) => "without medium: Memory",
-                Some(VolumeSource::EmptyDir { memory: true, limit: Some(_) }) if !template.is_for_one(&volume.name) => {
-                    "where not just one container has all of the volume mounted"
-                }
-                _ => continue,
-            };
-            let at = at.key("volumes").index(index).keys("emptyDir.sizeLimit");
-            self.warn(&at, format!("is not enforced {why}"));
+            if matches!(
+                planned.map(|planned| &planned.source),
+                Some(VolumeSource::EmptyDir { memory: false, limit: Some(_) })
+            ) {
+                let at = at.key("volumes").index(index).keys("emptyDir.sizeLimit");
+                self.warn(&at, "is not enforced without medium: Memory");
+            }
         }
     }
 

@@ -69,7 +69,7 @@ object! {
 object! {
     EmptyDirSource {
         "medium" medium: Option<EmptyDirMedium>,
-        /// Enforced with `medium: Memory`, where one container alone mounts all of the volume; else a warning says so.
+        /// Enforced with `medium: Memory`; else a warning says so.
         "sizeLimit" size_limit: Option<Quantity>,
     }
 }

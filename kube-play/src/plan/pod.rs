@@ -137,7 +137,8 @@ pub struct PodVolume {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VolumeSource {
-    /// The pod's own, shared by its containers, gone with it. `memory`: a tmpfs of `limit` bytes.
+    /// The pod's own, shared by its containers, gone with it. `memory`: a tmpfs of `limit` bytes, which a directory is
+    /// not held to.
     EmptyDir {
         memory: bool,
         limit: Option<u64>,
@@ -186,12 +187,6 @@ impl PodTemplate {
             }
         }
         images
-    }
-
-    /// Whether one container alone has the whole volume mounted, in one place.
-    pub fn is_for_one(&self, volume: &str) -> bool {
-        let mut mounts = self.all_containers().flat_map(|one| &one.mounts).filter(|mount| mount.volume == volume);
-        mounts.next().is_some_and(|only| only.sub_path.is_none()) && mounts.next().is_none()
     }
 
     /// The number behind a port's name, or the number itself.
