@@ -55,6 +55,47 @@ fn an_init_container_that_fails_is_tried_again() {
 }
 
 #[test]
+fn an_init_container_of_type_once_runs_at_the_first_start_alone() {
+    let lab = Lab::new();
+    lab.write(
+        "pod.yaml",
+        "
+apiVersion: v1
+kind: Pod
+metadata:
+  name: p
+  annotations: { io.podman.annotations.init.container.type: once }
+spec:
+  terminationGracePeriodSeconds: 0
+  volumes: [{ name: t, emptyDir: {} }]
+  initContainers:
+  - name: first
+    image: localhost/box
+    imagePullPolicy: Never
+    command: [sh, -c, echo ran >> /t/f]
+    volumeMounts: [{ name: t, mountPath: /t }]
+  containers:
+  - name: c
+    image: localhost/box
+    imagePullPolicy: Never
+    command: [idle]
+    volumeMounts: [{ name: t, mountPath: /t }]
+",
+    );
+    let played = lab.creel("kube play pod.yaml").run();
+    assert_eq!(played.err(), "");
+    played.ok();
+    lab.creel("container exists p-first").run().code(1);
+    lab.ok("pod restart p");
+    assert_eq!(lab.ok("exec p-c cat /t/f"), "ran");
+    if !differs_on_purpose("podman has no kube get") {
+        assert!(lab.ok("kube get pods").contains("1/1     Running"), "{}", lab.ok("kube get pods"));
+        assert!(lab.ok("kube play pod.yaml").contains("unchanged"));
+    }
+    lab.ok("kube down --force pod.yaml");
+}
+
+#[test]
 fn a_pod_whose_init_container_never_succeeds_says_so_and_can_be_taken_down() {
     if nobody_keeps() {
         return;

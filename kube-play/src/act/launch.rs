@@ -157,6 +157,7 @@ fn furnish(
         let is_init = template.init.iter().any(|init| init.name == container.name);
         let role = match (is_init, container.sidecar) {
             (true, true) => PodRole::Sidecar,
+            (true, false) if container.once => PodRole::InitOnce,
             // Once per start of the pod, as in Kubernetes, and until it succeeds where the pod's policy restarts.
             (true, false) => PodRole::InitAlways,
             (false, _) => PodRole::Member,
@@ -201,7 +202,7 @@ fn member(
     // `NOTIFY_SOCKET` is the play's own: no container of its many is the unit's main process.
     spec.sdnotify_inside = true;
     spec.backoff = Some(containers::Backoff::kubernetes());
-    if role == PodRole::InitAlways && template.restart != PodRestartPolicy::Never {
+    if matches!(role, PodRole::InitOnce | PodRole::InitAlways) && template.restart != PodRestartPolicy::Never {
         spec.restart = RestartPolicy::OnFailure { max_retries: 0 };
     }
     spec.make_workdir = true;
@@ -314,7 +315,7 @@ fn pod_spec(engine: &Engine, request: &PodRequest, identity: &PodIdentity) -> Re
 
 /// Containers that are there for as long as the pod is.
 fn lasting(template: &PodTemplate) -> usize {
-    template.all_containers().filter(|container| !container.auto_remove).count()
+    template.all_containers().filter(|container| !container.auto_remove && !container.once).count()
 }
 
 fn network(request: &PodRequest, identity: &PodIdentity) -> Result<NetworkSpec> {

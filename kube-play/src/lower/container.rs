@@ -103,6 +103,7 @@ impl Lowering<'_> {
             sidecar,
             run_as_non_root,
             group,
+            once: false,
             auto_remove: false,
         }
     }

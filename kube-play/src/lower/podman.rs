@@ -72,16 +72,14 @@ impl Lowering<'_> {
                 continue;
             }
             let at = metadata.key("annotations").key(&key);
-            if word == INIT_TYPE && value != "always" {
-                self.warn(&at, "has no effect here: init containers run each time the pod starts, as in Kubernetes");
-            }
             if word.strip_prefix(PREFIX).is_some_and(|word| !KNOWN.contains(&word)) {
                 self.unsupported(&at, "is not supported, or no annotation of Podman's");
                 continue;
             }
             // Nobody waits for one that comes before: its end is what counts.
             let init = if word == SDNOTIFY { &mut [][..] } else { &mut template.init[..] };
-            let containers = init.iter_mut().chain(&mut template.containers);
+            let main = if word == INIT_TYPE { &mut [][..] } else { &mut template.containers[..] };
+            let containers = init.iter_mut().chain(main);
             let mut found = false;
             for container in containers.filter(|container| name.is_none_or(|name| container.name == name)) {
                 found = true;
@@ -91,7 +89,8 @@ impl Lowering<'_> {
                 }
             }
             if let (false, Some(name)) = (found, name) {
-                self.warn(&at, format!("has no effect here: the pod has no container {name:?}"));
+                let what = if word == INIT_TYPE { "init container" } else { "container" };
+                self.warn(&at, format!("has no effect here: the pod has no {what} {name:?}"));
             }
         }
     }
@@ -131,6 +130,13 @@ fn annotate(container: &mut ContainerPlan, word: &str, value: &str) -> Result<()
                 // It goes with its pod; until then it is not started again.
                 spec.restart = RestartPolicy::No;
             }
+        }
+        "init.container.type" => {
+            container.once = match value {
+                "once" => true,
+                "always" | "" => false,
+                _ => return Err(format!("must be always or once, and is {value:?}")),
+            };
         }
         "privileged" => spec.security.privileged |= truth()?,
         "seccomp" => {

@@ -40,6 +40,9 @@ pub struct ContainerPlan {
     pub pre_stop: Option<Handler>,
     /// An init container with `restartPolicy: Always`.
     pub sidecar: bool,
+    /// Podman's annotation: an init container that runs at the first start of its pod alone, and goes with its success.
+    #[serde(default)]
+    pub once: bool,
     /// Not to be started as user 0; where `spec.user` is open, the image's user decides.
     pub run_as_non_root: bool,
     /// The group where only that is written: the user is the image's.

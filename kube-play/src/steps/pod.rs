@@ -182,6 +182,8 @@ fn initializing(template: &PodTemplate, containers: &[ObservedContainer]) -> Opt
         return Some(match state {
             Some(ContainerState::Ended(ended)) if ended.code == 0 && !plan.sidecar => continue,
             Some(ContainerState::Running { started: true, .. }) if plan.sidecar => continue,
+            // They are made in their order: it has been there.
+            None if plan.once && !containers.is_empty() => continue,
             Some(ContainerState::Ended(ended)) => format!("Init:{}", ended.reason()),
             Some(ContainerState::Waiting(WaitReason::PodInitializing | WaitReason::ContainerCreating)) | None => {
                 format!("Init:{index}/{total}")

@@ -231,7 +231,10 @@ fn initializing(template: &PodTemplate, pod: &Seen) -> String {
         State::Running { .. } => init.status.last_exit.as_ref().map(|exit| exit.code),
         State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => None,
     };
-    let failed = pod.pod.members().filter(|member| member.spec().pod_role == Some(PodRole::InitAlways));
+    let is_init = |member: &&containers::Container| {
+        matches!(member.spec().pod_role, Some(PodRole::InitAlways | PodRole::InitOnce))
+    };
+    let failed = pod.pod.members().filter(is_init);
     let failed = failed.filter_map(|init| Some((init.name(), last(&init)?))).next();
     match failed {
         Some((name, code)) => format!("{}: {name} has ended with exit code {code} and is tried again", status.shown),
