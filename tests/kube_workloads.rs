@@ -152,6 +152,45 @@ fn a_workload_is_looked_at_scaled_and_turned_back() {
 }
 
 #[test]
+fn a_paused_deployment_waits() {
+    if no_controllers() {
+        return;
+    }
+    let lab = Lab::new();
+    let port = node_port();
+    let paused = |text: String| text.replacen("spec:\n", "spec:\n  paused: true\n", 1);
+    lab.write("site.yaml", paused(site(1, "one", port)));
+    lab.ok("kube play site.yaml");
+    assert!(lab.ok("kube get deploy").contains("site   0/1     0            0"), "{}", lab.ok("kube get deploy"));
+    assert_eq!(lab.ok("pod ps -q"), "");
+    lab.creel("kube rollout pause deploy/site").run().fails(125);
+    assert_eq!(lab.ok("kube rollout resume deploy/site"), "deployment.apps/site resumed");
+    lab.ok("kube rollout status deploy/site");
+    assert!(get(port, "/", "x").unwrap().contains("one"));
+    // What it has goes on while it is paused.
+    lab.write("site.yaml", paused(site(1, "two", port)));
+    lab.ok("kube play site.yaml");
+    lab.ok("kube scale deploy/site --replicas 2");
+    eventually("there is one more", || lab.ok("kube get deploy").contains("site   2/2     0            2"));
+    assert!(get(port, "/", "x").unwrap().contains("one"));
+    for deed in ["restart", "undo"] {
+        let error = lab.creel(&format!("kube rollout {deed} deploy/site")).run().fails(125);
+        assert!(error.contains("paused deployment.apps/site"), "{error}");
+    }
+    lab.write("site.yaml", site(1, "two", port));
+    lab.ok("kube rollout resume deploy/site");
+    lab.ok("kube rollout status deploy/site");
+    assert!(get(port, "/", "x").unwrap().contains("two"));
+    // What a file does not say stays as it was.
+    lab.ok("kube play site.yaml");
+    assert_eq!(lab.ok("kube rollout pause deploy/site"), "deployment.apps/site paused");
+    lab.write("site.yaml", site(1, "three", port));
+    lab.ok("kube play site.yaml");
+    assert!(get(port, "/", "x").unwrap().contains("two"));
+    lab.ok("kube down site.yaml");
+}
+
+#[test]
 fn a_pod_that_is_killed_comes_back_and_clients_do_not_notice_for_long() {
     if no_controllers() {
         return;

@@ -30,7 +30,7 @@ mod down;
 mod play;
 mod resume;
 
-pub use change::{restart, scale, undo};
+pub use change::{pause, restart, scale, undo};
 pub use child::pod_main;
 pub use down::{Claims, Down, down};
 pub use error::{Error, Result};

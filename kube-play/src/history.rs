@@ -34,6 +34,10 @@ impl History {
             last.cause = cause.or(last.cause.take());
             return;
         }
+        if plan.paused {
+            // It has no pods before it is resumed, and may be another one by then.
+            return;
+        }
         let number = self.revisions.last().map_or(1, |last| last.number + 1);
         self.revisions.retain(|revision| revision.template.hash != plan.template.hash);
         let manifest = plan.meta.manifest.pointer("/spec/template").cloned().unwrap_or_default();
@@ -94,10 +98,22 @@ impl WorkloadPlan {
         }
     }
 
+    /// As `kube rollout pause` and `resume` do it; what a file says about it leads back with its next play.
+    pub fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+        if let Some(written) = self.meta.manifest.pointer_mut("/spec/paused") {
+            *written = paused.into();
+            self.meta.hash = format!("paused-{paused}");
+        }
+    }
+
     /// Takes over what a new manifest leaves open from the plan before it.
     pub fn adopt(&mut self, before: &WorkloadPlan) {
         if !self.replicas_written {
             self.replicas = before.replicas;
+        }
+        if self.meta.manifest.pointer("/spec/paused").is_none_or(Value::is_null) {
+            self.paused = before.paused;
         }
     }
 

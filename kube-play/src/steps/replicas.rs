@@ -12,9 +12,10 @@ use crate::plan::{UpdateStrategy, WorkloadPlan};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
-    /// The template's hash that the rollout leads to.
+    /// The template's hash that the rollout leads to. A paused one does not take up a new template; it is empty where there
+    /// was none before.
     pub hash: String,
-    /// The hash before it: what pods below a StatefulSet's partition keep, what a paused Deployment goes on with.
+    /// The hash before it: what pods below a StatefulSet's partition keep, what a Deployment paused in between goes on with.
     pub previous: Option<String>,
     /// Updated, old, ready, available pods when the rollout last came on.
     pub seen: (u32, u32, u32, u32),
@@ -67,7 +68,7 @@ pub fn workload(
     now: Timestamp,
 ) -> WorkloadStep {
     let mut memory = memory.clone();
-    if memory.hash != plan.template.hash {
+    if memory.hash != plan.template.hash && !plan.paused {
         let previous = std::mem::replace(&mut memory.hash, plan.template.hash.clone());
         memory.previous = Some(previous).filter(|hash| !hash.is_empty());
         memory.progress_at = Some(now);
@@ -109,7 +110,8 @@ fn actions(
     };
     let mut deleted: Vec<(&ObservedPod, Why)> = Vec::new();
     match plan.update {
-        // The number is kept, nothing is rolled.
+        // A new one waits; else the number is kept, and nothing is rolled.
+        _ if plan.paused && memory.hash.is_empty() => {}
         _ if plan.paused => {
             let hash = memory.previous.as_ref().filter(|_| !old.is_empty() || new.is_empty()).unwrap_or(&memory.hash);
             create(hash, replicas.saturating_sub(alive.len()));
@@ -178,12 +180,13 @@ fn status(plan: &WorkloadPlan, memory: &mut Memory, pods: &[ObservedPod], now: T
     let alive: Vec<&ObservedPod> = pods.iter().filter(|pod| pod.alive()).collect();
     let count = |test: &dyn Fn(&ObservedPod) -> bool| alive.iter().filter(|pod| test(pod)).count() as u32;
     let current = alive.len() as u32;
-    let updated = count(&|pod| pod.hash == memory.hash);
+    let hash = &plan.template.hash;
+    let updated = count(&|pod| pod.hash == *hash);
     let ready = count(&|pod| pod.ready);
     let available = count(&|pod| pod.available(plan.min_ready, now));
-    let updated_available = count(&|pod| pod.hash == memory.hash && pod.available(plan.min_ready, now));
+    let updated_available = count(&|pod| pod.hash == *hash && pod.available(plan.min_ready, now));
     let old = current - updated;
-    let going = pods.iter().any(|pod| pod.stopping && pod.hash != memory.hash);
+    let going = pods.iter().any(|pod| pod.stopping && pod.hash != *hash);
     let wanted = match plan.update {
         UpdateStrategy::Ordinal { partition, .. } => plan.replicas.saturating_sub(partition),
         UpdateStrategy::RollingUpdate { .. } | UpdateStrategy::Recreate => plan.replicas,

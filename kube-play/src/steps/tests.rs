@@ -211,6 +211,31 @@ fn a_paused_deployment_keeps_its_number_and_its_template() {
 }
 
 #[test]
+fn a_paused_deployment_takes_up_no_new_template() {
+    let mut plan = workload_of("Deployment", "  replicas: 2\n  paused: true\n");
+    let step = |plan: &WorkloadPlan, memory: &Memory, observed: &str| {
+        let step = workload(plan, memory, &pods(observed), &BTreeSet::new(), at(0));
+        (shown(&step.actions), step.status.updated, step.status.progress, step.memory)
+    };
+    // A new one has no pods.
+    let (actions, updated, progress, memory) = step(&plan, &Memory::default(), "");
+    assert_eq!((actions.as_str(), updated, progress), ("", 0, Progress::Paused));
+    plan.paused = false;
+    let (actions, _, _, memory) = step(&plan, &memory, "");
+    assert_eq!(actions, "+web-1:new +web-2:new");
+    // One that has some goes on with them, however often its template changes.
+    plan.paused = true;
+    for hash in ["second", "third"] {
+        plan.template.hash = hash.to_owned();
+        let (actions, updated, progress, _) = step(&plan, &memory, "web-1 new +");
+        assert_eq!((actions.as_str(), updated, progress), ("+web-2:new", 0, Progress::Paused));
+    }
+    plan.paused = false;
+    let (actions, ..) = step(&plan, &memory, "web-1 new +, web-2 new +");
+    assert_eq!(actions, "+web-3:third");
+}
+
+#[test]
 fn a_stateful_set_goes_in_order() {
     let plan = workload_of("StatefulSet", "  replicas: 3\n");
     for (observed, expected) in [

@@ -1,4 +1,4 @@
-//! `creel kube rollout status`, `history`, `undo` and `restart`
+//! `creel kube rollout status`, `history`, `undo`, `restart`, `pause` and `resume`
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::error::{ExitCode, Failure};
 use crate::format::human;
 use crate::output;
 
-/// Follow an update of a workload, or turn it back: status, history, undo, restart
+/// Follow an update of a workload, hold it or turn it back: status, history, undo, restart, pause, resume
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The namespace
@@ -30,7 +30,7 @@ pub struct Args {
     /// status: wait until it is over
     #[arg(short, long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     watch: bool,
-    /// What to do (status, history, undo, restart), then KIND NAME or KIND/NAME
+    /// What to do (status, history, undo, restart, pause, resume), then KIND NAME or KIND/NAME
     #[arg(value_name = "DEED")]
     words: Vec<String>,
 }
@@ -110,8 +110,16 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             act::start_supervisor(&engine, super::supervisor_program())?;
             output::line(format_args!("{} restarted", id.resource()))?;
         }
+        deed @ ("pause" | "resume") => {
+            let paused = deed == "pause";
+            act::pause(&engine, &id, paused, &super::waits)?;
+            act::start_supervisor(&engine, super::supervisor_program())?;
+            output::line(format_args!("{} {}", id.resource(), if paused { "paused" } else { "resumed" }))?;
+        }
         other => {
-            return Err(Failure::plain(format!("unknown deed {other:?}: it is status, history, undo or restart")));
+            return Err(Failure::plain(format!(
+                "unknown deed {other:?}: it is status, history, undo, restart, pause or resume"
+            )));
         }
     }
     Ok(ExitCode::Success)
