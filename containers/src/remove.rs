@@ -311,6 +311,7 @@ pub(crate) fn needed_by(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::MountSpec;
 
     #[test]
     fn every_way_of_needing_another_container_counts() {
