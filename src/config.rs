@@ -201,6 +201,14 @@ impl Config {
         pools.into_iter().flatten().filter_map(pool).collect()
     }
 
+    /// `[network] default_subnet`: that of the network which is always there.
+    pub fn default_subnet(&self) -> Result<Option<network::Cidr>, Failure> {
+        let Some(text) = self.text("network", "default_subnet") else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| {
+            Failure::plain(format!("containers.conf: default_subnet of [network]: invalid CIDR address {text:?}"))
+        })
+    }
+
     /// `[engine.runtimes] NAME = [paths]`.
     pub fn runtime_paths(&self, name: &str) -> Vec<PathBuf> {
         let runtimes = self.get("engine", "runtimes").and_then(Value::as_table);

@@ -470,6 +470,8 @@ impl Context {
             gid: gid(),
             uplink: self.uplink()?,
             network_config_dir: self.network_config_dir()?,
+            default_network: self.config()?.text("network", "default_network").map(str::to_owned),
+            default_subnet: self.config()?.default_subnet()?,
             ..Settings::default()
         };
         Ok(Engine { store: self.store()?, settings })
@@ -495,6 +497,8 @@ impl Context {
             cgroup_manager: self.cgroup_manager()?,
             uplink: self.uplink()?,
             network_config_dir: self.network_config_dir()?,
+            default_network: self.config()?.text("network", "default_network").map(str::to_owned),
+            default_subnet: self.config()?.default_subnet()?,
             hooks_dirs: match self.globals.hooks_dir.as_slice() {
                 [] => config.list("engine", "hooks_dir").into_iter().map(PathBuf::from).collect(),
                 // The monitor is elsewhere.

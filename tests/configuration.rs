@@ -244,3 +244,18 @@ fn a_wrong_global_flag_stops_every_command() {
         assert_eq!(outcome.err(), "", "{flag}");
     }
 }
+
+#[test]
+fn the_network_that_is_always_there_has_the_name_and_the_subnet_of_the_file() {
+    let lab = Lab::new();
+    lab.write(OWN, "[network]\ndefault_network = \"home\"\ndefault_subnet = \"10.77.0.0/24\"\n");
+    assert_eq!(lab.ok("network ls -q"), "home");
+    assert_eq!(lab.ok("network inspect home --format '{{(index .Subnets 0).Subnet}}'"), "10.77.0.0/24");
+    let hosts = lab.ok("run --rm --network bridge --hostname me box cat /etc/hosts");
+    assert!(hosts.lines().any(|line| line.starts_with("10.77.0.2\tme")), "{hosts}");
+    lab.ok("create --name one --network bridge box true");
+    assert_eq!(lab.inspect("one", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}"), "home");
+    lab.creel("network rm home").run().fails(125);
+    assert_eq!(lab.ok("network prune -f"), "");
+    assert_eq!(lab.ok("network ls -q"), "home");
+}

@@ -37,6 +37,9 @@ pub struct Settings {
     pub uplink: Option<String>,
     /// Where the records of named networks are, if not in the store.
     pub network_config_dir: Option<PathBuf>,
+    /// Name and subnet of the network that is always there, where they are not creel's own.
+    pub default_network: Option<String>,
+    pub default_subnet: Option<network::Cidr>,
     pub hooks_dirs: Vec<PathBuf>,
     /// Where device vendors' files are; empty for the usual places.
     pub cdi_spec_dirs: Vec<PathBuf>,

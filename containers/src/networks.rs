@@ -16,6 +16,7 @@ pub fn networks(engine: &Engine) -> Networks {
     let settings = &engine.settings;
     Networks::new(&engine.store, settings.uplink.as_deref(), &settings.userns_dir)
         .in_dir(settings.network_config_dir.as_deref())
+        .with_default(settings.default_network.as_deref(), settings.default_subnet)
 }
 
 /// What connects a container, in Podman's words; of the user-mode stacks the one that it has or would have.

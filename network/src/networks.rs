@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use storage::{Durability, Store, record};
 use sys::lock::FileLock;
 
-use crate::record::{DEFAULT_NETWORK, LeaseRange, Network, Subnet};
+use crate::record::{LeaseRange, Network, Subnet};
 use crate::{Cidr, Error, Result, addresses};
 
 /// Where the networks of one store are, and what a holder of one has to know.
@@ -24,6 +24,8 @@ pub struct Networks {
     pub(crate) userns_dir: PathBuf,
     /// Networks without a subnet get one of these sizes out of these.
     pools: Vec<(Cidr, u8)>,
+    /// The one that is always there.
+    usual: Network,
 }
 
 /// Podman's pools of subnets, and the size of what is taken from them.
@@ -44,7 +46,34 @@ impl Networks {
             uplink: uplink.filter(|uplink| !uplink.is_empty()).map(str::to_owned),
             userns_dir: userns_dir.to_owned(),
             pools,
+            usual: Network::usual(),
         }
+    }
+
+    /// default_network and default_subnet of containers.conf: the one that is always there has this name and subnet.
+    pub fn with_default(mut self, name: Option<&str>, subnet: Option<Cidr>) -> Networks {
+        if let Some(name) = name {
+            self.usual.name = name.to_owned();
+        }
+        if let Some(subnet) = subnet {
+            self.usual.subnets = vec![Subnet { subnet, gateway: subnet.nth(1), range: None }];
+        }
+        self
+    }
+
+    /// The name of the network that is always there.
+    pub fn default_name(&self) -> &str {
+        &self.usual.name
+    }
+
+    /// Puts the one that is always there among the records, where it is not as everybody knows it.
+    pub(crate) fn keep_default(&self, network: &Network) -> Result<()> {
+        let path = self.path(&network.name);
+        if network.name != self.usual.name || self.usual == Network::usual() || path.exists() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        Ok(record::write(&path, network, Durability::Durable)?)
     }
 
     /// default_subnet_pools of containers.conf; those of IPv6 have no meaning.
@@ -113,8 +142,8 @@ impl Networks {
                 networks.push((name, network));
             }
         }
-        if !networks.iter().any(|(name, _)| name == DEFAULT_NETWORK) {
-            networks.push((DEFAULT_NETWORK.into(), Ok(Network::usual())));
+        if !networks.iter().any(|(name, _)| *name == self.usual.name) {
+            networks.push((self.usual.name.clone(), Ok(self.usual.clone())));
         }
         networks.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(networks.into_iter().map(|(_, network)| network).collect())
@@ -126,7 +155,7 @@ impl Networks {
             return Err(Error::NoSuchNetwork(name.to_owned()));
         }
         match read_as(name, &self.path(name)) {
-            Err(Error::NoSuchNetwork(name)) if name == DEFAULT_NETWORK => Ok(Network::usual()),
+            Err(Error::NoSuchNetwork(name)) if name == self.usual.name => Ok(self.usual.clone()),
             network => network,
         }
     }
@@ -250,8 +279,8 @@ impl Networks {
 
     /// Takes a network away. Whether a container is to be on it, the caller has looked.
     pub fn remove(&self, network: &Network) -> Result<()> {
-        if network.name == DEFAULT_NETWORK {
-            return Err(Error::Refused(format!("default network {DEFAULT_NETWORK} cannot be removed")));
+        if network.name == self.usual.name {
+            return Err(Error::Refused(format!("default network {} cannot be removed", network.name)));
         }
         let _lock = self.lock()?;
         match fs::remove_file(self.path(&network.name)) {

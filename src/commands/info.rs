@@ -123,7 +123,7 @@ fn host(context: &Context) -> Result<Value, Failure> {
                 "package" as "Package": "creel",
                 "path" as "Path": "/proc/self/exe",
             },
-            "defaultNetwork" as "DefaultNetwork": "podman",
+            "defaultNetwork" as "DefaultNetwork": config.text("network", "default_network").unwrap_or("podman"),
         },
         "ociRuntime" as "OCIRuntime": object! {
             "name" as "Name": "creel",

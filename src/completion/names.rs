@@ -109,7 +109,8 @@ pub(super) fn artifacts(context: &Context) -> Vec<String> {
 
 /// One file each, and the one that is always there.
 pub(super) fn networks(context: &Context) -> Vec<String> {
-    let mut names = vec!["podman".to_owned()];
+    let usual = context.config().ok().and_then(|config| config.text("network", "default_network"));
+    let mut names = vec![usual.unwrap_or("podman").to_owned()];
     if let Ok(store) = context.store() {
         let elsewhere = context.network_config_dir().unwrap_or_default();
         let dir = elsewhere.unwrap_or_else(|| store.path("networks"));

@@ -1,5 +1,6 @@
 //! Networks, ports, names: `--network`, `--publish`, `--dns`, `--add-host` and their kin.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -17,7 +18,10 @@ pub fn network(args: &CreateArgs, config: &Config, cwd: &Path) -> Result<Network
             Some("private") | None => Mode::Default,
             Some(mode) => mode.parse()?,
         },
-        networks => Mode::parse_all(networks)?,
+        networks => {
+            let named: Vec<_> = networks.iter().map(|text| on_default(text, config)).collect();
+            Mode::parse_all(&named)?
+        }
     };
     let is_bridge = matches!(mode, Mode::Networks(_));
     let mut spec = NetworkSpec {
@@ -164,6 +168,14 @@ fn published(mapping: PortMapping, host_ips: &[IpAddr]) -> Vec<PortMapping> {
     match (mapping.host_ip, host_ips) {
         (Some(_), _) | (None, []) => vec![mapping],
         (None, ips) => ips.iter().map(|ip| PortMapping { host_ip: Some(*ip), ..mapping.clone() }).collect(),
+    }
+}
+
+/// `bridge` means the network that is always there, whatever containers.conf calls it.
+fn on_default<'a>(text: &'a str, config: &Config) -> Cow<'a, str> {
+    match (text.strip_prefix("bridge"), config.text("network", "default_network")) {
+        (Some(rest), Some(name)) if rest.is_empty() || rest.starts_with(':') => Cow::Owned(format!("{name}{rest}")),
+        _ => Cow::Borrowed(text),
     }
 }
 

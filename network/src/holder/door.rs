@@ -53,6 +53,7 @@ impl Networks {
         if let Some(link) = self.connect(name)? {
             return Ok(link);
         }
+        self.keep_default(network)?;
         let channel = spawn(name).map_err(Error::kernel("start the holder of a network"))?;
         let request = Request::Start {
             network: name.clone(),

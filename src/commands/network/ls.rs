@@ -36,7 +36,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let networks = super::networks(context, &engine)?;
     let filters = Filters::parse(&args.filter, Keys::List)?;
     let users = users(&engine)?;
-    let used = users.keys().map(String::as_str).collect();
+    // The one that is always there is nobody's left-over.
+    let used = users.keys().map(String::as_str).chain([networks.default_name()]).collect();
     let layout = match args.format.as_deref().filter(|format| *format != "table") {
         _ if args.quiet => "{{.Name}}",
         Some(format) => format,

@@ -231,11 +231,7 @@ impl Filters {
 
 fn fits(filter: &Filter, network: &Network, used: &BTreeSet<&str>) -> bool {
     match filter {
-        // The one that is always there is nobody's left-over.
-        Filter::Dangling(wanted) => {
-            let dangles = !used.contains(network.name.as_str()) && network.name != network::DEFAULT_NETWORK;
-            *wanted == dangles
-        }
+        Filter::Dangling(wanted) => *wanted != used.contains(network.name.as_str()),
         Filter::Driver(driver) => network.driver == *driver,
         Filter::Id(prefix) => network.id.starts_with(prefix.as_str()),
         Filter::Label { key, value, negated } => {

@@ -38,10 +38,11 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 /// Removes unused networks: names, and what went wrong.
 pub fn prune(engine: &Engine, networks: &Networks, filters: &Filters) -> Result<(Vec<String>, Vec<Failure>), Failure> {
     let users = super::users(engine)?;
-    let used: BTreeSet<&str> = users.keys().map(String::as_str).collect();
+    // The one that is always there is nobody's left-over.
+    let used: BTreeSet<&str> = users.keys().map(String::as_str).chain([networks.default_name()]).collect();
     let (mut names, mut failures) = (Vec::new(), Vec::new());
     for network in super::all(networks)? {
-        let stays = network.name == network::DEFAULT_NETWORK || used.contains(network.name.as_str());
+        let stays = used.contains(network.name.as_str());
         // Somebody else than a container may be on it: a pod's namespace.
         if stays || !filters.pass(&network, &used) || !networks.state(&network.name)?.members.is_empty() {
             continue;

@@ -41,7 +41,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 
 fn remove(engine: &Engine, networks: &Networks, name: &str, args: &Args) -> Result<(), Failure> {
     let network = super::find(networks, name)?;
-    if network.name == network::DEFAULT_NETWORK {
+    if network.name == networks.default_name() {
         return Err(Failure::plain(format!("default network {} cannot be removed", network.name)));
     }
     let users = super::users(engine)?.remove(&network.name).unwrap_or_default();
