@@ -85,14 +85,8 @@ const CREATE_TOLERANCE: Tolerance = Tolerance {
 
 const BUILD_TOLERANCE: Tolerance = Tolerance {
     not_yet: &[
-        "all-platforms",
-        "compat-volumes",
-        "cpp-flag",
         "cw",
         "hooks-dir",
-        "logsplit",
-        "os-feature",
-        "os-version",
         "runtime-flag",
         "sbom",
         "sbom-image-output",
@@ -194,8 +188,7 @@ pub static VERBS: &[Verb] = &[
     verb!(manifest::create, ["manifest create"]),
     verb!(manifest::exists, ["manifest exists"]),
     verb!(manifest::inspect, ["manifest inspect"]),
-    verb!(manifest::push, ["manifest push"],
-        tolerance: Tolerance { not_yet: &["add-compression"], ..PLAIN.tolerance }),
+    verb!(manifest::push, ["manifest push"]),
     verb!(manifest::remove, ["manifest remove"]),
     verb!(manifest::rm, ["manifest rm"]),
     verb!(network::connect, ["network connect"]),

@@ -155,9 +155,9 @@ pub struct Form {
     /// Write the digest of what arrived to a file
     #[arg(long, value_name = "FILE")]
     digestfile: Option<PathBuf>,
-    /// Compress layers again that are compressed in another way
-    #[arg(long)]
-    force_compression: bool,
+    /// Compress layers again that are compressed in another way (default with --compression-format)
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    force_compression: Option<bool>,
     /// Leave signatures behind
     #[arg(long)]
     remove_signatures: bool,
@@ -166,10 +166,10 @@ pub struct Form {
 impl Form {
     /// Where no flag says how to compress, containers.conf may.
     pub fn apply(self, context: &Context, options: &mut PushOptions) -> Result<(), Failure> {
+        options.force_compression = self.force_compression.unwrap_or(self.compression_format.is_some());
         options.compression_format = self.compression_format;
         options.compression_level = self.compression_level;
         options.digestfile = self.digestfile;
-        options.force_compression = self.force_compression;
         options.remove_signatures = self.remove_signatures;
         if options.compression_format.is_none() {
             let config = context.config()?;

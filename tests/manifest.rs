@@ -130,6 +130,62 @@ fn a_list_is_pushed_with_its_images_and_pulled_again() {
 }
 
 #[test]
+fn a_list_is_pushed_with_its_images_compressed_in_another_way_too() {
+    let lab = two_images();
+    let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };
+    lab.ok("manifest create list");
+    lab.ok("manifest add --annotation a=b list containers-storage:localhost/box");
+    lab.ok("manifest add list containers-storage:localhost/other");
+    let pushed = |flags: &str, list: &str, tag: &str| -> Value {
+        lab.ok(&format!("manifest push -q {PLAIN} {flags} {list} docker://{}", registry.name(tag)));
+        serde_json::from_str(&registry.manifest(tag)).unwrap()
+    };
+    let packing = |tag: &str, list: &Value| -> Vec<String> {
+        let repository = tag.split(':').next().unwrap();
+        let of = |entry: &Value| {
+            let reference = format!("{repository}@{}", entry["digest"].as_str().unwrap());
+            let manifest: Value = serde_json::from_str(&registry.manifest(&reference)).unwrap();
+            let layer = manifest["layers"][0]["mediaType"].as_str().unwrap();
+            layer.rsplit(['+', '.']).next().unwrap().to_owned()
+        };
+        list["manifests"].as_array().unwrap().iter().map(of).collect()
+    };
+    let list = pushed("--add-compression zstd --force-compression", "list", "one:1");
+    assert_eq!(platforms(&list), ["linux/amd64/", "linux/arm64/v8", "linux/amd64/", "linux/arm64/v8"]);
+    assert_eq!(packing("one:1", &list), ["gzip", "gzip", "zstd", "zstd"]);
+    let mark = |at: usize| &list["manifests"][at]["annotations"]["io.github.containers.compression.zstd"];
+    assert_eq!((mark(0), mark(2), mark(3)), (&Value::Null, &"true".into(), &"true".into()));
+    assert_eq!(list["manifests"][2]["annotations"]["a"], "b");
+
+    // What is there already is not made twice.
+    lab.ok("manifest create full");
+    lab.ok(&format!("manifest add --all {PLAIN} full docker://{}", registry.name("one:1")));
+    let again = pushed("--add-compression gzip,zstd", "full", "two:1");
+    assert_eq!(packing("two:1", &again), ["gzip", "gzip", "zstd", "zstd"]);
+    if !is_podman() {
+        // Podman goes by the annotations of the list, and by what the registry has.
+        assert_eq!(again, list);
+        let list = pushed("--compression-format zstd --add-compression gzip", "list", "three:1");
+        assert_eq!(packing("three:1", &list), ["zstd", "zstd", "gzip", "gzip"]);
+    }
+
+    for (flags, words) in [
+        ("--add-compression nosuch", "requested algorithm nosuch is not supported for replication"),
+        ("--add-compression zstd --format v2s2", "compression using zstd required together with format"),
+        ("--all=false --add-compression zstd", ""),
+    ] {
+        let line = format!("manifest push -q {PLAIN} {flags} list docker://{}", registry.name("four:1"));
+        let error = lab.creel(&line).run().fails(125);
+        assert!(error.contains(words), "{flags}: {error}");
+    }
+    lab.write("containers.conf", "[engine]\nadd_compression = [\"zstd\"]\n");
+    let line = format!("manifest push -q {PLAIN} list docker://{}", registry.name("five:1"));
+    lab.creel(&line).env("CONTAINERS_CONF", &lab.path("containers.conf").display().to_string()).run().ok();
+    let list: Value = serde_json::from_str(&registry.manifest("five:1")).unwrap();
+    assert_eq!(platforms(&list).len(), 4);
+}
+
+#[test]
 fn a_list_is_pushed_in_dockers_form_and_removed_when_asked() {
     let lab = two_images();
     let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };

@@ -94,6 +94,9 @@ fn layers_are_compressed_anew_when_that_is_forced() {
     };
     push("--compression-format zstd --compression-level 3 --force-compression", "zstd").ok();
     assert_eq!((kind("gzip").as_str(), kind("zstd").as_str()), ("gzip", "zstd"));
+    push("--compression-format zstd", "asked").ok();
+    push("--compression-format zstd --force-compression=false", "left").ok();
+    assert_eq!((kind("asked").as_str(), kind("left").as_str()), ("zstd", "gzip"));
     push("--force-compression", "forced").ok();
     push("--compression-format colour", "x").fails(125);
     push("--format colour", "x").fails(125);

@@ -57,14 +57,33 @@ pub(crate) fn write_manifest_file(dir: &Path, manifest: &[u8]) -> Result<()> {
 
 /// A blob of the store in a `dir` directory.
 pub(crate) fn link(store: &Store, dir: &Path, digest: &Digest) -> Result<()> {
-    let link = dir.join(digest.hex());
     // Whole, as the store may have been named relative to where we are.
     let blob = fs::canonicalize(store.blob_path(digest)).map_err(Error::file(store.blob_path(digest)))?;
-    match symlink(blob, &link) {
-        // The same layer twice.
+    link_file(&blob, &dir.join(digest.hex()))
+}
+
+pub(crate) fn link_file(blob: &Path, link: &Path) -> Result<()> {
+    match symlink(blob, link) {
+        // The same layer twice, or one of two images.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         other => other.map_err(Error::file(link)),
     }
+}
+
+/// Moves what is in `from`, the `dir` directory of one image, into that of a list.
+pub(crate) fn take_in(from: &Path, list: &Path, manifest: &Digest) -> Result<()> {
+    for entry in fs::read_dir(from).map_err(Error::file(from))? {
+        let entry = entry.map_err(Error::file(from))?;
+        let name = entry.file_name();
+        let to = match name.to_str() {
+            Some("version") => continue,
+            Some("manifest.json") => list.join(format!("{}.manifest.json", manifest.hex())),
+            _ => list.join(&name),
+        };
+        let _ = fs::remove_file(&to);
+        fs::rename(entry.path(), &to).map_err(Error::file(to))?;
+    }
+    Ok(())
 }
 
 /// The same with its layers decompressed, so that whoever reads it compresses them anew.

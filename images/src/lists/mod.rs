@@ -8,11 +8,12 @@ mod edit;
 mod push;
 mod record;
 mod remote;
+mod variants;
 
 pub use document::inspect;
 pub use edit::{AddOptions, Annotation, CreateOptions, add, annotate, create, create_or_amend, remove_instance};
 pub use push::{ListPushOptions, push};
 pub use record::{ListRecord, exists, find, list, remove};
-pub use remote::is_current;
+pub use remote::{is_current, platforms};
 
 pub(crate) use record::{as_image, blobs, delete, give_names, instance, load, remove_by_name, take_names};

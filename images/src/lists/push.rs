@@ -1,13 +1,13 @@
 //! A list and its images go to a registry, or to another place that skopeo can write.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use storage::{Digest, Store};
 
 use super::document;
 use super::record::{Instance, ListRecord, Origin, get};
+use super::variants;
 use crate::error::{Error, Result};
 use crate::progress::Report;
 use crate::push::{self, PushOptions};
@@ -18,17 +18,13 @@ use crate::{events, names, skopeo};
 pub struct ListPushOptions {
     /// The images too, not the list alone: that needs them to be there already.
     pub all: bool,
+    /// Each image also compressed like this (`gzip`, `zstd`, `zstd:chunked`); with `all` only.
+    pub add_compression: Vec<String>,
     pub push: PushOptions,
 }
 
 /// Copies a list to `destination`, by default the registry its name says, and returns the digest it has there.
 pub fn push(store: &Store, name: &str, destination: Option<&str>, options: &ListPushOptions) -> Result<Digest> {
-    if options.push.force_compression {
-        return Err(Error::Unsupported {
-            what: "compressing the images of a list anew".to_owned(),
-            reason: "push them one by one with --force-compression and add them from there".to_owned(),
-        });
-    }
     let list = get(store, name)?;
     let typed = destination.unwrap_or(name);
     let destination: Source = match destination {
@@ -71,8 +67,16 @@ fn attempt(store: &Store, list: &ListRecord, destination: &Source, options: &Lis
             }
         }
     }
-    let which = if options.all { "--all" } else { "--multi-arch=index-only" };
-    let digest = push::copy(&view, destination, &options.push, &[which], staging.path())?;
+    let mut flags = vec![if options.all { "--all" } else { "--multi-arch=index-only" }];
+    if options.all && (options.push.force_compression || !options.add_compression.is_empty()) {
+        let whole = variants::prepare(list, &view, staging.path(), options)?;
+        crate::view::write_manifest_file(&view, document::text(&whole).as_bytes())?;
+        if options.push.format.is_none() && options.push.encryption_keys.is_empty() {
+            // Else skopeo may take another variant's layers for one's, where the registry has them.
+            flags.push("--preserve-digests");
+        }
+    }
+    let digest = push::copy(&view, destination, &options.push, &flags, staging.path())?;
     drop(staging);
     store.sweep()?;
     Ok(digest)
@@ -94,12 +98,7 @@ fn link(store: &Store, view: &Path, instance: &Instance, blobs: &[Digest]) -> Re
             reference: instance.digest.to_string(),
             reason: format!("its blob {digest} is no longer in the store; add the image to the list again"),
         })?;
-        let link = view.join(digest.hex());
-        match symlink(blob, &link) {
-            // Two images share a layer.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            other => other.map_err(Error::file(link))?,
-        }
+        crate::view::link_file(&blob, &view.join(digest.hex()))?;
     }
     Ok(())
 }
@@ -151,16 +150,6 @@ fn fetch(
             found: found.to_string(),
         });
     }
-    for entry in fs::read_dir(&dir).map_err(Error::file(&dir))? {
-        let entry = entry.map_err(Error::file(&dir))?;
-        let name = entry.file_name();
-        let to = match name.to_str() {
-            Some("version") => continue,
-            Some("manifest.json") => view.join(format!("{}.manifest.json", instance.digest.hex())),
-            _ => view.join(&name),
-        };
-        let _ = fs::remove_file(&to);
-        fs::rename(entry.path(), &to).map_err(Error::file(to))?;
-    }
+    crate::view::take_in(&dir, view, &instance.digest)?;
     fs::remove_dir_all(&dir).map_err(Error::file(dir))
 }

@@ -1,14 +1,14 @@
 //! Manifests of images that are not in the store, by skopeo.
 
 use serde_json::Value;
-use storage::Digest;
+use storage::{Digest, Store};
 
 use super::document::{Document, Entry};
 use super::record::{Instance, ListPlatform, Origin};
 use crate::archive::Index;
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::platform;
+use crate::platform::{self, Platform};
 use crate::pull::PullOptions;
 use crate::reference::{Reference, Source};
 use crate::registries::Registries;
@@ -114,6 +114,31 @@ pub(super) fn instances(source: &Source, which: Which, options: &PullOptions) ->
         annotations: entry.annotations,
     };
     Ok(chosen.into_iter().map(instance).collect())
+}
+
+/// What the name is there for: a list of this store or of a registry, else the one image that is here or there.
+pub fn platforms(store: &Store, name: &str, options: &PullOptions) -> Result<Vec<Platform>> {
+    let known = |is: &ListPlatform| is.os != "unknown" && !is.architecture.is_empty();
+    let platform = |is: &ListPlatform| Platform {
+        os: Some(is.os.clone()),
+        architecture: Some(is.architecture.clone()),
+        variant: Some(is.variant.clone()).filter(|variant| !variant.is_empty()),
+    };
+    if let Some(list) = super::find(store, name)? {
+        return Ok(list.instances.iter().map(|one| &one.platform).filter(|is| known(is)).map(platform).collect());
+    }
+    let listed = manifest_of_name(name, options).and_then(|(name, _)| instances(&name.parse()?, Which::All, options));
+    match listed {
+        Ok(listed) => Ok(listed.iter().map(|one| &one.platform).filter(|is| known(is)).map(platform).collect()),
+        Err(error) => match crate::find::get(store, name) {
+            Ok(image) => Ok(vec![Platform {
+                os: Some(image.os().to_owned()),
+                architecture: Some(image.architecture().to_owned()),
+                variant: Some(image.variant().to_owned()).filter(|variant| !variant.is_empty()),
+            }]),
+            Err(_) => Err(error),
+        },
+    }
 }
 
 /// Whether the name still leads to this image in its registry. Nothing is stored.

@@ -16,6 +16,9 @@ pub struct Args {
     signing: Signing,
     #[command(flatten)]
     form: Form,
+    /// Send each image compressed like this, too (gzip, zstd, zstd:chunked)
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    add_compression: Vec<String>,
     /// Send the images, too
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     all: bool,
@@ -44,8 +47,13 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.quiet {
         push.progress = Progress::Quiet;
     }
+    let add_compression = match args.add_compression.is_empty() {
+        true => context.config()?.list("engine", "add_compression"),
+        false => args.add_compression,
+    };
+    check_algorithms(&add_compression, args.all, push.format.as_deref())?;
     let engine = context.engine()?;
-    let options = ListPushOptions { all: args.all, push };
+    let options = ListPushOptions { all: args.all, add_compression, push };
     let name = &args.words[0];
     lists::push(&engine.store, name, args.words.get(1).map(String::as_str), &options)?;
     if args.rm || args.purge {
@@ -53,6 +61,26 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         removed.errors.into_iter().next().map_or(Ok(()), Err)?;
     }
     Ok(ExitCode::Success)
+}
+
+fn check_algorithms(names: &[String], all: bool, format: Option<&str>) -> Result<(), Failure> {
+    if let Some(unknown) = names.iter().find(|name| !matches!(name.as_str(), "gzip" | "zstd" | "zstd:chunked")) {
+        return Err(Failure::plain(format!(
+            "requested algorithm {unknown} is not supported for replication: cannot find compressor for {}",
+            arguments::go_quote(unknown)
+        ))
+        .hint("the algorithms are gzip, zstd and zstd:chunked"));
+    }
+    if !names.is_empty() && !all {
+        return Err(Failure::plain("--add-compression compresses the images, which --all=false does not send"));
+    }
+    match names.iter().find(|name| *name != "gzip") {
+        Some(name) if format == Some("v2s2") => Err(Failure::plain(format!(
+            "compression using {name} required together with format \
+             application/vnd.docker.distribution.manifest.v2+json, which does not support it"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn list_format(text: &str) -> Result<String, Failure> {
