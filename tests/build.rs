@@ -1,6 +1,8 @@
 //! `build`
 
-use crate::lab::{Lab, differs_on_purpose};
+use crate::lab::image::box_draft;
+use crate::lab::registry::{Guarded, Registry};
+use crate::lab::{Lab, differs_on_purpose, has_program};
 
 fn built(lab: &Lab, text: &str, flags: &str) -> String {
     lab.write("context/Containerfile", text);
@@ -370,4 +372,67 @@ fn the_builder_tells_what_it_is() {
         assert!(text.lines().any(|one| one == line), "{text}");
     }
     lab.ok("buildx prune --force");
+}
+
+#[test]
+fn a_file_that_ends_in_in_is_read_by_cpp() {
+    let lab = Lab::new();
+    if !has_program("cpp") {
+        return;
+    }
+    lab.write("context/base.h", "#define BASE localhost/box\n");
+    let text =
+        "#include \"base.h\"\nFROM BASE\n#ifdef EXTRA\nRUN echo extra > /said\n#else\nRUN echo plain > /said\n#endif\n";
+    lab.write("context/Containerfile.in", text);
+    lab.ok("build -q -t made -f context/Containerfile.in context");
+    assert_eq!(lab.ok("run --rm --network none made cat /said"), "plain");
+    lab.ok("build -q -t made --cpp-flag=-DEXTRA -f Containerfile.in context");
+    assert_eq!(lab.ok("run --rm --network none made cat /said"), "extra");
+    lab.write("context/bad.in", "#include \"nosuch.h\"\nFROM localhost/box\n");
+    let error = lab.creel("build -q -f context/bad.in context").run().fails(125);
+    assert!(error.contains("nosuch.h"), "{error}");
+}
+
+#[test]
+fn version_and_features_of_the_system_are_in_the_image_and_its_list() {
+    let lab = Lab::new();
+    let text = "FROM localhost/box\nRUN true\n";
+    built(&lab, text, "--os-version 7 --os-feature a --os-feature b --manifest list");
+    let platform = &lab.json("manifest inspect list")["manifests"][0]["platform"];
+    assert_eq!((&platform["os.version"], &platform["os.features"]), (&"7".into(), &serde_json::json!(["a", "b"])));
+    lab.write("context/Containerfile", "FROM localhost/made\nRUN true\n");
+    lab.ok("build -q -t second --os-feature a- --manifest other context");
+    let platform = &lab.json("manifest inspect other")["manifests"][0]["platform"];
+    assert_eq!((&platform["os.version"], &platform["os.features"]), (&"7".into(), &serde_json::json!(["b"])));
+}
+
+#[test]
+fn what_run_writes_to_a_volume_may_be_thrown_away() {
+    let lab = Lab::new();
+    let text = "FROM localhost/box\nRUN mkdir /v && echo old > /v/old\nVOLUME /v\nRUN cat /v/old && echo new > /v/new\nRUN ls /v > /seen\n";
+    built(&lab, text, "--compat-volumes");
+    assert_eq!(lab.ok("run --rm --network none made cat /seen"), "old");
+    built(&lab, text, "");
+    assert_eq!(lab.ok("run --rm --network none made cat /seen"), "new\nold");
+}
+
+#[test]
+fn an_image_is_built_for_every_platform_of_its_bases() {
+    let lab = Lab::new();
+    let Some(registry) = Registry::start(&lab, Guarded::Plain) else { return };
+    let archive = lab.write("layer.tar", &box_draft().layers[0]);
+    lab.ok(&format!("import -q --arch arm64 {} other", archive.display()));
+    lab.ok("manifest create list localhost/box localhost/other");
+    let name = registry.name("base:1");
+    lab.ok(&format!("manifest push -q --all --tls-verify=false list docker://{name}"));
+    lab.ok("manifest rm list");
+    lab.write("context/Containerfile", format!("FROM {name}\nLABEL a=b\n"));
+    lab.ok("build --all-platforms --tls-verify=false --logsplit --logfile log --manifest made context");
+    let list = lab.json("manifest inspect made");
+    let of = |at: usize| list["manifests"][at]["platform"]["architecture"].as_str().unwrap_or_default().to_owned();
+    let mut found = [of(0), of(1)];
+    found.sort();
+    assert_eq!(found, ["amd64", "arm64"], "{list}");
+    assert!(lab.read("log_linux_arm64").contains("[linux/arm64] STEP 2/2: LABEL a=b"));
+    assert!(lab.read("log_linux_amd64").contains("[linux/amd64] STEP 2/2: LABEL a=b"));
 }

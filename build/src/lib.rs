@@ -14,7 +14,7 @@ mod plan;
 mod words;
 
 pub use act::{
-    Context, Event, Named, Options, RemoteCache, Secret, Squash, Times, begins_like_an_archive, build, export,
+    Context, Event, Named, Options, RemoteCache, Secret, Squash, Times, bases, begins_like_an_archive, build, export,
 };
 pub use error::{Error, Problem, Result};
 pub use pattern::Ignore;

@@ -80,6 +80,10 @@ pub struct CommitRequest<'a> {
     pub annotations: Vec<(String, String)>,
     /// That of the base, else of this machine.
     pub platform: Option<Platform>,
+    /// `None` keeps the base's.
+    pub os_version: Option<String>,
+    /// Beside the base's; one with `-` at its end is taken away.
+    pub os_features: Vec<String>,
     pub format: Format,
     pub squash: Squash,
     /// Names to give it.
@@ -107,6 +111,8 @@ impl<'a> CommitRequest<'a> {
             file_times: FileTimes::Kept,
             annotations: Vec::new(),
             platform: None,
+            os_version: None,
+            os_features: Vec::new(),
             format: Format::Oci,
             squash: Squash::No,
             names: Vec::new(),
@@ -331,6 +337,22 @@ pub(crate) fn write_manifest(
 /// The image configuration while it is written. Fields we do not know stay as the base has them.
 struct Configuration(Map<String, Value>);
 
+fn set_features(config: &mut Map<String, Value>, wanted: &[String]) {
+    let old = config.get("os.features").and_then(Value::as_array).into_iter().flatten();
+    let mut features: Vec<String> = old.filter_map(|feature| feature.as_str().map(str::to_owned)).collect();
+    for feature in wanted {
+        let name = feature.strip_suffix('-').unwrap_or(feature);
+        features.retain(|old| old != name);
+        if name == feature {
+            features.push(feature.clone());
+        }
+    }
+    match features.is_empty() {
+        true => _ = config.remove("os.features"),
+        false => _ = config.insert("os.features".to_owned(), json!(features)),
+    }
+}
+
 enum Layered<'a> {
     Yes(&'a Digest),
     No,
@@ -373,6 +395,8 @@ impl Configuration {
         let architecture = wanted.architecture.map(|text| platform::normalized(&text).to_owned());
         set("architecture", architecture, Some(platform::host_architecture()));
         set("variant", wanted.variant, None);
+        set("os.version", request.os_version.clone(), None);
+        set_features(&mut config, &request.os_features);
         let old =
             |pointer: &str| under.and_then(|under| under.raw_config.pointer(pointer)).filter(|old| old.is_array());
         let diff_ids = old("/rootfs/diff_ids").cloned().unwrap_or_else(|| json!([]));

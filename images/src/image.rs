@@ -77,6 +77,15 @@ impl Image {
         text(&self.raw_config, "variant")
     }
 
+    pub fn os_version(&self) -> &str {
+        text(&self.raw_config, "os.version")
+    }
+
+    pub fn os_features(&self) -> Vec<String> {
+        let features = self.raw_config.get("os.features").and_then(Value::as_array).into_iter().flatten();
+        features.filter_map(|feature| feature.as_str().map(str::to_owned)).collect()
+    }
+
     pub fn author(&self) -> &str {
         text(&self.raw_config, "author")
     }

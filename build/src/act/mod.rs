@@ -57,6 +57,11 @@ pub struct Options {
     pub annotates_creation: bool,
     pub omits_history: bool,
     pub times: Times,
+    /// `--os-version`, `--os-feature`: of the image alone. A feature with `-` at its end is taken away.
+    pub os_version: Option<String>,
+    pub os_features: Vec<String>,
+    /// Whether what RUN writes to a volume is thrown away.
+    pub discards_volumes: bool,
     pub remote_cache: RemoteCache,
     /// How long what an earlier build has made may be used.
     pub cache_ttl: Option<Duration>,
@@ -175,21 +180,7 @@ pub(crate) struct Build<'a> {
 
 /// Builds the image and gives it its names. A file with a mistake is refused before anything is made.
 pub fn build(engine: &Engine, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Image> {
-    let text: String = options.files.iter().map(|(_, text)| with_end(text)).collect();
-    let bad = |problem: Problem| {
-        let (file, line) = if problem.line == 0 { ("", 0) } else { place(options, problem.line) };
-        Error::Containerfile { file: file.to_owned(), problem: Problem { line, ..problem } }
-    };
-    let file = Containerfile::parse(&text).map_err(bad)?;
-    let predefined = predefined(options.pull.platform.as_ref());
-    let wanted = Wanted {
-        target: options.target.as_deref(),
-        arguments: options.arguments.clone(),
-        predefined: predefined.clone(),
-        from: options.from.as_deref(),
-        every_stage: options.every_stage,
-    };
-    let plan = plan::plan(&file, &wanted).map_err(bad)?;
+    let (file, plan, predefined) = read(options)?;
     for name in &options.names {
         name.parse::<images::Reference>()?;
     }
@@ -210,6 +201,40 @@ pub fn build(engine: &Engine, options: &Options, tell: &mut dyn FnMut(Event<'_>)
         tracing::warn!(%error, "cannot forget what earlier builds have made");
     }
     made
+}
+
+/// The images that the stages of the build are made from.
+pub fn bases(options: &Options) -> Result<Vec<String>> {
+    let (_, plan, _) = read(options)?;
+    let of_stage = |number: &usize| match &plan.bases[*number] {
+        Base::Image(name) => match options.contexts.get(name) {
+            Some(Named::Image(other)) => Some(other.clone()),
+            Some(Named::Directory(_)) => None,
+            None => Some(name.clone()),
+        },
+        Base::Scratch | Base::Stage(_) => None,
+    };
+    Ok(plan.order.iter().filter_map(of_stage).collect())
+}
+
+/// The files and what is to be done; pure.
+fn read(options: &Options) -> Result<(Containerfile, Plan, BTreeMap<String, String>)> {
+    let text: String = options.files.iter().map(|(_, text)| with_end(text)).collect();
+    let bad = |problem: Problem| {
+        let (file, line) = if problem.line == 0 { ("", 0) } else { place(options, problem.line) };
+        Error::Containerfile { file: file.to_owned(), problem: Problem { line, ..problem } }
+    };
+    let file = Containerfile::parse(&text).map_err(bad)?;
+    let predefined = predefined(options.pull.platform.as_ref());
+    let wanted = Wanted {
+        target: options.target.as_deref(),
+        arguments: options.arguments.clone(),
+        predefined: predefined.clone(),
+        from: options.from.as_deref(),
+        every_stage: options.every_stage,
+    };
+    let plan = plan::plan(&file, &wanted).map_err(bad)?;
+    Ok((file, plan, predefined))
 }
 
 /// Writes the root file system of an image as a tar.

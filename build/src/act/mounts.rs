@@ -233,6 +233,11 @@ impl Mounted {
         self.add(kind, target(mount, workdir), mount.read_only.unwrap_or(false));
     }
 
+    /// A copy of what lies at `path`, which is gone afterwards.
+    pub(super) fn discarded(&mut self, path: &str) {
+        self.add(MountKind::Tmpfs { size: None, mode: None, copy_up: true }, Path::new("/").join(path), false);
+    }
+
     pub(super) fn secret(
         &mut self,
         store: &Store,

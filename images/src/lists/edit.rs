@@ -264,6 +264,8 @@ fn of_image(store: &Store, image: &Image) -> Result<Instance> {
             architecture: image.architecture().to_owned(),
             os: image.os().to_owned(),
             variant: image.variant().to_owned(),
+            os_version: image.os_version().to_owned(),
+            os_features: image.os_features(),
             ..ListPlatform::default()
         },
         annotations: BTreeMap::new(),

@@ -12,6 +12,9 @@ pub struct Args {
     /// Add a line to /etc/hosts while programs run (name[;name...]:ip, host-gateway as ip for the host)
     #[arg(long, value_name = "NAME:IP", value_delimiter = ',')]
     pub add_host: Vec<String>,
+    /// Build for every platform that the base images are there for
+    #[arg(long)]
+    pub all_platforms: bool,
     /// Add an annotation to the image (KEY=VALUE)
     #[arg(long, value_name = "KEY=VALUE")]
     pub annotation: Vec<String>,
@@ -54,6 +57,12 @@ pub struct Args {
     /// Cgroup namespace: private, host
     #[arg(long, value_name = "MODE")]
     pub cgroupns: Option<String>,
+    /// Throw away what RUN writes to a volume
+    #[arg(long)]
+    pub compat_volumes: bool,
+    /// A flag for cpp, by which Containerfiles that end in .in are read
+    #[arg(long, value_name = "FLAG")]
+    pub cpp_flag: Vec<String>,
     /// Length of a period of the processor limit, in microseconds
     #[arg(long, value_name = "MICROSECONDS")]
     pub cpu_period: Option<u64>,
@@ -147,6 +156,9 @@ pub struct Args {
     /// Write what would be shown to a file
     #[arg(long, value_name = "FILE")]
     pub logfile: Option<PathBuf>,
+    /// With --logfile a file for each platform, FILE_OS_ARCH
+    #[arg(long)]
+    pub logsplit: bool,
     /// Put the image into this manifest list, which is made where there is none
     #[arg(long, value_name = "LIST")]
     pub manifest: Option<String>,
@@ -174,6 +186,12 @@ pub struct Args {
     /// Operating system of the image
     #[arg(long)]
     pub os: Option<String>,
+    /// A feature that the image needs of the operating system (FEATURE, or FEATURE- to take it away)
+    #[arg(long, value_name = "FEATURE")]
+    pub os_feature: Vec<String>,
+    /// Version of the operating system
+    #[arg(long, value_name = "VERSION")]
+    pub os_version: Option<String>,
     /// Write the image's files, too: to a directory, or as type=local,dest=DIR or type=tar,dest=FILE
     #[arg(short, long, value_name = "OUTPUT")]
     pub output: Vec<String>,
@@ -264,7 +282,7 @@ pub struct Args {
     /// Take a label out of the image
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub unsetlabel: Vec<String>,
-    /// User namespace: host, which is the user's own
+    /// User namespace: host, private or container; all are the user's own
     #[arg(long, value_name = "MODE")]
     pub userns: Option<String>,
     /// UTS namespace: private, host

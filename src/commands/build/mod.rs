@@ -12,9 +12,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ::build::{Event, Named, Options, RemoteCache, Squash, Times};
-use containers::{ContainerSpec, Streams};
+use containers::{ContainerSpec, Engine, Streams};
 use images::Platform;
 use images::lists::CreateOptions;
+use storage::Staging;
 
 use crate::arguments::{self, go_quote, number};
 use crate::context::{Context, variable};
@@ -28,16 +29,20 @@ use source::Source;
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_most(&args.words, 1)?;
-    if let Some(path) = &args.logfile {
+    if let Some(path) = args.logfile.as_ref().filter(|_| !args.logsplit) {
         write_to(path)?;
     }
     let outputs: Vec<Output> = args.output.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-    let platforms = platforms(&args)?;
+    let platforms = match args.all_platforms {
+        true => every_platform(context, &args)?,
+        false => platforms(&args)?,
+    };
     for platform in &platforms {
-        let image = match platforms.len() {
-            1 => make(context, &args)?,
-            _ => make_for(context, &args, platform.as_ref(), true)?,
-        };
+        if let Some(path) = args.logfile.as_ref().filter(|_| args.logsplit) {
+            let of = platform.clone().unwrap_or_default();
+            write_to(&PathBuf::from(format!("{}_{}", path.display(), of.to_string().replace('/', "_"))))?;
+        }
+        let image = make_for(context, &args, platform.as_ref(), platforms.len() > 1)?;
         let engine = context.engine()?;
         for output in &outputs {
             output.write(&engine, &image)?;
@@ -75,6 +80,28 @@ fn platforms(args: &Args) -> Result<Vec<Option<Platform>>, Failure> {
     }
 }
 
+/// Those that all base images are there for; this machine's where there is none but scratch.
+fn every_platform(context: &Context, args: &Args) -> Result<Vec<Option<Platform>>, Failure> {
+    if !args.platform.is_empty() || platforms(args)? != [None] {
+        return Err(Failure::plain("--all-platforms goes with none of --platform, --os, --arch and --variant"));
+    }
+    let engine = context.engine()?;
+    let (options, _staging) = options(context, &engine, args, None)?;
+    let mut common: Option<Vec<Platform>> = None;
+    for base in ::build::bases(&options)? {
+        let its = images::lists::platforms(&engine.store, &base, &options.pull)?;
+        common = Some(match common {
+            Some(common) => common.into_iter().filter(|platform| its.contains(platform)).collect(),
+            None => its,
+        });
+    }
+    match common {
+        Some(none) if none.is_empty() => Err(Failure::plain("the base images have no platform in common")),
+        Some(common) => Ok(common.into_iter().map(Some).collect()),
+        None => Ok(vec![None]),
+    }
+}
+
 /// One word alone is an operating system or a processor.
 fn known(text: &str, platform: Result<Option<Platform>, Failure>) -> Result<Option<Platform>, Failure> {
     const SYSTEMS: [&str; 5] = ["linux", "windows", "darwin", "freebsd", "wasip1"];
@@ -95,16 +122,39 @@ fn make_for(
     platform: Option<&Platform>,
     is_one_of_several: bool,
 ) -> Result<images::Image, Failure> {
+    let engine = context.engine()?;
+    let (options, _staging) = options(context, &engine, args, platform)?;
+    let prefix = match platform {
+        Some(platform) if is_one_of_several => format!("[{platform}] "),
+        _ => String::new(),
+    };
+    let mut lost = None;
+    let image = ::build::build(&engine, &options, &mut |event| {
+        if let Err(failure) = show(&event, &prefix, args.quiet) {
+            lost.get_or_insert(failure);
+        }
+    })?;
+    lost.map_or(Ok(image), Err)
+}
+
+/// What was typed, as the library takes it, and what the context lies in while it is needed.
+fn options(
+    context: &Context,
+    engine: &Engine,
+    args: &Args,
+    platform: Option<&Platform>,
+) -> Result<(Options, Option<Staging>), Failure> {
     let format = format(context, args)?;
     check_words(args)?;
     let spec = template(context, args)?;
     let mut pull = super::create::pull_options(context, &flags(args))?;
     pull.platform = platform.cloned();
     let arguments = build_arguments(args)?;
-    let (secrets, agents) = (secrets::secrets(args)?, secrets::agents(args)?);
+    let of_executor = |failure: Failure| failure.context("creating build executor");
+    let secrets = secrets::secrets(args).map_err(of_executor)?;
+    let agents = secrets::agents(args).map_err(of_executor)?;
     let cache_ttl = cache_ttl(args)?;
-    let engine = context.engine()?;
-    let Source { files, context: tree, staging: _staging } = source::find(&engine, args)?;
+    let Source { files, context: tree, staging } = source::find(engine, args)?;
     let options = Options {
         files,
         context: tree,
@@ -135,23 +185,16 @@ fn make_for(
         annotates_creation: args.created_annotation.unwrap_or(true),
         omits_history: args.omit_history,
         times: times(args)?,
+        os_version: args.os_version.clone(),
+        os_features: args.os_feature.clone(),
+        discards_volumes: args.compat_volumes,
         cache_ttl,
         secrets,
         agents,
         spec,
         streams: Streams { stdin: args.stdin, stdout: !args.quiet, stderr: true },
     };
-    let prefix = match platform {
-        Some(platform) if is_one_of_several => format!("[{platform}] "),
-        _ => String::new(),
-    };
-    let mut lost = None;
-    let image = ::build::build(&engine, &options, &mut |event| {
-        if let Err(failure) = show(&event, &prefix, args.quiet) {
-            lost.get_or_insert(failure);
-        }
-    })?;
-    lost.map_or(Ok(image), Err)
+    Ok((options, staging))
 }
 
 /// `--timestamp`, `--source-date-epoch` or the variable of that name.
@@ -278,7 +321,7 @@ fn check_words(args: &Args) -> Result<(), Failure> {
     if args.squash_all && args.squash {
         return Err(Failure::plain("cannot specify --squash-all with --squash"));
     }
-    if let Some(mode) = args.userns.as_deref().filter(|mode| !matches!(*mode, "" | "host")) {
+    if let Some(mode) = args.userns.as_deref().filter(|mode| !matches!(*mode, "" | "host" | "private" | "container")) {
         return Err(Failure::plain(format!(
             "--userns={mode}: the programs of a build run in the user's own namespace"
         ))
@@ -401,7 +444,8 @@ fn build_arguments(args: &Args) -> Result<BTreeMap<String, String>, Failure> {
         }
     };
     for path in &args.build_arg_file {
-        let text = fs::read_to_string(path).map_err(on_path("open", path))?;
+        let of_file = |failure: Failure| failure.context(format_args!("parsing file {path:?}"));
+        let text = fs::read_to_string(path).map_err(on_path("open", path)).map_err(of_file)?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines.for_each(&mut add);
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use ::build::{Context, Ignore};
 use containers::{CopyOptions, Endpoint, Engine};
@@ -117,7 +118,7 @@ fn files(root: &Path, args: &Args) -> Result<Files, Failure> {
                 root.display()
             )));
         };
-        return Ok((vec![read(&path)?], Some(path)));
+        return Ok((vec![read(&path, root, args)?], Some(path)));
     }
     let mut texts = Vec::new();
     let mut first = None;
@@ -141,24 +142,48 @@ fn files(root: &Path, args: &Args) -> Result<Files, Failure> {
                 "the specified Containerfile or Dockerfile does not exist, {typed}: no such file or directory"
             ))
         })?;
-        texts.push(read(&path)?);
+        texts.push(read(&path, root, args)?);
         first.get_or_insert(path);
     }
     Ok((texts, first))
 }
 
-fn read(path: &Path) -> Result<(String, String), Failure> {
-    let text = fs::read_to_string(path).map_err(on_path("open", path))?;
+fn read(path: &Path, root: &Path, args: &Args) -> Result<(String, String), Failure> {
+    let mut text = fs::read_to_string(path).map_err(on_path("open", path))?;
+    if path.extension().is_some_and(|ending| ending == "in") {
+        text = preprocessed(path, root, &args.cpp_flag)?;
+    }
     if text.is_empty() {
         return Err(Failure::plain(format!("no contents in {}", go_quote(&path.display().to_string()))));
     }
     Ok((path.display().to_string(), text))
 }
 
+/// What cpp(1) makes of a file. It is told to leave alone what it would do for C alone, and to write no line numbers:
+/// `#` begins a comment.
+fn preprocessed(path: &Path, root: &Path, flags: &[String]) -> Result<String, Failure> {
+    let mut command = Command::new("cpp");
+    command.args(["-E", "-P", "-undef", "-traditional", "-iquote"]).arg(root).args(flags).arg("-");
+    command.stdin(fs::File::open(path).map_err(on_path("open", path))?);
+    let output = command.output().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::plain(
+            "exec: \"cpp\": executable file not found in $PATH: .in support requires cpp to be installed",
+        ),
+        _ => Failure::plain(format!("cpp: {error}")),
+    })?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    match output.status.success() {
+        true => String::from_utf8(output.stdout)
+            .map_err(|_| Failure::plain(format!("preprocessing {}: cpp has written no text", path.display()))),
+        false => Err(Failure::plain(format!("preprocessing {}: {}", path.display(), said.trim_end()))),
+    }
+}
+
 /// `--ignorefile`, else one that is named after the Containerfile, else that of the context.
 fn ignore(root: &Path, args: &Args, file: Option<&Path>) -> Result<Ignore, Failure> {
     if let Some(path) = &args.ignorefile {
-        return Ok(Ignore::parse(&fs::read_to_string(path).map_err(on_path("open", path))?));
+        let text = fs::read_to_string(path).map_err(on_path("open", path));
+        return Ok(Ignore::parse(&text.map_err(|failure| failure.context("unable to parse ignore file"))?));
     }
     for ending in IGNORE_FILES {
         let Some(file) = file else { break };

@@ -67,6 +67,10 @@ impl Stage<'_, '_> {
         request.file_times = options.times.of_files();
         // Further steps have it from the image below them.
         request.platform = self.platform.clone().filter(|_| self.image.is_none());
+        if is_image {
+            request.os_version.clone_from(&options.os_version);
+            request.os_features.clone_from(&options.os_features);
+        }
         request.omits_history = is_image && options.omits_history;
         request.format = options.format;
         request.squash = squash;

@@ -42,7 +42,11 @@ impl Stage<'_, '_> {
             let says_something = !(last.0.is_empty() && last.1.is_empty() && last.2.is_empty() && last.3.is_empty());
             if is_image && (says_something || options.omits_history) {
                 key.part(format!("{last:?} {}", options.omits_history));
-            } else if !is_image && !options.layer_labels.is_empty() {
+            }
+            if is_image && !(options.os_version.is_none() && options.os_features.is_empty()) {
+                key.part(format!("{:?} {:?}", options.os_version, options.os_features));
+            }
+            if !is_image && !options.layer_labels.is_empty() {
                 key.part(format!("{:?}", options.layer_labels));
             }
             Ok(key)
@@ -52,6 +56,9 @@ impl Stage<'_, '_> {
             Work::Run(run) => {
                 let mut key = begin(self)?;
                 key.part(run.network.as_deref().unwrap_or_default());
+                if options.discards_volumes {
+                    key.part("compat-volumes");
+                }
                 for text in &run.mounts {
                     let text = self.expand(text)?;
                     key.part(&text);

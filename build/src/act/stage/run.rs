@@ -19,6 +19,9 @@ impl Stage<'_, '_> {
             let mount: Mount = self.expand(text)?.parse().map_err(Error::Invalid)?;
             self.mount(&mount, &mut mounted)?;
         }
+        if options.discards_volumes {
+            self.settings.volumes.keys().for_each(|path| mounted.discarded(path));
+        }
         let command = self.command(run, &mut mounted)?;
         let mut env: Vec<(String, String)> = self
             .set_arguments()
