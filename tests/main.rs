@@ -32,6 +32,7 @@ mod network;
 mod network_create;
 mod networks;
 mod publish;
+mod republish;
 mod secrets;
 mod security;
 mod user;

@@ -1,4 +1,4 @@
-//! A container as it is on disk: `container.json`, written once by `create`, and `state.json`, replaced by its monitor.
+//! A container as it is on disk: `container.json`, written by `create`, and `state.json`, replaced by its monitor.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,7 +42,8 @@ impl Container {
     }
 }
 
-/// `container.json`, version 1. Replaced only by `rename`, `update`, [`crate::replace`] and builds.
+/// `container.json`, version 1. Replaced only by `rename`, `update`, `connect`, the update of its pod, [`crate::replace`] and
+/// builds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     pub id: ContainerId,

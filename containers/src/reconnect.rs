@@ -1,15 +1,12 @@
 //! Changes the networks of a container that is there: in its record, and where it runs in its namespace too.
 
 use network::{Mode, NetworkRef};
-use storage::record::{self, Durability};
 
 use crate::container::{Container, Record};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::list;
 use crate::networks::{mode_word, networks};
-use crate::state::State;
-use crate::wire::{FromClient, FromMonitor};
+use crate::{follow, list};
 
 /// Puts a container on one more network.
 ///
@@ -51,11 +48,7 @@ fn change(
 ) -> Result<()> {
     let _lock = engine.lock(container.id())?;
     let container = list::again(engine, container)?;
-    if let State::Initialized { .. } = container.state() {
-        return Err(Error::StateImproper {
-            what: format!("cannot change the networks of container {} between init and start", container.id()),
-        });
-    }
+    follow::check_changeable(&container)?;
     let mut record = container.record.clone();
     let Mode::Networks(references) = &container.spec().network.mode else {
         let mode = mode_word(engine, &container);
@@ -85,15 +78,7 @@ fn change(
     }
     spec.aliases.clear();
     spec.mode = Mode::Networks(references);
-    let path = engine.container_dir(container.id()).join("container.json");
-    record::write(&path, &record, Durability::Durable)?;
-    match container.state() {
-        State::Created | State::Exited(_) | State::Removing => Ok(()),
-        State::Running { .. } | State::Initialized { .. } => tell(engine, &container).inspect_err(|_| {
-            // The first error is the one that counts.
-            let _ = record::write(&path, &container.record, Durability::Durable);
-        }),
-    }
+    follow::replace_record(engine, &container, &record)
 }
 
 /// What stays keeps the name of its interface, also when one before it goes.
@@ -123,7 +108,7 @@ pub fn reload(engine: &Engine, container: &Container) -> Result<()> {
         });
     }
     match &container.spec().network.mode {
-        Mode::Networks(_) => tell(engine, &container),
+        Mode::Networks(_) => follow::follow_again(engine, &container),
         // Whatever else connects it is watched by its monitor.
         Mode::Default | Mode::Private | Mode::Slirp4netns(_) | Mode::Pasta(_) => {
             let mode = mode_word(engine, &container);
@@ -132,25 +117,5 @@ pub fn reload(engine: &Engine, container: &Container) -> Result<()> {
         Mode::None | Mode::Host | Mode::Container(_) | Mode::Path(_) | Mode::Pod => Err(Error::StateImproper {
             what: format!("container {} network is not configured, refusing to reload", container.id()),
         }),
-    }
-}
-
-/// Has the monitor follow the record.
-fn tell(engine: &Engine, container: &Container) -> Result<()> {
-    let gone = |detail: String| Error::MonitorGone { id: container.id().to_string(), detail };
-    let channel = crate::attach::connect(engine, container)?;
-    channel.send(&FromClient::Reconnect.encode(), &[]).map_err(|error| gone(format!(": {error}")))?;
-    loop {
-        let (message, _) = channel.recv().map_err(|error| gone(format!(": {error}")))?;
-        if message.is_empty() {
-            return Err(gone(String::new()));
-        }
-        match FromMonitor::decode(&message).map_err(|error| gone(format!(": {error}")))? {
-            FromMonitor::Done => return Ok(()),
-            FromMonitor::Failed { message, .. } => return Err(Error::Invalid(message)),
-            // It ended meanwhile: the record says what the next run is to have.
-            FromMonitor::Exited { .. } => return Ok(()),
-            FromMonitor::Started { .. } | FromMonitor::Stdout(_) | FromMonitor::Stderr(_) => {}
-        }
     }
 }

@@ -1,5 +1,9 @@
-//! A container is changed while it is there: limits at once, the rest when it matters next.
+//! A container is changed while it is there: limits and published ports at once, the rest when it matters next.
 
+use std::path::Path;
+
+use network::Mode;
+use runtime::cgroup::Cgroup;
 use rustix::process::Signal;
 use storage::record::{self, Durability};
 use sys::process::Process;
@@ -7,14 +11,14 @@ use sys::process::Process;
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::spec::{ContainerSpec, Resources};
-use crate::{events, list, oci, pause};
+use crate::spec::{ContainerSpec, PodCgroup, Resources};
+use crate::{events, follow, list, oci, pause};
 
 /// Tells a monitor to read the record again.
 pub(crate) const REREAD: i32 = Signal::HUP.as_raw();
 
-/// Puts what `change` makes of the specification into the container's record. New limits hold at once; where the kernel
-/// does not take them, nothing is changed.
+/// Puts what `change` makes of the specification into the container's record. New limits and ports hold at once; where the
+/// kernel does not take them, nothing is changed.
 pub fn update<E: From<Error>>(
     engine: &Engine,
     container: &Container,
@@ -29,31 +33,78 @@ pub fn update<E: From<Error>>(
         events::record(engine, &container, "update");
         return Ok(());
     }
-    let limits = differences(&container.spec().resources, &record.spec.resources);
-    if container.state().init().is_some()
-        && let Some(limits) = &limits
-    {
-        limit_now(&container, limits)?;
+    let new_ports = record.spec.network.ports != container.spec().network.ports;
+    if new_ports {
+        check_ports(&container, &record.spec)?;
     }
-    record::write(&dir.join("container.json"), &record, Durability::Durable).map_err(Error::from)?;
+    let limits = differences(&container.spec().resources, &record.spec.resources);
+    let limits = limits.filter(|_| container.state().init().is_some());
+    let limit = || limits.as_ref().map_or(Ok(()), |limits| limit_now(&container, limits));
+    let changed = Container { record, status: container.status.clone() };
+    if new_ports {
+        follow::replace_record(engine, &container, &changed.record)?;
+        limit().inspect_err(|_| {
+            // The first error is the one that counts.
+            let _ = follow::replace_record(engine, &changed, &container.record);
+        })?;
+    } else {
+        limit()?;
+        record::write(&dir.join("container.json"), &changed.record, Durability::Durable).map_err(Error::from)?;
+    }
     drop(lock);
     if let Some(monitor) = container.state().monitor().and_then(Process::open) {
         // One that has ended meanwhile need not know.
         let _ = monitor.signal(REREAD);
     }
-    events::record(engine, &Container { record, status: container.status.clone() }, "update");
+    events::record(engine, &changed, "update");
+    Ok(())
+}
+
+/// Refuses ports that this container cannot publish, before anything is changed for them.
+fn check_ports(container: &Container, wanted: &ContainerSpec) -> Result<()> {
+    follow::check_changeable(container)?;
+    let publishes = match &wanted.network.mode {
+        Mode::Default | Mode::Private | Mode::Slirp4netns(_) | Mode::Pasta(_) | Mode::Networks(_) | Mode::Pod => Ok(()),
+        Mode::Container(other) => Err(format!("it is on the network of container {other}, where ports are published")),
+        mode @ (Mode::None | Mode::Host | Mode::Path(_)) => Err(format!("its network mode is {mode}")),
+    };
+    publishes.map_err(|why| Error::Invalid(format!("container {} cannot publish ports: {why}", container.id())))?;
+    network::check_ports(&wanted.network.ports)?;
+    if list::running(container) {
+        // The monitor binds them; here whoever is in the way is known by name.
+        network::bind(&network::to_be_bound(&container.spec().network.ports, &wanted.network.ports))?;
+    }
     Ok(())
 }
 
 fn limit_now(container: &Container, limits: &Resources) -> Result<()> {
     let limits = oci::resources(limits)?;
-    let cgroup = pause::cgroup_of(container)?.ok_or_else(|| {
-        Error::Invalid(format!(
-            "container {} has no cgroup of its own: its limits can be changed only while it does not run",
-            container.id()
-        ))
-    })?;
+    let cgroup = pause::cgroup_of(container)?.ok_or_else(|| no_cgroup(container))?;
     Ok(cgroup.apply(&limits)?)
+}
+
+fn no_cgroup(container: &Container) -> Error {
+    Error::Invalid(format!(
+        "container {} has no cgroup of its own: its limits can be changed only while it does not run",
+        container.id()
+    ))
+}
+
+/// Gives containers that have a cgroup around theirs other limits together, where they run.
+pub fn limit_together(containers: &[Container], old: &Resources, new: &Resources) -> Result<()> {
+    let Some(limits) = differences(old, new) else { return Ok(()) };
+    let limits = oci::resources(&limits)?;
+    let Some(running) = containers.iter().find(|container| container.state().init().is_some()) else { return Ok(()) };
+    let around = running.status.cgroup.as_deref().and_then(Path::parent).ok_or_else(|| no_cgroup(running))?;
+    Ok(Cgroup::open(around)?.apply(&limits)?)
+}
+
+/// Puts another cgroup of its pod into a container's record, for its next start.
+pub fn set_pod_cgroup(engine: &Engine, container: &Container, cgroup: Option<&PodCgroup>) -> Result<()> {
+    let _lock = engine.lock(container.id())?;
+    let mut record = list::again(engine, container)?.record;
+    record.spec.pod_cgroup = cgroup.cloned();
+    Ok(record::write(&engine.container_dir(container.id()).join("container.json"), &record, Durability::Durable)?)
 }
 
 /// Only what is new: a limit that stands is not set again, and its controller need not be there. What the kernel has in one

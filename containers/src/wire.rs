@@ -25,8 +25,11 @@ pub(crate) enum FromClient {
     Hello(Streams),
     /// The same, and an initialized container's program may run now.
     Start(Streams),
-    /// The networks in the record have changed; answered with [`FromMonitor::Done`] or [`FromMonitor::Failed`].
-    Reconnect,
+    /// What the record says of networks and ports is about to change: where this command ends without another word, the
+    /// monitor looks for itself.
+    Changing,
+    /// It has changed, and is to be followed; answered with [`FromMonitor::Done`] or [`FromMonitor::Failed`].
+    Follow,
 }
 
 /// From the monitor to a command.
@@ -82,7 +85,8 @@ impl FromClient {
             FromClient::Resize { rows, columns } => tagged(b'r', &[rows.to_le_bytes(), columns.to_le_bytes()].concat()),
             FromClient::Hello(streams) => tagged(b'h', &bits(*streams)),
             FromClient::Start(streams) => tagged(b's', &bits(*streams)),
-            FromClient::Reconnect => vec![b'n'],
+            FromClient::Changing => vec![b'c'],
+            FromClient::Follow => vec![b'n'],
         }
     }
 
@@ -95,7 +99,8 @@ impl FromClient {
                 Ok(FromClient::Resize { rows: u16::from_le_bytes([*r0, *r1]), columns: u16::from_le_bytes([*c0, *c1]) })
             }
             (b'h', [stdin, stdout, stderr]) => Ok(FromClient::Hello(streams(*stdin, *stdout, *stderr))),
-            (b'n', []) => Ok(FromClient::Reconnect),
+            (b'c', []) => Ok(FromClient::Changing),
+            (b'n', []) => Ok(FromClient::Follow),
             (b's', [stdin, stdout, stderr]) => Ok(FromClient::Start(streams(*stdin, *stdout, *stderr))),
             _ => Err(malformed()),
         }
@@ -156,7 +161,8 @@ mod tests {
             FromClient::Resize { rows: 24, columns: 300 },
             FromClient::Hello(streams(1, 0, 1)),
             FromClient::Start(streams(0, 0, 0)),
-            FromClient::Reconnect,
+            FromClient::Changing,
+            FromClient::Follow,
         ];
         for message in to_monitor {
             assert_eq!(FromClient::decode(&message.encode()).unwrap(), message);

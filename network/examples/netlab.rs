@@ -52,7 +52,7 @@ fn up(uplink: &str, rest: &[&str]) -> Outcome {
         let ["-p", port] = pair else { return Err("only -p PORT".into()) };
         mappings.push(network::parse_publish(port)?);
     }
-    let listeners = network::bind(&mappings)?;
+    let mut ports = network::Published::bind(&mappings)?;
     let init = namespace()?;
     let netns = std::fs::File::open(format!("/proc/{}/ns/net", init.pid))?;
     let (name, options) = uplink.split_once(':').unwrap_or((uplink, ""));
@@ -64,33 +64,26 @@ fn up(uplink: &str, rest: &[&str]) -> Outcome {
     };
     let addresses = uplink.as_mut().map_or_else(|| Ok(Addresses::default()), |uplink| uplink.ready())?;
     let took = started.elapsed();
-    let mut forwarder = None;
-    if !listeners.is_empty() {
-        let inherit = |fd: std::os::fd::BorrowedFd<'_>| rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty());
-        inherit(netns.as_fd())?;
-        listeners.iter().try_for_each(|listener| inherit(listener.fd.as_fd()))?;
-        let plan = network::forwarder_plan(&listeners, netns.as_fd(), &addresses)?;
-        forwarder =
-            Some(Command::new("/proc/self/exe").args(["forwarder", &plan]).stdin(std::process::Stdio::null()).spawn()?);
-    }
-    let published = network::published(&listeners);
-    drop(listeners);
+    ports.serve(forwarder_program(), netns.as_fd(), &addresses)?;
     let warning = uplink.as_ref().and_then(|uplink| uplink.warning.clone());
     let process = uplink.as_ref().and_then(|uplink| uplink.process()).map(|process| process.pid);
     let report = serde_json::json!({
-        "pid": init.pid, "addresses": addresses, "ports": published, "warning": warning, "uplink": process,
-        "forwarder": forwarder.as_ref().map(|forwarder| forwarder.id()), "microseconds": took.as_micros() as u64,
+        "pid": init.pid, "addresses": addresses, "ports": ports.mappings(), "warning": warning, "uplink": process,
+        "forwarder": ports.forwarder().map(|forwarder| forwarder.pid()), "microseconds": took.as_micros() as u64,
     });
     println!("{report}");
     std::io::stdin().read_to_end(&mut Vec::new())?;
-    if let Some(mut forwarder) = forwarder {
-        forwarder.kill()?;
-        forwarder.wait()?;
-    }
+    drop(ports);
     drop(uplink);
     init.pidfd.signal(9)?;
     init.pidfd.wait()?;
     Ok(())
+}
+
+fn forwarder_program() -> Command {
+    let mut program = Command::new("/proc/self/exe");
+    program.arg0("netlab").arg("forwarder");
+    program
 }
 
 /// A member of a named network, in a store of its own. Obeys `publish NAME ADDRESS..`, `withdraw`, `heal` and `leave`
@@ -192,9 +185,7 @@ fn balance(port: u16) -> Outcome {
         || -> Result<_, network::Error> { network::bind(&[network::parse_publish(&format!("127.0.0.1::{port}"))?]) };
     let (listeners, routed) = (listen()?, listen()?);
     let (one, other) = (namespace()?, namespace()?);
-    let mut program = Command::new("/proc/self/exe");
-    program.arg0("netlab").arg("forwarder");
-    let forwarder = network::Forwarder::start(program)?;
+    let forwarder = network::Forwarder::start(forwarder_program())?;
     for (id, init) in [(1, &one), (2, &other)] {
         let netns = std::fs::File::open(format!("/proc/{}/ns/net", init.pid))?;
         let place = network::Place { ipv4: Some([127, 0, 0, 1].into()), ..network::Place::default() };

@@ -37,27 +37,6 @@ pub fn bind(mappings: &[PortMapping]) -> Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// What is published, one line for each port: the families of one port are one, a run of ports is a range.
-pub fn published(listeners: &[Listener]) -> Vec<PortMapping> {
-    let mut published: Vec<PortMapping> = Vec::new();
-    for listener in listeners {
-        let next = &listener.mapping;
-        let same = |known: &PortMapping| known.host_ip == next.host_ip && known.protocol == next.protocol;
-        match published.last_mut() {
-            Some(last)
-                if same(last)
-                    && next.host_port == last.host_port + last.range
-                    && next.container_port == last.container_port + last.range =>
-            {
-                last.range += 1;
-            }
-            Some(last) if same(last) && next.host_port + 1 == last.host_port + last.range => {}
-            _ => published.push(next.clone()),
-        }
-    }
-    published
-}
-
 fn bind_mapping(mapping: &PortMapping) -> Result<Vec<Listener>> {
     if mapping.protocol == Protocol::Sctp {
         return Err(Error::NotSupported("publishing an sctp port".into()));
@@ -192,16 +171,6 @@ mod tests {
         let listeners = bind(&[mapping(None, 0)]).unwrap();
         assert!(listeners.iter().all(|listener| listener.mapping.host_port == listeners[0].mapping.host_port));
         assert_ne!(listeners[0].mapping.host_port, 0);
-        assert_eq!(published(&listeners).len(), 1);
-    }
-
-    #[test]
-    fn a_range_is_published_as_one() {
-        let request = PortMapping { range: 3, ..mapping(Some("127.0.0.1"), 0) };
-        let listeners = bind(std::slice::from_ref(&request)).unwrap();
-        assert_eq!(listeners.len(), 3);
-        let published = published(&listeners);
-        assert_eq!(published, [PortMapping { host_port: listeners[0].mapping.host_port, ..request }]);
     }
 
     #[test]

@@ -19,17 +19,19 @@ mod netlink;
 mod networks;
 mod pasta;
 mod ports;
+mod published;
 mod record;
+mod republish;
 pub mod resolv;
 mod slirp;
 mod uplink;
 
 pub use addresses::{Addresses, host_addresses};
-pub use bind::{Listener, bind, published};
+pub use bind::{Listener, bind};
 pub use certificate::{Certificate, CertificateError};
 pub use cidr::Cidr;
 pub use error::Error;
-pub use forwarder::control::{Backend, Forwarder, Group, Place, forwarder_plan};
+pub use forwarder::control::{Backend, Forwarder, Group, Place};
 pub use forwarder::http::{PathMatch, Rule};
 pub use forwarder::serve::forward;
 pub use holder::door::{Link, State};
@@ -40,7 +42,9 @@ pub use inside::listen_inside;
 pub use mode::{Mode, NetworkRef, is_mac};
 pub use networks::Networks;
 pub use ports::{PortMapping, Protocol, check_ports, parse_publish};
+pub use published::Published;
 pub use record::{DEFAULT_NETWORK, DOMAIN, LeaseRange, Network, Route, RouteKind, Subnet};
+pub use republish::{to_be_bound, unpublish};
 pub use uplink::{Uplink, UplinkKind, check_mode, choose, expected_addresses, start_uplink};
 
 /// The result of everything here.

@@ -110,9 +110,36 @@ pub fn check_ports(ports: &[PortMapping]) -> Result<()> {
     Ok(())
 }
 
+/// As `-p` has it.
+impl fmt::Display for PortMapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = |first: u16| match self.range {
+            0 | 1 => first.to_string(),
+            range => format!("{first}-{}", u32::from(first) + u32::from(range) - 1),
+        };
+        match self.host_ip {
+            Some(IpAddr::V6(ip)) => write!(f, "[{ip}]:")?,
+            Some(ip) => write!(f, "{ip}:")?,
+            None => {}
+        }
+        match self.host_port {
+            0 if self.host_ip.is_none() => {}
+            0 => f.write_str(":")?,
+            port => write!(f, "{}:", span(port))?,
+        }
+        write!(f, "{}/{}", span(self.container_port), self.protocol)
+    }
+}
+
 impl PortMapping {
+    /// So many ports of it from the one at `offset` on.
+    pub(crate) fn part(&self, offset: u16, range: u16) -> PortMapping {
+        let host_port = if self.host_port == 0 { 0 } else { self.host_port + offset };
+        PortMapping { host_port, container_port: self.container_port + offset, range, ..self.clone() }
+    }
+
     /// Whether both want the same port of the same address; free ports are never the same.
-    fn takes_from(&self, other: &PortMapping) -> bool {
+    pub(crate) fn takes_from(&self, other: &PortMapping) -> bool {
         let ends = |mapping: &PortMapping| u32::from(mapping.host_port) + u32::from(mapping.range);
         let meet = match (self.host_ip, other.host_ip) {
             (None, _) | (_, None) => true,
@@ -202,6 +229,7 @@ mod tests {
             ("80-82", mapping(None, 0, 80, 3)),
         ] {
             assert_eq!(parse_publish(text).unwrap(), expected, "{text}");
+            assert_eq!(parse_publish(&expected.to_string()).unwrap(), expected, "{expected}");
         }
         let udp = parse_publish("53:53/UDP").unwrap();
         assert_eq!(udp.protocol, Protocol::Udp);

@@ -1,16 +1,22 @@
 //! `creel update`
 
-use containers::{Container, ContainerSpec, HealthSpec, Resources};
+mod ports;
+
+use containers::{Container, ContainerSpec, Engine, HealthSpec, Resources};
+use network::Mode;
 
 use crate::config::Config;
 use crate::context::Context;
 use crate::create_args::{HealthFlags, LimitFlags, environment, health, life, resources};
 use crate::error::{ExitCode, Failure};
-use crate::{output, select};
+use crate::{output, select, state};
+
+pub use ports::PortFlags;
 
 /// Change a container that is there
 ///
-/// Limits hold at once, a restart policy and health checks from now on, variables and ulimits from the next start.
+/// Limits and published ports hold at once, a restart policy and health checks from now on, variables and ulimits from the
+/// next start. A port that is published no more takes no new connections; those that it has go on.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Set a variable (NAME=VALUE, NAME to copy it, PREFIX* to copy all of that prefix)
@@ -22,9 +28,14 @@ pub struct Args {
     /// When to restart: no, on-failure[:RETRIES], always, unless-stopped
     #[arg(long, value_name = "POLICY")]
     restart: Option<String>,
+    /// Limit of a resource (NAME=SOFT[:HARD]); "host" for the caller's limits
+    #[arg(long, value_name = "LIMIT", value_delimiter = ',')]
+    ulimit: Vec<String>,
     /// Remove a variable
     #[arg(long, value_name = "NAME")]
     unsetenv: Vec<String>,
+    #[command(flatten)]
+    ports: PortFlags,
     #[command(flatten)]
     limits: LimitFlags,
     #[command(flatten)]
@@ -41,21 +52,49 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.containers.len() > 1 {
         return Err(Failure::plain("`creel update` accepts at most one argument"));
     }
-    if args.limits.cpus.is_some() && (args.limits.cpu_quota.is_some() || args.limits.cpu_period.is_some()) {
-        return Err(Failure::plain("--cpus and --cpu-quota or --cpu-period cannot be set together"));
-    }
+    check_limits(&args.limits)?;
     if args.health.no_healthcheck && !args.health.is_empty() {
         return Err(Failure::plain("cannot specify both --no-healthcheck and other HealthCheck flags"));
     }
+    let config = context.config()?;
     let engine = context.engine()?;
     let container = select::one(&engine, args.containers.first().map(String::as_str), args.latest)?;
     let caller: Vec<(String, String)> = std::env::vars().collect();
     containers::update(&engine, &container, |container: &Container, spec: &mut ContainerSpec| {
         let of_image = container.record.image.as_ref().and_then(|image| image.health.as_ref());
-        change(&args, &caller, of_image, spec)
+        change(&args, &caller, of_image, spec)?;
+        if !args.ports.is_empty() {
+            check_network(&engine, container)?;
+            args.ports.change(&mut spec.network.ports, state::ports(container), config)?;
+        }
+        Ok::<_, Failure>(())
     })?;
     output::line(container.id())?;
     Ok(ExitCode::Success)
+}
+
+/// What cannot be meant together.
+pub fn check_limits(limits: &LimitFlags) -> Result<(), Failure> {
+    match limits.cpus.is_some() && (limits.cpu_quota.is_some() || limits.cpu_period.is_some()) {
+        true => Err(Failure::plain("--cpus and --cpu-quota or --cpu-period cannot be set together")),
+        false => Ok(()),
+    }
+}
+
+/// Who is on another's network is told whose.
+fn check_network(engine: &Engine, container: &Container) -> Result<(), Failure> {
+    let Mode::Container(owner) = &container.spec().network.mode else { return Ok(()) };
+    let refused = |whose: &str, name: &str| {
+        Failure::plain(format!(
+            "container {} cannot publish ports: it is on the network of {whose} {name}",
+            container.name()
+        ))
+    };
+    if let Some(pod) = container.spec().pod.as_deref().and_then(|pod| pods::find(engine, pod).ok()) {
+        return Err(refused("its pod", pod.name()).hint(format!("creel pod update --publish PORT {}", pod.name())));
+    }
+    let owner = containers::find(engine, owner)?;
+    Err(refused("container", owner.name()).hint(format!("creel update --publish PORT {}", owner.name())))
 }
 
 /// Pure: what the flags make of a specification. `of_image` is the image's health check.
@@ -79,7 +118,7 @@ fn change(
         }
     }
     change_limits(&mut spec.resources, resources::limits(&args.limits)?);
-    for limit in resources::ulimits(&args.limits.ulimit, &Config::default())? {
+    for limit in resources::ulimits(&args.ulimit, &Config::default())? {
         spec.ulimits.retain(|known| known.name != limit.name);
         spec.ulimits.push(limit);
     }

@@ -301,6 +301,9 @@ pub struct CreateArgs {
     /// Map user ids ([+ug]CONTAINER:[@]HOST[:SIZE])
     #[arg(long, value_name = "MAP", value_delimiter = ',')]
     pub uidmap: Vec<String>,
+    /// Limit of a resource (NAME=SOFT[:HARD]); "host" for the caller's limits
+    #[arg(long, value_name = "LIMIT", value_delimiter = ',')]
+    pub ulimit: Vec<String>,
     /// Mask for new files (octal)
     #[arg(long, value_name = "MASK")]
     pub umask: Option<String>,
@@ -340,7 +343,7 @@ pub struct CreateArgs {
     pub words: Vec<String>,
 }
 
-// What a container may use; `update` has these, too.
+// What the cgroup of a container or a pod may use; commands that change one have these, too.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct LimitFlags {
     /// Block IO weight (10 to 1000)
@@ -391,9 +394,6 @@ pub struct LimitFlags {
     /// Limit of processes; -1 for none
     #[arg(long, value_name = "NUMBER", value_parser = number::i64)]
     pub pids_limit: Option<i64>,
-    /// Limit of a resource (NAME=SOFT[:HARD]); "host" for the caller's limits
-    #[arg(long, value_name = "LIMIT", value_delimiter = ',')]
-    pub ulimit: Vec<String>,
 }
 
 // How a container's health is found out; `update` has these, too.

@@ -33,6 +33,7 @@ pub use flags::{CreateArgs, HealthFlags, LimitFlags};
 pub use id_maps::{OwnIds, looks_at_own_ids};
 pub use logging::log;
 pub use namespaces::{join_reference, user as user_namespace};
+pub use network::publish;
 
 /// What the translation may look at besides the arguments.
 pub struct Surroundings<'a> {
@@ -92,7 +93,7 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         devices: devices::devices(args, around)?,
         cdi_devices: devices::by_name(args, around),
         device_cgroup_rules: devices::rules(&args.device_cgroup_rule)?,
-        ulimits: resources::ulimits(&args.limits.ulimit, config)?,
+        ulimits: resources::ulimits(&args.ulimit, config)?,
         sysctls: security::sysctls(args, config)?,
         oom_score_adj: args
             .oom_score_adj

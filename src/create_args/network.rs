@@ -42,16 +42,7 @@ pub fn network(args: &CreateArgs, config: &Config, cwd: &Path) -> Result<Network
         hosts_file: hosts_file(args, config, cwd),
         ..NetworkSpec::default()
     };
-    let host_ips = config.addresses("network", "default_host_ips")?;
-    for text in &args.publish {
-        let mapping = network::parse_publish(text)?;
-        // Said again, word for word.
-        for mapping in published(mapping, &host_ips) {
-            if !spec.ports.contains(&mapping) {
-                spec.ports.push(mapping);
-            }
-        }
-    }
+    publish(&mut spec.ports, &args.publish, config)?;
     // The word alone, without whose or where.
     let word = mode.to_string();
     let word = word.split(':').next().unwrap_or_default();
@@ -161,6 +152,20 @@ fn hosts_file(args: &CreateArgs, config: &Config, cwd: &Path) -> Option<String> 
         Some(path) => Some(cwd.join(path).display().to_string()),
         None => config.text("containers", "base_hosts_file").map(str::to_owned),
     }
+}
+
+/// `--publish`, beside what is published already.
+pub fn publish(ports: &mut Vec<PortMapping>, typed: &[String], config: &Config) -> Result<(), Failure> {
+    let host_ips = config.addresses("network", "default_host_ips")?;
+    for text in typed {
+        for mapping in published(network::parse_publish(text)?, &host_ips) {
+            // Said again, word for word.
+            if !ports.contains(&mapping) {
+                ports.push(mapping);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// `default_host_ips`: where ports are published whose `--publish` names no address of the host.

@@ -1,7 +1,7 @@
 //! This very test binary as a program inside of a container, for what busybox has no word for. It is static, so it runs
 //! in any root file system.
 
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -34,6 +34,13 @@ fn inside() {
             loop {
                 let (count, from) = socket.recv_from(&mut buffer).unwrap();
                 socket.send_to(&buffer[..count], from).unwrap();
+            }
+        }
+        "tcp-echo" => {
+            let port: u16 = words.next().unwrap().parse().unwrap();
+            for stream in TcpListener::bind(("0.0.0.0", port)).unwrap().incoming() {
+                let mut stream = stream.unwrap();
+                std::thread::spawn(move || std::io::copy(&mut stream.try_clone().unwrap(), &mut stream));
             }
         }
         other => panic!("no task {other}"),

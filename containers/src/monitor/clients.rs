@@ -19,6 +19,8 @@ pub(super) struct Client {
     /// Messages it has not taken yet. While there are any, the container's output is not read: nothing is ever dropped,
     /// a slow reader slows the writer as a pipe would.
     pending: VecDeque<Vec<u8>>,
+    /// It is changing the record, and has not said yet that it is done.
+    changing: bool,
     gone: bool,
 }
 
@@ -28,7 +30,7 @@ pub(super) struct Clients(Vec<Client>);
 impl Clients {
     pub(super) fn add(&mut self, channel: Channel, streams: Streams) -> io::Result<()> {
         rustix::io::ioctl_fionbio(channel.as_fd(), true)?;
-        self.0.push(Client { channel, streams, known: false, pending: VecDeque::new(), gone: false });
+        self.0.push(Client { channel, streams, known: false, pending: VecDeque::new(), changing: false, gone: false });
         Ok(())
     }
 
@@ -94,6 +96,18 @@ impl Clients {
             client.streams = streams;
             client.known = true;
         }
+    }
+
+    /// The nth client is changing the record, or is done with it.
+    pub(super) fn set_changing(&mut self, index: usize, changing: bool) {
+        if let Some(client) = self.0.get_mut(index) {
+            client.changing = changing;
+        }
+    }
+
+    /// Whether the nth client has ended while it was changing the record: by a kill, or because it could not.
+    pub(super) fn left_changing(&self, index: usize) -> bool {
+        self.0.get(index).is_some_and(|client| client.gone && client.changing)
     }
 
     /// Sends to one client outside of the output order (its answer to `Start`).

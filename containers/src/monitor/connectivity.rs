@@ -1,14 +1,14 @@
 //! What connects a running container, and is kept alive by its monitor: the uplink or its places on named networks, and
 //! the forwarder of its published ports. Whatever of it is killed is made again.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio as ProcessStdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use network::{Addresses, Endpoint, Link, Listener, Network, PortMapping, Uplink, UplinkKind};
-use sys::process::{Pidfd, Process};
+use network::{Addresses, Endpoint, Link, Mode, Network, Published, Uplink, UplinkKind};
+use sys::process::Process;
 
 use super::files;
 use crate::container::{Container, NetworkStatus};
@@ -26,11 +26,9 @@ const SETTLED: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Connectivity {
     init: Option<Process>,
-    /// Kept for a forwarder that has to be started again: clients wait in the kernel meanwhile.
-    listeners: Vec<Listener>,
+    ports: Published,
     addresses: Option<Addresses>,
     uplink: Option<(UplinkKind, Vec<String>, Option<Uplink>)>,
-    forwarder: Option<Forwarder>,
     networks: Connected,
     /// What waits to be made again, and since when it may.
     due: Option<Instant>,
@@ -46,20 +44,6 @@ pub(super) enum Part {
     Network(usize),
 }
 
-/// The process that carries published ports into the container's network namespace.
-struct Forwarder {
-    child: Child,
-    pidfd: Option<Pidfd>,
-}
-
-impl Drop for Forwarder {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Connectivity {
     /// Of a container whose network is not its own business, or that has none.
     pub(super) fn none(addresses: Option<Addresses>) -> Connectivity {
@@ -69,7 +53,7 @@ impl Connectivity {
     /// Through an uplink of its own, which is ready.
     pub(super) fn over_uplink(
         init: &Process,
-        listeners: Vec<Listener>,
+        ports: Published,
         uplink: (UplinkKind, Vec<String>, Uplink),
         addresses: Addresses,
         netns: &OwnedFd,
@@ -77,7 +61,7 @@ impl Connectivity {
         let (kind, options, uplink) = uplink;
         let mut connectivity = Connectivity {
             init: Some(init.clone()),
-            listeners,
+            ports,
             addresses: Some(addresses),
             uplink: Some((kind, options, Some(uplink))),
             ..Connectivity::default()
@@ -91,14 +75,14 @@ impl Connectivity {
         engine: &Engine,
         container: &Container,
         init: &Process,
-        listeners: Vec<Listener>,
+        ports: Published,
         links: Vec<(Network, Link)>,
         netns: &OwnedFd,
     ) -> Result<Connectivity> {
         let networks = Connected::join(engine, container, links, init, netns.as_fd())?;
         let mut connectivity = Connectivity {
             init: Some(init.clone()),
-            listeners,
+            ports,
             addresses: Some(networks::addresses(&networks.endpoints)),
             networks,
             ..Connectivity::default()
@@ -108,17 +92,15 @@ impl Connectivity {
     }
 
     fn forward(&mut self, netns: &OwnedFd) -> Result<()> {
-        self.forwarder = None;
-        if let (false, Some(addresses)) = (self.listeners.is_empty(), &self.addresses) {
-            self.forwarder = Some(forward(&self.listeners, netns, addresses)?);
+        if let Some(addresses) = &self.addresses {
+            self.ports.serve(forwarder(), netns.as_fd(), addresses)?;
         }
         Ok(())
     }
 
     /// Frees the published ports.
     pub(super) fn unpublish(&mut self) {
-        self.forwarder = None;
-        self.listeners.clear();
+        self.ports = Published::default();
     }
 
     pub(super) fn addresses(&self) -> Option<&Addresses> {
@@ -131,18 +113,18 @@ impl Connectivity {
 
     /// For the record.
     pub(super) fn status(&self) -> NetworkStatus {
-        let ports: Vec<PortMapping> = network::published(&self.listeners);
+        let ports = self.ports.mappings();
         NetworkStatus { addresses: self.addresses.clone(), endpoints: self.networks.endpoints.clone(), ports }
     }
 
     /// What to wait for: each is readable when it has ended.
     pub(super) fn parts(&self) -> impl Iterator<Item = (Part, BorrowedFd<'_>)> {
         let uplink = self.uplink.as_ref().and_then(|(_, _, uplink)| uplink.as_ref()?.pidfd());
-        let forwarder = self.forwarder.as_ref().and_then(|forwarder| forwarder.pidfd.as_ref());
+        let forwarder = self.ports.forwarder();
         let links = self.networks.links.iter().enumerate();
         let links = links.filter_map(|(n, (_, link))| Some((Part::Network(n), link.as_ref()?.as_fd())));
         let uplink = uplink.map(|pidfd| (Part::Uplink, pidfd.as_fd()));
-        uplink.into_iter().chain(forwarder.map(|pidfd| (Part::Forwarder, pidfd.as_fd()))).chain(links)
+        uplink.into_iter().chain(forwarder.map(|forwarder| (Part::Forwarder, forwarder.as_fd()))).chain(links)
     }
 
     /// When [`Connectivity::mend`] has to be called.
@@ -159,7 +141,12 @@ impl Connectivity {
                     *uplink = None;
                 }
             }
-            Part::Forwarder => self.forwarder = None,
+            Part::Forwarder => {
+                self.ports.forwarder_ended();
+                if !self.ports.is_unserved() {
+                    return;
+                }
+            }
             Part::Network(number) => {
                 if let Some((_, link)) = self.networks.links.get_mut(number) {
                     *link = None;
@@ -191,7 +178,7 @@ impl Connectivity {
         let Some(init) = &self.init else { return Ok(()) };
         // With the container goes everything.
         let Some(netns) = namespace_of(init) else { return Ok(()) };
-        let mut again = self.forwarder.is_none();
+        let mut again = self.ports.is_unserved();
         if let Some((kind, options, uplink @ None)) = &mut self.uplink {
             let mut started = network::start_uplink(*kind, options, init.pid, netns.as_fd())?;
             let ready = started.ready()?;
@@ -210,18 +197,25 @@ impl Connectivity {
         Ok(())
     }
 
-    /// Follows the record: joins the networks that are new in it and leaves those that are not in it any more.
-    pub(super) fn reconnect(&mut self, engine: &Engine, container: &Container, hostname: &str) -> Result<()> {
+    /// Follows the record: joins the networks that are new in it and leaves those that are not in it any more, publishes and
+    /// closes ports. What stays is not touched.
+    pub(super) fn follow(&mut self, engine: &Engine, container: &Container, hostname: &str) -> Result<()> {
         let gone = || Error::StateImproper { what: format!("container {} has ended", container.id()) };
         let init = self.init.clone().ok_or_else(gone)?;
         let netns = namespace_of(&init).ok_or_else(gone)?;
-        let run_dir = engine.run_dir(container.id());
-        let before = files::Filled::of(container, hostname, self.addresses.as_ref(), &self.networks.endpoints)?;
-        self.networks.follow(engine, container, &init, netns.as_fd())?;
-        self.addresses = Some(networks::addresses(&self.networks.endpoints));
-        self.forward(&netns)?;
-        let after = files::Filled::of(container, hostname, self.addresses.as_ref(), &self.networks.endpoints)?;
-        files::refill(&run_dir, &before, &after)
+        if let Mode::Networks(_) = container.spec().network.mode {
+            let run_dir = engine.run_dir(container.id());
+            let before = files::Filled::of(container, hostname, self.addresses.as_ref(), &self.networks.endpoints)?;
+            self.networks.follow(engine, container, &init, netns.as_fd())?;
+            self.addresses = Some(networks::addresses(&self.networks.endpoints));
+            let after = files::Filled::of(container, hostname, self.addresses.as_ref(), &self.networks.endpoints)?;
+            files::refill(&run_dir, &before, &after)?;
+        }
+        if let Some(addresses) = &self.addresses {
+            let wanted = super::prepare::published_ports(container);
+            self.ports.follow(&wanted, forwarder, netns.as_fd(), addresses)?;
+        }
+        Ok(())
     }
 }
 
@@ -231,33 +225,9 @@ fn namespace_of(process: &Process) -> Option<OwnedFd> {
     process.alive().then(|| file.into())
 }
 
-/// `creel forwarder`, re-executed, with the listening sockets and the namespace as inherited descriptors.
-fn forward(listeners: &[Listener], netns: &OwnedFd, addresses: &Addresses) -> Result<Forwarder> {
-    let inherit = |fd: BorrowedFd<'_>| {
-        rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())
-            .map(|()| fd.as_raw_fd())
-            .map_err(|error| Error::Io { path: "a listening socket".into(), source: error.into() })
-    };
-    inherit(netns.as_fd())?;
-    for listener in listeners {
-        inherit(listener.fd.as_fd())?;
-    }
-    let plan = network::forwarder_plan(listeners, netns.as_fd(), addresses)?;
-    let child = sys::memory::frugal(&mut Command::new("/proc/self/exe"))
-        .arg0("creel")
-        .args(["forwarder", &plan])
-        .stdin(ProcessStdio::null())
-        .stdout(ProcessStdio::null())
-        .stderr(ProcessStdio::null())
-        .spawn()
-        .map_err(Error::io("/proc/self/exe"))?;
-    let close = |fd: BorrowedFd<'_>| rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
-    // No other child may get them.
-    let _ = close(netns.as_fd());
-    for listener in listeners {
-        let _ = close(listener.fd.as_fd());
-    }
-    // Without one nobody notices when it ends.
-    let pidfd = Pidfd::open(child.id() as i32).ok();
-    Ok(Forwarder { child, pidfd })
+/// `creel forwarder`, re-executed.
+fn forwarder() -> Command {
+    let mut program = Command::new("/proc/self/exe");
+    program.arg0("creel").arg("forwarder");
+    program
 }

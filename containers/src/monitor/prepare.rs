@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use network::{Addresses, Mode, UplinkKind};
+use network::{Addresses, Mode, Published, UplinkKind};
 use oci_spec::runtime::Hook;
 use runtime::cgroup::Cgroup;
 use runtime::hooks::State as HookState;
@@ -167,9 +167,9 @@ pub(super) fn prepare(
 
     // 1. What may be refused: ports, other containers, the user, the limits.
     let plan = network_plan(engine, &spec.network.mode)?;
-    let listeners = match plan {
-        Plan::Uplink { .. } | Plan::Networks => network::bind(&published_ports(container))?,
-        Plan::None | Plan::Host | Plan::Join { .. } => Vec::new(),
+    let ports = match plan {
+        Plan::Uplink { .. } | Plan::Networks => Published::bind(&published_ports(container))?,
+        Plan::None | Plan::Host | Plan::Join { .. } => Published::default(),
     };
     // The image's own fault, as a program that cannot be run: 126.
     let account = users::account(engine, container)
@@ -310,12 +310,12 @@ pub(super) fn prepare(
             prepared.made.prepared()?;
             let ready = uplink.ready()?;
             let uplink = (*kind, options.clone(), uplink);
-            Connectivity::over_uplink(prepared.made.init(), listeners, uplink, ready, &netns)?
+            Connectivity::over_uplink(prepared.made.init(), ports, uplink, ready, &netns)?
         }
         Plan::Networks => {
             let netns = own_namespace(&mut prepared)?;
             let init = prepared.made.init().clone();
-            let connected = Connectivity::over_networks(engine, container, &init, listeners, links, &netns);
+            let connected = Connectivity::over_networks(engine, container, &init, ports, links, &netns);
             // Where the container itself has failed, that is the reason.
             prepared.made.prepared()?;
             connected?
@@ -363,7 +363,7 @@ fn network_plan(engine: &Engine, mode: &Mode) -> Result<Plan> {
 }
 
 /// `-p`, and with `-P` every exposed port on a random one.
-fn published_ports(container: &Container) -> Vec<network::PortMapping> {
+pub(super) fn published_ports(container: &Container) -> Vec<network::PortMapping> {
     let spec = &container.spec().network;
     let mut ports = spec.ports.clone();
     if spec.publish_all {

@@ -126,6 +126,9 @@ pub(super) fn watch(
         buffer: sys::memory::Buffer::new(CHUNK - 1).map_err(Error::io("memory"))?,
     };
     run.take_streams(terminals, running.terminal)?;
+    if status.restarts > 0 {
+        run.catch_up(engine, container);
+    }
     let deadline = container.spec().timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
     let mut checks = Checks {
         health: crate::health::Schedule::new(engine, container),
@@ -465,25 +468,43 @@ impl Run {
             Some(FromClient::Hello(streams) | FromClient::Start(streams)) => {
                 self.clients.set_streams(index, streams);
             }
-            Some(FromClient::Reconnect) => self.reconnect(engine, container, index),
+            Some(FromClient::Changing) => self.clients.set_changing(index, true),
+            Some(FromClient::Follow) => {
+                self.clients.set_changing(index, false);
+                let answer = match self.follow(engine, container) {
+                    Ok(()) => FromMonitor::Done,
+                    Err(error) => FromMonitor::Failed { exit_code: 125, message: super::message(&error) },
+                };
+                self.clients.answer(index, &answer);
+            }
+            None if self.clients.left_changing(index) => {
+                if let Err(error) = self.follow(engine, container) {
+                    tracing::warn!(%error, "cannot follow a record whose change was interrupted");
+                }
+            }
             Some(FromClient::Stdin(_)) | None => {}
         }
     }
 
-    /// The container's networks have changed in its record.
-    fn reconnect(&mut self, engine: &Engine, container: &mut Container, index: usize) {
-        let mut connect = || {
-            container.record.spec.network = crate::list::again(engine, container)?.record.spec.network;
-            let hostname = super::prepare::hostname(engine, container)?;
-            self.connectivity.reconnect(engine, container, &hostname)?;
-            container.status.network = Some(self.connectivity.status());
-            write_status(engine, container, &container.status)
-        };
-        let answer = match connect() {
-            Ok(()) => FromMonitor::Done,
-            Err(error) => FromMonitor::Failed { exit_code: 125, message: super::message(&error) },
-        };
-        self.clients.answer(index, &answer);
+    /// Who changed the record while it was between two runs has told nobody.
+    fn catch_up(&mut self, engine: &Engine, container: &mut Container) {
+        let is_new = |now: &Container| now.record.spec.network != container.record.spec.network;
+        if list::again(engine, container).is_ok_and(|now| is_new(&now))
+            && let Err(error) = self.follow(engine, container)
+        {
+            tracing::warn!(%error, "cannot follow a record that has changed");
+        }
+    }
+
+    /// The container's networks or ports have changed in its record.
+    fn follow(&mut self, engine: &Engine, container: &mut Container) -> Result<()> {
+        container.record.spec.network = list::again(engine, container)?.record.spec.network;
+        let hostname = super::prepare::hostname(engine, container)?;
+        let followed = self.connectivity.follow(engine, container, &hostname);
+        // Also where it failed: what is there is told.
+        container.status.network = Some(self.connectivity.status());
+        write_status(engine, container, &container.status)?;
+        followed
     }
 
     fn write_input(&mut self) {
@@ -633,7 +654,8 @@ fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd,
                 }
                 Some(FromClient::Hello(streams)) => clients.set_streams(index, streams),
                 Some(FromClient::Resize { rows, columns }) => resize(made.terminal(), rows, columns),
-                Some(FromClient::Stdin(_) | FromClient::StdinEnd | FromClient::Reconnect) | None => {}
+                Some(FromClient::Stdin(_) | FromClient::StdinEnd | FromClient::Changing | FromClient::Follow)
+                | None => {}
             }
         }
         clients.drop_gone();

@@ -1,16 +1,15 @@
 //! How a forwarder is told what to do: by a plan when it starts, and by requests while it runs.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::process::{Child, Command, Stdio};
 
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 use sys::channel::{Channel, MAX_FDS, MAX_MESSAGE};
 
 use super::http::Rule;
-use crate::bind::Listener;
 use crate::certificate::Certificate;
 use crate::ports::Protocol;
 use crate::{Addresses, Error, Result};
@@ -105,37 +104,11 @@ pub(super) struct Plan {
     /// The process without which this one ends.
     pub(super) parent: i32,
     /// A channel for further requests; its end is the forwarder's end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) control: Option<RawFd>,
+    pub(super) control: RawFd,
+    /// Done before it hears requests. A forwarder that has some ends by itself when it no longer listens anywhere and the
+    /// last connection is over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) steps: Vec<Step>,
-}
-
-/// The plan for one container: what [`crate::forward`] is to be given in a child that inherits all these descriptors
-/// under their numbers. The child dies with the calling process.
-pub fn forwarder_plan(listeners: &[Listener], netns: BorrowedFd<'_>, addresses: &Addresses) -> Result<String> {
-    let mut steps =
-        vec![Step { request: Request::Place { id: 0, place: addresses.into() }, fds: vec![netns.as_raw_fd()] }];
-    for (id, (group, sockets)) in groups(listeners).into_iter().enumerate() {
-        steps.push(Step { request: Request::Group { id: id as u32, group }, fds: vec![] });
-        let fds = sockets.iter().map(|fd| fd.as_raw_fd()).collect();
-        steps.push(Step { request: Request::Listen { group: id as u32 }, fds });
-    }
-    Ok(encode(&Plan { parent: own_pid(), control: None, steps }))
-}
-
-/// The sockets that lead to the same port of place 0.
-fn groups(listeners: &[Listener]) -> Vec<(Group, Vec<BorrowedFd<'_>>)> {
-    let mut groups: BTreeMap<(Protocol, u16), Vec<BorrowedFd<'_>>> = BTreeMap::new();
-    for listener in listeners {
-        groups
-            .entry((listener.mapping.protocol, listener.mapping.container_port))
-            .or_default()
-            .push(listener.fd.as_fd());
-    }
-    let group =
-        |(protocol, port)| Group { protocol, backends: vec![Backend { place: 0, port, address: None }], sticky: None };
-    groups.into_iter().map(|(key, sockets)| (group(key), sockets)).collect()
 }
 
 fn encode<T: Serialize>(value: &T) -> String {
@@ -153,19 +126,49 @@ pub struct Forwarder {
     channel: Channel,
 }
 
+/// How long a forwarder may take to do what it is asked, on a loaded machine.
+const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
 impl Forwarder {
     /// Starts `program` (`creel forwarder`, without the plan, which is added as the last argument). It does nothing
     /// yet.
     ///
     /// The caller has one thread: another one that forks meanwhile would hand the channel on.
-    pub fn start(mut program: Command) -> Result<Forwarder> {
+    pub fn start(program: Command) -> Result<Forwarder> {
+        Forwarder::spawn(program, Vec::new())
+    }
+
+    /// Starts `program` in the same way; it serves these groups in place 0 as soon as it runs, without being waited for.
+    pub(crate) fn serving(
+        program: Command,
+        place: Place,
+        netns: BorrowedFd<'_>,
+        groups: &[(u32, Group, Vec<BorrowedFd<'_>>)],
+    ) -> Result<Forwarder> {
+        let mut requests = vec![(Request::Place { id: 0, place }, vec![netns])];
+        for (id, group, sockets) in groups {
+            requests.push((Request::Group { id: *id, group: group.clone() }, Vec::new()));
+            requests.push((Request::Listen { group: *id }, sockets.clone()));
+        }
+        Forwarder::spawn(program, requests)
+    }
+
+    fn spawn(mut program: Command, requests: Vec<(Request, Vec<BorrowedFd<'_>>)>) -> Result<Forwarder> {
         let action = "start the port forwarder";
         let (channel, theirs) = Channel::pair().map_err(Error::kernel(action))?;
-        fcntl_setfd(&theirs, FdFlags::empty()).map_err(Error::kernel(action))?;
-        let plan = Plan { parent: own_pid(), control: Some(theirs.as_fd().as_raw_fd()), steps: vec![] };
+        let fds = || requests.iter().flat_map(|(_, fds)| fds).copied().chain([theirs.as_fd()]);
+        let control = theirs.as_fd().as_raw_fd();
+        let number = |fds: &[BorrowedFd<'_>]| fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let steps = requests.iter().map(|(request, fds)| Step { request: request.clone(), fds: number(fds) }).collect();
+        let plan = Plan { parent: own_pid(), control, steps };
         program.arg(encode(&plan)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = sys::memory::frugal(&mut program).spawn().map_err(Error::kernel(action))?;
-        Ok(Forwarder { child, channel })
+        let inherit = |flags: FdFlags| fds().try_for_each(|fd| fcntl_setfd(fd, flags));
+        let child = inherit(FdFlags::empty())
+            .map_err(Error::kernel(action))
+            .and_then(|()| sys::memory::frugal(&mut program).spawn().map_err(Error::kernel(action)));
+        // No other child may get them.
+        let _ = inherit(FdFlags::CLOEXEC);
+        Ok(Forwarder { child: child?, channel })
     }
 
     /// Its pid, for who watches it.
@@ -219,6 +222,12 @@ impl Forwarder {
         } else {
             self.channel.send(text.as_bytes(), fds).map_err(Error::kernel(action))?;
         }
+        match poll(&mut [PollFd::new(&self.channel, PollFlags::IN)], Some(&PATIENCE)) {
+            Ok(0) => return Err(Error::Forwarder("it does not answer".into())),
+            // Interrupted: then it is waited for without an end.
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(Error::kernel(action)(error)),
+        }
         let (answer, _) = self.channel.recv().map_err(Error::kernel(action))?;
         match answer.as_slice() {
             b"ok" => Ok(()),
@@ -245,22 +254,6 @@ impl Drop for Forwarder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PortMapping;
-
-    #[test]
-    fn sockets_of_one_container_port_are_one_group() {
-        let mapping = |container_port| PortMapping {
-            container_port,
-            host_ip: Some([127, 0, 0, 1].into()),
-            ..PortMapping::default()
-        };
-        let listeners = crate::bind(&[mapping(80), mapping(443), mapping(80)]).unwrap();
-        let groups = groups(&listeners);
-        assert_eq!(
-            groups.iter().map(|(group, sockets)| (group.backends[0].port, sockets.len())).collect::<Vec<_>>(),
-            [(80, 2), (443, 1)]
-        );
-    }
 
     #[test]
     fn requests_survive_the_channel() {

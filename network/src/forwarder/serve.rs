@@ -29,9 +29,8 @@ use crate::certificate::server_config;
 use crate::ports::Protocol;
 use crate::{Error, Result};
 
-/// Runs the plan that [`crate::forwarder_plan`] or [`crate::Forwarder`] made, as the whole of a process that has
-/// inherited the plan's descriptors. Returns when the channel for further requests ends; without one it serves until
-/// it is killed.
+/// Runs the plan that [`crate::Forwarder`] made, as the whole of a process that has inherited the plan's descriptors.
+/// Returns when the channel for further requests ends, or nothing is left of what the plan told it to serve.
 ///
 /// It has to be the first thing in the process that opens descriptors, and the process must have one thread.
 pub fn forward(plan: &str) -> Result<()> {
@@ -49,12 +48,13 @@ pub fn forward(plan: &str) -> Result<()> {
         sys::task::inherited_descriptor(number).ok_or_else(missing)
     };
     let mut server = Server::new().map_err(Error::kernel("start to forward"))?;
-    let control = plan.control.map(inherited).transpose()?.map(Channel::from);
+    let control = Channel::from(inherited(plan.control)?);
+    server.ends_idle = !plan.steps.is_empty();
     for step in plan.steps {
         let fds = step.fds.into_iter().map(inherited).collect::<Result<Vec<_>>>()?;
         server.obey(step.request, fds).map_err(Error::kernel("set up the port forwarder"))?;
     }
-    server.run(control).map_err(Error::kernel("forward ports"))
+    server.run(&control).map_err(Error::kernel("forward ports"))
 }
 
 /// A connection costs two descriptors, and up to four more while bytes are on their way.
@@ -170,6 +170,8 @@ struct Server {
     /// No descriptors were left: nothing is accepted until then.
     paused_until: Option<Instant>,
     next_sweep: Instant,
+    /// Nobody needs it any more once it listens nowhere and the last client has gone.
+    ends_idle: bool,
 }
 
 /// Connections accepted in one turn of the loop from one socket.
@@ -191,6 +193,7 @@ impl Server {
             busy: Vec::new(),
             paused_until: None,
             next_sweep: Instant::now(),
+            ends_idle: false,
         })
     }
 
@@ -269,10 +272,8 @@ impl Server {
         Ok(())
     }
 
-    fn run(mut self, control: Option<Channel>) -> io::Result<()> {
-        if let Some(control) = &control {
-            epoll::add(&self.epoll, control, Token::Control.data(), epoll::EventFlags::IN)?;
-        }
+    fn run(mut self, control: &Channel) -> io::Result<()> {
+        epoll::add(&self.epoll, control, Token::Control.data(), epoll::EventFlags::IN)?;
         let mut events: Vec<epoll::Event> = Vec::with_capacity(256);
         // It only costs memory where it fails.
         let _ = sys::memory::shrink();
@@ -289,8 +290,8 @@ impl Server {
                 self.advance(key);
             }
             for event in &events {
-                match (Token::of(event.data), &control) {
-                    (Token::Control, Some(control)) => {
+                match Token::of(event.data) {
+                    Token::Control => {
                         let (message, fds) = control.recv()?;
                         if message.is_empty() {
                             return Ok(());
@@ -298,27 +299,29 @@ impl Server {
                         let answer = self.answer(&message, fds);
                         control.send(answer.as_bytes(), &[])?;
                     }
-                    (Token::Control, None) => {}
-                    (Token::Listener(key), _) => self.arrive(key),
-                    (Token::Client(key), _) => {
+                    Token::Listener(key) => self.arrive(key),
+                    Token::Client(key) => {
                         if let Some(connection) = self.connections.get(key) {
                             connection.client_event(event.flags);
                             self.advance(key);
                         }
                     }
-                    (Token::Server(key), _) => {
+                    Token::Server(key) => {
                         if let Some(connection) = self.connections.get(key) {
                             connection.server_event(event.flags);
                             self.advance(key);
                         }
                     }
-                    (Token::Flow(key), _) => self.flows.answer(key, &self.epoll, &mut self.listeners, &mut self.routes),
+                    Token::Flow(key) => self.flows.answer(key, &self.epoll, &mut self.listeners, &mut self.routes),
                 }
             }
             self.sweep();
             self.connections.settle();
             self.listeners.settle();
             self.flows.settle();
+            if self.ends_idle && self.listeners.is_empty() && self.connections.is_empty() && self.flows.is_empty() {
+                return Ok(());
+            }
         }
     }
 

@@ -369,9 +369,9 @@ fn flags(args: &Args) -> CreateArgs {
             cpuset_mems: args.cpuset_mems.clone(),
             memory: args.memory.clone(),
             memory_swap: args.memory_swap.clone(),
-            ulimit: args.ulimit.clone(),
             ..LimitFlags::default()
         },
+        ulimit: args.ulimit.clone(),
         network: args.network.clone().into_iter().collect(),
         no_hostname: args.no_hostname,
         no_hosts: args.no_hosts,

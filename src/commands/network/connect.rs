@@ -48,7 +48,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
     let network = super::networks(context, &engine)?.find(name)?;
     let container = containers::find(&engine, container)?;
-    containers::connect(&engine, &container, &NetworkRef { name: network.name.clone(), options })?;
+    let reference = NetworkRef { name: network.name.clone(), options };
+    containers::connect(&engine, &container, &reference)
+        .map_err(|error| super::of_pod(&engine, &container, "--network", &network, error))?;
     super::record(&engine, &network, "connect", Some(&container));
     Ok(ExitCode::Success)
 }

@@ -27,7 +27,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         {
             Failure::plain(format!("container {container} is not connected to network {}", network.name))
         }
-        error => error.into(),
+        error => super::of_pod(&engine, &found, "--network-rm", &network, error),
     })?;
     super::record(&engine, &network, "disconnect", Some(&found));
     Ok(ExitCode::Success)

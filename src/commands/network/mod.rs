@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use containers::{Container, Engine};
 use jiff::Timestamp;
-use network::{Endpoint, Network, Networks, Route, RouteKind, Subnet};
+use network::{Endpoint, Mode, Network, Networks, Route, RouteKind, Subnet};
 use storage::events::{self, Event};
 
 use crate::arguments::{go_bool, go_quote};
@@ -60,6 +60,16 @@ pub fn users(engine: &Engine) -> Result<BTreeMap<String, Vec<String>>, Failure> 
         }
     }
     Ok(users)
+}
+
+/// A pod's member has no network of its own: the pod's is meant, and is changed with this flag.
+fn of_pod(engine: &Engine, container: &Container, flag: &str, network: &Network, error: containers::Error) -> Failure {
+    let failure = Failure::from(error);
+    let shares = matches!(container.spec().network.mode, Mode::Container(_));
+    match container.spec().pod.as_deref().filter(|_| shares).and_then(|pod| pods::find(engine, pod).ok()) {
+        Some(pod) => failure.hint(format!("creel pod update {flag} {} {}", network.name, pod.name())),
+        None => failure,
+    }
 }
 
 /// Tells the journal. `container` is who was connected or disconnected.
