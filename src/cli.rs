@@ -219,6 +219,7 @@ pub static VERBS: &[Verb] = &[
     verb!(pod::stop, ["pod stop"]),
     verb!(pod::top, ["pod top"], order: Order::FlagsFirst),
     verb!(pod::unpause, ["pod unpause"]),
+    verb!(pod::update, ["pod update"]),
     verb!(port, ["port", "container port"]),
     verb!(ps, ["ps", "container ps", "container ls", "container list"]),
     verb!(pull, ["pull", "image pull"], tolerance: PULL_TOLERANCE),

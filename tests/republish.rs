@@ -248,3 +248,102 @@ fn a_killed_update_leaves_record_and_forwarder_in_agreement() {
         assert_eq!(published(), before, "after {line}");
     }
 }
+
+#[test]
+fn a_pod_gets_and_loses_ports_while_it_runs() {
+    if is_podmans() {
+        return;
+    }
+    let lab = Lab::new();
+    let [first, second] = [0; 2].map(|_| free_port());
+    lab.ok(&format!("pod create --name a -p {first}:7000"));
+    echo(&lab, "one", "--pod a");
+    let mut held = connect(first).unwrap();
+    assert!(echoes(&mut held));
+    assert_eq!(lab.ok(&format!("pod update -p {second}:7000 a")), lab.ok("pod inspect a --format {{.Id}}"));
+    assert!(serves(second) && echoes(&mut held));
+    let told = || lab.ok("pod inspect a --format '{{json .InfraConfig.PortBindings}}'");
+    assert!(told().contains(&first.to_string()) && told().contains(&second.to_string()), "{}", told());
+    assert!(lab.ok("port one").contains(&second.to_string()));
+    assert!(lab.ok("events --stream=false --filter type=pod --format {{.Status}}").contains("update"));
+    lab.ok(&format!("pod update --publish-rm {first}:7000 a"));
+    assert!(is_closed(first) && serves(second) && echoes(&mut held));
+    lab.ok("pod restart a");
+    assert!(comes_true(Duration::from_secs(20), || serves(second)));
+    assert!(is_closed(first));
+    // A clone is of the pod as it is.
+    lab.ok("pod stop -t 0 a");
+    lab.ok("pod clone a b");
+    let told = lab.ok("pod inspect b --format '{{json .InfraConfig.PortBindings}}'");
+    assert!(told.contains(&second.to_string()) && !told.contains(&first.to_string()), "{told}");
+    lab.ok("pod create --name bare --infra=false");
+    let error = lab.creel(&format!("pod update -p {first}:80 bare")).run().fails(125);
+    assert!(error.contains("must have an infra container"), "{error}");
+    for line in ["pod update", "pod update nosuch", "pod update a b", "pod update --publish-rm 9 a"] {
+        lab.creel(line).run().fails(125);
+    }
+}
+
+#[test]
+fn a_pod_changes_its_networks_while_it_runs() {
+    if is_podmans() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("network create one");
+    lab.ok("network create two");
+    lab.ok("pod create --name a --network one");
+    lab.ok("run -d --pod a --name member box idle");
+    lab.ok("run -d --network two --name near box idle");
+    lab.ok("pod update --network two:alias=other a");
+    assert_eq!(lab.ok("pod inspect a --format '{{.InfraConfig.Networks}}'"), "[one two]");
+    lab.ok("exec near nslookup other");
+    let error = lab.creel("pod update --network two a").run().fails(125);
+    assert!(error.contains("already connected"), "{error}");
+    lab.ok("pod update --network-rm one a");
+    assert_eq!(lab.ok("exec member ls /sys/class/net").split_whitespace().count(), 2);
+    lab.creel("pod update --network-rm one a").run().fails(125);
+    lab.creel("pod update --network host a").run().fails(125);
+    lab.creel("pod update --network nosuch a").run().fails(125);
+    lab.ok("pod restart -a");
+    assert_eq!(lab.ok("pod inspect a --format '{{.InfraConfig.Networks}}'"), "[two]");
+}
+
+#[test]
+fn limits_of_a_pod_hold_at_once_and_stay() {
+    if differs_on_purpose("podman cannot change a pod") {
+        return;
+    }
+    let Some(lab) = Lab::with_cgroup() else { return };
+    for controller in ["memory", "cpu", "pids"] {
+        if !lab.enable_controller(controller) {
+            return skip(&format!("no {controller} controller is delegated here"));
+        }
+    }
+    lab.ok("pod create --name a --memory 128m");
+    lab.ok("run -d --pod a --name one box idle");
+    let value = |file: &str| {
+        let path = lab.ok("pod inspect a --format {{.CgroupPath}}");
+        std::fs::read_to_string(lab.cgroup_root().join(path.trim_start_matches('/')).join(file)).unwrap()
+    };
+    assert_eq!(value("memory.max").trim(), (128 << 20).to_string());
+    lab.ok("pod update --memory 64m --cpus 0.5 --pids-limit 77 a");
+    let hold = || {
+        assert_eq!(value("memory.max").trim(), (64 << 20).to_string());
+        assert_eq!(value("cpu.max").trim(), "50000 100000");
+        assert_eq!(value("pids.max").trim(), "77");
+    };
+    hold();
+    // Whoever starts makes the cgroup as the pod is now: members that were there, and new ones.
+    lab.ok("run -d --pod a --name two box idle");
+    hold();
+    lab.ok("pod stop -t 0 a");
+    lab.ok("start one");
+    hold();
+    assert_eq!(lab.ok("pod inspect a --format '{{.MemoryLimit}} {{.PidsLimit}}'"), format!("{} 77", 64 << 20));
+    lab.creel("pod update --memory much a").run().fails(125);
+    lab.creel("pod update --cpus 1 --cpu-quota 9 a").run().fails(125);
+    lab.ok("pod create --name apart --share-parent=false");
+    let error = lab.creel("pod update --memory 64m apart").run().fails(125);
+    assert!(error.contains("no cgroup of its own"), "{error}");
+}

@@ -16,6 +16,7 @@ mod remove;
 mod service;
 mod spec;
 mod start;
+mod update;
 
 pub use clone::clone;
 pub use create::{CreateRequest, create};
@@ -28,3 +29,4 @@ pub use remove::{prune, remove};
 pub use service::ServiceContainer;
 pub use spec::{ExitPolicy, Infra, MemoryVolume, PodSpec, Share};
 pub use start::start;
+pub use update::update;

@@ -21,7 +21,7 @@ pub struct Pod {
     pub containers: Vec<Container>,
 }
 
-/// `pod.json`, version 1. Written once.
+/// `pod.json`, version 1. Replaced only by `update`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     pub id: PodId,
@@ -74,6 +74,17 @@ impl PodState {
 }
 
 impl Pod {
+    /// What was changed of the network while the pod was there is in the infra container's record.
+    fn of(record: Record, containers: Vec<Container>) -> Pod {
+        let mut pod = Pod { record, containers };
+        if let Some(network) = pod.infra().map(|infra| infra.spec().network.clone())
+            && pod.spec().share.net
+        {
+            pod.record.spec.network = network;
+        }
+        pod
+    }
+
     pub fn id(&self) -> &PodId {
         &self.record.id
     }
@@ -146,7 +157,7 @@ pub fn find(engine: &Engine, name_or_id: &str) -> Result<Pod> {
     let record = find_record(engine, name_or_id)?;
     let id = record.id.clone();
     let containers = containers::list(engine)?.into_iter().filter(|container| belongs(container, &id)).collect();
-    Ok(Pod { record, containers })
+    Ok(Pod::of(record, containers))
 }
 
 fn find_record(engine: &Engine, name_or_id: &str) -> Result<Record> {
@@ -183,24 +194,24 @@ fn belongs(container: &Container, id: &PodId) -> bool {
 
 /// All pods, oldest first. A record that cannot be read is reported and does not keep the others from being listed.
 pub fn list(engine: &Engine) -> Result<Vec<Pod>> {
-    let mut pods = Vec::new();
+    let mut pods: Vec<(Record, Vec<Container>)> = Vec::new();
     for id in ids(engine)? {
         match read(engine, &id) {
-            Ok(Some(record)) => pods.push(Pod { record, containers: Vec::new() }),
+            Ok(Some(record)) => pods.push((record, Vec::new())),
             Ok(None) => {}
             Err(error) => tracing::warn!(%id, %error, "cannot read a pod"),
         }
     }
     if pods.is_empty() {
-        return Ok(pods);
+        return Ok(Vec::new());
     }
-    pods.sort_by(|one, other| (one.record.created, one.id()).cmp(&(other.record.created, other.id())));
+    pods.sort_by(|(one, _), (other, _)| (one.created, &one.id).cmp(&(other.created, &other.id)));
     for container in containers::list(engine)? {
-        if let Some(pod) = pods.iter_mut().find(|pod| belongs(&container, pod.id())) {
-            pod.containers.push(container);
+        if let Some((_, containers)) = pods.iter_mut().find(|(record, _)| belongs(&container, &record.id)) {
+            containers.push(container);
         }
     }
-    Ok(pods)
+    Ok(pods.into_iter().map(|(record, containers)| Pod::of(record, containers)).collect())
 }
 
 /// Names of all pods by id.

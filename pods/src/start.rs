@@ -7,6 +7,7 @@ use crate::events;
 use crate::life::{Outcome, levels};
 use crate::member::ensure_infra;
 use crate::pod::{self, Pod, role};
+use crate::update;
 
 /// Starts what does not run. Members whose infra container has died are started anew: what they had of it is gone.
 ///
@@ -15,6 +16,7 @@ use crate::pod::{self, Pod, role};
 /// the outcome.
 pub fn start(engine: &Engine, pod: &Pod) -> Result<Outcome> {
     let mut now = pod::again(engine, pod)?;
+    update::give_limits(engine, &now)?;
     let mut kept = None;
     if now.spec().has_infra() {
         let infra = ensure_infra(engine, &now)?;

@@ -87,6 +87,7 @@ const CAPABILITIES: &[&str] = &[
 /// The value of a flag, by its long name.
 pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) -> Offer {
     let words: &[&str] = match (flag, verb) {
+        ("network" | "net", "pod update") => return Offer::names(names::networks(context)),
         ("network" | "net", _) => {
             let mut all =
                 vec!["none".to_owned(), "host".into(), "private".into(), "slirp4netns".into(), "pasta".into()];

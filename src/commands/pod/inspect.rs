@@ -106,6 +106,8 @@ pub(crate) fn value(engine: &Engine, pod: &Pod) -> Value {
         "blkio_weight" as "BlkioWeight"?: resources.blkio_weight.unwrap_or_default(),
         "memory_limit" as "MemoryLimit"?: resources.memory.unwrap_or_default(),
         "memory_swap" as "MemorySwap"?: resources.memory_swap.unwrap_or_default(),
+        "memory_reservation" as "MemoryReservation"?: resources.memory_reservation.unwrap_or_default(),
+        "pids_limit" as "PidsLimit"?: resources.pids_limit.unwrap_or_default(),
         "RestartPolicy"?: match spec.restart {
             RestartPolicy::No => "",
             RestartPolicy::Always => "always",

@@ -20,6 +20,7 @@ pub mod stats;
 pub mod stop;
 pub mod top;
 pub mod unpause;
+pub mod update;
 
 use containers::Engine;
 use pods::{Outcome, Pod};

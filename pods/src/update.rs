@@ -1,0 +1,84 @@
+//! A pod is changed while it is there: published ports and limits, at once where it runs.
+
+use containers::Engine;
+use storage::record::{self, Durability};
+use sys::lock::FileLock;
+
+use crate::error::{Error, Result};
+use crate::events;
+use crate::pod::{self, Pod};
+use crate::spec::PodSpec;
+
+/// Puts what `change` makes of the specification into the pod's record; of ports and limits, no more is looked at. Both hold
+/// at once. Where the kernel does not take them, nothing is changed.
+pub fn update<E: From<Error>>(
+    engine: &Engine,
+    pod: &Pod,
+    change: impl FnOnce(&Pod, &mut PodSpec) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    // Neither are members made meanwhile, which would have the old limits.
+    let path = pod::dir(engine, pod.id()).join("lock");
+    let _lock = match FileLock::exclusive(&path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::NotFound { name: pod.name().to_owned() }.into());
+        }
+        Err(error) => return Err(Error::io(&path)(error).into()),
+    };
+    let mut now = pod::again(engine, pod)?;
+    let mut wanted = now.spec().clone();
+    change(&now, &mut wanted)?;
+    Ok(follow(engine, &mut now, wanted)?)
+}
+
+fn follow(engine: &Engine, now: &mut Pod, wanted: PodSpec) -> Result<()> {
+    let old = std::mem::replace(&mut now.record.spec, wanted);
+    let new = now.spec();
+    if old.resources != new.resources && !new.share_parent {
+        return Err(Error::Invalid(format!(
+            "pod {} cannot be given limits: it has no cgroup of its own (--share-parent=false)",
+            now.name()
+        )));
+    }
+    if old.network.ports != new.network.ports {
+        publish(engine, now)?;
+    }
+    containers::limit_together(&now.containers, &old.resources, &new.resources).or_else(|error| {
+        if old.network.ports != new.network.ports {
+            let before = Pod { record: pod::Record { spec: old.clone(), ..now.record.clone() }, ..now.clone() };
+            // The first error is the one that counts.
+            let _ = publish(engine, &before);
+        }
+        Err(error)
+    })?;
+    record::write(&pod::record_path(engine, now.id()), &now.record, Durability::Durable)?;
+    give_limits(engine, now)?;
+    events::record(engine, &now.record, "update");
+    Ok(())
+}
+
+/// The infra container has the ports of all.
+fn publish(engine: &Engine, pod: &Pod) -> Result<()> {
+    let Some(infra) = pod.infra() else {
+        return Err(Error::Invalid("you must have an infra container to publish port bindings to the host".into()));
+    };
+    let ports = &pod.spec().network.ports;
+    Ok(containers::update(engine, infra, |_, spec| {
+        spec.network.ports.clone_from(ports);
+        Ok::<_, containers::Error>(())
+    })?)
+}
+
+/// Every container has the limits of its pod in its own record, as whoever starts first makes the cgroup. Where an update was
+/// killed some have old ones.
+pub(crate) fn give_limits(engine: &Engine, pod: &Pod) -> Result<()> {
+    let cgroup = pod.cgroup();
+    for container in pod.containers.iter().filter(|container| container.spec().pod_cgroup != cgroup) {
+        match containers::set_pod_cgroup(engine, container, cgroup.as_ref()) {
+            // By its own `--rm`.
+            Ok(()) | Err(containers::Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
