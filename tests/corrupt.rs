@@ -47,6 +47,23 @@ fn a_damaged_container_is_named_and_the_others_go_on() {
 }
 
 #[test]
+fn what_is_left_of_a_pod_without_a_record_can_be_removed() {
+    if differs_on_purpose("podman keeps everything in one database") {
+        return;
+    }
+    let lab = Lab::new();
+    for remove in ["rm -f -t 0 -a", "rm -f -t 0 one $HOLDER"] {
+        let pod = lab.ok("pod create --name lost");
+        lab.ok("run -d --pod lost --name one box idle");
+        std::fs::remove_dir_all(lab.store().join("pods").join(&pod)).unwrap();
+        lab.ok(&remove.replace("$HOLDER", &format!("{}-infra", &pod[..12])));
+        assert_eq!(lab.ok("ps -aq"), "");
+        lab.ok("pod create --name lost");
+        lab.ok("pod rm lost");
+    }
+}
+
+#[test]
 fn a_damaged_image_is_named_and_can_be_had_again() {
     if differs_on_purpose("podman keeps everything in other places") {
         return;

@@ -103,3 +103,18 @@ fn starting_and_stopping_one_container_from_everywhere_ends_somewhere() {
     lab.ok("start one");
     assert_eq!(lab.state("one"), "running");
 }
+
+#[test]
+fn a_pod_that_is_removed_while_it_is_made_leaves_nothing() {
+    let lab = Lab::new();
+    for _ in 0..6 {
+        let verbs = ["pod create --name one", "pod rm -f -t 0 one", "pod start one", "pod rm -f -t 0 one"];
+        let running: Vec<_> = (0..16).map(|number| lab.creel(verbs[number % verbs.len()]).spawn()).collect();
+        for running in running {
+            let outcome = running.end();
+            assert!([0, 1, 125].contains(&outcome.exit_code()), "{outcome}");
+        }
+        lab.ok("pod rm -f -t 0 --ignore one");
+        assert_eq!(lab.ok("ps -aq"), "");
+    }
+}

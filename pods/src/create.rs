@@ -38,14 +38,14 @@ pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Pod> {
         }
     }
     let id = PodId::random().map_err(Error::io("/dev/urandom"))?;
-    let record = {
+    let (record, _lock) = {
         let _creating = creating(engine)?;
         let name = reserve(engine, &id, wanted)?;
         let record = Record { id, name, created: Timestamp::now(), spec };
-        put_in_place(engine, &record).inspect_err(|_| {
+        let lock = put_in_place(engine, &record).inspect_err(|_| {
             let _ = storage::names::release(&pod::names_dir(engine), &record.name, record.id.as_str());
         })?;
-        record
+        (record, lock)
     };
     let mut made = Pod { record, containers: Vec::new() };
     if made.spec().has_infra() {
@@ -87,10 +87,14 @@ fn reserve(engine: &Engine, id: &PodId, wanted: Option<ContainerName>) -> Result
     unreachable!("the loop above has no end")
 }
 
-fn put_in_place(engine: &Engine, made: &Record) -> Result<()> {
+/// Nobody removes the pod while the lock is held that comes back: it was taken before there was a pod to see.
+fn put_in_place(engine: &Engine, made: &Record) -> Result<FileLock> {
     let staging = engine.store.staging()?;
     record::write(&staging.path().join("pod.json"), made, Durability::Durable)?;
-    Ok(staging.commit(&pod::dir(engine, &made.id))?)
+    let path = staging.path().join("lock");
+    let lock = FileLock::shared(&path).map_err(Error::io(&path))?;
+    staging.commit(&pod::dir(engine, &made.id))?;
+    Ok(lock)
 }
 
 /// What can be known to fail before anything is made.

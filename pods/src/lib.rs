@@ -25,7 +25,7 @@ pub use id::PodId;
 pub use life::{Outcome, kill, pause, restart, stop, unpause};
 pub use member::{Own, create_member, join, leave};
 pub use pod::{Pod, PodState, Record, find, latest, list, names};
-pub use remove::{prune, remove};
+pub use remove::{is_orphan, prune, remove};
 pub use service::ServiceContainer;
 pub use spec::{ExitPolicy, Infra, MemoryVolume, PodSpec, Share};
 pub use start::start;

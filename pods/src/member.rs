@@ -46,6 +46,7 @@ pub fn create_member(
 
 /// The infra container, made again where it is missing: its creator was killed.
 pub(crate) fn ensure_infra(engine: &Engine, pod: &Pod) -> Result<Container> {
+    let _lock = lock_shared(engine, pod)?;
     let now = pod::again(engine, pod)?;
     match now.infra() {
         Some(infra) => Ok(infra.clone()),

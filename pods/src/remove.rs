@@ -75,6 +75,12 @@ pub(crate) fn take_away(engine: &Engine, record: &Record) -> Result<()> {
     Ok(())
 }
 
+/// Whether this is the infra container of a pod that is not there any more: it holds nothing for anybody.
+pub fn is_orphan(engine: &Engine, container: &Container) -> bool {
+    let pod = || container.spec().pod.as_deref().and_then(|pod| pod.parse().ok());
+    role(container) == PodRole::Infra && pod().is_none_or(|pod| !pod::dir(engine, &pod).exists())
+}
+
 /// Removes all pods that have ended.
 pub fn prune(engine: &Engine) -> Result<Vec<(Pod, Result<Outcome>)>> {
     let ended = |pod: &Pod| matches!(pod.state(), PodState::Exited | PodState::Stopped);

@@ -1,6 +1,6 @@
 //! `creel rm`
 
-use containers::{Error, PodRole, RemoveRequest};
+use containers::{Container, Error, PodRole, RemoveRequest};
 
 use super::stop::patience;
 use crate::arguments::number;
@@ -67,9 +67,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         // Who needs another one was made after it.
         chosen.sort_by_key(|one| std::cmp::Reverse(one.container.record.created));
     }
-    let (holders, chosen): (Vec<_>, Vec<_>) =
-        chosen.into_iter().partition(|one| args.selected.all && one.container.spec().pod_role == Some(PodRole::Infra));
+    let goes_with_pod = |container: &Container| {
+        args.selected.all && container.spec().pod_role == Some(PodRole::Infra) && !pods::is_orphan(&engine, container)
+    };
+    let (holders, chosen): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|one| goes_with_pod(&one.container));
     for one in chosen {
+        let request = RemoveRequest { with_pod: pods::is_orphan(&engine, &one.container), ..request.clone() };
         match containers::remove(&engine, &one.container, &request) {
             Ok(removed) => {
                 // First those that needed it.
