@@ -60,6 +60,16 @@ fn sound(lab: &Lab) {
     assert_eq!(lab.ok("ps -aq"), "");
     assert!(comes_true(Duration::from_secs(10), || lab.processes().is_empty()), "{:?}", lab.processes());
     lab.ok("system check");
+    lab.ok("container prune -f");
+    for (what, dir) in [
+        ("names", lab.store().join("names")),
+        ("run directories", lab.runtime().join("creel/containers")),
+        ("mount points", lab.runtime().join("creel/mounts")),
+        ("private mount points", lab.runtime().join("creel/private")),
+    ] {
+        let left: Vec<_> = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|one| one.file_name()).collect();
+        assert!(left.is_empty(), "{what}: {left:?}");
+    }
     let (told, counted) = (crate::system::told_usage(lab), crate::system::disk_usage(&lab.store()));
     assert!(told.abs_diff(counted) < 2_000_000, "df says {told}, du {counted}");
 }
@@ -108,6 +118,10 @@ fn life_goes_on_after_any_command_was_killed() {
         "commit -q other kept",
         "rename other another",
         "rename another other",
+        "cp /etc/hostname other:/copied",
+        "diff other",
+        "pod create --name many",
+        "pod rm -f many",
     ];
     killed_at_random(&lab, rounds(80), 10, &lines.map(str::to_owned));
     lab.ok("image prune -a -f");

@@ -143,10 +143,7 @@ fn reserve_name(
     replace: bool,
 ) -> Result<String> {
     let dir = names::dir(engine);
-    let gone = |holder: &str| match holder.parse::<ContainerId>() {
-        Ok(holder) => creating.is_abandoned(engine, &holder),
-        Err(_) => true,
-    };
+    let gone = |holder: &str| creating.is_abandoned(engine, holder);
     let Some(wanted) = wanted else {
         for attempt in 0.. {
             let name = names::random(attempt);

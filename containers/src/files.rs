@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use rustix::fs::{FileType, Mode, OFlags};
-use rustix::mount::{MountPropagationFlags, UnmountFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use storage::{Change, RootfsRequest};
 use sys::channel::Channel;
 use sys::clone::{CloneRequest, clone_child, exit_now};
@@ -423,10 +423,7 @@ impl Mounted {
         read_only: bool,
         lock: Option<FileLock>,
     ) -> Result<Mounted> {
-        private_mounts()?;
-        let name = format!("{}-{}", container.id().short(), rustix::process::getpid().as_raw_nonzero());
-        let target = engine.store.dirs().runroot.join("mounts").join(name);
-        std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
+        let target = private_point(engine, container.id().short())?;
         let mounted = Mounted { target, _lock: lock };
         mount_root(engine, container, read_only, &mounted.target)?;
         Ok(mounted)
@@ -459,22 +456,35 @@ pub(crate) fn mount_root(engine: &Engine, container: &Container, read_only: bool
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        // What is still in use goes with our mount namespace. Never more than one empty directory is removed.
+        // What is still in use goes with our mount namespace.
         let _ = rustix::mount::unmount(&self.target, UnmountFlags::DETACH);
         let _ = std::fs::remove_dir(&self.target);
     }
 }
 
-/// A mount namespace of our own, once in the life of this process: the mounts of an earlier one would go with it.
-pub(crate) fn private_mounts() -> Result<()> {
+/// An empty directory to mount at that only this process sees: it goes with us, however we end.
+pub(crate) fn private_point(engine: &Engine, name: &str) -> Result<PathBuf> {
+    let dir = engine.store.dirs().runroot.join("private");
+    private_mounts(&dir)?;
+    let point = dir.join(name);
+    std::fs::create_dir_all(&point).map_err(Error::io(&point))?;
+    Ok(point)
+}
+
+/// A mount namespace of our own with a tmpfs at `dir`, once in the life of this process: the mounts of an earlier one would
+/// go with it.
+fn private_mounts(dir: &Path) -> Result<()> {
     static DONE: AtomicBool = AtomicBool::new(false);
     if DONE.load(Ordering::Relaxed) {
         return Ok(());
     }
     let failed = |error: std::io::Error| Error::Io { path: "a mount namespace".into(), source: error };
+    std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).map_err(|error| failed(error.into()))?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).map_err(|error| failed(error.into()))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount("tmpfs", dir, "tmpfs", flags, c"mode=0700").map_err(|error| Error::io(dir)(error.into()))?;
     DONE.store(true, Ordering::Relaxed);
     Ok(())
 }

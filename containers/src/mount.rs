@@ -142,13 +142,10 @@ fn compare(engine: &Engine, new: Subject<'_>, below: &[PathBuf]) -> Result<Vec<C
             Ok(storage::tree_changes(&endpoint.path(), below)?)
         }
         Subject::Image(image) => {
-            files::private_mounts()?;
-            let target = point(engine, &format!("compared-{}", rustix::process::getpid().as_raw_nonzero()));
-            std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
-            let found = mount_layers(engine, image, &target).and_then(|()| Ok(storage::tree_changes(&target, below)?));
-            let _ = rustix::mount::unmount(&target, UnmountFlags::DETACH);
-            let _ = std::fs::remove_dir(&target);
-            found
+            // It goes with our mount namespace.
+            let target = files::private_point(engine, "compared")?;
+            mount_layers(engine, image, &target)?;
+            Ok(storage::tree_changes(&target, below)?)
         }
     }
 }

@@ -28,9 +28,10 @@ impl Creating {
 
     /// Whether nobody will ever come to claim the names that `holder` has reserved. To be asked before reserving
     /// anything oneself: the lock is let go for a moment.
-    pub(crate) fn is_abandoned(&self, engine: &Engine, holder: &ContainerId) -> bool {
+    pub(crate) fn is_abandoned(&self, engine: &Engine, holder: &str) -> bool {
+        let Ok(holder) = holder.parse::<ContainerId>() else { return true };
         let exists = || {
-            let places = [engine.container_dir(holder), engine.store.path("pods").join(holder)];
+            let places = [engine.container_dir(&holder), engine.store.path("pods").join(&holder)];
             places.iter().any(|place| place.exists())
         };
         if exists() {
@@ -43,6 +44,13 @@ impl Creating {
         let held_again = rustix::fs::flock(&self.0, FlockOperation::LockShared).is_ok();
         abandoned && held_again
     }
+}
+
+/// Frees the names that creators who were killed have reserved.
+pub(crate) fn sweep(engine: &Engine) -> Result<()> {
+    let creating = Creating::begin(engine)?;
+    storage::names::sweep(&dir(engine), |holder| creating.is_abandoned(engine, holder))?;
+    Ok(())
 }
 
 /// The name itself, or with the first number that is free.

@@ -164,6 +164,9 @@ pub fn prune(engine: &Engine, keep: impl Fn(&Container) -> bool) -> Result<Vec<(
         }
     }
     sweep(engine);
+    if let Err(error) = names::sweep(engine) {
+        tracing::warn!(%error, "cannot free the names that nobody has");
+    }
     Ok(results)
 }
 
