@@ -23,6 +23,7 @@ mod stop;
 mod wait;
 
 // What a container is given.
+mod egress;
 mod environment;
 mod modes;
 mod mount;

@@ -112,6 +112,7 @@ pub(crate) fn complete(
     if let Some(check) = &spec.health {
         crate::health::check_destination(&check.log_destination)?;
     }
+    crate::egress::confine(engine, &mut spec.network, &mut spec.namespaces.user)?;
     crate::networks::check(engine, spec)?;
     Ok(image)
 }

@@ -94,6 +94,17 @@ pub(crate) fn check(engine: &Engine, spec: &mut ContainerSpec) -> Result<()> {
         return Err(Error::Invalid(format!("--{flag} can only be set for a single network: invalid argument")));
     }
     *wanted = merged;
+    if spec.network.egress.as_ref().is_some_and(network::Egress::has_names) {
+        let all = wanted.iter().map(|network| known.named(&network.name)).collect::<network::Result<Vec<_>>>()?;
+        let way_out = all.iter().find(|network| network.is_bridge() && !network.internal);
+        if let Some(without) = way_out.filter(|network| !network.dns) {
+            return Err(Error::Invalid(format!(
+                "--allow-egress: network {} has no name server that could say what addresses a name has: leave \
+                 --network out, choose another network, or list addresses",
+                without.name
+            )));
+        }
+    }
     Ok(())
 }
 
@@ -151,6 +162,7 @@ impl Connected {
             interface,
             given: wanted.given,
             dns: container.spec().network.dns.clone(),
+            egress: crate::egress::for_holder(&container.spec().network),
         }
     }
 
@@ -218,7 +230,10 @@ fn names(container: &Container, wanted: &Wanted) -> Vec<String> {
 }
 
 /// What the rest of the container has to know of its networks: the addresses of the first one, the name servers of all.
-pub(crate) fn addresses(endpoints: &[Endpoint]) -> Addresses {
+///
+/// A container with a list (`restricted`) asks only the first of them that leads out, which is where its packets go, too:
+/// that one allows what it answers.
+pub(crate) fn addresses(endpoints: &[Endpoint], restricted: bool) -> Addresses {
     let Some(first) = endpoints.first() else { return Addresses::default() };
     let named = endpoints.iter().any(|endpoint| endpoint.search.is_some());
     let mut addresses = Addresses {
@@ -241,7 +256,10 @@ pub(crate) fn addresses(endpoints: &[Endpoint]) -> Addresses {
             }
         }
     }
-    for endpoint in endpoints.iter().filter(|endpoint| !named || endpoint.search.is_some()) {
+    let leads_out = |endpoint: &&Endpoint| endpoint.addresses.iter().any(|assigned| assigned.gateway.is_some());
+    let only = if restricted { endpoints.iter().find(leads_out) } else { None };
+    let asked = endpoints.iter().filter(|endpoint| only.is_none_or(|only| only.network == endpoint.network));
+    for endpoint in asked.filter(|endpoint| !named || endpoint.search.is_some()) {
         addresses.dns.extend(&endpoint.dns);
     }
     addresses

@@ -199,6 +199,9 @@ pub struct NetworkSpec {
     pub ip: Option<IpAddr>,
     pub ip6: Option<IpAddr>,
     pub mac: Option<String>,
+    /// Whom it may talk to, if not everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress: Option<network::Egress>,
 }
 
 impl ContainerSpec {

@@ -35,6 +35,11 @@ impl Cidr {
         Cidr { address: of_bits(bits(address) & mask, address.is_ipv4()), prefix }
     }
 
+    /// One address alone.
+    pub fn host(address: IpAddr) -> Cidr {
+        Cidr { address, prefix: width(address) }
+    }
+
     pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.address.is_ipv4() && Cidr::containing(address, self.prefix).address == self.address
     }

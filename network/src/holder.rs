@@ -12,6 +12,7 @@
 
 mod dns;
 pub(crate) mod door;
+mod gate;
 mod message;
 mod names;
 mod neighbours;
@@ -19,12 +20,15 @@ pub(crate) mod plug;
 pub(crate) mod serve;
 mod way_out;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use storage::{Dirs, Record, StoreOptions};
 use sys::process::Process;
+
+use crate::Egress;
 
 /// Somebody who wants to be on a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,9 @@ pub struct Member {
     /// Name servers that this member's questions about the world go to, instead of the network's.
     #[serde(default)]
     pub dns: Vec<IpAddr>,
+    /// Whom it may talk to, if not everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
 }
 
 /// What a member wants to have for itself on one network.
@@ -165,6 +172,9 @@ struct Members {
 struct Held {
     member: Member,
     endpoint: Endpoint,
+    /// What names of its list turned out to be: whoever has asked once need not ask again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    learned: gate::Learned,
 }
 
 impl Record for Members {
@@ -172,6 +182,12 @@ impl Record for Members {
 }
 
 const STATE_FILE: &str = "state.json";
+
+impl Held {
+    fn restricted(&self) -> Option<(&Egress, &gate::Learned)> {
+        self.member.egress.as_ref().map(|egress| (egress, &self.learned))
+    }
+}
 
 impl Endpoint {
     /// The first address of IPv4, or of IPv6.

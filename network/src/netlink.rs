@@ -1,6 +1,7 @@
 //! The few rtnetlink(7) requests that are needed, for the forwarder (an address, a local route, a policy rule) and for
-//! named networks (`links`). No `ip` program is started.
+//! named networks (`links`), and the packet filter (`filter`). No `ip` program is started.
 
+pub(crate) mod filter;
 mod links;
 
 use std::io;
@@ -37,6 +38,7 @@ const FRA_FWMASK: u16 = 16;
 const FRA_IP_PROTO: u16 = 22;
 const FRA_SPORT_RANGE: u16 = 23;
 const FR_ACT_TO_TBL: u8 = 1;
+const NLA_F_NESTED: u16 = 1 << 15;
 
 impl From<OwnedFd> for Netlink {
     fn from(socket: OwnedFd) -> Netlink {
@@ -196,11 +198,15 @@ fn family(v6: bool) -> u8 {
 struct Message(Vec<u8>);
 
 impl Message {
+    /// A request that is acknowledged.
     fn new(kind: u16, flags: libc::c_int) -> Message {
-        let flags = (flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+        Message::plain(kind, flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK)
+    }
+
+    fn plain(kind: u16, flags: libc::c_int) -> Message {
         let mut bytes = vec![0; 16];
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
-        bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+        bytes[6..8].copy_from_slice(&(flags as u16).to_ne_bytes());
         Message(bytes)
     }
 
@@ -221,6 +227,24 @@ impl Message {
             IpAddr::V4(v4) => self.attribute(kind, &v4.octets()),
             IpAddr::V6(v6) => self.attribute(kind, &v6.octets()),
         }
+    }
+
+    fn text(&mut self, kind: u16, text: &str) {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.push(0);
+        self.attribute(kind, &bytes);
+    }
+
+    /// Begins an attribute that is made of others.
+    fn open(&mut self, kind: u16) -> usize {
+        let start = self.0.len();
+        self.attribute(kind | NLA_F_NESTED, &[]);
+        start
+    }
+
+    fn close(&mut self, start: usize) {
+        let length = (self.0.len() - start) as u16;
+        self.0[start..start + 2].copy_from_slice(&length.to_ne_bytes());
     }
 
     fn finish(mut self) -> Vec<u8> {

@@ -27,8 +27,9 @@ pub struct CreateRequest<'a> {
 
 /// Makes a pod. Nothing is left behind when it fails.
 pub fn create(engine: &Engine, request: CreateRequest<'_>) -> Result<Pod> {
-    let CreateRequest { spec, name, replace, infra_image } = request;
+    let CreateRequest { mut spec, name, replace, infra_image } = request;
     check(&spec)?;
+    containers::confine(engine, &mut spec.network, &mut spec.user)?;
     let wanted = name.map(str::parse::<ContainerName>).transpose()?;
     if replace && let Some(name) = &wanted {
         match pod::find(engine, name.as_str()) {
@@ -100,6 +101,9 @@ fn put_in_place(engine: &Engine, made: &Record) -> Result<FileLock> {
 /// What can be known to fail before anything is made.
 fn check(spec: &PodSpec) -> Result<()> {
     let invalid = |text: String| Err(Error::Invalid(text));
+    if spec.network.egress.is_some() && !(spec.has_infra() && spec.share.net) {
+        return invalid("--allow-egress is for the network that a pod's members share: --share must have net".into());
+    }
     if spec.has_infra() {
         return Ok(());
     }

@@ -205,6 +205,12 @@ fn share(of_pod: &PodSpec, infra: &str, spec: &mut ContainerSpec, own: Own) -> R
                  configured when it is shared with a pod",
             );
         }
+        if network.egress.is_some() {
+            return invalid(
+                "invalid config provided: --allow-egress must be given when the pod is created: network cannot be \
+                 configured when it is shared with a pod",
+            );
+        }
         if !network.add_hosts.is_empty() {
             return invalid(
                 "invalid config provided: extra host entries must be specified on the pod: network cannot be configured \

@@ -108,6 +108,13 @@ fn membership(engine: &Engine, args: &Args, spec: &mut ContainerSpec) -> Result<
     let own = match (own, old) {
         (Some(own), Some(old)) if old.id() == pod.id() => own,
         (Some(_), _) => Own::default(),
+        (None, _) if pod.spec().share.net && spec.network.egress.is_some() => {
+            return Err(Failure::plain(format!(
+                "the container has a list (--allow-egress), which pod {} does not have: --allow-egress must be given when \
+                 the pod is created",
+                pod.name()
+            )));
+        }
         (None, _) => {
             if reset_shared(&pod, spec) {
                 output::warn("At least one namespace was reset to the default configuration");

@@ -10,6 +10,9 @@ pub struct CreateArgs {
     /// Add a line to /etc/hosts (name[;name...]:ip, host-gateway as ip for the host)
     #[arg(long, value_name = "NAME:IP", value_delimiter = ',')]
     pub add_host: Vec<String>,
+    /// Allow connections to this host alone (HOST|*.DOMAIN|CIDR[:PORT[-PORT]][/PROTOCOL], or none; repeatable)
+    #[arg(long, value_name = "TARGET")]
+    pub allow_egress: Vec<String>,
     /// Add an annotation (KEY=VALUE)
     #[arg(long, value_name = "KEY=VALUE")]
     pub annotation: Vec<String>,

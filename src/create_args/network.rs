@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use containers::NetworkSpec;
-use network::{HostEntry, HostNames, Mode, PortMapping, UplinkKind};
+use network::{Egress, HostEntry, HostNames, Mode, PortMapping, UplinkKind};
 
 use super::CreateArgs;
 use crate::arguments::{go_quote, number};
@@ -40,6 +40,7 @@ pub fn network(args: &CreateArgs, config: &Config, cwd: &Path) -> Result<Network
         },
         no_hosts: args.no_hosts || config.boolean("containers", "no_hosts").unwrap_or(false),
         hosts_file: hosts_file(args, config, cwd),
+        egress: Egress::parse_all(&args.allow_egress)?,
         ..NetworkSpec::default()
     };
     publish(&mut spec.ports, &args.publish, config)?;
@@ -141,7 +142,8 @@ pub fn network(args: &CreateArgs, config: &Config, cwd: &Path) -> Result<Network
         Some("none") => HostNames::Nowhere,
         Some(text) => HostNames::To(config.address("containers", "host_containers_internal_ip", text)?),
     };
-    spec.mode = with_options_of_the_file(mode, config);
+    // Those are for the user-mode stacks, which have no place for a list.
+    spec.mode = if spec.egress.is_some() { mode } else { with_options_of_the_file(mode, config) };
     Ok(spec)
 }
 

@@ -83,7 +83,7 @@ impl Connectivity {
         let mut connectivity = Connectivity {
             init: Some(init.clone()),
             ports,
-            addresses: Some(networks::addresses(&networks.endpoints)),
+            addresses: Some(networks::addresses(&networks.endpoints, container.spec().network.egress.is_some())),
             networks,
             ..Connectivity::default()
         };
@@ -207,7 +207,8 @@ impl Connectivity {
             let run_dir = engine.run_dir(container.id());
             let before = files::Filled::of(container, hostname, self.addresses.as_ref(), &self.networks.endpoints)?;
             self.networks.follow(engine, container, &init, netns.as_fd())?;
-            self.addresses = Some(networks::addresses(&self.networks.endpoints));
+            let restricted = container.spec().network.egress.is_some();
+            self.addresses = Some(networks::addresses(&self.networks.endpoints, restricted));
             let after = files::Filled::of(container, hostname, self.addresses.as_ref(), &self.networks.endpoints)?;
             files::refill(&run_dir, &before, &after)?;
         }

@@ -25,7 +25,7 @@ pub(super) fn of_pod(pod: &Pod, request: &Generate<'_>, notes: &mut Vec<String>)
     }
     let members: Vec<&Container> = pod.members().collect();
     contain(&mut body, &members, &spec.network.ports, &spec.memory, request.podman_only, notes);
-    shared_network(&mut body, &spec.network);
+    shared_network(&mut body, &spec.network, notes);
     if let Some(hostname) = &spec.hostname {
         body.spec.insert("hostname".into(), hostname.clone().into());
     }
@@ -55,7 +55,7 @@ pub(super) fn of_containers(request: &Generate<'_>, notes: &mut Vec<String>) -> 
     let members: Vec<&Container> = all.iter().collect();
     contain(&mut body, &members, &[], &[], request.podman_only, notes);
     let spec = first.spec();
-    shared_network(&mut body, &spec.network);
+    shared_network(&mut body, &spec.network, notes);
     if let Some(hostname) = &spec.hostname {
         body.spec.insert("hostname".into(), hostname.clone().into());
     }
@@ -187,7 +187,10 @@ fn ulimit(limit: &Ulimit) -> String {
     format!("{}={}:{}", limit.name, number(limit.soft), number(limit.hard))
 }
 
-fn shared_network(body: &mut Body, network: &NetworkSpec) {
+fn shared_network(body: &mut Body, network: &NetworkSpec, notes: &mut Vec<String>) {
+    if let Some(list) = &network.egress {
+        notes.push(format!("--allow-egress {list} has no place in a pod's manifest: the pod may talk to everybody"));
+    }
     if network.mode == Mode::Host {
         body.spec.insert("hostNetwork".into(), true.into());
     }

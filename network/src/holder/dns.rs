@@ -1,7 +1,8 @@
 //! The name server of a network: answers for its members, passes everything else on to the host's name servers.
 //!
 //! Its sockets are bound once, in the network's namespace; the sockets on which it asks are the host's. One thread, no
-//! cache: a name is what it is now.
+//! cache: a name is what it is now. For a member with a list (`gate`) only names of the list are asked, and what they turn
+//! out to be is allowed before the member hears of it.
 
 use std::fs;
 use std::io;
@@ -44,14 +45,18 @@ struct Pending {
     until: Instant,
 }
 
-/// A client over TCP: we answer what we know; at the first question that we pass on it is connected through.
+/// A client over TCP: we answer what we know, and pass on the rest over one connection to a server.
 #[derive(Debug)]
 struct Stream {
     client: OwnedFd,
     peer: SocketAddr,
     server: Option<OwnedFd>,
     from_client: Vec<u8>,
+    to_server: Vec<u8>,
+    from_server: Vec<u8>,
     to_client: Vec<u8>,
+    /// The server will say nothing more.
+    is_answered: bool,
     is_over: bool,
     until: Instant,
 }
@@ -91,6 +96,26 @@ pub(super) struct Known<'a> {
     pub(super) names: &'a mut Names,
     pub(super) run_dir: &'a Path,
     pub(super) is_own: &'a dyn Fn(IpAddr) -> bool,
+    pub(super) learn: &'a mut Learn<'a>,
+}
+
+/// Told what addresses a name has before its client is, in the words of a server. False: the client must not hear of it.
+pub(super) type Learn<'a> = dyn FnMut(IpAddr, &str, &[IpAddr]) -> bool + 'a;
+
+impl Known<'_> {
+    /// An answer of the world on its way to a client: what the client hears.
+    fn pass(&mut self, client: IpAddr, answer: Vec<u8>) -> Vec<u8> {
+        let mut question = answer.clone();
+        if let Some(flags) = question.get_mut(2) {
+            *flags &= 0x7f;
+        }
+        let heard = match message::read(&question) {
+            Ok(query) => (self.learn)(client, &query.name, &message::addresses(&answer)),
+            // It answers nothing that we have let through.
+            Err(_) => self.names.is_free(client),
+        };
+        if heard { answer } else { message::refuse_question(&question, Code::ServFail) }
+    }
 }
 
 impl HostServers {
@@ -135,10 +160,11 @@ impl NameServer {
             flags.set(PollFlags::OUT, !stream.to_client.is_empty());
             (Source::Client(n), stream.client.as_fd(), flags)
         });
-        let servers = self.streams.iter().enumerate().filter_map(|(n, stream)| {
+        let open = self.streams.iter().enumerate().filter(|(_, stream)| !stream.is_answered);
+        let servers = open.filter_map(|(n, stream)| {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::IN, stream.to_client.len() < DATAGRAM);
-            flags.set(PollFlags::OUT, !stream.from_client.is_empty());
+            flags.set(PollFlags::OUT, !stream.to_server.is_empty());
             Some((Source::Server(n), stream.server.as_ref()?.as_fd(), flags))
         });
         udp.chain(tcp).chain(pending).chain(clients).chain(servers)
@@ -157,14 +183,14 @@ impl NameServer {
             match source {
                 Source::Udp(_) | Source::Tcp(_) => {}
                 Source::Pending(number) => {
-                    if self.hear(*number) {
+                    if self.hear(*number, known) {
                         answered.push(*number);
                     }
                 }
                 Source::Client(number) => self.read_client(*number, known),
                 Source::Server(number) => {
                     if let Some(stream) = self.streams.get_mut(*number) {
-                        stream.relay();
+                        stream.relay(known);
                     }
                 }
             }
@@ -225,13 +251,16 @@ impl NameServer {
                 Some(name) => say(Say::Name(name)),
                 // Nobody else knows our addresses.
                 None if self.internal || (known.is_own)(address) => say(Say::Nothing(Code::NxDomain)),
+                None if !known.names.may_ask(client, &query.name) => say(Say::Nothing(Code::NxDomain)),
                 None => None,
             };
         }
         match self.find(&query, client, known) {
             Found::Addresses(addresses) => say(Say::Addresses(&addresses)),
             Found::Nowhere => say(Say::Nothing(Code::NxDomain)),
-            Found::Elsewhere if self.internal => say(Say::Nothing(Code::NxDomain)),
+            Found::Elsewhere if self.internal || !known.names.may_ask(client, &query.name) => {
+                say(Say::Nothing(Code::NxDomain))
+            }
             Found::Elsewhere => None,
         }
     }
@@ -276,7 +305,7 @@ impl NameServer {
     }
 
     /// A server answers, or cannot be reached. True: the question is done with.
-    fn hear(&mut self, number: usize) -> bool {
+    fn hear(&mut self, number: usize, known: &mut Known<'_>) -> bool {
         let Some(pending) = self.pending.get_mut(number) else { return false };
         let mut buffer = vec![0; 1 << 16];
         match rustix::net::recv(&pending.socket, buffer.as_mut_slice(), RecvFlags::empty()) {
@@ -286,7 +315,7 @@ impl NameServer {
                 buffer.truncate(length);
                 buffer[..2].copy_from_slice(&pending.id);
                 let (listener, client) = (pending.listener, pending.client);
-                self.say(listener, client, &buffer);
+                self.say(listener, client, &known.pass(client.ip(), buffer));
                 true
             }
             Err(Errno::AGAIN | Errno::INTR) => false,
@@ -338,7 +367,10 @@ impl NameServer {
                     peer,
                     server: None,
                     from_client: Vec::new(),
+                    to_server: Vec::new(),
+                    from_server: Vec::new(),
                     to_client: Vec::new(),
+                    is_answered: false,
                     is_over: false,
                     until: Instant::now() + IDLE,
                 });
@@ -350,33 +382,39 @@ impl NameServer {
         if let Some(stream) = self.streams.get_mut(number) {
             stream.read_client();
         }
-        while let Some(stream) = self.streams.get(number).filter(|stream| stream.server.is_none()) {
-            // RFC 1035, 4.2.2: two bytes of length before each message.
-            let Some(length) = stream.from_client.first_chunk().map(|bytes| usize::from(u16::from_be_bytes(*bytes)))
-            else {
-                break;
-            };
-            let Some(question) = stream.from_client.get(2..2 + length).map(<[u8]>::to_vec) else { break };
-            let client = stream.peer.ip();
+        while let Some(question) = self.streams.get_mut(number).and_then(|stream| framed(&mut stream.from_client)) {
+            let client = self.streams[number].peer.ip();
             let answer = self.own_answer(&question, client, known, false);
-            let server = if answer.is_none() { self.servers_for(client, known).pop() } else { None };
+            let is_first = self.streams[number].server.is_none();
+            let server = if answer.is_none() && is_first { self.servers_for(client, known).pop() } else { None };
             let stream = &mut self.streams[number];
-            match (answer, server.and_then(|server| connect(SocketType::STREAM, server).ok())) {
-                (Some(answer), _) => {
-                    stream.from_client.drain(..2 + length);
-                    stream.answer(&answer);
-                }
-                (None, Some(server)) => stream.server = Some(server),
-                (None, None) => {
-                    stream.from_client.drain(..2 + length);
-                    stream.answer(&message::refuse_question(&question, Code::ServFail));
-                }
+            if let Some(server) = server {
+                stream.server = connect(SocketType::STREAM, server).ok();
+            }
+            match answer {
+                Some(answer) => stream.answer(&answer),
+                None if stream.server.is_some() => frame(&mut stream.to_server, &question),
+                None => stream.answer(&message::refuse_question(&question, Code::ServFail)),
             }
         }
         if let Some(stream) = self.streams.get_mut(number) {
-            stream.relay();
+            stream.relay(known);
         }
     }
+}
+
+/// RFC 1035, 4.2.2: two bytes of length before each message.
+fn frame(into: &mut Vec<u8>, message: &[u8]) {
+    into.extend((message.len() as u16).to_be_bytes());
+    into.extend(message);
+}
+
+/// Takes the first message that is there as a whole.
+fn framed(from: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let length = usize::from(u16::from_be_bytes(*from.first_chunk()?));
+    let message = from.get(2..2 + length)?.to_vec();
+    from.drain(..2 + length);
+    Some(message)
 }
 
 impl Pending {
@@ -420,8 +458,7 @@ impl Stream {
             self.is_over = true;
             return;
         }
-        self.to_client.extend((answer.len() as u16).to_be_bytes());
-        self.to_client.extend(answer);
+        frame(&mut self.to_client, answer);
     }
 
     fn read_client(&mut self) {
@@ -433,14 +470,15 @@ impl Stream {
     }
 
     /// Moves what can be moved.
-    fn relay(&mut self) {
-        if let Some(server) = &self.server {
-            let moved = give(server, &mut self.from_client).and_then(|()| take(server, &mut self.to_client));
-            if moved.is_err() && self.to_client.is_empty() {
-                self.is_over = true;
-            }
+    fn relay(&mut self, known: &mut Known<'_>) {
+        if let Some(server) = self.server.as_ref().filter(|_| !self.is_answered) {
+            let moved = give(server, &mut self.to_server).and_then(|()| take(server, &mut self.from_server));
+            self.is_answered = moved.is_err();
         }
-        if give(&self.client, &mut self.to_client).is_err() {
+        while let Some(answer) = framed(&mut self.from_server) {
+            self.answer(&known.pass(self.peer.ip(), answer));
+        }
+        if give(&self.client, &mut self.to_client).is_err() || self.is_answered && self.to_client.is_empty() {
             self.is_over = true;
         }
     }

@@ -107,6 +107,45 @@ fn read_name(message: &[u8], mut at: usize) -> Option<(String, usize)> {
     }
 }
 
+/// The addresses in a server's answer, whatever aliases lead to them. What cannot be read to its end has none.
+pub(super) fn addresses(message: &[u8]) -> Vec<IpAddr> {
+    read_addresses(message).unwrap_or_default()
+}
+
+fn read_addresses(message: &[u8]) -> Option<Vec<IpAddr>> {
+    let (questions, answers) = (number(message, 4)?, number(message, 6)?);
+    let mut at = HEADER;
+    for _ in 0..questions {
+        at = skip_name(message, at)? + 4;
+    }
+    let mut found = Vec::new();
+    for _ in 0..answers {
+        at = skip_name(message, at)?;
+        // Type, class, time to live (4), length, data: RFC 1035, 4.1.3.
+        let (kind, class, length) = (number(message, at)?, number(message, at + 2)?, number(message, at + 8)?);
+        let data = message.get(at + 10..at + 10 + usize::from(length))?;
+        at += 10 + data.len();
+        match (class, kind) {
+            (CLASS_IN, 1) => found.extend(<[u8; 4]>::try_from(data).map(IpAddr::from)),
+            (CLASS_IN, 28) => found.extend(<[u8; 16]>::try_from(data).map(IpAddr::from)),
+            _ => {}
+        }
+    }
+    Some(found)
+}
+
+/// Where a name ends; a pointer is its end.
+fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match usize::from(*message.get(at)?) {
+            0 => return Some(at + 1),
+            length if length < 64 => at += 1 + length,
+            length if length >= 0xc0 => return Some(at + 2),
+            _ => return None,
+        }
+    }
+}
+
 /// EDNS, RFC 6891: the class of the OPT record is the size of datagrams that the client takes.
 fn room(message: &[u8], end: usize) -> usize {
     let opt = message.get(end..).filter(|rest| rest.len() >= 11 && rest[0] == 0 && rest[1..3] == [0, 41]);
@@ -277,6 +316,30 @@ pub(super) mod tests {
         assert!(message.len() <= 512 && message[2] & 2 != 0);
         let message = answer(&text, &query, Say::Addresses(&addresses), false);
         assert_eq!((message[2] & 2, message[7]), (0, 100));
+    }
+
+    #[test]
+    fn addresses_are_found_in_answers() {
+        let mut message = question("a.org", 1);
+        message[2] = 0x81;
+        message[7] = 4;
+        let record = |kind: u16, data: &[u8]| {
+            let mut record = POINTER.to_vec();
+            record.extend(kind.to_be_bytes());
+            record.extend([0, 1, 0, 0, 0, 60]);
+            record.extend((data.len() as u16).to_be_bytes());
+            record.extend(data);
+            record
+        };
+        message.extend(record(5, &write_name("cdn.example")));
+        message.extend(record(1, &[192, 0, 2, 1]));
+        message.extend(record(28, &Ipv6Addr::LOCALHOST.octets()));
+        // An address of three bytes is none.
+        message.extend(record(1, &[192, 0, 2]));
+        assert_eq!(addresses(&message), [IpAddr::from([192, 0, 2, 1]), Ipv6Addr::LOCALHOST.into()]);
+        for length in 0..message.len() {
+            assert_eq!(addresses(&message[..length]), [] as [IpAddr; 0], "{length}");
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::{Held, Members, STATE_FILE, Zone};
+use super::{Held, Member, Members, STATE_FILE, Zone};
+use crate::Egress;
 use crate::record::DOMAIN;
 
 #[derive(Debug, Default)]
@@ -20,6 +21,7 @@ pub(super) struct Names {
 struct Asker {
     id: String,
     dns: Vec<IpAddr>,
+    egress: Option<Egress>,
 }
 
 /// What is known of a name.
@@ -39,7 +41,8 @@ impl Names {
             let addresses: Vec<IpAddr> = held.endpoint.addresses.iter().map(|assigned| assigned.address).collect();
             for address in &addresses {
                 names.by_address.insert(*address, held.member.name.clone());
-                let asker = Asker { id: held.member.id.clone(), dns: held.member.dns.clone() };
+                let Member { id, dns, egress, .. } = held.member.clone();
+                let asker = Asker { id, dns, egress };
                 names.askers.insert(*address, asker);
             }
             for name in &held.member.names {
@@ -93,6 +96,16 @@ impl Names {
         self.askers.get(&client).map(|asker| asker.dns.as_slice()).unwrap_or_default()
     }
 
+    /// Whether the client has no list.
+    pub(super) fn is_free(&self, client: IpAddr) -> bool {
+        self.askers.get(&client).is_none_or(|asker| asker.egress.is_none())
+    }
+
+    /// Whether the client's list lets it ask the world about a name.
+    pub(super) fn may_ask(&self, client: IpAddr, name: &str) -> bool {
+        self.askers.get(&client).and_then(|asker| asker.egress.as_ref()).is_none_or(|egress| egress.may_ask(name))
+    }
+
     /// A name of another network that the client is on too, as the holder there last wrote it down. A program asks one
     /// name server only and takes its no for a no, so each has to know what all of them know.
     pub(super) fn elsewhere(&self, client: IpAddr, name: &str, own: &Path) -> Option<Vec<IpAddr>> {
@@ -132,8 +145,10 @@ fn others(own: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::holder::{Assigned, Endpoint, Given, Member, ZoneName};
+    use crate::holder::{Assigned, Endpoint, Given, ZoneName};
 
     fn held(id: &str, names: &[&str], address: &str) -> Held {
         let member = Member {
@@ -144,9 +159,10 @@ mod tests {
             interface: "eth0".into(),
             given: Given::default(),
             dns: vec![],
+            egress: None,
         };
         let addresses = vec![Assigned { address: address.parse().unwrap(), prefix: 24, gateway: None }];
-        Held { member, endpoint: Endpoint { addresses, ..Endpoint::default() } }
+        Held { member, endpoint: Endpoint { addresses, ..Endpoint::default() }, learned: BTreeSet::new() }
     }
 
     fn found(names: &mut Names, name: &str) -> Vec<String> {

@@ -73,6 +73,7 @@ fn meet(one: Ground<'_>, other: Ground<'_>) -> io::Result<()> {
             peer_name: &peer_name,
             peer_mac: random_mac().map_err(io::Error::other)?,
             peer_namespace: there,
+            up: true,
         };
         doing("make an interface", inside.add_veth(&veth))?;
     }

@@ -10,10 +10,12 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sys::channel::Channel;
 
 use super::Endpoint;
+use super::gate::Learned;
+use crate::netlink::filter::Filter;
 use crate::netlink::{Face, Netlink, Veth};
 use crate::networks::random;
 use crate::record::{Network, RouteKind};
-use crate::{Cidr, Error, Result};
+use crate::{Cidr, Egress, Error, Result};
 
 /// The bridge's number in the network's namespace; loopback is 1.
 pub(super) const BRIDGE: u32 = 2;
@@ -26,6 +28,8 @@ const DNS_PORT: u16 = 53;
 pub(super) struct Ground {
     pub(super) netns: OwnedFd,
     pub(super) netlink: Netlink,
+    /// Opened for the first member with a list.
+    pub(super) filter: Option<Filter>,
     /// The name server's sockets, one of each kind for each gateway.
     pub(super) udp: Vec<OwnedFd>,
     pub(super) tcp: Vec<OwnedFd>,
@@ -104,7 +108,7 @@ impl Ground {
         let (netns, netlink) = (fds.next().ok_or_else(missing)?, fds.next().ok_or_else(missing)?);
         let mut udp: Vec<OwnedFd> = fds.collect();
         let tcp = udp.split_off(udp.len() / 2);
-        Ok(Ground { netns, netlink: netlink.into(), udp, tcp })
+        Ok(Ground { netns, netlink: netlink.into(), filter: None, udp, tcp })
     }
 }
 
@@ -123,7 +127,7 @@ fn make_bridge(netlink: &Netlink, network: &Network) -> io::Result<()> {
 fn make_card(netlink: &Netlink, network: &Network, namespace: BorrowedFd<'_>) -> io::Result<()> {
     let (name, index, peer_name, mtu) = (CARD, 0, "wire", network.mtu());
     let peer_mac = random_mac().map_err(io::Error::other)?;
-    let veth = Veth { name, index, bridge: None, mtu, peer_name, peer_mac, peer_namespace: namespace };
+    let veth = Veth { name, index, bridge: None, mtu, peer_name, peer_mac, peer_namespace: namespace, up: true };
     doing("make an interface", netlink.add_veth(&veth))?;
     doing("set it up", netlink.set_up(netlink.index_of(peer_name)?))
 }
@@ -183,6 +187,8 @@ fn name_socket(kind: SocketType, address: SocketAddr) -> io::Result<OwnedFd> {
 pub(super) struct Plug<'a> {
     pub(super) network: &'a Network,
     pub(super) endpoint: &'a Endpoint,
+    /// Its list, and what names of it have turned out to be.
+    pub(super) restricted: Option<(&'a Egress, &'a Learned)>,
     /// The name and number of the end on the bridge.
     pub(super) name: &'a str,
     pub(super) index: u32,
@@ -191,8 +197,8 @@ pub(super) struct Plug<'a> {
 }
 
 /// Makes the member's interface, with its addresses and routes.
-pub(super) fn plug(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> io::Result<()> {
-    let Plug { network, endpoint, .. } = plug;
+pub(super) fn plug(ground: &mut Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> io::Result<()> {
+    let endpoint = plug.endpoint;
     if plug.again {
         in_namespace(Some(netns), || {
             let netlink = Netlink::open()?;
@@ -204,7 +210,26 @@ pub(super) fn plug(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> i
     }
     let made = connect(ground, plug, netns);
     doing(&format!("make the interface {}", endpoint.interface), made)?;
-    let configured = in_namespace(Some(netns), || {
+    let configured = restrict(ground, plug).and_then(|()| configure(plug, netns));
+    if configured.is_err() {
+        // The first error is the one that counts.
+        let _ = unplug(ground, plug, Some(netns));
+    }
+    configured
+}
+
+/// A bridge's member with a list: the list is there before anything can pass. Members of other networks have nobody to
+/// talk to but each other.
+fn restrict(ground: &mut Ground, plug: &Plug<'_>) -> io::Result<()> {
+    let Some((egress, learned)) = plug.restricted.filter(|_| plug.network.is_bridge()) else { return Ok(()) };
+    ground.restrict(plug.network, egress, plug.endpoint, learned, (plug.name, plug.index))?;
+    doing("set its end up", ground.netlink.set_up(plug.index))
+}
+
+/// Addresses and routes, in the member's namespace.
+fn configure(plug: &Plug<'_>, netns: BorrowedFd<'_>) -> io::Result<()> {
+    let Plug { network, endpoint, .. } = plug;
+    in_namespace(Some(netns), || {
         let netlink = Netlink::open()?;
         let index = netlink.index_of(&endpoint.interface)?;
         for assigned in &endpoint.addresses {
@@ -238,12 +263,8 @@ pub(super) fn plug(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> i
             }
         }
         Ok(Vec::new())
-    });
-    if configured.is_err() {
-        // The first error is the one that counts.
-        let _ = unplug(ground, plug, Some(netns));
-    }
-    configured.map(drop)
+    })
+    .map(drop)
 }
 
 /// Makes the interface itself.
@@ -259,6 +280,7 @@ fn connect(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> io::Resul
             peer_name: &endpoint.interface,
             peer_mac: mac,
             peer_namespace: netns,
+            up: plug.restricted.is_none(),
         });
     }
     let option = |key: &str| network.options.get(key).map_or("", String::as_str);
@@ -279,9 +301,10 @@ fn connect(ground: &Ground, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> io::Resul
 }
 
 /// Takes the interface away. Of a bridge's member the end here is enough; another one is only in the member's namespace.
-pub(super) fn unplug(ground: &Ground, plug: &Plug<'_>, netns: Option<BorrowedFd<'_>>) -> io::Result<()> {
+pub(super) fn unplug(ground: &mut Ground, plug: &Plug<'_>, netns: Option<BorrowedFd<'_>>) -> io::Result<()> {
     if plug.network.is_bridge() {
-        return ground.netlink.remove_link(plug.index);
+        ground.netlink.remove_link(plug.index)?;
+        return plug.restricted.map_or(Ok(()), |_| ground.forget(plug.index));
     }
     let Some(netns) = netns else { return Ok(()) };
     in_namespace(Some(netns), || {

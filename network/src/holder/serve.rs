@@ -18,6 +18,7 @@ use sys::process::{Pidfd, Process};
 
 use super::dns::{Known, NameServer, Source};
 use super::door::listen_in;
+use super::gate::{Learned, news};
 use super::names::Names;
 use super::plug::{BRIDGE, Ground, Plug, parse_mac, plug, random_mac, unplug, write_mac};
 use super::way_out::WayOut;
@@ -163,8 +164,15 @@ impl Holder {
             let index = self.next_index;
             self.next_index += 1;
             let name = end_name(&held.member, index);
-            let again = Plug { network: &self.network, endpoint: &held.endpoint, name: &name, index, again: true };
-            match plug(&self.ground, &again, netns.as_fd()) {
+            let again = Plug {
+                network: &self.network,
+                endpoint: &held.endpoint,
+                restricted: held.restricted(),
+                name: &name,
+                index,
+                again: true,
+            };
+            match plug(&mut self.ground, &again, netns.as_fd()) {
                 Ok(()) => self.places.push(Place { held, process, index }),
                 Err(error) => tracing::warn!(id = held.member.id, %error, "cannot plug a member in again"),
             }
@@ -290,8 +298,30 @@ impl Holder {
     fn name_server_events(&mut self, events: &[(Source, PollFlags)]) {
         let subnets = &self.network.subnets;
         let is_own = |address: IpAddr| subnets.iter().any(|subnet| subnet.subnet.contains(address));
-        let mut known = Known { names: &mut self.names, run_dir: &self.run_dir, is_own: &is_own };
+        let (places, ground) = (&mut self.places, &mut self.ground);
+        let mut has_learned = false;
+        let mut learn = |client: IpAddr, name: &str, addresses: &[IpAddr]| {
+            let is_client =
+                |place: &&mut Place| place.held.endpoint.addresses.iter().any(|assigned| assigned.address == client);
+            let Some(place) = places.iter_mut().find(is_client) else { return true };
+            let Some(egress) = &place.held.member.egress else { return true };
+            let new = news(egress, &place.held.learned, name, addresses);
+            if new.is_empty() {
+                return true;
+            }
+            if let Err(error) = ground.allow(egress, place.index, &new) {
+                tracing::warn!(name, %error, "cannot allow the addresses of a name");
+                return false;
+            }
+            place.held.learned.extend(new);
+            has_learned = true;
+            true
+        };
+        let mut known = Known { names: &mut self.names, run_dir: &self.run_dir, is_own: &is_own, learn: &mut learn };
         self.name_server.handle(events, &mut known);
+        if has_learned {
+            self.changed();
+        }
     }
 
     fn accept(&mut self) {
@@ -380,8 +410,11 @@ impl Holder {
         let endpoint = self.lease(&member)?;
         let index = self.next_index;
         let end = end_name(&member, index);
-        let first = Plug { network: &self.network, endpoint: &endpoint, name: &end, index, again: false };
-        plug(&self.ground, &first, netns)
+        let held = Held { member, endpoint, learned: Learned::new() };
+        let Held { member, endpoint, .. } = &held;
+        let restricted = held.restricted();
+        let first = Plug { network: &self.network, endpoint, restricted, name: &end, index, again: false };
+        plug(&mut self.ground, &first, netns)
             .map_err(|error| Error::Refused(format!("cannot put {} on network {name}: {error}", member.name)))?;
         self.next_index += 1;
         if let Some(way_out) = &self.way_out {
@@ -394,7 +427,8 @@ impl Holder {
             self.last.retain(|last| last.is_ipv4() != assigned.address.is_ipv4());
             self.last.push(assigned.address);
         }
-        self.places.push(Place { held: Held { member, endpoint: endpoint.clone() }, process, index });
+        let endpoint = endpoint.clone();
+        self.places.push(Place { held, process, index });
         self.changed();
         Ok(endpoint)
     }
@@ -483,11 +517,12 @@ impl Holder {
     fn unplug(&mut self, id: &str) {
         let Some(position) = self.places.iter().position(|place| place.held.member.id == id) else { return };
         let place = self.places.remove(position);
-        let Held { member, endpoint } = &place.held;
+        let Held { member, endpoint, .. } = &place.held;
         let netns = namespace_of(&member.process);
-        let last = Plug { network: &self.network, endpoint, name: "", index: place.index, again: false };
+        let restricted = place.held.restricted();
+        let last = Plug { network: &self.network, endpoint, restricted, name: "", index: place.index, again: false };
         // Its namespace may have taken it along.
-        if let Err(error) = unplug(&self.ground, &last, netns.as_ref().map(AsFd::as_fd)) {
+        if let Err(error) = unplug(&mut self.ground, &last, netns.as_ref().map(AsFd::as_fd)) {
             tracing::debug!(id, %error, "cannot remove a member's interface");
         }
     }

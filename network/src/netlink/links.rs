@@ -25,7 +25,6 @@ const NDTA_NAME: u16 = 1;
 const NDTA_PARMS: u16 = 6;
 const NDTPA_IFINDEX: u16 = 1;
 const NDTPA_PROXY_DELAY: u16 = 13;
-const NLA_F_NESTED: u16 = 1 << 15;
 const RTN_UNICAST: u8 = 1;
 const RTN_BLACKHOLE: u8 = 6;
 const RTN_UNREACHABLE: u8 = 7;
@@ -43,6 +42,8 @@ pub(crate) struct Veth<'a> {
     pub(crate) peer_name: &'a str,
     pub(crate) peer_mac: [u8; 6],
     pub(crate) peer_namespace: BorrowedFd<'a>,
+    /// Whether ours is set up at once.
+    pub(crate) up: bool,
 }
 
 /// One more face of an interface, in another namespace.
@@ -91,10 +92,10 @@ impl Netlink {
         self.request(message)
     }
 
-    /// `ip link add … type veth peer name … netns …`, our end up.
+    /// `ip link add … type veth peer name … netns …`.
     pub(crate) fn add_veth(&self, veth: &Veth<'_>) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
-        let up = libc::IFF_UP as u32;
+        let up = if veth.up { libc::IFF_UP as u32 } else { 0 };
         message.link(veth.index, up, up);
         message.text(libc::IFLA_IFNAME, veth.name);
         message.attribute(libc::IFLA_MTU, &veth.mtu.to_ne_bytes());
@@ -257,24 +258,6 @@ impl Message {
         for number in [index, flags, change] {
             self.bytes(&number.to_ne_bytes());
         }
-    }
-
-    fn text(&mut self, kind: u16, text: &str) {
-        let mut bytes = text.as_bytes().to_vec();
-        bytes.push(0);
-        self.attribute(kind, &bytes);
-    }
-
-    /// Begins an attribute that is made of others.
-    fn open(&mut self, kind: u16) -> usize {
-        let start = self.0.len();
-        self.attribute(kind | NLA_F_NESTED, &[]);
-        start
-    }
-
-    fn close(&mut self, start: usize) {
-        let length = (self.0.len() - start) as u16;
-        self.0[start..start + 2].copy_from_slice(&length.to_ne_bytes());
     }
 }
 

@@ -22,6 +22,9 @@ pub struct Args {
     /// Add a line to the members' /etc/hosts (name[;name...]:ip)
     #[arg(long, value_name = "NAME:IP", value_delimiter = ',')]
     add_host: Vec<String>,
+    /// Allow connections to this host alone (HOST|*.DOMAIN|CIDR[:PORT[-PORT]][/PROTOCOL], or none; repeatable)
+    #[arg(long, value_name = "TARGET")]
+    allow_egress: Vec<String>,
     /// Name servers; "none" leaves the images' resolv.conf alone
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     dns: Vec<String>,
@@ -177,6 +180,7 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
     }
     let same = CreateArgs {
         add_host: args.add_host.clone(),
+        allow_egress: args.allow_egress.clone(),
         dns: args.dns.clone(),
         dns_option: args.dns_option.clone(),
         dns_search: args.dns_search.clone(),
@@ -277,6 +281,7 @@ fn without_infra(args: &Args) -> Result<(), Failure> {
         ("DNSSearch", !args.dns_search.is_empty()),
         ("DNSOption", !args.dns_option.is_empty()),
         ("HostAdd", !args.add_host.is_empty()),
+        ("AllowEgress", !args.allow_egress.is_empty()),
         ("HostsFile", args.hosts_file.is_some()),
     ];
     match options.iter().find(|(_, given)| *given) {

@@ -134,6 +134,7 @@ fn infra_config(pod: &Pod) -> Value {
         "DNSServer": nil_or(network.dns.iter().map(ToString::to_string).collect()),
         "DNSSearch": nil_or(network.dns_search.clone()),
         "DNSOption": nil_or(network.dns_options.clone()),
+        "AllowEgress"?: network.egress.as_ref().map(of_container::allow_egress),
         "NoManageHostname": spec.no_hostname,
         "NoManageHosts": network.no_hosts,
         "HostAdd": nil_or(network.add_hosts.iter().map(of_container::host_entry).collect()),

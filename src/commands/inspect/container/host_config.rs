@@ -135,6 +135,7 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
         "DnsOptions": strings(&spec.network.dns_options),
         "DnsSearch": strings(&spec.network.dns_search),
         "ExtraHosts": strings(&hosts),
+        "AllowEgress"?: spec.network.egress.as_ref().map(allow_egress),
         "HostsFile": spec.network.hosts_file.clone().unwrap_or_default(),
         "GroupAdd": strings(&group_add),
         "IpcMode": ipc,
@@ -213,6 +214,14 @@ pub fn namespace_word(mode: &NamespaceMode, private: &str) -> String {
         NamespaceMode::Host => "host".into(),
         NamespaceMode::Container(id) => format!("container:{id}"),
         NamespaceMode::Path(path) => format!("ns:{}", path.display()),
+    }
+}
+
+/// Each as `--allow-egress` takes it.
+pub fn allow_egress(list: &network::Egress) -> Value {
+    match list.targets.is_empty() {
+        true => Value::List(vec![list.to_string().into()]),
+        false => Value::List(list.targets.iter().map(|target| target.to_string().into()).collect()),
     }
 }
 

@@ -5,7 +5,7 @@ mod host_config;
 mod mounts;
 mod network;
 
-pub use host_config::{host_entry, namespace_word, security_options, userns_word};
+pub use host_config::{allow_egress, host_entry, namespace_word, security_options, userns_word};
 pub use mounts::mounts;
 pub use network::port_bindings;
 
