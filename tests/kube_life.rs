@@ -153,7 +153,8 @@ spec:
   containers:
   - { name: it, image: localhost/box, command: [sh, -c, 'sleep 0.5; mkdir /w; exec httpd -f -p 80 -h /w'] }
 ";
-    let wait = "until nc -w 1 $DB_SERVICE_HOST 80 < /dev/null; do sleep 0.1; done";
+    // Before the Service has its address a try goes out into the world, and somebody there may take it and say nothing.
+    let wait = "until timeout 5 nc -w 1 $DB_SERVICE_HOST 80 < /dev/null; do sleep 0.1; done";
     lab.write("both.yaml", pod_with_init("Always", wait) + server);
     lab.ok("kube play both.yaml");
     assert_eq!(shown(&lab), ["Running", "Running"]);
