@@ -175,3 +175,84 @@ spec:
     assert_eq!(manifest(), first);
     lab.ok("kube down again.yaml");
 }
+
+#[test]
+fn a_pod_knows_its_namespace_without_the_environment() {
+    if differs_on_purpose("podman has no namespaces") {
+        return;
+    }
+    let lab = Lab::new();
+    let pod = |fields: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{ name: p }}\nspec:\n  terminationGracePeriodSeconds: 0\n  {fields}\n  \
+             containers: [{{ name: c, image: localhost/box, command: [idle] }}]\n"
+        )
+    };
+    let file = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+    lab.write("pod.yaml", pod("hostUsers: false"));
+    lab.ok("kube play pod.yaml");
+    assert_eq!(inside(&lab, "p-c", &format!("cat {file}")), "default");
+    assert_eq!(lab.ok("inspect p-c --format '{{len .Mounts}}'"), "0");
+    lab.write("pod.yaml", pod("automountServiceAccountToken: false"));
+    lab.ok("kube play --replace pod.yaml");
+    assert_eq!(inside(&lab, "p-c", &format!("test -e {file} || echo none")), "none");
+    lab.ok("kube down pod.yaml");
+}
+
+#[test]
+fn an_ephemeral_volume_is_its_pods_own() {
+    if differs_on_purpose("podman has no ephemeral volumes") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write(
+        "set.yaml",
+        "
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: { name: r }
+spec:
+  replicas: 2
+  selector: { matchLabels: { a: b } }
+  template:
+    metadata: { labels: { a: b } }
+    spec:
+      terminationGracePeriodSeconds: 0
+      volumes:
+      - name: scratch
+        ephemeral:
+          volumeClaimTemplate: { spec: { accessModes: [ReadWriteOnce], resources: { requests: { storage: 1Gi } } } }
+      containers:
+      - { name: c, image: localhost/box, command: [idle], volumeMounts: [{ name: scratch, mountPath: /s }] }
+",
+    );
+    lab.ok("kube play set.yaml");
+    inside(&lab, "r-1-c", "echo word > /s/f");
+    assert_eq!(inside(&lab, "r-2-c", "ls /s"), "");
+    lab.ok("restart -t 0 r-1-c");
+    assert_eq!(inside(&lab, "r-1-c", "cat /s/f"), "word");
+    lab.ok("kube down set.yaml");
+    assert_eq!(lab.ok("volume ls -q"), "");
+}
+
+#[test]
+fn kinds_that_bound_what_never_happens_keep_nothing_from_being_played() {
+    if differs_on_purpose("podman passes over what it does not know in silence") {
+        return;
+    }
+    let lab = Lab::new();
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: web }\nautomountServiceAccountToken: true\n";
+    lab.write(
+        "all.yaml",
+        format!("{account}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: map, generateName: m- }}\ndata: {{ a: b }}\n"),
+    );
+    let played = lab.creel("kube play all.yaml").run();
+    assert!(played.err().contains("ServiceAccount/web: has no effect here: there is no API server"), "{played}");
+    played.ok();
+    assert!(lab.ok("kube get configmap").contains("map"));
+    lab.ok("kube down all.yaml");
+    // Nothing in a file says so, and does not end in an empty line.
+    lab.write("account.yaml", account);
+    let error = lab.creel("kube down account.yaml").run().fails(125);
+    assert!(error.contains("Error: there is nothing in these files that is played"), "{error}");
+}

@@ -62,6 +62,9 @@ pub struct ContainerSpec {
     pub device_cgroup_rules: Vec<String>,
     pub ulimits: Vec<Ulimit>,
     pub sysctls: BTreeMap<String, String>,
+    /// Small files by their place, for everybody to read: what whoever makes the container tells its program. They are
+    /// none of its mounts.
+    pub files: BTreeMap<PathBuf, String>,
     /// Bytes of `/dev/shm`.
     pub shm_size: Option<u64>,
     /// Bytes of each tmpfs that systemd as process 1 gets.

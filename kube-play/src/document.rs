@@ -19,8 +19,9 @@ also read and check manifests; a test keeps it so.
 - **refused**: an error that names the file, the line and the path. `--validate=warn` makes it a warning,
   `--validate=ignore` passes it over.
 
-Fields that are not listed are refused, too, with the nearest known name. Other kinds are refused by name, or passed over
-with a warning where `--ignore-unknown` is given.
+Fields that are not listed are refused, too, with the nearest known name. ServiceAccounts, roles and
+their bindings, PodDisruptionBudgets and PriorityClasses have no effect here, and a warning says so. Other kinds are refused by
+name, or passed over with a warning where `--ignore-unknown` is given.
 ";
 
 /// The whole page.

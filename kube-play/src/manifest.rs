@@ -193,6 +193,10 @@ impl Reading<'_> {
         let metadata = node.get("metadata")?;
         self.reader.inside(".metadata".to_owned(), |reader| {
             let Value::Map(entries) = &metadata.value else { return None };
+            if let (None, Some(drawn)) = (metadata.get("name"), metadata.get("generateName")) {
+                let text = "an object without a fixed name cannot be played twice: write `name`";
+                return reader.inside(step("generateName"), |reader| reader.wrong(drawn, text));
+            }
             let name: String = reader.field(metadata, entries, "name")?;
             let rule = match kind {
                 Kind::Namespace | Kind::Job => names::label(&name),
@@ -215,6 +219,10 @@ impl Reading<'_> {
 
     /// A kind that cannot be played: by name, with why.
     fn strange(&mut self, word: &str, at: Position) {
+        if let Some((_, why)) = IDLE.iter().find(|(words, _)| words.contains(&word)) {
+            self.reader.report(Severity::Warning, at, format!("has no effect here: {why}"), None);
+            return;
+        }
         let why = STRANGE.iter().find(|(words, _)| words.contains(&word)).map(|(_, why)| *why);
         let near = || meant(word, Kind::ALL.iter().map(|kind| kind.word()));
         let skip = self.unknown == Unknown::Skip || self.reader.validate != Validate::Strict;
@@ -232,16 +240,22 @@ impl Reading<'_> {
     }
 }
 
-/// Kinds of a cluster, and why there is nothing to do for them here.
-const STRANGE: &[(&[&str], &str)] = &[
+/// Kinds of a cluster that bound or allow what never happens here: pods run as well without them.
+const IDLE: &[(&[&str], &str)] = &[
     (
-        &["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "CertificateSigningRequest"],
+        &["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"],
         "there is no API server to log in to",
     ),
-    (&["NetworkPolicy"], "connections between pods are not filtered"),
     (&["PodDisruptionBudget"], "nothing evicts pods"),
+    (&["PriorityClass"], "there is no scheduler"),
+];
+
+/// Other kinds of a cluster, and why they cannot be played.
+const STRANGE: &[(&[&str], &str)] = &[
+    (&["CertificateSigningRequest"], "there is no API server to log in to"),
+    (&["NetworkPolicy"], "connections between pods are not filtered"),
     (&["ResourceQuota", "LimitRange"], "limits are written in the pods"),
-    (&["PriorityClass", "RuntimeClass", "Node"], "there is one node and no scheduler"),
+    (&["RuntimeClass", "Node"], "there is one node and one runtime"),
     (&["Endpoints", "EndpointSlice"], "a Service finds its pods by its selector"),
     (
         &[

@@ -217,6 +217,17 @@ pub(super) fn in_chroot_dirs(spec: &ContainerSpec, managed: &[ManagedFile]) -> V
     spec.chroot_dirs.iter().flat_map(|dir| names.iter().map(move |file| bind(dir, file))).collect()
 }
 
+/// What whoever made the container tells it ([`ContainerSpec::files`]).
+pub(super) fn given(run_dir: &Path, spec: &ContainerSpec) -> Result<Vec<VolumeMount>> {
+    let bind = |(index, (destination, text)): (usize, (&PathBuf, &String))| {
+        let source = run_dir.join(format!("given-{index}"));
+        fs::write(&source, text).map_err(Error::io(&source))?;
+        let (destination, options) = (destination.clone(), vec!["bind".into()]);
+        Ok(VolumeMount::Bind { source, destination, read_only: true, options })
+    };
+    spec.files.iter().enumerate().map(bind).collect()
+}
+
 /// `--tz`: the host's file for that zone, or the host's own zone for `local`.
 pub(super) fn local_time(run_dir: &Path, container: &Container) -> Result<Option<ManagedFile>> {
     let Some(zone) = &container.spec().timezone else { return Ok(None) };

@@ -215,6 +215,7 @@ pub(super) fn prepare(
     let cdi = cdi::find(&engine.settings.cdi_spec_dirs, &spec.cdi_devices)?;
     user_mounts.extend(cdi.nodes()?);
     user_mounts.extend(files::in_chroot_dirs(spec, &managed));
+    user_mounts.extend(files::given(&run_dir, spec)?);
     let (uid_maps, gid_maps) = userns::maps(engine, &spec.namespaces.user)?;
     crate::volume_content::prepare(engine, container, &account, &uid_maps, &gid_maps)?;
     user_mounts.extend(secrets::mounts(engine, container, &uid_maps, &gid_maps)?);

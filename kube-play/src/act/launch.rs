@@ -1,6 +1,7 @@
 //! A pod as planned becomes one that runs: its network, its volumes, its containers.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use containers::{
@@ -71,6 +72,9 @@ pub struct Launched {
     /// Ids, without the infra container.
     pub containers: Vec<String>,
 }
+
+/// Where a cluster shows a service account; there is no token here, but programs read their namespace there.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Makes the pod with all its containers, none of which runs yet. Nothing of it is left when that fails.
 pub(super) fn launch(engine: &Engine, find_image: &FindImage<'_>, request: &PodRequest) -> Result<Launched> {
@@ -196,6 +200,9 @@ fn member(
     }
     spec.env.extend(identity.environment.iter().cloned());
     spec.mounts = volumes.mounts(engine, &resolved.mounts)?;
+    if template.tells_namespace && !spec.mounts.iter().any(|mount| holds_account(&mount.destination)) {
+        spec.files.insert(Path::new(SERVICE_ACCOUNT).join("namespace"), request.namespace.clone());
+    }
     spec.resources = enforced(engine, &spec.resources)?;
     spec.pod_role = Some(role);
     spec.probes = probes(plan);
@@ -224,6 +231,14 @@ fn member(
     let made = containers::CreateRequest { spec, name: Some(&name), image: Some(image), replace: false };
     let own = Own { restart: true, ..Own::default() };
     Ok(pods::create_member(engine, pod, made, own)?)
+}
+
+/// A mount there is the user's own, who may have a service account in it; /var/run is a link to /run in most images.
+fn holds_account(destination: &Path) -> bool {
+    let account = Path::new(SERVICE_ACCOUNT);
+    let behind_link =
+        account.strip_prefix("/var").is_ok_and(|below| Path::new("/").join(below).starts_with(destination));
+    account.starts_with(destination) || destination.starts_with(account) || behind_link
 }
 
 fn probes(plan: &ContainerPlan) -> Probes {

@@ -326,6 +326,11 @@ pub fn uid_of(id: &ObjectId) -> String {
 pub fn pod_manifest(shelf: &Shelf, pod: &Seen) -> Result<Option<serde_json::Value>> {
     let id = pod.owner_id().unwrap_or_else(|| ObjectId::new(Kind::Pod, &pod.namespace, &pod.name));
     let Some(object) = shelf.get(&id)? else { return Ok(None) };
+    if let Body::Workload { history, .. } = &object.body
+        && let Some(revision) = history.revisions.iter().find(|revision| revision.template.hash == pod.hash)
+    {
+        return Ok(revision.manifest.get("spec").cloned());
+    }
     let place = if id.kind == Kind::Pod { "/spec" } else { "/spec/template/spec" };
     Ok(object.body.meta().and_then(|meta| meta.manifest.pointer(place)).cloned())
 }

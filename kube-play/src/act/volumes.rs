@@ -113,7 +113,7 @@ fn place(
     let own = root.join(&volume.name);
     Ok(match &volume.source {
         VolumeSource::EmptyDir { memory: true, .. } => Place::Memory,
-        VolumeSource::EmptyDir { memory: false, .. } => {
+        VolumeSource::EmptyDir { memory: false, .. } | VolumeSource::Ephemeral(_) => {
             make_dir(&own, 0o777)?;
             give(&own, owner)?;
             Place::Directory { path: own, files: false }
@@ -140,10 +140,6 @@ fn place(
             Place::Directory { path: own, files: true }
         }
         VolumeSource::Image { reference, .. } => Place::Image { reference: reference.clone() },
-        VolumeSource::Ephemeral(plan) => {
-            make_claim(engine, plan)?;
-            Place::Named { volume: plan.volume.clone(), read_only: false }
-        }
     })
 }
 

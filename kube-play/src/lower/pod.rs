@@ -154,6 +154,7 @@ impl Lowering<'_> {
             resources: Default::default(),
             fs_group: None,
             fs_group_change: Default::default(),
+            tells_namespace: spec.automount_service_account_token.unwrap_or(true),
             service_account: spec.service_account_name.as_deref().unwrap_or("default").to_owned(),
             pull_secrets: self.pull_secrets(spec, namespace, at),
             service_links: spec.enable_service_links.unwrap_or(true),
@@ -386,6 +387,9 @@ impl Lowering<'_> {
         if let Some(source) = ephemeral {
             let at = at.keys("ephemeral.volumeClaimTemplate");
             let claim = self.claim_template(&source.volume_claim_template, &volume.name, namespace, &at);
+            if !claim.is_plain() {
+                self.wrong(&at, "must ask for an empty volume: one with a content is a PersistentVolumeClaim's");
+            }
             sources.push(VolumeSource::Ephemeral(Box::new(claim)));
         }
         match (sources.pop(), sources.is_empty()) {

@@ -26,15 +26,12 @@ object! {
         "creationTimestamp",
         "deletionGracePeriodSeconds",
         "deletionTimestamp",
+        "generateName",
         "generation",
         "managedFields",
         "resourceVersion",
         "selfLink",
         "uid",
-    }
-    refused {
-        /// an object without a fixed name cannot be played twice; write `name`
-        "generateName",
     }
 }
 

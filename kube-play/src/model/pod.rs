@@ -54,6 +54,9 @@ object! {
         "enableServiceLinks" enable_service_links: Option<bool>,
         /// Shown as a pod's account, and given to `fieldRef`; there is no API server to log in to.
         "serviceAccountName" service_account_name: Option<Subdomain>,
+        /// Not `false`: containers find the pod's namespace, without a token, in
+        /// /var/run/secrets/kubernetes.io/serviceaccount/namespace.
+        "automountServiceAccountToken" automount_service_account_token: Option<bool>,
         /// Of all containers together: the limits of the pod's cgroup.
         "resources" resources: Option<super::ResourceRequirements>,
         /// Secrets of type `kubernetes.io/dockerconfigjson` or `kubernetes.io/dockercfg`, asked before what `creel login`
@@ -90,7 +93,7 @@ object! {
         /// nobody outside sets conditions
         "readinessGates",
     }
-    quiet { "serviceAccount", "automountServiceAccountToken", }
+    quiet { "serviceAccount", }
     refused {
         /// containers cannot be added to a pod by its manifest
         "ephemeralContainers",

@@ -76,6 +76,9 @@ pub struct PodTemplate {
     pub fs_group: Option<u32>,
     pub fs_group_change: FsGroupChangePolicy,
     pub service_account: String,
+    /// Its containers see which namespace they are in, as beside a service account's token.
+    #[serde(default)]
+    pub tells_namespace: bool,
     /// Secrets that know the registries' passwords.
     #[serde(default)]
     pub pull_secrets: Vec<String>,
@@ -163,6 +166,7 @@ pub enum VolumeSource {
         pull: PullPolicy,
     },
     /// A volume POD-NAME that is made and removed with the pod.
+    /// As an empty directory of the pod's own.
     Ephemeral(Box<VolumePlan>),
 }
 
@@ -176,7 +180,6 @@ impl PodTemplate {
     pub fn images(&self) -> Vec<(&str, PullPolicy)> {
         let of_volumes = self.volumes.iter().filter_map(|volume| match &volume.source {
             VolumeSource::Image { reference, pull } => Some((reference.as_str(), *pull)),
-            VolumeSource::Ephemeral(plan) => Some((plan.image()?, PullPolicy::IfNotPresent)),
             _ => None,
         });
         let of_containers = self.all_containers().map(|container| (container.image.as_str(), container.pull));

@@ -31,6 +31,11 @@ pub struct VolumePlan {
 }
 
 impl VolumePlan {
+    /// Nothing is said about its content: it begins empty.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.bound.is_none() && self.driver.is_none() && self.options.is_empty() && self.import.is_none()
+    }
+
     /// The image whose files are the volume's.
     pub fn image(&self) -> Option<&str> {
         self.options.get("image").map(String::as_str)

@@ -1,9 +1,9 @@
 //! `creel kube down`
 
 use kube_play::act::{self, Claims};
-use kube_play::{Kind, ObjectId, Unknown, Validate};
+use kube_play::{Kind, ObjectId, Problem, Severity, Unknown, Validate};
 
-use super::{parse, read, refuse};
+use super::{parse, read, refuse, warn};
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -33,9 +33,13 @@ pub fn take_down(context: &Context, files: &[String], claims: Claims) -> Result<
     let manifests = parse(&files, &[], Validate::Ignore, Unknown::Skip);
     let ids: Vec<ObjectId> = manifests.ids().cloned().collect();
     if ids.is_empty() {
-        return Err(match manifests.problems() {
-            [] => Failure::plain("there is nothing in these files"),
-            problems => refuse(problems),
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        return Err(match manifests.problems().iter().find(is_error) {
+            Some(_) => refuse(manifests.problems()),
+            None => {
+                warn(manifests.problems().iter());
+                Failure::plain("there is nothing in these files that is played")
+            }
         });
     }
     let engine = context.engine()?;

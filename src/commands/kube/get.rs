@@ -41,15 +41,17 @@ pub struct Args {
 }
 
 /// What `all` stands for.
-const ALL: [Kind; 8] = [
+const ALL: [Kind; 10] = [
     Kind::Pod,
+    Kind::ReplicationController,
     Kind::Service,
     Kind::DaemonSet,
     Kind::Deployment,
     Kind::ReplicaSet,
     Kind::StatefulSet,
-    Kind::Job,
+    Kind::HorizontalPodAutoscaler,
     Kind::CronJob,
+    Kind::Job,
 ];
 
 /// One object to be shown.

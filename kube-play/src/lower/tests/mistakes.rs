@@ -27,16 +27,15 @@ fn documents_that_are_no_objects() {
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n", "ConfigMap/: metadata.name: is required"),
         (
             "apiVersion: v1\nkind: ConfigMap\nmetadata: { generateName: x- }\n",
-            "ConfigMap/: metadata.generateName: is not supported: \
-          an object without a fixed name cannot be played twice; write `name`",
+            "ConfigMap/: metadata.generateName: an object without a fixed name cannot be played twice: write `name`",
         ),
         (
             "apiVersion: v1\nkind: Pdo\nmetadata: { name: x }\n",
             "Pdo/x: kind: the kind \"Pdo\" is unknown (did you mean \"Pod\"?)",
         ),
         (
-            "apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: x }\n",
-            "ServiceAccount/x: kind: the kind ServiceAccount cannot be played: there is no API server to log in to \
+            "apiVersion: v1\nkind: NetworkPolicy\nmetadata: { name: x }\n",
+            "NetworkPolicy/x: kind: the kind NetworkPolicy cannot be played: connections between pods are not filtered \
              (--ignore-unknown passes it over)",
         ),
         (
