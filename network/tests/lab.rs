@@ -139,7 +139,7 @@ impl Lab {
         let mut process = Running::spawn(command.args(words));
         let line = process.first_line();
         let report = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
-        Up { _process: process, report }
+        Up { process, report }
     }
 
     /// In a place where /proc/sys cannot be written, as inside a container.
@@ -151,7 +151,7 @@ impl Lab {
         let mut process = Running::spawn(command.args([lab.to_str().unwrap(), "up"]).args(words));
         let line = process.first_line();
         let report = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
-        Up { _process: process, report }
+        Up { process, report }
     }
 
     fn up_error(&self, words: &[&str]) -> String {
@@ -164,8 +164,26 @@ impl Lab {
 }
 
 struct Up {
-    _process: Running,
+    process: Running,
     report: serde_json::Value,
+}
+
+impl Drop for Up {
+    /// What it has started ends with it, a moment later, and holds the ports until then.
+    fn drop(&mut self) {
+        let _ = self.process.0.kill();
+        let _ = self.process.0.wait();
+        let number = |pointer: &str| self.report.pointer(pointer).and_then(serde_json::Value::as_u64);
+        let is_there = |pid: u64| {
+            std::fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|text| !text.contains("\nState:\tZ"))
+        };
+        let until = Instant::now() + Duration::from_secs(30);
+        for pid in ["/uplink", "/forwarder"].into_iter().filter_map(number) {
+            while is_there(pid) && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
 }
 
 impl Up {
@@ -424,7 +442,7 @@ fn nothing_outlives_the_monitor() {
     for uplink in ["slirp4netns", "pasta"] {
         let up = lab.up(&[uplink, "-p", "8080:80"]);
         let children = [up.number("/uplink"), up.number("/forwarder")];
-        // `Running` kills with SIGKILL: no destructor runs there.
+        // It is killed with SIGKILL: no destructor runs there.
         drop(up);
         wait_for("the children to end", || {
             children.iter().all(|pid| {
