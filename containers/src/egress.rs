@@ -59,12 +59,12 @@ pub fn confine(engine: &Engine, spec: &mut NetworkSpec, user: &mut UserNamespace
     Ok(())
 }
 
-/// Names for whoever is on it alone, IPv6 as the user-mode stacks have it.
+/// With names, and with IPv6 where the kernel has it.
 fn new_network() -> Network {
     Network {
         name: NETWORK.into(),
         driver: "bridge".into(),
-        ipv6: true,
+        ipv6: std::path::Path::new("/proc/sys/net/ipv6").exists(),
         dns: true,
         ipam: std::collections::BTreeMap::from([("driver".into(), "host-local".into())]),
         ..Network::default()

@@ -156,7 +156,8 @@ impl NameServer {
             self.pending.iter().enumerate().map(|(n, it)| (Source::Pending(n), it.socket.as_fd(), PollFlags::IN));
         let clients = self.streams.iter().enumerate().map(|(n, stream)| {
             let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, stream.from_client.len() < DATAGRAM);
+            let waiting = [&stream.from_client, &stream.to_server, &stream.to_client];
+            flags.set(PollFlags::IN, waiting.iter().all(|bytes| bytes.len() < DATAGRAM));
             flags.set(PollFlags::OUT, !stream.to_client.is_empty());
             (Source::Client(n), stream.client.as_fd(), flags)
         });
