@@ -510,3 +510,23 @@ fn give(to: &OwnedFd, from: &mut Vec<u8>) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_over_tcp_are_taken_as_a_whole() {
+        let mut bytes = Vec::new();
+        frame(&mut bytes, b"one");
+        frame(&mut bytes, b"");
+        frame(&mut bytes, b"two");
+        let last = bytes.pop();
+        assert_eq!(framed(&mut bytes).as_deref(), Some(&b"one"[..]));
+        assert_eq!(framed(&mut bytes).as_deref(), Some(&b""[..]));
+        assert_eq!(framed(&mut bytes), None);
+        bytes.extend(last);
+        assert_eq!(framed(&mut bytes).as_deref(), Some(&b"two"[..]));
+        assert_eq!((framed(&mut bytes), bytes.len()), (None, 0));
+    }
+}
