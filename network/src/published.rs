@@ -217,7 +217,7 @@ mod tests {
         let mut published = bound(&["127.0.0.1::80", "127.0.0.1::81"]);
         let [gone, stays] = [0, 1].map(|n: usize| published.ports[n].mapping.clone());
         published.close(&[mapping("127.0.0.1::80")]);
-        assert_eq!(published.mappings(), [stays.clone()]);
+        assert_eq!(published.mappings(), std::slice::from_ref(&stays));
         published.add(std::slice::from_ref(&gone)).unwrap();
         assert_eq!(published.mappings(), [stays.clone(), gone]);
         let taken = published.add(&[PortMapping { container_port: 9, ..stays }]);

@@ -1,6 +1,7 @@
 //! A pod is changed while it is there: published ports and limits, at once where it runs.
 
 use containers::Engine;
+use network::PortMapping;
 use storage::record::{self, Durability};
 use sys::lock::FileLock;
 
@@ -40,16 +41,15 @@ fn follow(engine: &Engine, now: &mut Pod, wanted: PodSpec) -> Result<()> {
             now.name()
         )));
     }
-    if old.network.ports != new.network.ports {
-        publish(engine, now)?;
+    let new_ports = old.network.ports != new.network.ports;
+    if new_ports {
+        publish(engine, now, &new.network.ports)?;
     }
-    containers::limit_together(&now.containers, &old.resources, &new.resources).or_else(|error| {
-        if old.network.ports != new.network.ports {
-            let before = Pod { record: pod::Record { spec: old.clone(), ..now.record.clone() }, ..now.clone() };
+    containers::limit_together(&now.containers, &old.resources, &new.resources).inspect_err(|_| {
+        if new_ports {
             // The first error is the one that counts.
-            let _ = publish(engine, &before);
+            let _ = publish(engine, now, &old.network.ports);
         }
-        Err(error)
     })?;
     record::write(&pod::record_path(engine, now.id()), &now.record, Durability::Durable)?;
     give_limits(engine, now)?;
@@ -58,13 +58,12 @@ fn follow(engine: &Engine, now: &mut Pod, wanted: PodSpec) -> Result<()> {
 }
 
 /// The infra container has the ports of all.
-fn publish(engine: &Engine, pod: &Pod) -> Result<()> {
+fn publish(engine: &Engine, pod: &Pod, ports: &[PortMapping]) -> Result<()> {
     let Some(infra) = pod.infra() else {
         return Err(Error::Invalid("you must have an infra container to publish port bindings to the host".into()));
     };
-    let ports = &pod.spec().network.ports;
     Ok(containers::update(engine, infra, |_, spec| {
-        spec.network.ports.clone_from(ports);
+        spec.network.ports = ports.to_vec();
         Ok::<_, containers::Error>(())
     })?)
 }

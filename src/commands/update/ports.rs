@@ -39,31 +39,31 @@ impl PortFlags {
 mod tests {
     use super::*;
 
-    fn change(now: &[&str], publish: &[&str], publish_rm: &[&str]) -> Result<Vec<String>, String> {
-        let all = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        let flags = PortFlags { publish: all(publish), publish_rm: all(publish_rm) };
-        let mut ports = now.iter().map(|text| network::parse_publish(text).unwrap()).collect();
+    /// Lists are words.
+    fn change(now: &str, publish: &str, publish_rm: &str) -> Result<String, String> {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let flags = PortFlags { publish: words(publish), publish_rm: words(publish_rm) };
+        let mut ports = now.split_whitespace().map(|text| network::parse_publish(text).unwrap()).collect();
         flags.change(&mut ports, &[], &Config::default()).map_err(|failure| failure.to_string())?;
-        Ok(ports.iter().map(ToString::to_string).collect())
+        Ok(ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 
     #[test]
     fn ports_come_and_go() {
-        let table: &[(&[&str], &[&str], &[&str], &[&str])] = &[
-            (&[], &["8080:80"], &[], &["8080:80/tcp"]),
-            (&["8080:80"], &["8080:80", "53:53/udp"], &[], &["8080:80/tcp", "53:53/udp"]),
-            (&["8080:80", "8081:81"], &[], &["8080:80"], &["8081:81/tcp"]),
+        for (now, publish, publish_rm, expected) in [
+            ("", "8080:80", "", "8080:80/tcp"),
+            ("8080:80", "8080:80 53:53/udp", "", "8080:80/tcp 53:53/udp"),
+            ("8080:80 8081:81", "", "8080:80", "8081:81/tcp"),
             // Elsewhere.
-            (&["8080:80"], &["8080:81"], &["80"], &["8080:81/tcp"]),
-        ];
-        for (now, publish, publish_rm, expected) in table {
-            assert_eq!(change(now, publish, publish_rm).unwrap(), *expected);
+            ("8080:80", "8080:81", "80", "8080:81/tcp"),
+        ] {
+            assert_eq!(change(now, publish, publish_rm).unwrap(), expected);
         }
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
-        assert_eq!(change(&["8080:80"], &[], &["81"]).unwrap_err(), "81/tcp is not published");
-        assert!(change(&[], &["80/icmp"], &[]).is_err());
+        assert_eq!(change("8080:80", "", "81").unwrap_err(), "81/tcp is not published");
+        assert!(change("", "80/icmp", "").is_err());
     }
 }
