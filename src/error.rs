@@ -370,7 +370,7 @@ impl From<network::Error> for Failure {
             }
             Error::Storage(error) => error.into(),
             Error::NoSuchNetwork(_) => failure.hint("creel network ls shows the networks that are there"),
-            Error::NoUplink(_) => failure.hint("install the package slirp4netns or passt").suspect(Suspect::Network),
+            Error::NoUplink(_) => failure.hint("--network creel needs no package").suspect(Suspect::Network),
             Error::Invalid { .. }
             | Error::NotSupported(_)
             | Error::Listen { .. }

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
             Some(()) => ExitCode::SUCCESS,
             None => ExitCode::FAILURE,
         },
+        Some(b"uplink") => network::uplink_main(args.map(words)),
         Some(b"network-holder") => match args.next().and_then(|fd| fd.to_str()?.parse().ok()) {
             Some(channel) => network::holder_main(channel),
             None => ExitCode::FAILURE,

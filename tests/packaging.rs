@@ -89,7 +89,7 @@ fn the_package_has_what_a_user_expects_of_one() {
     let lab = Lab::empty();
     let package = build_package(&lab.path("package"));
     let field = |name: &str| run(Command::new("dpkg-deb").arg("--field").arg(&package).arg(name)).unwrap();
-    assert!(field("Depends").contains("uidmap, slirp4netns | passt, skopeo"));
+    assert!(field("Depends").contains("uidmap, skopeo"));
     assert_eq!(format!("creel version {}", field("Version").trim()), lab.ok("--version"));
     let content = run(Command::new("dpkg-deb").arg("--contents").arg(&package)).unwrap();
     for file in [
@@ -143,7 +143,7 @@ fn the_package_runs_a_container_on_a_fresh_system_and_goes_without_a_trace() {
         assert!(as_sam("creel run --rm localhost/creel/hello --version 2>&1").contains("creel "));
         let doctor = as_sam("creel doctor 2>&1");
         assert!(doctor.contains("\nid map             good        ids 0 to 65536\n"), "{doctor}");
-        assert!(doctor.contains("\nuplink             good        slirp4netns is ready"), "{doctor}");
+        assert!(doctor.contains("\nuplink             good        creel is ready"), "{doctor}");
         let port = free_port();
         let served = as_sam(&format!(
             "creel run -d --name web -p 127.0.0.1:{port}:8080 localhost/creel/hello >/dev/null; creel port web; \

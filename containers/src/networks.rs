@@ -24,7 +24,7 @@ pub fn mode_word(engine: &Engine, container: &Container) -> String {
     match &container.spec().network.mode {
         mode @ (Mode::Default | Mode::Private) => {
             let uplink = network::choose(mode, engine.settings.uplink.as_deref());
-            uplink.map_or_else(|_| "slirp4netns".to_owned(), |uplink| uplink.to_string())
+            uplink.map_or_else(|_| mode.to_string(), |uplink| uplink.to_string())
         }
         other => other.to_string(),
     }

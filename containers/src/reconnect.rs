@@ -110,7 +110,7 @@ pub fn reload(engine: &Engine, container: &Container) -> Result<()> {
     match &container.spec().network.mode {
         Mode::Networks(_) => follow::follow_again(engine, &container),
         // Whatever else connects it is watched by its monitor.
-        Mode::Default | Mode::Private | Mode::Slirp4netns(_) | Mode::Pasta(_) => {
+        Mode::Default | Mode::Private | Mode::Creel(_) | Mode::Slirp4netns(_) | Mode::Pasta(_) => {
             let mode = mode_word(engine, &container);
             Err(Error::Invalid(format!("{mode:?} is not supported: invalid network mode")))
         }

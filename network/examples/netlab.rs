@@ -23,6 +23,10 @@ fn main() -> Outcome {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["forwarder", plan] => Ok(network::forward(plan)?),
+        ["uplink", rest @ ..] => {
+            network::uplink_main(rest.iter().map(|word| (*word).to_owned()));
+            Ok(())
+        }
         ["network-holder", channel, _] => {
             network::holder_main(channel.parse()?);
             Ok(())

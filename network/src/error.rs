@@ -33,8 +33,8 @@ pub enum Error {
     #[error("no free {protocol} port between {first} and {last} on the host")]
     NoFreePort { protocol: Protocol, first: u16, last: u16 },
 
-    /// Neither user-mode network stack is installed (or not the one asked for).
-    #[error("{0} not found: install slirp4netns or pasta (package passt), or use --network none or host")]
+    /// The user-mode network stack that was asked for is not installed.
+    #[error("{0} not found: install it (pasta is in the package passt), or use creel's own stack")]
     NoUplink(String),
 
     /// The user-mode network stack ended before it was ready; `log` is what it said.

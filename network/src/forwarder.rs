@@ -19,7 +19,7 @@ pub(crate) mod http;
 mod pipes;
 mod place;
 pub(crate) mod serve;
-mod slab;
+pub(crate) mod slab;
 mod tcp;
 mod tls;
 mod turns;

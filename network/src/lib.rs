@@ -25,6 +25,7 @@ mod record;
 mod republish;
 pub mod resolv;
 mod slirp;
+mod stack;
 mod uplink;
 
 pub use addresses::{Addresses, host_addresses};
@@ -47,6 +48,7 @@ pub use ports::{PortMapping, Protocol, check_ports, parse_publish};
 pub use published::Published;
 pub use record::{DEFAULT_NETWORK, DOMAIN, LeaseRange, Network, Route, RouteKind, Subnet};
 pub use republish::{to_be_bound, unpublish};
+pub use stack::uplink_main;
 pub use uplink::{Uplink, UplinkKind, check_mode, choose, expected_addresses, start_uplink};
 
 /// The result of everything here.

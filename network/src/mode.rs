@@ -27,6 +27,8 @@ pub enum Mode {
     Container(String),
     /// A network namespace that is bound to a path.
     Path(PathBuf),
+    /// Our own stack, with options of the same names as slirp4netns has.
+    Creel(Vec<String>),
     /// slirp4netns with its options.
     Slirp4netns(Vec<String>),
     /// pasta with its options, each one an argument of pasta.
@@ -106,6 +108,7 @@ impl FromStr for Mode {
                 Some(_) => Err(Error::invalid("--network", text, "ns: needs the absolute path of a namespace")),
                 None => Err(Error::NoSuchNetwork(word.to_owned())),
             },
+            "creel" => Ok(Mode::Creel(options().unwrap_or_default())),
             "slirp4netns" => Ok(Mode::Slirp4netns(options().unwrap_or_default())),
             "pasta" => Ok(Mode::Pasta(options().unwrap_or_default())),
             "bridge" => {
@@ -171,6 +174,7 @@ impl fmt::Display for Mode {
             Mode::Private => f.write_str("private"),
             Mode::Container(id) => write!(f, "container:{id}"),
             Mode::Path(path) => write!(f, "ns:{}", path.display()),
+            Mode::Creel(_) => f.write_str("creel"),
             Mode::Slirp4netns(_) => f.write_str("slirp4netns"),
             Mode::Pasta(_) => f.write_str("pasta"),
             Mode::Networks(_) => f.write_str("bridge"),
@@ -196,6 +200,7 @@ mod tests {
             ("private", Mode::Private),
             ("container:web", Mode::Container("web".into())),
             ("ns:/run/netns/a", Mode::Path("/run/netns/a".into())),
+            ("creel:mtu=1500", Mode::Creel(vec!["mtu=1500".into()])),
             ("slirp4netns", Mode::Slirp4netns(vec![])),
             (
                 "slirp4netns:mtu=1500,cidr=10.1.0.0/24",

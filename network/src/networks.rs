@@ -32,8 +32,8 @@ pub struct Networks {
 const POOLS: [(&str, u8); 5] =
     [("10.89.0.0/16", 24), ("10.90.0.0/15", 24), ("10.92.0.0/14", 24), ("10.96.0.0/11", 24), ("10.128.0.0/9", 24)];
 /// What `--network` means something else by.
-const MODE_WORDS: [&str; 9] =
-    ["bridge", "container", "default", "host", "none", "ns", "pasta", "private", "slirp4netns"];
+const MODE_WORDS: [&str; 10] =
+    ["bridge", "container", "creel", "default", "host", "none", "ns", "pasta", "private", "slirp4netns"];
 /// Subnets looked at before the pools count as used up.
 const TRIES: u128 = 1 << 16;
 

@@ -1,7 +1,8 @@
 //! The text of a container's `/etc/resolv.conf`.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::time::SystemTime;
 
 /// What a container's resolv.conf is made of.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,6 +89,35 @@ fn names_only_the_stub(text: &str) -> bool {
 /// The name servers of a resolv.conf, as written there.
 pub(crate) fn servers(text: &str) -> Vec<String> {
     parse(text).servers.into_iter().map(str::to_owned).collect()
+}
+
+const DNS_PORT: u16 = 53;
+
+/// The host's name servers, read again when the file has changed.
+#[derive(Debug, Default)]
+pub(crate) struct HostServers {
+    stamp: Option<(SystemTime, u64)>,
+    servers: Vec<SocketAddr>,
+}
+
+impl HostServers {
+    pub(crate) fn read(&mut self) -> &[SocketAddr] {
+        let stamp = fs::metadata("/etc/resolv.conf").and_then(|file| Ok((file.modified()?, file.len()))).ok();
+        if stamp.is_none() || stamp != self.stamp {
+            self.stamp = stamp;
+            self.servers = servers(&read_host()).into_iter().filter_map(|text| server(&text)).collect();
+        }
+        &self.servers
+    }
+}
+
+/// An address, with the interface where it needs one: `fe80::1%eth0`.
+fn server(text: &str) -> Option<SocketAddr> {
+    let Some((address, interface)) = text.split_once('%') else {
+        return Some(SocketAddr::new(text.parse().ok()?, DNS_PORT));
+    };
+    let index = nix::net::if_::if_nametoindex(interface).ok()?;
+    Some(SocketAddrV6::new(address.parse().ok()?, DNS_PORT, 0, index).into())
 }
 
 struct Parsed<'a> {

@@ -27,8 +27,8 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Podman's complaints for what it does not know.
-    pub(crate) fn parse(words: &[String]) -> Result<Options> {
+    /// Podman's complaints for what it does not know. `program` is the one that is meant: ours has the same options.
+    pub(crate) fn parse(program: &str, words: &[String]) -> Result<Options> {
         let mut options = Options {
             allow_host_loopback: false,
             enable_ipv6: true,
@@ -39,10 +39,10 @@ impl Options {
             outbound6: None,
         };
         for word in words {
-            let unknown = || Error::Refused(format!("unknown option for {PROGRAM}: {word:?}"));
+            let unknown = || Error::Refused(format!("unknown option for {program}: {word:?}"));
             let (key, value) = word.split_once('=').ok_or_else(unknown)?;
             let bad = |what: &str| Error::Refused(format!("{what} {value:?}"));
-            let boolean = || value.parse::<bool>().map_err(|_| bad(&format!("invalid value of {key} for {PROGRAM}:")));
+            let boolean = || value.parse::<bool>().map_err(|_| bad(&format!("invalid value of {key} for {program}:")));
             match key {
                 "allow_host_loopback" => options.allow_host_loopback = boolean()?,
                 "enable_ipv6" => options.enable_ipv6 = boolean()?,
@@ -58,7 +58,7 @@ impl Options {
                 "outbound_addr6" => options.outbound6 = Some(value.to_owned()),
                 // Podman's choice of port forwarder. Ours keeps the client's address, the one wish behind this option.
                 "port_handler" if matches!(value, "rootlesskit" | "slirp4netns") => {}
-                "port_handler" => return Err(bad(&format!("unknown port_handler for {PROGRAM}:"))),
+                "port_handler" => return Err(bad(&format!("unknown port_handler for {program}:"))),
                 _ => return Err(unknown()),
             }
         }
@@ -127,7 +127,8 @@ fn parse_cidr(text: &str) -> std::result::Result<(Ipv4Addr, u8), &'static str> {
     Ok((network, prefix))
 }
 
-fn resolve(text: &str, family: fn(&IpAddr) -> bool) -> Result<IpAddr> {
+/// An address, or the first one of the interface of that name.
+pub(crate) fn resolve(text: &str, family: fn(&IpAddr) -> bool) -> Result<IpAddr> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
@@ -140,7 +141,7 @@ mod tests {
     use super::*;
 
     fn parse(words: &[&str]) -> Result<Options> {
-        Options::parse(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+        Options::parse(PROGRAM, &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
     }
 
     #[test]

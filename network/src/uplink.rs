@@ -19,12 +19,14 @@ use sys::process::{Ended, Pidfd, Process};
 use sys::task::StringList;
 
 use crate::addresses::{self, Addresses};
-use crate::{Error, Mode, Result, pasta, slirp};
+use crate::{Error, Mode, Result, pasta, slirp, stack};
 
 /// Which user-mode network stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UplinkKind {
+    /// Our own, which is always there.
+    Creel,
     Slirp,
     Pasta,
 }
@@ -32,6 +34,7 @@ pub enum UplinkKind {
 impl UplinkKind {
     fn program(self) -> &'static str {
         match self {
+            UplinkKind::Creel => stack::NAME,
             UplinkKind::Slirp => slirp::PROGRAM,
             UplinkKind::Pasta => pasta::PROGRAM,
         }
@@ -40,6 +43,9 @@ impl UplinkKind {
     /// Where distributions and Podman's packages put it. The caller's PATH is not asked: it may lead into a project's
     /// directory.
     fn path(self) -> Option<PathBuf> {
+        if self == UplinkKind::Creel {
+            return Some("/proc/self/exe".into());
+        }
         const PLACES: [&str; 8] = [
             "/usr/local/bin",
             "/usr/bin",
@@ -65,45 +71,43 @@ impl FromStr for UplinkKind {
 
     fn from_str(text: &str) -> Result<UplinkKind> {
         match text {
-            "slirp4netns" => Ok(UplinkKind::Slirp),
-            "pasta" => Ok(UplinkKind::Pasta),
-            _ => Err(Error::invalid("default_rootless_network_cmd", text, "must be pasta or slirp4netns")),
+            stack::NAME => Ok(UplinkKind::Creel),
+            slirp::PROGRAM => Ok(UplinkKind::Slirp),
+            pasta::PROGRAM => Ok(UplinkKind::Pasta),
+            _ => Err(Error::invalid("default_rootless_network_cmd", text, "must be creel, pasta or slirp4netns")),
         }
     }
 }
 
-/// The stack to use for `mode`: the one it names, else the one of containers.conf (`conf`), else the one that is
-/// installed. slirp4netns comes first when both are: it is ready four times sooner and starts on a host without a
-/// network.
+/// The stack to use for `mode`: the one it names, else the one of containers.conf (`conf`), else our own.
 pub fn choose(mode: &Mode, conf: Option<&str>) -> Result<UplinkKind> {
-    let installed = |kind: UplinkKind| match kind.path() {
-        Some(_) => Ok(kind),
-        None => Err(Error::NoUplink(kind.program().into())),
+    let kind = match (mode, conf) {
+        (Mode::Creel(_), _) => UplinkKind::Creel,
+        (Mode::Slirp4netns(_), _) => UplinkKind::Slirp,
+        (Mode::Pasta(_), _) => UplinkKind::Pasta,
+        (_, Some(conf)) if !conf.is_empty() => conf.parse()?,
+        _ => UplinkKind::Creel,
     };
-    match (mode, conf) {
-        (Mode::Slirp4netns(_), _) => installed(UplinkKind::Slirp),
-        (Mode::Pasta(_), _) => installed(UplinkKind::Pasta),
-        (_, Some(conf)) if !conf.is_empty() => installed(conf.parse()?),
-        _ => [UplinkKind::Slirp, UplinkKind::Pasta]
-            .into_iter()
-            .find(|kind| kind.path().is_some())
-            .ok_or_else(|| Error::NoUplink("neither slirp4netns nor pasta".into())),
-    }
+    kind.path().map(|_| kind).ok_or_else(|| Error::NoUplink(kind.program().into()))
 }
 
-/// Refuses what slirp4netns has no option for; the options of pasta are pasta's own affair.
+/// Refuses what the stack has no option for; the options of pasta are pasta's own affair.
 pub fn check_mode(mode: &Mode) -> Result<()> {
-    if let Mode::Slirp4netns(options) = mode {
-        slirp::Options::parse(options)?;
+    match mode {
+        Mode::Creel(options) => slirp::Options::parse(stack::NAME, options).map(drop),
+        Mode::Slirp4netns(options) => slirp::Options::parse(slirp::PROGRAM, options).map(drop),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// What is known before the stack runs: the name servers and the host's address are right, the rest is what it will
 /// be at best.
 pub fn expected_addresses(kind: UplinkKind, options: &[String]) -> Addresses {
     match kind {
-        UplinkKind::Slirp => slirp::Options::parse(options).map(|options| options.addresses()).unwrap_or_default(),
+        UplinkKind::Creel => stack::Options::parse(options).map(|options| options.addresses()).unwrap_or_default(),
+        UplinkKind::Slirp => {
+            slirp::Options::parse(slirp::PROGRAM, options).map(|options| options.addresses()).unwrap_or_default()
+        }
         UplinkKind::Pasta => {
             let features = pasta_features().unwrap_or(pasta::Features { map_guest_addr: false });
             let style = pasta::style(options, features, addresses::template());
@@ -150,8 +154,12 @@ const LOG_SIZE: u64 = 8192;
 pub fn start_uplink(kind: UplinkKind, options: &[String], init_pid: i32, netns: BorrowedFd<'_>) -> Result<Uplink> {
     let path = kind.path().ok_or_else(|| Error::NoUplink(kind.program().into()))?;
     let (arguments, expected, is_fixed) = match kind {
+        UplinkKind::Creel => {
+            let expected = stack::Options::parse(options)?.addresses();
+            (["uplink".to_owned()].into_iter().chain(options.iter().cloned()).collect(), expected, true)
+        }
         UplinkKind::Slirp => {
-            let options = slirp::Options::parse(options)?;
+            let options = slirp::Options::parse(slirp::PROGRAM, options)?;
             (options.arguments()?, options.addresses(), true)
         }
         UplinkKind::Pasta => {
@@ -167,17 +175,22 @@ pub fn start_uplink(kind: UplinkKind, options: &[String], init_pid: i32, netns: 
     let (exit_child, exit) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(Error::kernel(&action))?;
     let log = log_file().map_err(Error::kernel(&action))?;
     let path = path.to_string_lossy().into_owned();
-    let words = StringList::new([path.as_str()].into_iter().chain(arguments.iter().map(String::as_str)));
+    let name = if kind == UplinkKind::Creel { stack::NAME } else { path.as_str() };
+    let words = StringList::new([name].into_iter().chain(arguments.iter().map(String::as_str)));
     let words = words.map_err(Error::kernel(&action))?;
-    let environment =
-        StringList::new(["LC_ALL=C", "PATH=/usr/local/bin:/usr/bin:/bin"]).map_err(Error::kernel(&action))?;
+    let path = StringList::new([path]).map_err(Error::kernel(&action))?;
+    let mut environment = vec!["LC_ALL=C".to_owned(), "PATH=/usr/local/bin:/usr/bin:/bin".to_owned()];
+    if kind == UplinkKind::Creel {
+        environment.push(sys::memory::frugal_environment());
+    }
+    let environment = StringList::new(environment).map_err(Error::kernel(&action))?;
     let out = match kind {
-        UplinkKind::Slirp => log.as_fd(),
+        UplinkKind::Creel | UplinkKind::Slirp => log.as_fd(),
         UplinkKind::Pasta => ready_child.as_fd(),
     };
     let descriptors = [netns, out, log.as_fd(), ready_child.as_fd(), exit_child.as_fd()];
     let parent = rustix::process::getpid();
-    let child = sys::clone::fork(|| become_uplink(&words, &environment, &descriptors, parent))
+    let child = sys::clone::fork(|| become_uplink(&path, &words, &environment, &descriptors, parent))
         .map_err(Error::kernel(&action))?;
     tracing::debug!(%kind, pid = child.pid, ?arguments, "started the uplink");
     Ok(Uplink {
@@ -195,6 +208,7 @@ pub fn start_uplink(kind: UplinkKind, options: &[String], init_pid: i32, netns: 
 
 /// In the child: what it says on failure goes to the log that the parent reads.
 fn become_uplink(
+    path: &StringList,
     words: &StringList,
     environment: &StringList,
     descriptors: &[BorrowedFd<'_>; 5],
@@ -209,7 +223,7 @@ fn become_uplink(
         sys::signals::reset_for_exec()?;
         sys::task::place_descriptors(0, descriptors)?;
         sys::task::close_on_exec_from(descriptors.len() as u32)?;
-        let path = words.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let path = path.first().ok_or(io::ErrorKind::InvalidInput)?;
         Err(sys::task::execve(path, words, environment))
     };
     let Err(error) = exec();

@@ -236,6 +236,7 @@ fn resolve_names(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), Failur
         | Mode::Host
         | Mode::Private
         | Mode::Path(_)
+        | Mode::Creel(_)
         | Mode::Slirp4netns(_)
         | Mode::Pasta(_)
         | Mode::Pod => {}

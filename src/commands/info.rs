@@ -3,7 +3,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use network::{Mode, UplinkKind};
+use network::Mode;
 use storage::events::Backend;
 use storage::{Driver, Store};
 use sys::userns::MapLine;
@@ -70,10 +70,8 @@ fn host(context: &Context) -> Result<Value, Failure> {
     };
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let network_command = config.text("network", "default_rootless_network_cmd");
-    let uplink = network::choose(&Mode::Default, network_command).ok().map(|kind| match kind {
-        UplinkKind::Slirp => "slirp4netns",
-        UplinkKind::Pasta => "pasta",
-    });
+    let uplink =
+        network::choose(&Mode::Default, network_command).map_or_else(|_| "none".into(), |kind| kind.to_string());
     let controllers = own_controllers();
     let (uids, gids) = id_maps();
     let name = nix::sys::utsname::uname().map_err(|error| Failure::plain(error.desc()))?;
@@ -136,7 +134,7 @@ fn host(context: &Context) -> Result<Value, Failure> {
             "path" as "Path": context::runtime_dir().join("podman/podman.sock").display().to_string(),
             "exists" as "Exists": context::runtime_dir().join("podman/podman.sock").exists(),
         },
-        "rootlessNetworkCmd" as "RootlessNetworkCmd": uplink.unwrap_or("none"),
+        "rootlessNetworkCmd" as "RootlessNetworkCmd": uplink,
         "serviceIsRemote" as "ServiceIsRemote": false,
         "security" as "Security": object! {
             "apparmorEnabled" as "AppArmorEnabled": Path::new("/sys/kernel/security/apparmor").exists(),

@@ -89,8 +89,7 @@ pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) 
     let words: &[&str] = match (flag, verb) {
         ("network" | "net", "pod update") => return Offer::names(names::networks(context)),
         ("network" | "net", _) => {
-            let mut all =
-                vec!["none".to_owned(), "host".into(), "private".into(), "slirp4netns".into(), "pasta".into()];
+            let mut all = ["none", "host", "private", "creel", "slirp4netns", "pasta"].map(str::to_owned).to_vec();
             all.extend(names::networks(context));
             return after_prefix(current, "container:", || first_of(names::containers(context, Which::Running, "")))
                 .unwrap_or_else(|| Offer::names(all));

@@ -166,7 +166,8 @@ pub struct CreateArgs {
     /// Name of the container
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Network: none, host, private, bridge, NAME, container:NAME, ns:PATH, pasta[:OPTIONS], slirp4netns[:OPTIONS]
+    /// Network: none, host, private, bridge, NAME, container:NAME, ns:PATH, creel[:OPTIONS], pasta[:OPTIONS],
+    /// slirp4netns[:OPTIONS]
     #[arg(long, alias = "net", value_name = "MODE")]
     pub network: Vec<String>,
     /// Further names of the container on its networks

@@ -192,12 +192,16 @@ fn with_options_of_the_file(mode: Mode, config: &Config) -> Mode {
     let pasta = config.list("network", "pasta_options");
     let wished = config.text("network", "default_rootless_network_cmd");
     let kind = match &mode {
+        // Whoever has options for pasta and names no stack means Podman's default.
+        Mode::Default | Mode::Private if wished.is_none() && !pasta.is_empty() => Some(UplinkKind::Pasta),
         Mode::Default | Mode::Private if !slirp.is_empty() || !pasta.is_empty() => network::choose(&mode, wished).ok(),
+        Mode::Creel(options) if options.is_empty() => Some(UplinkKind::Creel),
         Mode::Slirp4netns(options) if options.is_empty() => Some(UplinkKind::Slirp),
         Mode::Pasta(_) => Some(UplinkKind::Pasta),
         _ => None,
     };
     match (kind, mode) {
+        (Some(UplinkKind::Creel), _) if !slirp.is_empty() => Mode::Creel(slirp),
         (Some(UplinkKind::Slirp), _) if !slirp.is_empty() => Mode::Slirp4netns(slirp),
         // What is typed comes later and wins.
         (Some(UplinkKind::Pasta), Mode::Pasta(options)) => Mode::Pasta(pasta.into_iter().chain(options).collect()),

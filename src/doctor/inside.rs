@@ -186,14 +186,15 @@ pub(super) fn networks(context: &Context) -> Vec<Rung> {
     vec![network, Rung::good(TUN, "gives an interface"), uplink(context)]
 }
 
-/// slirp4netns or pasta, started for a namespace that nobody uses.
+/// The user-mode network stack, started for a namespace that nobody uses.
 fn uplink(context: &Context) -> Rung {
     let wished = context.uplink().unwrap_or_default();
     let kind = match network::choose(&network::Mode::Private, wished.as_deref()) {
         Ok(kind) => kind,
         Err(error) => {
             let program = wished.as_deref().filter(|name| *name == "pasta").unwrap_or("slirp4netns");
-            return Rung::broken(UPLINK, folded(&error), machine::install(program));
+            let cure = format!("{}, or take default_rootless_network_cmd out", machine::install(program));
+            return Rung::broken(UPLINK, folded(&error), cure);
         }
     };
     let started = || -> Result<String, String> {
@@ -222,8 +223,15 @@ fn uplink(context: &Context) -> Rung {
     match started() {
         Ok(address) => Rung::good(UPLINK, format!("{kind} is ready{address}")),
         Err(why) => {
-            let other = if kind.to_string() == "pasta" { "slirp4netns" } else { "pasta" };
-            Rung::broken(UPLINK, why, format!("try the other one: {}, --network {other}", machine::install(other)))
+            let cure = match kind {
+                network::UplinkKind::Creel => {
+                    format!("try another one: {}, --network pasta", machine::install("pasta"))
+                }
+                network::UplinkKind::Slirp | network::UplinkKind::Pasta => {
+                    "try creel's own: --network creel".to_owned()
+                }
+            };
+            Rung::broken(UPLINK, why, cure)
         }
     }
 }

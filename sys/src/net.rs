@@ -23,6 +23,22 @@ pub fn loopback_up() -> io::Result<()> {
 /// Makes a tap interface in the calling process's network namespace, gone with the descriptor; see the kernel's
 /// networking/tuntap. What a user-mode network stack does first.
 pub fn make_tap(device: &Path, name: &str) -> io::Result<OwnedFd> {
+    make_interface(device, name, libc::IFF_TAP | libc::IFF_NO_PI)
+}
+
+/// Makes an interface for packets of IP without a link layer. Each packet that is read or written has a
+/// `struct virtio_net_hdr` of 10 bytes before it; packets that are read may lack the checksum of TCP and UDP.
+pub fn make_tun(device: &Path, name: &str) -> io::Result<OwnedFd> {
+    /// `TUNSETOFFLOAD` and `TUN_F_CSUM`, linux/if_tun.h.
+    const SET_OFFLOAD: libc::c_ulong = 0x4004_54d0;
+    const CHECKSUMS: libc::c_ulong = 1;
+    let device = make_interface(device, name, libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR)?;
+    // SAFETY: TUNSETOFFLOAD takes a number.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), SET_OFFLOAD as _, CHECKSUMS) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(device) }
+}
+
+fn make_interface(device: &Path, name: &str, kind: libc::c_int) -> io::Result<OwnedFd> {
     /// `TUNSETIFF`, linux/if_tun.h.
     const SET_INTERFACE: libc::c_ulong = 0x4004_54ca;
     let flags = OFlags::RDWR | OFlags::CLOEXEC;
@@ -34,7 +50,7 @@ pub fn make_tap(device: &Path, name: &str) -> io::Result<OwnedFd> {
     for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
         *to = from as libc::c_char;
     }
-    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI) as libc::c_short;
+    request.ifr_ifru.ifru_flags = kind as libc::c_short;
     // SAFETY: TUNSETIFF reads and writes an ifreq, which lives through the call.
     let result = unsafe { libc::ioctl(device.as_raw_fd(), SET_INTERFACE as _, &raw mut request) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(device) }

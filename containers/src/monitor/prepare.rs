@@ -354,6 +354,7 @@ fn network_plan(engine: &Engine, mode: &Mode) -> Result<Plan> {
             let files = engine.run_dir(list::find(engine, other)?.id());
             Plan::Join { namespace, files: Some(files) }
         }
+        Mode::Creel(options) => Plan::Uplink { kind: UplinkKind::Creel, options: options.clone() },
         Mode::Slirp4netns(options) => Plan::Uplink { kind: UplinkKind::Slirp, options: options.clone() },
         Mode::Pasta(options) => Plan::Uplink { kind: UplinkKind::Pasta, options: options.clone() },
         Mode::Networks(_) => Plan::Networks,

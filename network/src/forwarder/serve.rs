@@ -58,7 +58,7 @@ pub fn forward(plan: &str) -> Result<()> {
 }
 
 /// A connection costs two descriptors, and up to four more while bytes are on their way.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

@@ -3,18 +3,18 @@
 /// Values under small numbers that are used again, but not before [`Slab::settle`]: an event that was collected for an
 /// old value must not reach a new one.
 #[derive(Debug)]
-pub(super) struct Slab<T> {
+pub(crate) struct Slab<T> {
     values: Vec<Option<T>>,
     free: Vec<usize>,
     left: Vec<usize>,
 }
 
 impl<T> Slab<T> {
-    pub(super) fn new() -> Slab<T> {
+    pub(crate) fn new() -> Slab<T> {
         Slab { values: Vec::new(), free: Vec::new(), left: Vec::new() }
     }
 
-    pub(super) fn insert(&mut self, value: T) -> usize {
+    pub(crate) fn insert(&mut self, value: T) -> usize {
         match self.free.pop() {
             Some(key) => {
                 self.values[key] = Some(value);
@@ -27,18 +27,18 @@ impl<T> Slab<T> {
         }
     }
 
-    pub(super) fn get(&mut self, key: usize) -> Option<&mut T> {
+    pub(crate) fn get(&mut self, key: usize) -> Option<&mut T> {
         self.values.get_mut(key)?.as_mut()
     }
 
-    pub(super) fn remove(&mut self, key: usize) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: usize) -> Option<T> {
         let value = self.values.get_mut(key)?.take()?;
         self.left.push(key);
         Some(value)
     }
 
     /// Numbers of removed values may be used again.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.free.append(&mut self.left);
         if self.free.len() == self.values.len() {
             // After a flood of connections the memory goes back.
@@ -46,11 +46,11 @@ impl<T> Slab<T> {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.free.len() + self.left.len() == self.values.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
         self.values.iter().enumerate().filter_map(|(key, value)| Some((key, value.as_ref()?)))
     }
 }

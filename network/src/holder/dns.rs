@@ -4,12 +4,11 @@
 //! cache: a name is what it is now. For a member with a list (`gate`) only names of the list are asked, and what they turn
 //! out to be is allowed before the member hears of it.
 
-use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -17,7 +16,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::message::{self, Code, Kind, Query, Say, Unusable};
 use super::names::{Found, Names};
-use crate::resolv;
+use crate::resolv::HostServers;
 
 /// How long one name server may think about a question before the next one is asked.
 const PATIENCE: Duration = Duration::from_millis(2500);
@@ -74,13 +73,6 @@ pub(super) struct NameServer {
     internal: bool,
 }
 
-/// The host's name servers, read again when the file has changed.
-#[derive(Debug, Default)]
-struct HostServers {
-    stamp: Option<(SystemTime, u64)>,
-    servers: Vec<SocketAddr>,
-}
-
 /// What one of the server's descriptors is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -116,26 +108,6 @@ impl Known<'_> {
         };
         if heard { answer } else { message::refuse_question(&question, Code::ServFail) }
     }
-}
-
-impl HostServers {
-    fn read(&mut self) -> &[SocketAddr] {
-        let stamp = fs::metadata("/etc/resolv.conf").and_then(|file| Ok((file.modified()?, file.len()))).ok();
-        if stamp.is_none() || stamp != self.stamp {
-            self.stamp = stamp;
-            self.servers = resolv::servers(&resolv::read_host()).into_iter().filter_map(|text| server(&text)).collect();
-        }
-        &self.servers
-    }
-}
-
-/// An address, with the interface where it needs one: `fe80::1%eth0`.
-fn server(text: &str) -> Option<SocketAddr> {
-    let Some((address, interface)) = text.split_once('%') else {
-        return Some(SocketAddr::new(text.parse().ok()?, DNS_PORT));
-    };
-    let index = nix::net::if_::if_nametoindex(interface).ok()?;
-    Some(std::net::SocketAddrV6::new(address.parse().ok()?, DNS_PORT, 0, index).into())
 }
 
 impl NameServer {

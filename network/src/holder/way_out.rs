@@ -1,9 +1,10 @@
 //! The way out of a network: a user-mode stack with an interface of its own in the network's namespace.
 //!
 //! The stack knows one small network, of which it is .2; the namespace is .100 there and passes on what members send.
-//! slirp takes packets with any source and asks for the addresses of those it answers, so no address has to be
-//! translated: the namespace answers for its members (proxy ARP; of IPv6 it announces each one when it comes). pasta
-//! remembers with each connection whose it is; the old one knows one address only and is not used.
+//! Our own takes packets from the network's subnets and writes answers to whom they are for. slirp takes packets with any
+//! source and asks for the addresses of those it answers, so no address has to be translated: the namespace answers for
+//! its members (proxy ARP; of IPv6 it announces each one when it comes). pasta remembers with each connection whose it is;
+//! the old one knows one address only and is not used.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsFd;
@@ -57,13 +58,18 @@ impl WayOut {
             Error::Refused(format!("the subnets of network {} leave no room for its way out", network.name))
         })?;
         // pasta brings IPv6 along where the host has it, and needs nobody to answer for others.
-        let ipv6 = kind == UplinkKind::Slirp
+        let ipv6 = kind != UplinkKind::Pasta
             && network.ipv6
             && !network.subnets.iter().any(|subnet| subnet.subnet.overlaps(&UPLINK_IPV6_NET));
         let mtu = network.mtu().clamp(576, 65520);
         let options = match kind {
-            UplinkKind::Slirp => {
-                vec![format!("cidr={between}"), format!("mtu={mtu}"), format!("enable_ipv6={ipv6}")]
+            UplinkKind::Creel | UplinkKind::Slirp => {
+                let mut options = vec![format!("cidr={between}"), format!("mtu={mtu}"), format!("enable_ipv6={ipv6}")];
+                if kind == UplinkKind::Creel {
+                    options.push(format!("interface={INTERFACE}"));
+                    options.extend(network.subnets.iter().map(|subnet| format!("source={}", subnet.subnet)));
+                }
+                options
             }
             UplinkKind::Pasta => {
                 let nth = |n| between.nth(n).map(|address| address.to_string()).unwrap_or_default();
@@ -103,8 +109,10 @@ impl WayOut {
         uplink.wait_up()?;
         let setup = |error: std::io::Error| Error::kernel("set up the way out of the network")(error);
         let interface = ground.netlink.index_of(INTERFACE).map_err(setup)?;
-        ground.netlink.answer_for_others_at_once(interface).map_err(setup)?;
-        if self.ipv6 {
+        if self.kind != UplinkKind::Creel {
+            ground.netlink.answer_for_others_at_once(interface).map_err(setup)?;
+        }
+        if self.needs_announcements() {
             ground.netlink.add_address(OWN_IPV6.into(), 64, interface).map_err(setup)?;
             let gateway = Some(UPLINK_IPV6.into());
             ground.netlink.add_route(EVERYTHING6, gateway, Some(interface), None, RouteKind::Unicast).map_err(setup)?;
@@ -116,10 +124,15 @@ impl WayOut {
         Ok(())
     }
 
+    /// slirp asks for the addresses of those it answers. Our own stack has no link layer on which to ask.
+    fn needs_announcements(&self) -> bool {
+        self.ipv6 && self.kind == UplinkKind::Slirp
+    }
+
     /// Answers find their way back to a member.
     pub(super) fn lead_back(&self, ground: &Ground, address: IpAddr) {
         // Of IPv4 the kernel answers for whatever it has a route to.
-        if let (Some(_), true, IpAddr::V6(member)) = (self.interface, self.ipv6, address)
+        if let (Some(_), true, IpAddr::V6(member)) = (self.interface, self.needs_announcements(), address)
             && let Err(error) = announce(ground, member, INTERFACE, UPLINK_IPV6)
         {
             tracing::warn!(%member, %error, "a member cannot be reached from the world over IPv6");
@@ -159,10 +172,9 @@ impl WayOut {
 /// The stack of containers.conf, or the one that is installed; it has to know several addresses.
 fn stack(conf: Option<&str>) -> Result<UplinkKind> {
     match choose(&Mode::Default, conf)? {
-        UplinkKind::Slirp => Ok(UplinkKind::Slirp),
+        kind @ (UplinkKind::Creel | UplinkKind::Slirp) => Ok(kind),
         UplinkKind::Pasta if pasta_features().is_some_and(|features| features.map_guest_addr) => Ok(UplinkKind::Pasta),
-        UplinkKind::Pasta => choose(&Mode::Slirp4netns(Vec::new()), None)
-            .map_err(|_| Error::NoUplink("for a named network: slirp4netns, or a pasta of 2024 or newer,".into())),
+        UplinkKind::Pasta => choose(&Mode::Slirp4netns(Vec::new()), None).or(Ok(UplinkKind::Creel)),
     }
 }
 

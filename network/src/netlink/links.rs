@@ -163,6 +163,15 @@ impl Netlink {
         self.request(message)
     }
 
+    /// `ip link set dev INDEX mtu MTU up`.
+    pub(crate) fn set_up_with_mtu(&self, index: u32, mtu: u32) -> io::Result<()> {
+        let mut message = Message::new(libc::RTM_NEWLINK, 0);
+        let up = libc::IFF_UP as u32;
+        message.link(index, up, up);
+        message.attribute(libc::IFLA_MTU, &mtu.to_ne_bytes());
+        self.request(message)
+    }
+
     /// `ip link del dev INDEX`; one that is gone already is as good.
     pub(crate) fn remove_link(&self, index: u32) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_DELLINK, 0);

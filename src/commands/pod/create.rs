@@ -58,7 +58,8 @@ pub struct Args {
     /// Name of the pod
     #[arg(short, long, value_name = "NAME")]
     name: Option<String>,
-    /// Network: none, host, private, bridge, NAME, ns:PATH, pasta[:OPTIONS], slirp4netns[:OPTIONS]
+    /// Network: none, host, private, bridge, NAME, ns:PATH, creel[:OPTIONS], pasta[:OPTIONS],
+    /// slirp4netns[:OPTIONS]
     #[arg(long, alias = "net", value_name = "MODE")]
     network: Vec<String>,
     /// Further names of the pod on its networks

@@ -141,6 +141,7 @@ fn infra_config(pod: &Pod) -> Value {
         "HostsFile": network.hosts_file.clone().unwrap_or_default(),
         "Networks": nil_or(networks),
         "NetworkOptions": match &network.mode {
+            Mode::Creel(options) if !options.is_empty() => options_of("creel", options),
             Mode::Slirp4netns(options) if !options.is_empty() => options_of("slirp4netns", options),
             Mode::Pasta(options) if !options.is_empty() => options_of("pasta", options),
             _ => Value::Nil(Nil::Map),

@@ -19,7 +19,9 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts) -> Value {
     let networks: BTreeMap<String, Value> = match &container.spec().network.mode {
         Mode::Container(_) | Mode::Path(_) | Mode::Pod => BTreeMap::new(),
         // A user-mode stack is no network that has a name; Podman says what it will be all the same.
-        Mode::Default | Mode::Private | Mode::Slirp4netns(_) | Mode::Pasta(_) if facts.pid > 0 => BTreeMap::new(),
+        Mode::Default | Mode::Private | Mode::Creel(_) | Mode::Slirp4netns(_) | Mode::Pasta(_) if facts.pid > 0 => {
+            BTreeMap::new()
+        }
         Mode::Networks(networks) => {
             let known = containers::networks(engine);
             let value = |name: &str| {
