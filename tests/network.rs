@@ -45,6 +45,32 @@ fn the_host_is_reached_by_its_name() {
 }
 
 #[test]
+fn creels_own_network_can_be_asked_for() {
+    let lab = Lab::new();
+    if is_podman() {
+        return crate::lab::differs_on_purpose("docs/differences.md: default network of a container");
+    }
+    let text = lab.ok("run --rm --network creel box ip -4 addr show eth0");
+    assert!(text.contains("inet 10.0.2.100/24") && text.contains("mtu 65520"), "{text}");
+    let text = lab.ok("run --rm --network creel:cidr=10.77.0.0/24,mtu=1400 box ip -4 addr show eth0");
+    assert!(text.contains("inet 10.77.0.100/24") && text.contains("mtu 1400"), "{text}");
+    let port = greeter();
+    let ask = |network: &str, address: &str| {
+        lab.creel(&format!("run --rm --network {network} box sh -c 'nc -w 5 {address} {port} < /dev/null | head -1'"))
+            .run()
+    };
+    assert_eq!(ask("creel:allow_host_loopback=true", "10.0.2.2").out(), "hello from the host");
+    let closed = ask("creel", "10.0.2.2");
+    assert!(!closed.out().contains("hello"), "the host's loopback is closed unless opened: {closed}");
+    assert_eq!(
+        lab.ok("run --rm --network creel --cap-add net_raw box ping -c 1 -w 5 10.0.2.2 | grep -c 'bytes from'"),
+        "1"
+    );
+    let error = lab.creel("run --rm --network creel:speed=fast box true").run().fails(125);
+    assert!(error.contains("unknown option for creel: \"speed=fast\""), "{error}");
+}
+
+#[test]
 fn slirp4netns_can_be_asked_for() {
     let lab = Lab::new();
     if !has_program("slirp4netns") {
@@ -138,15 +164,15 @@ fn resolv_conf_says_what_was_asked() {
 #[test]
 fn the_uplink_ends_with_the_container() {
     let lab = Lab::new();
-    for network in ["slirp4netns", "pasta"] {
-        if !has_program(network) {
+    for (network, command) in [("creel", "uplink"), ("slirp4netns", "slirp4netns"), ("pasta", "pasta")] {
+        if network != "creel" && !has_program(network) || network == "creel" && is_podman() {
             continue;
         }
         lab.ok(&format!("run -d --name up --network {network} box idle"));
-        assert!(lab.processes().iter().any(|process| process.command.contains(network)), "{:?}", lab.processes());
+        assert!(lab.processes().iter().any(|process| process.command.contains(command)), "{:?}", lab.processes());
         lab.ok("rm -f -t 0 up");
         crate::lab::eventually("the uplink is gone", || {
-            !lab.processes().iter().any(|process| process.command.contains(network))
+            !lab.processes().iter().any(|process| process.command.contains(command))
         });
     }
 }
@@ -170,7 +196,7 @@ fn inspect_says_which_network_it_was() {
     }
     lab.ok("create --name default box true");
     let mode = lab.inspect("default", "{{.HostConfig.NetworkMode}}");
-    assert!(["pasta", "slirp4netns"].contains(&mode.as_str()) || is_podman(), "{mode}");
+    assert!(mode == "creel" || is_podman(), "{mode}");
     let error = lab.creel("run --rm --network no-such-network box true").run().fails(125);
     assert!(error.contains("no-such-network"), "{error}");
 }

@@ -95,7 +95,7 @@ fn forwarder_program() -> Command {
 fn member(dir: &std::path::Path) -> Outcome {
     let dirs = storage::Dirs { root: dir.join("root"), runroot: dir.join("run"), tmp: dir.join("tmp") };
     let store = storage::Store::open(dirs, storage::StoreOptions::default())?;
-    let networks = network::Networks::new(&store, Some("slirp4netns"), &dir.join("userns"));
+    let networks = network::Networks::new(&store, None, &dir.join("userns"));
     let ipam = [("driver".to_owned(), "host-local".to_owned())].into();
     let wanted = network::Network {
         name: "lab".into(),

@@ -2,7 +2,7 @@
 //!
 //! The crate knows a network namespace and a process in it, never a container, an image or their records; the only
 //! records it has are those of named networks. It prints nothing, reads no environment and starts no thread. The kernel
-//! is configured by netlink in process; the only foreign programs are the two user-mode stacks, slirp4netns and pasta.
+//! is configured by netlink in process; the only foreign programs are two user-mode stacks that may stand in for its own, slirp4netns and pasta.
 
 mod addresses;
 mod bind;

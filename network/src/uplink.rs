@@ -181,7 +181,7 @@ pub fn start_uplink(kind: UplinkKind, options: &[String], init_pid: i32, netns: 
     let path = StringList::new([path]).map_err(Error::kernel(&action))?;
     let mut environment = vec!["LC_ALL=C".to_owned(), "PATH=/usr/local/bin:/usr/bin:/bin".to_owned()];
     if kind == UplinkKind::Creel {
-        environment.push(sys::memory::frugal_environment());
+        environment.push(sys::memory::sparse_environment());
     }
     let environment = StringList::new(environment).map_err(Error::kernel(&action))?;
     let out = match kind {

@@ -29,7 +29,6 @@ pub fn uplink_main(words: impl Iterator<Item = String>) -> ExitCode {
     let (Some(netns), Some(log), Some(ready)) = (inherited(0), inherited(2), inherited(3)) else {
         return ExitCode::FAILURE;
     };
-    sys::memory::settle();
     let _ = rustix::thread::set_name(c"creel-uplink");
     let begin = || -> Result<Stack> {
         let options = Options::parse(&words)?;
@@ -158,7 +157,12 @@ impl Stack {
 
     /// `None`: only events wake it.
     fn timeout(&self) -> Option<Timespec> {
-        let due = [self.connections.next_due(), self.flows.next_due(), self.echoes.next_due(), self.rest];
+        let due = [
+            self.connections.next_due(),
+            self.flows.next_due(),
+            self.echoes.next_due(),
+            self.rest.filter(|_| self.is_idle()),
+        ];
         let due = due.into_iter().flatten().min()?;
         let left = (due - self.now().min(due)).total_micros();
         Some(Timespec { tv_sec: (left / 1_000_000) as i64, tv_nsec: (left % 1_000_000 * 1000) as i64 })
@@ -202,10 +206,13 @@ impl Stack {
         Ok(())
     }
 
+    fn is_idle(&self) -> bool {
+        self.connections.is_empty() && self.flows.is_empty() && self.echoes.is_empty()
+    }
+
     /// After the last connection and a while the process is as small as it was before the first.
     fn rest(&mut self) {
-        let is_idle = self.connections.is_empty() && self.flows.is_empty() && self.echoes.is_empty();
-        match (is_idle, self.rest) {
+        match (self.is_idle(), self.rest) {
             (false, _) => self.rest = Some(self.base.now + REST),
             (true, Some(rest)) if rest <= self.base.now => {
                 self.rest = None;
@@ -298,7 +305,160 @@ fn report(inside: IpAddr, why: Unreachable, packet: &[u8], base: &mut Base) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
     use super::*;
+
+    /// A stack, and the container's end of its interface.
+    fn stack() -> (Stack, OwnedFd) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (ours, inside) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let options = Options::parse(&["allow_host_loopback=true".to_owned()]).unwrap();
+        (Stack::new(&options, ours).unwrap(), inside)
+    }
+
+    fn say(stack: &mut Stack, inside: &OwnedFd, packet: &[u8]) {
+        let framed = [&[0; 10][..], packet].concat();
+        if rustix::io::write(inside, &framed).is_ok() {
+            stack.turn().unwrap();
+        }
+    }
+
+    /// The next packet that came in, without the kernel's header.
+    fn hear(inside: &OwnedFd) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; 70_000];
+        let length = rustix::io::read(inside, &mut buffer[..]).ok()?;
+        Some(buffer[10..length].to_vec())
+    }
+
+    fn echo_request() -> Vec<u8> {
+        let (from, to) = ([10, 0, 2, 100].into(), [10, 0, 2, 2].into());
+        let mut packet = vec![0; 20 + 12];
+        Draft::echo(from, to, [1, 2], &[8, 0, 0, 0, 1, 2, 0, 7, b'b', b'o', b'd', b'y']).write(&mut packet);
+        // The reply becomes a request.
+        packet[20] = 8;
+        packet
+    }
+
+    fn segment(port: u16, flags: u8, sequence: u32, acknowledged: u32, payload: &[u8]) -> Vec<u8> {
+        let (from, to) = (SocketAddr::from(([10, 0, 2, 100], 40_000)), SocketAddr::from(([10, 0, 2, 2], port)));
+        let mut packet = vec![0; 20 + 20 + payload.len()];
+        // The ports are where UDP has them.
+        Draft::udp(from, to, &[0; 12][..]).write(&mut packet[..40]);
+        let total = packet.len() as u16;
+        packet[2..4].copy_from_slice(&total.to_be_bytes());
+        packet[9] = 6;
+        packet[24..28].copy_from_slice(&sequence.to_be_bytes());
+        packet[28..32].copy_from_slice(&acknowledged.to_be_bytes());
+        (packet[32], packet[33]) = (0x50, flags);
+        packet[34..36].copy_from_slice(&[0xff, 0xff]);
+        packet[36..40].copy_from_slice(&[0; 4]);
+        packet[40..].copy_from_slice(payload);
+        packet
+    }
+
+    const SYN: u8 = 2;
+    const RST: u8 = 4;
+    const ACK: u8 = 16;
+
+    #[test]
+    fn a_connection_that_the_host_refuses_is_refused() {
+        let (mut stack, inside) = stack();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        say(&mut stack, &inside, &segment(port, SYN, 7, 0, &[]));
+        while stack.connections.has(([10, 0, 2, 100], 40_000).into(), ([10, 0, 2, 2], port).into()) {
+            stack.turn().unwrap();
+        }
+        let answer = hear(&inside).unwrap();
+        assert_eq!((answer[33], &answer[28..32]), (RST | ACK, &8_u32.to_be_bytes()[..]), "{answer:?}");
+        // And one that there never was.
+        say(&mut stack, &inside, &segment(port, ACK, 7, 99, b"x"));
+        let answer = hear(&inside).unwrap();
+        assert_eq!((answer[33], &answer[24..28]), (RST, &99_u32.to_be_bytes()[..]), "{answer:?}");
+    }
+
+    #[test]
+    fn whatever_a_container_sends_the_stack_goes_on() {
+        let (mut stack, inside) = stack();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // xorshift: the same every time.
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        let mut known = Vec::new();
+        for round in 0..20_000 {
+            let mut packet = match random(6) {
+                0 => (0..random(200)).map(|_| random(256) as u8).collect(),
+                1 => echo_request(),
+                2 => segment(port, SYN, random(1 << 32) as u32, 0, &[]),
+                3 => segment(port, random(64) as u8, random(1 << 32) as u32, random(1 << 32) as u32, &[b'x'; 99]),
+                // An answer sent back: its numbers are right.
+                4 if !known.is_empty() => {
+                    let heard: &Vec<u8> = &known[random(known.len())];
+                    let number =
+                        |at: usize| heard.get(at..at + 4).map_or(0, |it| u32::from_be_bytes(it.try_into().unwrap()));
+                    segment(
+                        port,
+                        ACK | random(2) as u8,
+                        number(28),
+                        number(24).wrapping_add(random(3) as u32),
+                        b"hello",
+                    )
+                }
+                _ => segment(port, SYN | random(256) as u8, 1, 2, &[]),
+            };
+            for _ in 0..random(4) {
+                if !packet.is_empty() {
+                    let at = random(packet.len());
+                    packet[at] = random(256) as u8;
+                }
+            }
+            if random(5) == 0 {
+                packet.truncate(random(packet.len() + 1));
+            }
+            // Nobody else in the world is to be bothered.
+            if let Some(to) = packet.get_mut(16..20) {
+                to.copy_from_slice(&[10, 0, 2, 2]);
+            }
+            say(&mut stack, &inside, &packet);
+            while let Some(heard) = hear(&inside) {
+                known.truncate(32);
+                known.insert(0, heard);
+            }
+            if round % 64 == 0 {
+                while listener.accept().is_ok() {}
+            }
+        }
+        let asked = echo_request();
+        say(&mut stack, &inside, &asked);
+        let answers = std::iter::from_fn(|| hear(&inside));
+        assert!(answers.into_iter().any(|answer| answer[20..22] == [0, 0] && answer[28..] == asked[28..]));
+    }
+
+    #[test]
+    fn a_flood_of_first_packets_takes_no_more_than_its_share() {
+        let (mut stack, inside) = stack();
+        // Its backlog is never emptied: connections wait in the kernel, and those for which there is no room here.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for source in 1..3000_u16 {
+            let mut packet = segment(port, SYN, 7, 0, &[]);
+            packet[20..22].copy_from_slice(&source.to_be_bytes());
+            say(&mut stack, &inside, &packet);
+            while hear(&inside).is_some() {}
+        }
+        assert!(stack.connections.connecting() <= 1024, "{}", stack.connections.connecting());
+    }
 
     #[test]
     fn tokens_survive_the_kernel() {

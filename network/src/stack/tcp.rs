@@ -215,6 +215,11 @@ impl Connections {
         self.keys.is_empty()
     }
 
+    #[cfg(test)]
+    pub(super) fn connecting(&self) -> usize {
+        self.connecting
+    }
+
     /// Gives memory back.
     pub(super) fn rest(&mut self) {
         (self.spare, self.touched) = (Vec::new(), Vec::new());
@@ -422,9 +427,9 @@ impl Connections {
         match connection.stage {
             Stage::Connecting(_) => self.connecting -= 1,
             Stage::Open(mut session) => {
-                let is_usual = session.socket().recv_capacity() == BUFFERS[0].1;
-                // One that is in the middle of something cannot listen.
-                if is_usual && self.spare.len() < KEPT && session.socket().state() == State::Closed {
+                if session.socket().recv_capacity() == BUFFERS[0].1 && self.spare.len() < KEPT {
+                    // From the middle of something it could not listen.
+                    session.socket().abort();
                     self.spare.push(*session);
                 }
             }

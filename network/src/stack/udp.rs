@@ -89,6 +89,7 @@ impl Flows {
         };
         let Some(flow) = self.flows.get(number) else { return };
         flow.last = base.now;
+        let mut why = None;
         // The first error may be one that an earlier datagram met.
         for _ in 0..2 {
             let sent = match key.mapped {
@@ -97,14 +98,13 @@ impl Flows {
             };
             match sent {
                 Ok(_) | Err(Errno::AGAIN | Errno::NOBUFS | Errno::MSGSIZE) => return,
-                Err(error) if is_report(error) => {}
-                Err(_) => return,
+                Err(error) => why = reason(error),
             }
         }
-        let Some(gateway) = base.gateway(inside.ip()) else { return };
+        let (Some(gateway), Some(why)) = (base.gateway(inside.ip()), why) else { return };
         let mut room = [0; 48];
         let quoted = quote(inside, outside, &mut room);
-        base.tun.send(&Draft::unreachable(gateway, inside.ip(), Unreachable::Host, quoted));
+        base.tun.send(&Draft::unreachable(gateway, inside.ip(), why, quoted));
     }
 
     fn begin(&mut self, key: Key, to: SocketAddr, from: Option<IpAddr>, base: &Base) -> Option<usize> {
@@ -193,6 +193,17 @@ fn is_report(error: Errno) -> bool {
     )
 }
 
+/// What the sender of a datagram is told of such an error.
+fn reason(error: Errno) -> Option<Unreachable> {
+    match error {
+        Errno::CONNREFUSED => Some(Unreachable::Port),
+        Errno::NETUNREACH => Some(Unreachable::Network),
+        Errno::HOSTUNREACH | Errno::HOSTDOWN => Some(Unreachable::Host),
+        Errno::ACCESS | Errno::PERM => Some(Unreachable::Prohibited),
+        _ => None,
+    }
+}
+
 fn open(to: SocketAddr, connected: bool, from: Option<IpAddr>) -> Result<OwnedFd, Errno> {
     let io = |error: nix::errno::Errno| Errno::from_raw_os_error(error as i32);
     let v6 = to.is_ipv6();
@@ -237,13 +248,7 @@ impl Flow {
                 })
             });
             let (Some(to), Some(error)) = (to, error) else { continue };
-            let why = match Errno::from_raw_os_error(error.ee_errno as i32) {
-                Errno::CONNREFUSED => Unreachable::Port,
-                Errno::NETUNREACH => Unreachable::Network,
-                Errno::HOSTUNREACH | Errno::HOSTDOWN => Unreachable::Host,
-                Errno::ACCESS => Unreachable::Prohibited,
-                _ => continue,
-            };
+            let Some(why) = reason(Errno::from_raw_os_error(error.ee_errno as i32)) else { continue };
             let mut room = [0; 48];
             let quoted = quote(self.key.inside, to, &mut room);
             // A closed port is the other host's own word.
