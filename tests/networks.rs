@@ -158,7 +158,7 @@ fn the_host_is_reached_from_a_network_unless_it_is_internal() {
     if is_podman() {
         return;
     }
-    assert!(!lab.processes().iter().any(|process| process.command.contains("--cidr")), "{:?}", lab.processes());
+    assert!(!lab.processes().iter().any(|process| process.command.contains("cidr=")), "{:?}", lab.processes());
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn whatever_connects_a_container_is_made_again_when_it_is_killed() {
                 == "hello from the host"
     };
     eventually("the network works", all_is_well);
-    let words = ["network-holder", "--cidr", "creel forwarder"];
+    let words = ["network-holder", "cidr=", "creel forwarder"];
     for victims in [&words[..1], &words[1..2], &words[2..], &words[..], &words[..2]] {
         for (number, word) in victims.iter().enumerate() {
             let killed = kill_all(&lab, word);
