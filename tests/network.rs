@@ -62,10 +62,8 @@ fn creels_own_network_can_be_asked_for() {
     assert_eq!(ask("creel:allow_host_loopback=true", "10.0.2.2").out(), "hello from the host");
     let closed = ask("creel", "10.0.2.2");
     assert!(!closed.out().contains("hello"), "the host's loopback is closed unless opened: {closed}");
-    assert_eq!(
-        lab.ok("run --rm --network creel --cap-add net_raw box ping -c 1 -w 5 10.0.2.2 | grep -c 'bytes from'"),
-        "1"
-    );
+    let text = lab.ok("run --rm --network creel --cap-add net_raw box ping -c 1 -w 5 10.0.2.2");
+    assert!(text.contains("1 packets received"), "{text}");
     let error = lab.creel("run --rm --network creel:speed=fast box true").run().fails(125);
     assert!(error.contains("unknown option for creel: \"speed=fast\""), "{error}");
 }
