@@ -245,7 +245,7 @@ impl Stack {
             Some(Packet::Tcp { from, to, segment }) if self.destinations.takes(from.ip()) => {
                 let opens = segment.syn() && !segment.ack() && !segment.rst();
                 if opens {
-                    self.connections.makes_way(from, to);
+                    self.connections.make_way(from, to);
                 }
                 if self.connections.has(from, to) {
                     return self.connections.segment(from, to, &segment, packet, base);

@@ -262,13 +262,14 @@ impl Connections {
         }
     }
 
-    /// Whether a connection is all but over, so that another one may begin from the same port.
-    pub(super) fn makes_way(&mut self, inside: SocketAddr, outside: SocketAddr) {
+    /// A connection of which the container has said all gives way to another one from the same port: its kernel is done
+    /// with the first.
+    pub(super) fn make_way(&mut self, inside: SocketAddr, outside: SocketAddr) {
         let Some(&number) = self.keys.get(&Key { inside, outside }) else { return };
         if let Some(Connection { stage: Stage::Open(session), .. }) = self.connections.get(number)
             && session.shut
         {
-            self.end(number, true);
+            self.end(number, false);
         }
     }
 
