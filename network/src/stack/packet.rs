@@ -240,7 +240,7 @@ impl<'a> Draft<'a> {
                 segment[8..12].copy_from_slice(&acknowledged.unwrap_or(0).to_be_bytes());
                 const RST: u8 = 4;
                 const ACK: u8 = 16;
-                segment[12] = (TCP_HEADER / 4 << 4) as u8;
+                segment[12] = ((TCP_HEADER / 4) << 4) as u8;
                 segment[13] = RST | if acknowledged.is_some() { ACK } else { 0 };
             }
             Kind::Icmp { kind, code, rest, payload } => {

@@ -465,8 +465,8 @@ impl Connection {
             // Reset from inside, or nobody there any more.
             return if session.shut && session.host_ended { Progress::Over } else { Progress::Broken };
         }
-        let mut reset = self.to_host().is_err();
-        reset |= self.from_host().is_err();
+        let mut reset = self.move_out().is_err();
+        reset |= self.move_in().is_err();
         let Stage::Open(session) = &mut self.stage else { return Progress::Waits };
         if reset {
             session.socket().abort();
@@ -485,7 +485,7 @@ impl Connection {
     }
 
     /// What the container has said.
-    fn to_host(&mut self) -> io::Result<()> {
+    fn move_out(&mut self) -> io::Result<()> {
         let Stage::Open(session) = &mut self.stage else { return Ok(()) };
         let socket = session.sockets.get_mut::<Socket<'_>>(session.socket);
         while self.writable && socket.can_recv() {
@@ -512,7 +512,7 @@ impl Connection {
     }
 
     /// What the host's end has said.
-    fn from_host(&mut self) -> io::Result<()> {
+    fn move_in(&mut self) -> io::Result<()> {
         let Stage::Open(session) = &mut self.stage else { return Ok(()) };
         let socket = session.sockets.get_mut::<Socket<'_>>(session.socket);
         while self.readable && !session.host_ended && socket.can_send() {
