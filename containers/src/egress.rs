@@ -39,8 +39,8 @@ pub fn confine(engine: &Engine, spec: &mut NetworkSpec, user: &mut UserNamespace
         Mode::Container(_) | Mode::Path(_) | Mode::Pod => {
             return refused("a network namespace that somebody else has made: the list belongs to whoever makes it");
         }
-        Mode::Slirp4netns(_) | Mode::Pasta(_) => {
-            return refused("--network slirp4netns or pasta: leave --network out, or name a network");
+        Mode::Creel(_) | Mode::Slirp4netns(_) | Mode::Pasta(_) => {
+            return refused("--network creel, slirp4netns or pasta: leave --network out, or name a network");
         }
     }
     match user {

@@ -64,7 +64,13 @@ pub fn update<E: From<Error>>(
 fn check_ports(container: &Container, wanted: &ContainerSpec) -> Result<()> {
     follow::check_changeable(container)?;
     let publishes = match &wanted.network.mode {
-        Mode::Default | Mode::Private | Mode::Slirp4netns(_) | Mode::Pasta(_) | Mode::Networks(_) | Mode::Pod => Ok(()),
+        Mode::Default
+        | Mode::Private
+        | Mode::Creel(_)
+        | Mode::Slirp4netns(_)
+        | Mode::Pasta(_)
+        | Mode::Networks(_)
+        | Mode::Pod => Ok(()),
         Mode::Container(other) => Err(format!("it is on the network of container {other}, where ports are published")),
         mode @ (Mode::None | Mode::Host | Mode::Path(_)) => Err(format!("its network mode is {mode}")),
     };
