@@ -229,3 +229,21 @@ fn a_killed_uplink_does_not_keep_the_container_from_ending() {
     lab.ok("start one");
     assert!(lab.ok("exec one ip route").contains("default"));
 }
+
+#[test]
+fn a_container_is_removed_although_its_starter_was_killed() {
+    let lab = Lab::new();
+    let seed = std::process::id().into();
+    println!("chance begins with {seed}");
+    let mut chance = Chance::new(seed);
+    for round in 0..rounds(60) {
+        lab.ok("create --name one --network none box idle");
+        let starter = lab.creel("start one").spawn();
+        std::thread::sleep(Duration::from_micros(chance.below(20_000)));
+        starter.signal(Signal::SIGKILL);
+        lab.ok("rm -f -t 0 one");
+        let _ = starter.end().exit_code();
+        assert_eq!(lab.ok("ps -aq"), "");
+        assert!(comes_true(Duration::from_secs(10), || lab.processes().is_empty()), "{round}: {:?}", lab.processes());
+    }
+}

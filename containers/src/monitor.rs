@@ -26,6 +26,7 @@ use crate::remove;
 use crate::spec::{ContainerSpec, PodRole, Remove, RestartPolicy};
 use crate::start::MonitorRequest;
 use crate::state::{Exit, State};
+use crate::stop::{MONITOR_LOCK, Plan};
 use crate::wire::FromMonitor;
 use watch::End;
 
@@ -39,6 +40,24 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// A run this long counts as healthy: the next restart is quick again.
 const SETTLED: Duration = Duration::from_secs(10);
+
+/// What a monitor has for its whole life.
+struct Resident {
+    /// Whoever wants to know whether a monitor is there tries it.
+    lock: FileLock,
+    signals: SignalFd,
+}
+
+impl Resident {
+    /// Says what comes next, before the record says that the container does not run.
+    fn tell_plan(&self, plan: Plan) -> Result<()> {
+        let write = || {
+            rustix::fs::ftruncate(&self.lock, 0)?;
+            rustix::io::pwrite(&self.lock, plan.word(), 0).map(drop)
+        };
+        write().map_err(|error| Error::Io { path: MONITOR_LOCK.into(), source: error.into() })
+    }
+}
 
 /// The whole life of a monitor. `channel` is the descriptor named on the command line.
 pub fn monitor_main(channel: std::os::fd::RawFd) -> ExitCode {
@@ -88,11 +107,13 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
 
     let run_dir = engine.run_dir(&id);
     std::fs::create_dir_all(&run_dir).map_err(Error::io(&run_dir))?;
-    // Held for our whole life: whoever wants to know whether a monitor is there tries it.
-    let lock = FileLock::try_exclusive(&run_dir.join("monitor.lock")).map_err(Error::io(&run_dir))?;
-    let Some(_lock) = lock else {
+    let lock = FileLock::try_exclusive(&run_dir.join(MONITOR_LOCK)).map_err(Error::io(&run_dir))?;
+    let Some(lock) = lock else {
         return Err(Error::StateImproper { what: format!("container {id} already has a monitor") });
     };
+    let handled = [SIGTERM, SIGINT, SIGHUP];
+    let me = Resident { lock, signals: SignalFd::new(&handled).map_err(Error::io("signalfd"))? };
+    me.tell_plan(Plan::Start)?;
     remove_if_there(&run_dir.join("stopped"))?;
     sys::userns::hold(&engine.settings.userns_dir).map_err(Error::io(&engine.settings.userns_dir))?;
 
@@ -100,8 +121,6 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
     let passthrough: Vec<_> = if passthrough { fds.drain(..3.min(fds.len())).collect() } else { Vec::new() };
     let preserved = preserve_fds.iter().zip(fds).map(|(&number, fd)| Numbered { number, fd }).collect();
     let mut streams = prepare::Inherited { passthrough, preserved, executable, console_size };
-    let handled = [SIGTERM, SIGINT, SIGHUP];
-    let signals = SignalFd::new(&handled).map_err(Error::io("signalfd"))?;
     let (mut restarts, mut in_a_row) = (0, 0);
     let mut backoff = FIRST_BACKOFF;
     let code = loop {
@@ -115,7 +134,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
             }
         };
         let attach = attach.filter(|_| restarts == 0);
-        let end = match watch::watch(&engine, &mut container, prepared, starter, attach, hold, &signals) {
+        let end = match watch::watch(&engine, &mut container, prepared, starter, attach, hold, &me) {
             Ok(end) => end,
             Err(error) => {
                 give_up(&engine, &container, &error, restarts);
@@ -141,7 +160,7 @@ fn run(starter: &mut Option<Channel>) -> Result<i32> {
         restarts += 1;
         in_a_row += 1;
         let pause = own.map_or(backoff, |own| own.pause(in_a_row));
-        if !watch::pause_before_restart(&engine, &container, pause, &signals)? {
+        if !watch::pause_before_restart(&engine, &container, pause, &me)? {
             break code;
         }
         watch::reread(&engine, &mut container);

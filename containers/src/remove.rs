@@ -1,6 +1,7 @@
 //! Taking containers away: first the names, then the directory with one rename, then, outside of every lock, its files.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use storage::record::{self, Durability};
 use sys::lock::FileLock;
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::id::ContainerId;
 use crate::spec::{ContainerSpec, IpcMode, MountKind, NamespaceMode, PodRole, UserNamespace};
 use crate::state::State;
-use crate::stop::stop_to_remove;
+use crate::stop::{Claim, MONITOR_LOCK, stop_to_remove};
 use crate::{events, list, names, pause};
 
 /// How far a removal goes.
@@ -58,7 +59,7 @@ fn sweep_runs(engine: &Engine) {
         if engine.container_dir(&id).exists() {
             continue;
         }
-        let lock = std::fs::File::open(entry.path().join("monitor.lock"));
+        let lock = std::fs::File::open(entry.path().join(MONITOR_LOCK));
         if lock.as_ref().is_ok_and(|lock| lock.try_lock().is_err()) {
             continue;
         }
@@ -104,8 +105,8 @@ fn remove_below(
     for dependent in dependents {
         remove_below(engine, &dependent, request, removed)?;
     }
-    if let Some((_lock, now)) = stopped(engine, &container, request)? {
-        if crate::stop::hush_monitor(engine, &now)? {
+    if let Some((now, _lock, claim)) = stopped(engine, &container, request)? {
+        if matches!(claim, Claim::CleaningUp) && crate::stop::hush_monitor(engine, &now)? {
             events::record(engine, &now, "cleanup");
         }
         let status = engine.container_dir(id).join("state.json");
@@ -123,19 +124,36 @@ fn remove_below(
 
 /// How often a removal by force stops one that somebody starts again at the same time.
 const TIMES_STOPPED: usize = 8;
+/// How long a monitor may take that starts the container for somebody who is gone, and how often to look.
+const START_TAKES: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// The container when nothing of it runs, and the lock under which nobody starts it. `None`: gone by its own `--rm`.
-fn stopped(engine: &Engine, container: &Container, request: &RemoveRequest) -> Result<Option<(FileLock, Container)>> {
+/// The container when nothing of it runs, and the locks under which nobody starts it. `None`: gone by its own `--rm`.
+fn stopped(
+    engine: &Engine,
+    container: &Container,
+    request: &RemoveRequest,
+) -> Result<Option<(Container, FileLock, Claim)>> {
     let id = container.id();
-    for _ in 0..if request.force { TIMES_STOPPED } else { 1 } {
+    let until = Instant::now() + START_TAKES;
+    let mut times = if request.force { TIMES_STOPPED } else { 1 };
+    while times > 0 && Instant::now() < until {
         // Also one that does not run, but whose monitor waits to start it again.
         let lock = match stop_to_remove(engine, container, request.timeout).and_then(|()| engine.lock(id)) {
             Err(Error::NotFound { .. }) => return Ok(None),
             other => other?,
         };
-        match list::read(engine, id)? {
-            Some(now) if matches!(now.state(), State::Running { .. } | State::Initialized { .. }) => {}
-            now => return Ok(now.map(|now| (lock, now))),
+        let Some(now) = list::read(engine, id)? else { return Ok(None) };
+        if matches!(now.state(), State::Running { .. } | State::Initialized { .. }) {
+            times -= 1;
+            continue;
+        }
+        match crate::stop::claim(engine, &now)? {
+            Claim::Starting => {
+                drop(lock);
+                std::thread::sleep(LOOK_AGAIN);
+            }
+            claim => return Ok(Some((now, lock, claim))),
         }
     }
     Err(Error::StateImproper { what: format!("container {id} was started again while it was being removed") })

@@ -224,7 +224,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// and holds its lock until that is done; one whose client was killed goes on to start the container, and holds the lock
 /// for as long as that runs.
 pub(crate) fn settled(engine: &Engine, id: &ContainerId) -> Result<Container> {
-    let path = engine.run_dir(id).join("monitor.lock");
+    let path = engine.run_dir(id).join(crate::stop::MONITOR_LOCK);
     loop {
         let container = list::find(engine, id.as_str())?;
         if !matches!(container.state(), State::Created | State::Exited(_)) {

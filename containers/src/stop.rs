@@ -164,10 +164,51 @@ pub(crate) fn goes_on(engine: &Engine, container: &Container) -> bool {
         || !engine.run_dir(container.id()).exists()
 }
 
-/// Before the removal of a container that has ended: where its monitor is still cleaning up after it, nothing more is to be
-/// told of that. True where nothing has been told yet.
+/// What stands between a container that does not run and its removal.
+pub(crate) enum Claim {
+    /// Nothing: there is no monitor, and while this lock is held none begins.
+    Free { _lock: FileLock },
+    /// A monitor that does no more than clean up.
+    CleaningUp,
+    /// A monitor that goes on to start it: whoever asked for that was killed.
+    Starting,
+}
+
+/// To be asked under the container's lock, when its record says that it does not run.
+pub(crate) fn claim(engine: &Engine, container: &Container) -> Result<Claim> {
+    let dir = engine.run_dir(container.id());
+    std::fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
+    let path = dir.join(MONITOR_LOCK);
+    match FileLock::try_exclusive(&path).map_err(Error::io(&path))? {
+        Some(_lock) => Ok(Claim::Free { _lock }),
+        None if std::fs::read(&path).is_ok_and(|said| said == Plan::CleanUp.word()) => Ok(Claim::CleaningUp),
+        None => Ok(Claim::Starting),
+    }
+}
+
+/// In the run directory. Held by the monitor for its whole life; in it stands what it is about to do.
+pub(crate) const MONITOR_LOCK: &str = "monitor.lock";
+
+/// What a monitor does next with a container that does not run.
+#[derive(Clone, Copy)]
+pub(crate) enum Plan {
+    Start,
+    CleanUp,
+}
+
+impl Plan {
+    pub(crate) fn word(self) -> &'static [u8] {
+        match self {
+            Plan::Start => b"start",
+            Plan::CleanUp => b"clean up",
+        }
+    }
+}
+
+/// Before a container is removed after which its monitor is still cleaning up: nothing more is to be told of that. True
+/// where nothing has been told yet.
 pub(crate) fn hush_monitor(engine: &Engine, container: &Container) -> Result<bool> {
-    let is_news = has_monitor(engine, container) && mark(engine, container).as_deref() != Some(BY_REMOVAL);
+    let is_news = mark(engine, container).as_deref() != Some(BY_REMOVAL);
     if is_news {
         mark_stopped(engine, container, BY_REMOVAL)?;
     }
@@ -176,7 +217,7 @@ pub(crate) fn hush_monitor(engine: &Engine, container: &Container) -> Result<boo
 
 /// Whether a monitor is at work for the container, be it only cleaning up.
 pub(crate) fn has_monitor(engine: &Engine, container: &Container) -> bool {
-    let lock = std::fs::File::open(engine.run_dir(container.id()).join("monitor.lock"));
+    let lock = std::fs::File::open(engine.run_dir(container.id()).join(MONITOR_LOCK));
     lock.is_ok_and(|lock| lock.try_lock().is_err())
 }
 

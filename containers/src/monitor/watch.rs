@@ -17,7 +17,7 @@ use super::clients::Clients;
 use super::connectivity::{Connectivity, Part};
 use super::made::Made;
 use super::prepare::{Prepared, Released, Terminals};
-use super::{SIGTERM, write_status};
+use super::{Resident, SIGTERM, write_status};
 use crate::attach::Streams;
 use crate::container::{Container, Status};
 use crate::engine::Engine;
@@ -28,7 +28,7 @@ use crate::log::{Log, Output};
 use crate::notify::Proxy;
 use crate::spec::NamespaceMode;
 use crate::state::{Exit, State};
-use crate::stop::Wish;
+use crate::stop::{Plan, Wish};
 use crate::wire::{CHUNK, FromClient, FromMonitor};
 
 /// Input that the container has not read yet; above it, clients are not read.
@@ -56,7 +56,7 @@ pub(super) fn watch(
     starter: &mut Option<Channel>,
     attach: Option<Streams>,
     hold: bool,
-    signals: &SignalFd,
+    me: &Resident,
 ) -> Result<End> {
     let Prepared { made, terminals, log, notify, mut released, status } = prepared;
     let listener = listen(engine, container)?;
@@ -74,8 +74,9 @@ pub(super) fn watch(
             // A starter that is gone does not undo what it asked for.
             let _ = starter.send(&FromMonitor::Started { init: init.clone() }.encode(), &[]);
         }
-        if !wait_for_start(&listener, &mut clients, signals, &made)? {
+        if !wait_for_start(&listener, &mut clients, &me.signals, &made)? {
             drop(made);
+            me.tell_plan(Plan::CleanUp)?;
             put(container, State::Created)?;
             let exit = Exit {
                 code: 0,
@@ -134,7 +135,7 @@ pub(super) fn watch(
         health: crate::health::Schedule::new(engine, container),
         probes: crate::probes::Schedule::new(container),
     };
-    let ended = run.until_exit(engine, container, &running.pidfd, &listener, signals, deadline, &mut checks)?;
+    let ended = run.until_exit(engine, container, &running.pidfd, &listener, &me.signals, deadline, &mut checks)?;
     drop(checks);
     drop(listener);
     if !matches!(container.spec().namespaces.pid, NamespaceMode::Private)
@@ -162,9 +163,10 @@ pub(super) fn watch(
         // It may have been renamed meanwhile.
         container.record.name = now.record.name;
     }
-    if wish == Wish::Nobodys && super::restart_wanted(container.spec(), &exit, status.restarts) {
+    match wish == Wish::Nobodys && super::restart_wanted(container.spec(), &exit, status.restarts) {
         // Nobody is to take this end for the last one.
-        container.status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?);
+        true => container.status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?),
+        false => me.tell_plan(Plan::CleanUp)?,
     }
     // Before the record says it: whoever waits for the end finds it told. As Podman: not where patience was at its end.
     if exit.code != 137 && crate::stop::was_asked(engine, container) {
@@ -684,14 +686,15 @@ pub(super) fn pause_before_restart(
     engine: &Engine,
     container: &Container,
     pause: Duration,
-    signals: &SignalFd,
+    me: &Resident,
 ) -> Result<bool> {
+    me.tell_plan(Plan::Start)?;
     let mut status = container.status.clone();
     status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?);
     write_status(engine, container, &status)?;
-    let mut entries = [PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+    let mut entries = [PollFd::from_borrowed_fd(me.signals.as_fd(), PollFlags::IN)];
     wait(&mut entries, Some(Instant::now() + pause)).map_err(Error::io("poll"))?;
-    let told = signals.read().map_err(Error::io("signalfd"))?.is_some();
+    let told = me.signals.read().map_err(Error::io("signalfd"))?.is_some();
     if told || crate::list::find(engine, container.id().as_str()).is_err() {
         status.restarting = None;
         // Gone with the container where it was removed.
