@@ -436,3 +436,62 @@ fn an_image_is_built_for_every_platform_of_its_bases() {
     assert!(lab.read("log_linux_arm64").contains("[linux/arm64] STEP 2/2: LABEL a=b"));
     assert!(lab.read("log_linux_amd64").contains("[linux/amd64] STEP 2/2: LABEL a=b"));
 }
+
+#[test]
+fn a_stage_does_what_the_stage_below_it_has_for_those_on_it() {
+    let lab = Lab::new();
+    let text = "FROM localhost/box AS base\nONBUILD RUN echo here > /here\nFROM base\nRUN cat /here > /seen\n";
+    built(&lab, text, "--format docker");
+    assert_eq!(lab.ok("run --rm --network none made cat /seen"), "here");
+}
+
+#[test]
+fn several_files_make_a_directory_and_parents_begin_at_the_dot() {
+    let lab = Lab::new();
+    for name in ["a.txt", "b.txt", "d/e/f/deep"] {
+        lab.write(&format!("context/{name}"), name);
+    }
+    let text = "FROM localhost/box AS twice\nFROM localhost/box AS twice\nCOPY a.txt b.txt /many\nCOPY --parents d/./e/f /some/\n";
+    built(&lab, text, "");
+    assert_eq!(lab.ok("run --rm --network none made sh -c 'cat /many/a.txt; cat /some/e/f/deep'"), "a.txtd/e/f/deep");
+}
+
+#[test]
+fn scripts_in_the_file_are_in_the_history() {
+    let lab = Lab::new();
+    let text = "FROM localhost/box\nRUN cat <<A > /one && cat <<B > /two\n1\nA\n2\nB\nCOPY <<A <<B /three/\n1\nA\n2\nB\nRUN [\"true\"]\n";
+    lab.write("context/Containerfile", text);
+    let said = lab.ok("build --no-cache -t made context");
+    assert!(said.contains("STEP 2/4: RUN cat <<A > /one && cat <<B > /two (1) (2)\n"), "{said}");
+    let history = lab.ok("history --no-trunc --format {{.CreatedBy}} made");
+    assert!(history.starts_with("/bin/sh -c [\"true\"]\n/bin/sh -c #(nop) COPY multi:"), "{history}");
+    assert!(history.contains("\n/bin/sh -c cat <<A > /one && cat <<B > /two\n1\n2\n"), "{history}");
+}
+
+#[test]
+fn nothing_at_all_begins_at_the_root() {
+    let lab = Lab::new();
+    lab.write("context/file", "");
+    built(&lab, "FROM scratch\nCOPY file /\n", "");
+    assert_eq!(lab.ok("image inspect --format {{.Config.WorkingDir}} made"), "/");
+}
+
+#[test]
+fn archives_of_every_common_compression_are_unpacked_by_add() {
+    let lab = Lab::new();
+    lab.write("content/file", "content");
+    let mut text = String::from("FROM localhost/box\n");
+    let mut expected = Vec::new();
+    for (program, flag) in [("gzip", "-z"), ("bzip2", "-j"), ("xz", "-J")] {
+        if has_program(program) {
+            let archive = lab.write(&format!("context/{program}.tar"), "");
+            let mut tar = std::process::Command::new("tar");
+            tar.arg("-c").arg(flag).arg("-f").arg(&archive).arg("-C");
+            assert!(tar.arg(lab.path("content")).arg("file").status().unwrap().success());
+            text.push_str(&format!("ADD {program}.tar /{program}/\nRUN cat /{program}/file >> /all\n"));
+            expected.push("content");
+        }
+    }
+    built(&lab, &text, "");
+    assert_eq!(lab.ok("run --rm --network none made cat /all"), expected.concat());
+}

@@ -86,3 +86,28 @@ fn what_is_written_is_told_unless_quiet() {
     let error = lab.creel("save -o a:b box").run().fails(125);
     assert!(error.contains("invalid filename (should not contain ':') \"a:b\""), "{error}");
 }
+
+#[test]
+fn a_docker_archive_has_what_old_readers_look_for() {
+    let lab = Lab::new();
+    lab.write("context/Containerfile", "FROM localhost/box\nRUN echo 1 > /1\n");
+    lab.ok("build -q -t made context");
+    lab.ok("tag made example.org:5000/a/b:c");
+    lab.ok("save -q -o all.tar made example.org:5000/a/b:c");
+    let member = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&lab.shell(&format!("tar xOf all.tar {name}")).run().ok()).unwrap()
+    };
+    let repositories = member("repositories");
+    let top = repositories["localhost/made"]["latest"].as_str().unwrap();
+    assert_eq!(repositories["example.org:5000/a/b"]["c"], top);
+    let about = member(&format!("{top}/json"));
+    assert_eq!((&about["id"], &about["os"]), (&top.into(), &"linux".into()));
+    let below = about["parent"].as_str().unwrap();
+    assert_eq!(member(&format!("{below}/json"))["id"], below);
+    assert_eq!(lab.shell(&format!("tar xOf all.tar {top}/VERSION")).run().ok(), "1.0");
+    lab.shell("mkdir all && tar xf all.tar -C all").run().ok();
+    assert!(lab.path(&format!("all/{top}/layer.tar")).exists(), "the link leads nowhere");
+    lab.ok("rmi -a -f");
+    lab.ok("load -q -i all.tar");
+    assert_eq!(lab.ok("run --rm --network none made cat /1"), "1");
+}

@@ -47,11 +47,6 @@ impl Containerfile {
             let (word, rest) = instruction::keyword(&line.text);
             if word == "FROM" {
                 let stage = from(rest, line.number, &line.text)?;
-                let twin = file.stages.iter().find(|other| other.name.is_some() && other.name == stage.name);
-                if let (Some(twin), Some(name)) = (twin, &stage.name) {
-                    let what = format!("a stage named {name} is there already, in line {}", twin.line);
-                    return Err(Problem::at(line.number, what));
-                }
                 file.stages.push(stage);
                 continue;
             }
@@ -76,15 +71,15 @@ impl Containerfile {
     }
 }
 
-/// The line, with a taste of its here-document where it is nothing else.
+/// The line, with a taste of each of its here-documents.
 fn shown(line: &lines::Line) -> String {
-    match line.heredocs.first().and_then(|doc| doc.content.lines().next().map(|first| (first, doc))) {
-        Some((first, doc)) => {
-            let more = if doc.content.lines().nth(1).is_some() { "..." } else { "" };
-            format!("{} ({first}{more})", line.text)
-        }
-        None => line.text.clone(),
-    }
+    let taste = |doc: &lines::Heredoc| {
+        let mut lines = doc.content.lines();
+        let first = lines.next()?.to_owned();
+        Some(format!(" ({first}{})", if lines.next().is_some() { "..." } else { "" }))
+    };
+    let tastes: String = line.heredocs.iter().filter_map(taste).collect();
+    format!("{}{tastes}", line.text)
 }
 
 /// `[--platform=P] IMAGE [AS NAME]`
@@ -152,7 +147,6 @@ mod tests {
             ("FROM a AS\n", 1, "either one argument, or three"),
             ("FROM a AS b c\n", 1, "either one argument, or three"),
             ("FROM a AS 1b\n", 1, "no name for a stage"),
-            ("FROM a AS b\nFROM c AS B\n", 2, "named b is there already, in line 1"),
             ("FROM --what=1 a\n", 1, "no flag --what=1"),
             ("FROM a\nRUN <<E\nx\n", 2, "no end"),
         ] {

@@ -400,8 +400,20 @@ pub(crate) fn decompressed(reader: Box<dyn Read + Send>, path: &Path) -> Result<
     let (whole, kind) = sniff(reader, path)?;
     match kind {
         Some(Compression::Known) => Ok(storage::decompress(whole)?),
-        Some(Compression::Program(program)) => by_program(program, whole, path),
+        Some(Compression::Program(program)) => by_program(program, Input::Stream(whole), path),
         None => Ok(whole),
+    }
+}
+
+/// The same of a file, without a thread that feeds a program.
+pub fn decompressed_file(mut file: File, path: &Path) -> Result<Box<dyn Read + Send>> {
+    let mut magic = Vec::new();
+    file.by_ref().take(6).read_to_end(&mut magic).map_err(Error::file(path))?;
+    file.rewind().map_err(Error::file(path))?;
+    match compression(&magic) {
+        Some(Compression::Known) => Ok(storage::decompress(Box::new(file))?),
+        Some(Compression::Program(program)) => by_program(program, Input::File(file), path),
+        None => Ok(Box::new(file)),
     }
 }
 
@@ -409,7 +421,7 @@ pub(crate) fn decompressed(reader: Box<dyn Read + Send>, path: &Path) -> Result<
 pub(crate) fn layer_stream(reader: Box<dyn Read + Send>, path: &Path) -> Result<Box<dyn Read + Send>> {
     let (whole, kind) = sniff(reader, path)?;
     match kind {
-        Some(Compression::Program(program)) => by_program(program, whole, path),
+        Some(Compression::Program(program)) => by_program(program, Input::Stream(whole), path),
         Some(Compression::Known) | None => Ok(whole),
     }
 }
@@ -421,8 +433,8 @@ fn sniff(mut reader: Box<dyn Read + Send>, path: &Path) -> Result<(Box<dyn Read 
     Ok((Box::new(io::Cursor::new(magic).chain(reader)), kind))
 }
 
-fn by_program(program: &'static str, input: Box<dyn Read + Send>, path: &Path) -> Result<Box<dyn Read + Send>> {
-    match Filter::start(program, Command::new(program).arg("-dc"), Some(input)) {
+fn by_program(program: &'static str, input: Input, path: &Path) -> Result<Box<dyn Read + Send>> {
+    match Filter::start(program, Command::new(program).arg("-dc"), input) {
         Ok(filter) => Ok(Box::new(filter)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::Unsupported {
             what: format!("{program} compression of {}", path.display()),
@@ -430,6 +442,14 @@ fn by_program(program: &'static str, input: Box<dyn Read + Send>, path: &Path) -
         }),
         Err(error) => Err(Error::file(path)(error)),
     }
+}
+
+/// What a child reads.
+pub(crate) enum Input {
+    Nothing,
+    File(File),
+    /// A thread feeds it.
+    Stream(Box<dyn Read + Send>),
 }
 
 /// The output of a child, as a stream that fails when the child does.
@@ -440,15 +460,14 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Starts it, fed by a thread where it has an input.
-    pub(crate) fn start(
-        program: &'static str,
-        command: &mut Command,
-        input: Option<Box<dyn Read + Send>>,
-    ) -> io::Result<Filter> {
-        let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+    pub(crate) fn start(program: &'static str, command: &mut Command, input: Input) -> io::Result<Filter> {
+        let (stdin, stream) = match input {
+            Input::Nothing => (Stdio::null(), None),
+            Input::File(file) => (file.into(), None),
+            Input::Stream(stream) => (Stdio::piped(), Some(stream)),
+        };
         let mut child = command.stdin(stdin).stdout(Stdio::piped()).spawn()?;
-        if let (Some(mut input), Some(mut stdin)) = (input, child.stdin.take()) {
+        if let (Some(mut input), Some(mut stdin)) = (stream, child.stdin.take()) {
             std::thread::spawn(move || {
                 // A broken pipe means the child has failed, which its exit status tells.
                 let _ = io::copy(&mut input, &mut stdin);

@@ -8,7 +8,7 @@ use std::process::Command;
 use jiff::Timestamp;
 use storage::Store;
 
-use crate::archive::{self, Filter};
+use crate::archive::{self, Filter, Input};
 use crate::commit::{CommitRequest, Content, commit};
 use crate::error::{Error, Result};
 use crate::image::Image;
@@ -72,7 +72,7 @@ pub fn fetch(url: &str) -> Result<Box<dyn Read + Send>> {
     let mut command = Command::new("curl");
     // Only these two after a redirect too: a server must not send us to file://.
     command.args(["-fsSL", "--proto", "=http,https", "--proto-redir", "=http,https", "--", url]);
-    match Filter::start("curl", &mut command, None) {
+    match Filter::start("curl", &mut command, Input::Nothing) {
         Ok(filter) => Ok(Box::new(filter)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Unsupported {
             what: format!("importing from {url}"),

@@ -37,6 +37,7 @@ pub mod registries;
 mod remove;
 mod retry;
 mod save;
+mod save_legacy;
 mod search;
 mod settings;
 mod skopeo;
@@ -47,6 +48,7 @@ mod view;
 mod wire;
 mod worker;
 
+pub use archive::decompressed_file;
 pub use changes::apply_change;
 pub use collect::{Reachable, collect_garbage, reachable};
 pub use commit::{CommitRequest, Content, Format, HistoryEntry, Squash, commit};

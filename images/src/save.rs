@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::progress::{Progress, Report};
 use crate::reference::Reference;
-use crate::{events, find, skopeo, tag, view};
+use crate::{events, find, save_legacy, skopeo, tag, view};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SaveFormat {
@@ -177,7 +177,7 @@ fn add(archive: &mut tar::Builder<&mut dyn Write>, name: &str, size: u64, conten
     archive.append_data(&mut header, name, content).map_err(Error::file("the archive"))
 }
 
-fn add_bytes(archive: &mut tar::Builder<&mut dyn Write>, name: &str, bytes: &[u8]) -> Result<()> {
+pub(crate) fn add_bytes(archive: &mut tar::Builder<&mut dyn Write>, name: &str, bytes: &[u8]) -> Result<()> {
     add(archive, name, bytes.len() as u64, bytes)
 }
 
@@ -186,6 +186,7 @@ fn docker_archive(store: &Store, chosen: &[(Image, Vec<String>)], out: &mut dyn 
     let mut archive = tar::Builder::new(out);
     let mut written = HashSet::new();
     let mut entries = Vec::new();
+    let mut repositories = serde_json::Map::new();
     for (image, tags) in chosen {
         let diff_ids = image.config.rootfs().diff_ids();
         let mut members = Vec::new();
@@ -201,9 +202,13 @@ fn docker_archive(store: &Store, chosen: &[(Image, Vec<String>)], out: &mut dyn 
         if written.insert(config.clone()) {
             add_bytes(&mut archive, &config, &store.read_blob(&Digest::sha256(&image.id)?)?)?;
         }
+        if let Some(top) = save_legacy::directories(&mut archive, &mut written, image, &members)? {
+            save_legacy::note(&mut repositories, tags, &top);
+        }
         entries.push(json!({ "Config": config, "RepoTags": tags, "Layers": members }));
     }
     add_bytes(&mut archive, "manifest.json", Value::Array(entries).to_string().as_bytes())?;
+    add_bytes(&mut archive, "repositories", Value::Object(repositories).to_string().as_bytes())?;
     archive.into_inner().and_then(|out| out.flush()).map_err(Error::file("the archive"))
 }
 

@@ -113,8 +113,15 @@ pub(super) struct Item {
     entry: Entry,
 }
 
+/// One file or directory that a source means.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    /// How many of the directories before it `--parents` leaves out: those before `/./`.
+    skipped: usize,
+}
+
 /// Sources as typed, found in a tree. With patterns several; one without a file is an error.
-pub(super) fn find(tree: &Tree<'_>, sources: &[String]) -> Result<Vec<PathBuf>, String> {
+pub(super) fn find(tree: &Tree<'_>, sources: &[String]) -> Result<Vec<Found>, String> {
     let mut found = Vec::new();
     for source in sources {
         let names = pattern::names(Path::new(source));
@@ -159,7 +166,8 @@ pub(super) fn find(tree: &Tree<'_>, sources: &[String]) -> Result<Vec<PathBuf>, 
                 false => format!("{source}: no such file or directory in what is copied from"),
             });
         }
-        found.extend(wanted);
+        let skipped = source.find("/./").map_or(0, |at| pattern::names(Path::new(&source[..at])).len());
+        found.extend(wanted.into_iter().map(|path| Found { path, skipped }));
     }
     Ok(found)
 }
@@ -187,28 +195,25 @@ impl Destination {
         if found.is_some() && !is_directory && (wants || sources > 1) {
             return Err(format!("{typed} is a file in the image and cannot hold others"));
         }
-        if sources > 1 && !is_directory && !wants {
-            return Err(format!("{typed}: several files go into a directory, whose name must end with a slash"));
-        }
-        Ok(Destination { path, is_directory: is_directory || wants })
+        Ok(Destination { path, is_directory: is_directory || wants || sources > 1 })
     }
 }
 
 /// Everything that these sources bring, parents before what is in them.
 pub(super) fn collect(
     tree: &Tree<'_>,
-    sources: &[PathBuf],
+    sources: &[Found],
     to: &Destination,
     attributes: &Attributes,
     keeps_parents: bool,
 ) -> Result<Vec<Item>> {
     let mut items = Vec::new();
-    for source in sources {
+    for Found { path: source, skipped } in sources {
         let Some(top) = tree.files.followed(source)? else { continue };
         let name = source.file_name().map(PathBuf::from).unwrap_or_default();
         let mut place = to.path.clone();
         if keeps_parents {
-            place.extend(source.parent().map(relative));
+            place.extend(source.parent().into_iter().flat_map(|parent| relative(parent).components().skip(*skipped)));
         }
         if top.kind == EntryKind::Directory {
             if keeps_parents {

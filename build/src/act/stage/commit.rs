@@ -118,7 +118,8 @@ impl Stage<'_, '_> {
     pub(super) fn history_line(&mut self, created_by: String, work: &Work<'_>) -> Result<String> {
         let Work::Copy(copy) = work else { return Ok(created_by) };
         let copy = self.expanded(copy)?;
-        if !copy.heredocs.is_empty() || !split_urls(&copy).0.is_empty() {
+        // To know its digest here would be to fetch it again.
+        if !split_urls(&copy).0.is_empty() {
             return Ok(created_by);
         }
         let content = match self.content.take() {
@@ -139,13 +140,17 @@ impl Stage<'_, '_> {
             Work::Run(run) => {
                 let set: Vec<String> = self.set_arguments().map(|(name, value)| format!("{name}={value}")).collect();
                 let given = if set.is_empty() { String::new() } else { format!("|{} {} ", set.len(), set.join(" ")) };
-                let documents: String =
-                    run.heredocs.iter().map(|doc| format!("\n{}{}", doc.content, doc.name)).collect();
-                let line = match &run.command {
-                    Command::Shell(line) => format!("{} {line}", self.shell().join(" ")),
-                    Command::Exec(words) => words.join(" "),
+                let documents: String = run.heredocs.iter().map(|doc| doc.content.as_str()).collect();
+                let documents = match documents.trim_end_matches('\n') {
+                    "" => String::new(),
+                    text => format!("\n{text}"),
                 };
-                format!("{given}{line}{documents}{times}")
+                let line = match &run.command {
+                    Command::Shell(line) => line,
+                    // As it stands there, in brackets.
+                    Command::Exec(_) => step.text.split_once('[').map_or("", |(before, _)| &step.text[before.len()..]),
+                };
+                format!("{given}{} {line}{documents}{times}", self.shell().join(" "))
             }
             Work::Copy(_) | Work::Nothing => format!("/bin/sh -c #(nop) {}{times}", self.shown(step)),
         })

@@ -73,7 +73,8 @@ impl Stage<'_, '_> {
             let to = destination(count + sources.len())?;
             let fetched = self.fetch(url, copy.checksum.as_deref())?;
             if copy.unpack == Some(true) {
-                unpack(&fetched.path, &to, &image, owner)?;
+                let file = fs::File::open(&fetched.path).map_err(Error::io(&fetched.path))?;
+                unpack(file, Path::new(url), &to, &image, owner)?;
                 continue;
             }
             let content = fs::read(&fetched.path).map_err(Error::io(&fetched.path))?;
@@ -87,15 +88,13 @@ impl Stage<'_, '_> {
             let found = copy::find(tree, &sources).map_err(Error::Invalid)?;
             let to = destination(count + found.len())?;
             let mut plain = Vec::new();
-            for path in found {
-                let is_file =
-                    tree.files.followed(&path)?.is_some_and(|entry| entry.kind == containers::EntryKind::File);
-                if copy.adds && copy.unpack != Some(false) && is_file && copy::is_archive(tree.files, &path)? {
-                    let archive = tree.files.open_file(&path)?;
-                    image.make_directory(&to.path, made_for)?;
-                    unpack_stream(Box::new(archive), &to, &image, owner)?;
+            for one in found {
+                let path = &one.path;
+                let is_file = tree.files.followed(path)?.is_some_and(|entry| entry.kind == containers::EntryKind::File);
+                if copy.adds && copy.unpack != Some(false) && is_file && copy::is_archive(tree.files, path)? {
+                    unpack(tree.files.open_file(path)?, path, &to, &image, owner)?;
                 } else {
-                    plain.push(path);
+                    plain.push(one);
                 }
             }
             let items = copy::collect(tree, &plain, &to, &attributes, copy.parents)?;
@@ -151,19 +150,9 @@ pub(super) fn split_urls(copy: &Copy) -> (Vec<&str>, Vec<String>) {
     (urls, copy.sources.iter().filter(|source| !is_url(source)).cloned().collect())
 }
 
-fn unpack(path: &Path, to: &Destination, image: &Endpoint, owner: Option<(u32, u32)>) -> Result<()> {
-    let file = fs::File::open(path).map_err(Error::io(path))?;
+fn unpack(archive: fs::File, name: &Path, to: &Destination, image: &Endpoint, owner: Option<(u32, u32)>) -> Result<()> {
     image.make_directory(&to.path, owner.unwrap_or_default())?;
-    unpack_stream(Box::new(file), to, image, owner)
-}
-
-fn unpack_stream(
-    archive: Box<dyn std::io::Read + Send>,
-    to: &Destination,
-    image: &Endpoint,
-    owner: Option<(u32, u32)>,
-) -> Result<()> {
-    let mut plain = storage::decompress(archive)?;
+    let mut plain = images::decompressed_file(archive, name)?;
     let options = containers::CopyOptions { owner, overwrite: true };
     Ok(image.unpack(&to.path, &mut plain, &options)?)
 }

@@ -137,16 +137,18 @@ impl Stage<'_, '_> {
                 None => hasher.update(self.fetch(url, None)?.digest.as_bytes()),
             }
         }
-        let mut word = "multi";
+        let mut word = if copy.heredocs.len() == 1 { "file" } else { "multi" };
         if !sources.is_empty() {
             let attributes = Attributes { exclude: exclude(copy), ..Attributes::default() };
             let (digest, of) = self.with_origin(copy, |tree| {
                 let found = copy::find(tree, &sources).map_err(Error::Invalid)?;
                 let of = match found.as_slice() {
-                    [one] => match tree.files.followed(one)?.is_some_and(|entry| entry.kind == EntryKind::Directory) {
-                        true => "dir",
-                        false => "file",
-                    },
+                    [one] => {
+                        match tree.files.followed(&one.path)?.is_some_and(|entry| entry.kind == EntryKind::Directory) {
+                            true => "dir",
+                            false => "file",
+                        }
+                    }
                     _ => "multi",
                 };
                 let to = Destination { path: "/".into(), is_directory: true };

@@ -64,6 +64,9 @@ pub(super) fn carry_out(
     }
     let base = build.base(number, platform.as_ref())?;
     let mut settings = base.as_ref().map(|base| base.settings.clone()).unwrap_or_default();
+    if base.is_none() {
+        settings.working_dir = "/".to_owned();
+    }
     if settings.variable("PATH").is_none() {
         settings.set_variable("PATH", PATH);
     }
@@ -72,7 +75,7 @@ pub(super) fn carry_out(
     }
     let triggers = std::mem::take(&mut settings.on_build);
     steps.extend(extras.0);
-    for trigger in triggers.iter().filter(|_| is_pulled) {
+    for trigger in &triggers {
         let line = lines::Line { number: of_file.line, text: trigger.clone(), heredocs: Vec::new() };
         let instruction = instruction::parse(&line, '\\')
             .map_err(|Problem { what, .. }| from_problem(build, format!("ONBUILD {trigger}: {what}")))?;
@@ -141,9 +144,13 @@ fn from_text(build: &Build<'_>, number: usize) -> String {
             None => "scratch".to_owned(),
         },
     };
-    match stage.base == base {
+    let text = match stage.base == base {
         true => stage.text.clone(),
         false => stage.text.replacen(&stage.base, &base, 1),
+    };
+    match (&stage.platform, build.platform(number)) {
+        (Some(typed), Ok(Some(platform))) if typed.contains('$') => text.replacen(typed, &platform.to_string(), 1),
+        _ => text,
     }
 }
 
