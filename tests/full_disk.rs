@@ -217,3 +217,20 @@ fn big() -> Vec<u8> {
     draft.layers.push(crate::lab::archive::Archive::new().file("noise", 0o644, noise).bytes());
     draft.docker_archive(&["localhost/big:latest"])
 }
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_and_leaves_nothing() {
+    let lab = Lab::new();
+    lab.write("noise", vec![7; 1 << 20]);
+    lab.ok("create --name one --network none box true");
+    for line in ["save -q -o box.tar box", "export -o one.tar one", "cp noise one:/noise"] {
+        let outcome = lab.shell(&format!("ulimit -f 100; creel {line}")).run();
+        assert_eq!(outcome.exit_code(), 125, "{line}");
+    }
+    if !is_podman() {
+        assert!(!lab.path("box.tar").exists());
+    }
+    let limited = lab.shell("ulimit -f 100; creel run --rm --network none box sh -c 'head -c 200000 /dev/zero > /f'");
+    assert_ne!(limited.run().exit_code(), 0);
+    assert_eq!(lab.ok("ps -aq --filter name=one").lines().count(), 1);
+}
