@@ -392,3 +392,47 @@ spec:
     let outcome = play("without.yaml");
     assert!(outcome.fails(125).contains("regcred"), "{outcome}");
 }
+
+fn pod_of(image: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{ name: p }}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n  \
+         - {{ name: c, image: \"{image}\", command: [idle] }}\n"
+    )
+}
+
+#[test]
+fn a_play_takes_credentials_and_an_authfile() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Password) else { return };
+    registry.put(box_draft(), "private:1", Compression::Gzip);
+    lab.write("pod.yaml", pod_of(&format!("{}:1", registry.name("private"))));
+    let login =
+        format!("{{\"auths\": {{\"127.0.0.1:{}\": {{\"auth\": \"YWxpY2U6b3BlbiBzZXNhbWU=\"}}}}}}", registry.port);
+    let authfile = lab.write("auth.json", login);
+    let play = |flags: &[&str]| {
+        let words = [&["kube", "play", "--tls-verify=false"], flags, &["pod.yaml"]].concat();
+        lab.creel_words(&words).within(60).run()
+    };
+    play(&["--creds", "alice:wrong"]).fails(125);
+    for flags in [["--creds", "alice:open sesame"], ["--authfile", authfile.to_str().unwrap()]] {
+        play(&flags).ok();
+        assert_eq!(lab.state("p-c"), "running", "{flags:?}");
+        lab.ok("kube down pod.yaml");
+        lab.ok("rmi -a -f");
+    }
+}
+
+#[test]
+fn a_play_takes_the_authority_of_a_registry() {
+    let lab = Lab::empty();
+    let Some(registry) = Registry::start(&lab, Guarded::Tls) else { return };
+    registry.put(box_draft(), "box:1", Compression::Gzip);
+    lab.write("pod.yaml", pod_of(&format!("{}:1", registry.name("box"))));
+    let folder = lab.folder("certificates");
+    lab.write("certificates/ca.crt", std::fs::read(registry.authority()).unwrap());
+    let error = lab.creel("kube play pod.yaml").within(60).run().fails(125);
+    assert!(error.contains("certificate"), "{error}");
+    lab.creel(&format!("kube play --cert-dir {} pod.yaml", folder.display())).within(60).run().ok();
+    assert_eq!(lab.state("p-c"), "running");
+    lab.ok("kube down pod.yaml");
+}
