@@ -115,6 +115,7 @@ fn member(dir: &std::path::Path) -> Outcome {
         interface: "eth0".into(),
         given: network::Given::default(),
         dns: Vec::new(),
+        egress: None,
     };
     let netns = std::fs::File::open(format!("/proc/{}/ns/net", init.pid))?;
     let started = Instant::now();
