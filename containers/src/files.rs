@@ -513,6 +513,8 @@ pub(crate) fn apart(what: &str, deed: impl FnOnce() -> Result<bool>) -> Result<b
         exit_now(0)
     })
     .map_err(failed)?;
+    // Where it is killed, its end of the socket has to be the last.
+    drop(theirs);
     let answer = ours.recv();
     child.pidfd.wait().map_err(failed)?;
     let (answer, _) = answer.map_err(failed)?;
