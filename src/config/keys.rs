@@ -110,7 +110,7 @@ pub static KEYS: &[Key] = &[
     no(
         "engine",
         "helper_binaries_dir",
-        "creel has no helpers; slirp4netns and pasta are looked for where packages put them",
+        "creel has no helpers; slirp4netns and pasta, where they are asked for, are looked for where packages put them",
     ),
     yes("engine", "hooks_dir", Shape::Texts),
     yes("engine", "image_build_format", Shape::Text),
