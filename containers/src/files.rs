@@ -456,7 +456,7 @@ pub(crate) fn mount_root(engine: &Engine, container: &Container, read_only: bool
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        // What is still in use goes with our mount namespace.
+        // Also where it goes with our mount namespace: a fuse-overlayfs lives in that, and keeps it.
         let _ = rustix::mount::unmount(&self.target, UnmountFlags::DETACH);
         let _ = std::fs::remove_dir(&self.target);
     }

@@ -142,10 +142,11 @@ fn compare(engine: &Engine, new: Subject<'_>, below: &[PathBuf]) -> Result<Vec<C
             Ok(storage::tree_changes(&endpoint.path(), below)?)
         }
         Subject::Image(image) => {
-            // It goes with our mount namespace.
             let target = files::private_point(engine, "compared")?;
-            mount_layers(engine, image, &target)?;
-            Ok(storage::tree_changes(&target, below)?)
+            let found = mount_layers(engine, image, &target).and_then(|()| Ok(storage::tree_changes(&target, below)?));
+            // A fuse-overlayfs lives in our mount namespace, and keeps it.
+            let _ = rustix::mount::unmount(&target, UnmountFlags::DETACH);
+            found
         }
     }
 }

@@ -110,7 +110,13 @@ fn remove_below(
             events::record(engine, &now, "cleanup");
         }
         let status = engine.container_dir(id).join("state.json");
-        record::write(&status, &Status::new(State::Removing), Durability::Visible)?;
+        match record::write(&status, &Status::new(State::Removing), Durability::Visible) {
+            // A removal is what makes room again.
+            Err(error @ storage::Error::NoSpace { .. }) => {
+                tracing::debug!(%id, %error, "removed without saying so first")
+            }
+            other => other?,
+        }
         let mut taken = take_away(engine, &now)?;
         // Left over where its monitor was killed.
         crate::stop::tidy(engine, &now);

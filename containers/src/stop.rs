@@ -166,8 +166,8 @@ pub(crate) fn goes_on(engine: &Engine, container: &Container) -> bool {
 
 /// What stands between a container that does not run and its removal.
 pub(crate) enum Claim {
-    /// Nothing: there is no monitor, and while this lock is held none begins.
-    Free { _lock: FileLock },
+    /// Nothing: there is no monitor, and while this lock is held none begins. `None` where a full disk has no room for it.
+    Free { _lock: Option<FileLock> },
     /// A monitor that does no more than clean up.
     CleaningUp,
     /// A monitor that goes on to start it: whoever asked for that was killed.
@@ -176,11 +176,20 @@ pub(crate) enum Claim {
 
 /// To be asked under the container's lock, when its record says that it does not run.
 pub(crate) fn claim(engine: &Engine, container: &Container) -> Result<Claim> {
+    use std::io::ErrorKind::{AlreadyExists, NotFound, StorageFull};
     let dir = engine.run_dir(container.id());
-    std::fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
     let path = dir.join(MONITOR_LOCK);
-    match FileLock::try_exclusive(&path).map_err(Error::io(&path))? {
-        Some(_lock) => Ok(Claim::Free { _lock }),
+    let mut tries = 0;
+    let lock = loop {
+        match std::fs::create_dir_all(&dir).and_then(|()| FileLock::try_exclusive(&path)) {
+            // A monitor that has cleaned up takes the directory away between two looks.
+            Err(error) if matches!(error.kind(), AlreadyExists | NotFound) && tries < 1000 => tries += 1,
+            Err(error) if error.kind() == StorageFull => return Ok(Claim::Free { _lock: None }),
+            other => break other.map_err(Error::io(&path))?,
+        }
+    };
+    match lock {
+        Some(lock) => Ok(Claim::Free { _lock: Some(lock) }),
         None if std::fs::read(&path).is_ok_and(|said| said == Plan::CleanUp.word()) => Ok(Claim::CleaningUp),
         None => Ok(Claim::Starting),
     }
