@@ -20,6 +20,7 @@ mod interface;
 mod packet;
 mod sandbox;
 mod serve;
+mod table;
 mod tcp;
 mod tun;
 mod udp;

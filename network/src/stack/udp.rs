@@ -1,14 +1,13 @@
 //! UDP: a socket for each address and port inside that sends, and for each thing of the host's that has another address
 //! there.
 
-use std::collections::HashMap;
 use std::io::IoSliceMut;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::libc;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt};
-use rustix::event::epoll::{self, EventFlags};
+use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use smoltcp::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use smoltcp::time::{Duration, Instant};
 use super::destination::Destinations;
 use super::packet::{Draft, Unreachable, quote};
 use super::serve::{Base, Token};
-use crate::forwarder::slab::Slab;
+use super::table::{self, Table};
 
 /// Who sends, and to whom where that is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,20 +24,12 @@ struct Key {
     mapped: Option<SocketAddr>,
 }
 
-#[derive(Debug)]
-struct Flow {
-    key: Key,
-    socket: OwnedFd,
-    last: Instant,
-    has_answered: bool,
-}
+/// Whether somebody has answered.
+type HasAnswered = bool;
+type Flow = table::Flow<Key, HasAnswered>;
 
 #[derive(Debug)]
-pub(super) struct Flows {
-    flows: Slab<Flow>,
-    keys: HashMap<Key, usize>,
-    next_sweep: Instant,
-}
+pub(super) struct Flows(Table<Key, HasAnswered>);
 
 /// Silence after which a sender's port outside is given up.
 const IDLE: Duration = Duration::from_secs(300);
@@ -46,28 +37,27 @@ const IDLE: Duration = Duration::from_secs(300);
 const IDLE_UNANSWERED: Duration = Duration::from_secs(60);
 /// The same for a name server's answers: clients ask each question from another port.
 const IDLE_MAPPED: Duration = Duration::from_secs(20);
-const SWEEP: Duration = Duration::from_secs(10);
 const MOST: usize = 2048;
 /// Datagrams moved in one turn of the loop from one socket.
 const TURN: usize = 64;
 
 impl Default for Flows {
     fn default() -> Flows {
-        Flows { flows: Slab::new(), keys: HashMap::new(), next_sweep: Instant::ZERO }
+        Flows(Table::new(MOST, Token::Flow))
     }
 }
 
 impl Flows {
     pub(super) fn settle(&mut self) {
-        self.flows.settle();
+        self.0.settle();
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.0.is_empty()
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
-        (!self.keys.is_empty()).then_some(self.next_sweep)
+        self.0.next_due()
     }
 
     /// A datagram from inside. `to` is where it goes, `outside` where its sender thinks it does.
@@ -80,14 +70,7 @@ impl Flows {
         base: &mut Base,
     ) {
         let key = Key { inside, mapped: (to != outside).then_some(outside) };
-        let number = match self.keys.get(&key) {
-            Some(number) => *number,
-            None => match self.begin(key, to, from, base) {
-                Some(number) => number,
-                None => return,
-            },
-        };
-        let Some(flow) = self.flows.get(number) else { return };
+        let Some(flow) = self.0.of(key, base, || open(to, key.mapped.is_some(), from).ok()) else { return };
         flow.last = base.now;
         let mut why = None;
         // The first error may be one that an earlier datagram met.
@@ -107,29 +90,11 @@ impl Flows {
         base.tun.send(&Draft::unreachable(gateway, inside.ip(), why, quoted));
     }
 
-    fn begin(&mut self, key: Key, to: SocketAddr, from: Option<IpAddr>, base: &Base) -> Option<usize> {
-        if self.keys.len() >= MOST {
-            self.end_oldest();
-        }
-        let socket = open(to, key.mapped.is_some(), from).ok()?;
-        let number = self.flows.insert(Flow { key, socket, last: base.now, has_answered: false });
-        self.keys.insert(key, number);
-        let flow = self.flows.get(number)?;
-        if epoll::add(&base.epoll, &flow.socket, Token::Flow(number).data(), EventFlags::IN).is_err() {
-            self.end(number);
-            return None;
-        }
-        if self.keys.len() == 1 {
-            self.next_sweep = base.now + SWEEP;
-        }
-        Some(number)
-    }
-
     /// Datagrams from the world, and reports on ours.
     pub(super) fn event(&mut self, number: usize, flags: EventFlags, buffer: &mut [u8], base: &mut Base) {
-        let Some(flow) = self.flows.get(number) else { return };
+        let Some(flow) = self.0.get(number) else { return };
         if flags.contains(EventFlags::ERR) {
-            flow.reports(buffer, base);
+            reports(flow, buffer, base);
         }
         for _ in 0..TURN {
             match rustix::net::recvfrom(&flow.socket, &mut *buffer, RecvFlags::DONTWAIT) {
@@ -137,7 +102,7 @@ impl Flows {
                     let from = flow.key.mapped.or_else(|| SocketAddr::try_from(from?).ok());
                     let Some(from) = from.filter(|from| Destinations::may_answer(from.ip())) else { continue };
                     flow.last = base.now;
-                    flow.has_answered = true;
+                    flow.worth = true;
                     base.tun.send(&Draft::udp(from, flow.key.inside, &buffer[..length]));
                 }
                 Err(error) if is_report(error) => {}
@@ -147,35 +112,11 @@ impl Flows {
     }
 
     pub(super) fn sweep(&mut self, now: Instant) {
-        if self.keys.is_empty() || now < self.next_sweep {
-            return;
-        }
-        self.next_sweep = now + SWEEP;
-        let is_over = |flow: &Flow| {
-            let patience = match (flow.key.mapped, flow.has_answered) {
-                (Some(_), true) => IDLE_MAPPED,
-                (None, true) => IDLE,
-                (_, false) => IDLE_UNANSWERED,
-            };
-            now >= flow.last + patience
-        };
-        let over: Vec<usize> = self.flows.iter().filter(|(_, flow)| is_over(flow)).map(|(number, _)| number).collect();
-        for number in over {
-            self.end(number);
-        }
-    }
-
-    fn end_oldest(&mut self) {
-        let oldest = self.flows.iter().min_by_key(|(_, flow)| (flow.has_answered, flow.last)).map(|(number, _)| number);
-        if let Some(number) = oldest {
-            self.end(number);
-        }
-    }
-
-    fn end(&mut self, number: usize) {
-        if let Some(flow) = self.flows.remove(number) {
-            self.keys.remove(&flow.key);
-        }
+        self.0.sweep(now, |flow| match (flow.key.mapped, flow.worth) {
+            (Some(_), true) => IDLE_MAPPED,
+            (None, true) => IDLE,
+            (_, false) => IDLE_UNANSWERED,
+        });
     }
 }
 
@@ -224,38 +165,34 @@ fn open(to: SocketAddr, connected: bool, from: Option<IpAddr>) -> Result<OwnedFd
     Ok(socket)
 }
 
-impl Flow {
-    /// Passes on who could not be reached.
-    fn reports(&self, buffer: &mut [u8], base: &mut Base) {
-        let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
-        for _ in 0..TURN {
-            let parts = &mut [IoSliceMut::new(&mut *buffer)];
-            let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-            let report = recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), parts, Some(&mut control), flags);
-            let Ok(report) = report else { return };
-            // To whom the datagram went.
-            let to = self.key.mapped.or_else(|| {
-                let address = report.address?;
-                let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
-                v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
-            });
-            let error = report.cmsgs().ok().and_then(|mut controls| {
-                controls.find_map(|control| match control {
-                    ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _) => {
-                        Some(error)
-                    }
-                    _ => None,
-                })
-            });
-            let (Some(to), Some(error)) = (to, error) else { continue };
-            let Some(why) = reason(Errno::from_raw_os_error(error.ee_errno as i32)) else { continue };
-            let mut room = [0; 48];
-            let quoted = quote(self.key.inside, to, &mut room);
-            // A closed port is the other host's own word.
-            let from = if why == Unreachable::Port { Some(to.ip()) } else { base.gateway(to.ip()) };
-            if let Some(from) = from {
-                base.tun.send(&Draft::unreachable(from, self.key.inside.ip(), why, quoted));
-            }
+/// Passes on who could not be reached.
+fn reports(flow: &Flow, buffer: &mut [u8], base: &mut Base) {
+    let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
+    for _ in 0..TURN {
+        let parts = &mut [IoSliceMut::new(&mut *buffer)];
+        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+        let report = recvmsg::<SockaddrStorage>(flow.socket.as_raw_fd(), parts, Some(&mut control), flags);
+        let Ok(report) = report else { return };
+        // To whom the datagram went.
+        let to = flow.key.mapped.or_else(|| {
+            let address = report.address?;
+            let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
+        });
+        let error = report.cmsgs().ok().and_then(|mut controls| {
+            controls.find_map(|control| match control {
+                ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _) => Some(error),
+                _ => None,
+            })
+        });
+        let (Some(to), Some(error)) = (to, error) else { continue };
+        let Some(why) = reason(Errno::from_raw_os_error(error.ee_errno as i32)) else { continue };
+        let mut room = [0; 48];
+        let quoted = quote(flow.key.inside, to, &mut room);
+        // A closed port is the other host's own word.
+        let from = if why == Unreachable::Port { Some(to.ip()) } else { base.gateway(to.ip()) };
+        if let Some(from) = from {
+            base.tun.send(&Draft::unreachable(from, flow.key.inside.ip(), why, quoted));
         }
     }
 }
