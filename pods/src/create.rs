@@ -92,7 +92,7 @@ fn reserve(engine: &Engine, id: &PodId, wanted: Option<ContainerName>) -> Result
 fn put_in_place(engine: &Engine, made: &Record) -> Result<FileLock> {
     let staging = engine.store.staging()?;
     record::write(&staging.path().join("pod.json"), made, Durability::Durable)?;
-    let path = staging.path().join("lock");
+    let path = staging.path().join(pod::LOCK);
     let lock = FileLock::shared(&path).map_err(Error::io(&path))?;
     staging.commit(&pod::dir(engine, &made.id))?;
     Ok(lock)

@@ -29,7 +29,7 @@ pub fn create_member(
     mut request: containers::CreateRequest<'_>,
     own: Own,
 ) -> Result<Container> {
-    let _lock = lock_shared(engine, pod)?;
+    let _lock = pod::lock(engine, pod, FileLock::shared)?;
     let infra = match pod.infra() {
         Some(infra) => Some(infra.clone()),
         None if pod.spec().has_infra() => Some(ensure_infra(engine, pod)?),
@@ -46,23 +46,11 @@ pub fn create_member(
 
 /// The infra container, made again where it is missing: its creator was killed.
 pub(crate) fn ensure_infra(engine: &Engine, pod: &Pod) -> Result<Container> {
-    let _lock = lock_shared(engine, pod)?;
+    let _lock = pod::lock(engine, pod, FileLock::shared)?;
     let now = pod::again(engine, pod)?;
     match now.infra() {
         Some(infra) => Ok(infra.clone()),
         None => make_infra(engine, &now, None),
-    }
-}
-
-/// Nobody removes the pod while this is held.
-fn lock_shared(engine: &Engine, pod: &Pod) -> Result<FileLock> {
-    let path = pod::dir(engine, pod.id()).join("lock");
-    let gone = || Error::NotFound { name: pod.name().to_owned() };
-    match FileLock::shared(&path) {
-        Ok(lock) if pod::read(engine, pod.id())?.is_some() => Ok(lock),
-        Ok(_) => Err(gone()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(gone()),
-        Err(source) => Err(Error::Io { path, source }),
     }
 }
 

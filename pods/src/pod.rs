@@ -1,17 +1,21 @@
 //! A pod as it is on disk (`pods/ID/pod.json`), and what its containers make of it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use containers::{Container, Engine, PodRole, State};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sys::lock::FileLock;
 
 use crate::error::{Error, Result};
 use crate::id::PodId;
 use crate::spec::PodSpec;
 
 const RECORD: &str = "pod.json";
+/// Beside it.
+pub(crate) const LOCK: &str = "lock";
 
 /// A pod and the containers it had when it was read.
 #[derive(Clone, Debug)]
@@ -137,6 +141,18 @@ pub(crate) fn all_dir(engine: &Engine) -> PathBuf {
 
 pub(crate) fn dir(engine: &Engine, id: &PodId) -> PathBuf {
     all_dir(engine).join(id)
+}
+
+/// Held shared, nobody removes or changes the pod; held exclusively (`how`), nobody makes a container in it either.
+pub(crate) fn lock(engine: &Engine, pod: &Pod, how: fn(&Path) -> io::Result<FileLock>) -> Result<FileLock> {
+    let path = dir(engine, pod.id()).join(LOCK);
+    let gone = || Error::NotFound { name: pod.name().to_owned() };
+    match how(&path) {
+        Ok(lock) if read(engine, pod.id())?.is_some() => Ok(lock),
+        Ok(_) => Err(gone()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(gone()),
+        Err(source) => Err(Error::Io { path, source }),
+    }
 }
 
 /// Pods have names of their own: a container may be called the same.

@@ -3,7 +3,7 @@
 use containers::{Container, Engine, PodRole, RemoveRequest};
 use sys::lock::FileLock;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::life::{self, Outcome, levels};
 use crate::pod::{self, Pod, PodState, Record, role};
 use crate::{events, service};
@@ -11,14 +11,7 @@ use crate::{events, service};
 /// Removes a pod with all its containers; those that run are ended first where it is forced. One whose removal was
 /// interrupted is removed to the end. Where a container fails the pod stays, and the outcome says which.
 pub fn remove(engine: &Engine, pod: &Pod, force: bool, timeout: Option<u32>) -> Result<Outcome> {
-    let path = pod::dir(engine, pod.id()).join("lock");
-    let _lock = match FileLock::exclusive(&path) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::NotFound { name: pod.name().to_owned() });
-        }
-        Err(source) => return Err(Error::Io { path, source }),
-    };
+    let _lock = pod::lock(engine, pod, FileLock::exclusive)?;
     let now = pod::again(engine, pod)?;
     let mut outcome = Outcome::default();
     if force {

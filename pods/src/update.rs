@@ -18,14 +18,7 @@ pub fn update<E: From<Error>>(
     change: impl FnOnce(&Pod, &mut PodSpec) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     // Neither are members made meanwhile, which would have the old limits.
-    let path = pod::dir(engine, pod.id()).join("lock");
-    let _lock = match FileLock::exclusive(&path) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::NotFound { name: pod.name().to_owned() }.into());
-        }
-        Err(error) => return Err(Error::io(&path)(error).into()),
-    };
+    let _lock = pod::lock(engine, pod, FileLock::exclusive)?;
     let mut now = pod::again(engine, pod)?;
     let mut wanted = now.spec().clone();
     change(&now, &mut wanted)?;
