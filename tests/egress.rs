@@ -1,27 +1,13 @@
 //! `--allow-egress`: a container talks to whom its list has, and to nobody else.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::lab::{Lab, differs_on_purpose, eventually, skip};
+use crate::lab::{Lab, differs_on_purpose, eventually, greeter, skip};
 
 const NOT_THERE: &str = "podman has no --allow-egress";
-
-/// A service of the host on all its IPv4 addresses, which greets whoever comes.
-fn greeter() -> u16 {
-    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.write_all(b"hello\n");
-            let _ = stream.read(&mut [0; 1]);
-        }
-    });
-    port
-}
 
 /// The host's address as containers see it. `None`, and a skip, on a host without one.
 fn host(lab: &Lab) -> Option<String> {
@@ -87,7 +73,7 @@ fn addresses_ranges_and_ports_of_the_list_are_reached_and_nothing_else() {
         return;
     }
     let Some(host) = host(&lab) else { return };
-    let (open, shut) = (greeter(), greeter());
+    let (open, shut) = (greeter("hello\n"), greeter("hello\n"));
     let net = host.split('.').next().unwrap();
     for (list, opens, shuts) in [
         (host.clone(), true, true),
@@ -124,7 +110,7 @@ fn names_of_the_list_lead_to_what_they_are_and_no_others_are_asked() {
     if !name_server("127.54.0.1", &host) {
         return;
     }
-    let (open, shut) = (greeter(), greeter());
+    let (open, shut) = (greeter("hello\n"), greeter("hello\n"));
     let list = format!("--dns 127.54.0.1 --allow-egress one.example:{open} --allow-egress *.two.example");
     lab.ok(&format!("run -d --name jail {list} box idle"));
     // Nobody has asked for a name yet.
@@ -160,7 +146,7 @@ fn no_capability_of_the_container_undoes_its_list() {
         return;
     }
     let Some(host) = host(&lab) else { return };
-    let (open, shut) = (greeter(), greeter());
+    let (open, shut) = (greeter("hello\n"), greeter("hello\n"));
     for flags in ["--cap-add NET_ADMIN,NET_RAW,SYS_ADMIN", "--privileged", "--cap-add all --pid host"] {
         lab.ok(&format!("run -d --name jail {flags} --allow-egress {host}:{open} box idle"));
         assert!(hears(&lab, "jail", &host, open) && !hears(&lab, "jail", &host, shut), "{flags}");
@@ -182,7 +168,7 @@ fn members_of_named_networks_are_reached_and_those_of_the_usual_one_are_not() {
         return;
     }
     let Some(host) = host(&lab) else { return };
-    let port = greeter();
+    let port = greeter("hello\n");
     let serves = "httpd -f -p 7000 -h /www";
     lab.ok("network create one");
     lab.ok("network create two");
@@ -215,7 +201,7 @@ fn a_pod_has_one_list_for_all_its_members() {
         return;
     }
     let Some(host) = host(&lab) else { return };
-    let (open, shut) = (greeter(), greeter());
+    let (open, shut) = (greeter("hello\n"), greeter("hello\n"));
     lab.ok(&format!("pod create --name jail --allow-egress {host}:{open}"));
     lab.ok("run -d --pod jail --name member --cap-add NET_ADMIN box idle");
     assert!(hears(&lab, "member", &host, open) && !hears(&lab, "member", &host, shut));

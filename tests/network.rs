@@ -1,24 +1,6 @@
 //! What a container can reach, and what it is told about itself.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-
-use crate::lab::{Lab, has_program, is_podman};
-
-/// A service of the host on all its addresses, which greets whoever comes.
-fn greeter() -> u16 {
-    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut stream = stream;
-            let _ = stream.write_all(b"hello from the host\n");
-            let mut rest = Vec::new();
-            let _ = stream.take(1).read_to_end(&mut rest);
-        }
-    });
-    port
-}
+use crate::lab::{Lab, greeter, has_program, is_podman};
 
 #[test]
 fn network_none_has_only_the_loopback_which_is_up() {
@@ -39,7 +21,7 @@ fn the_default_network_has_an_address_and_a_route() {
 #[test]
 fn the_host_is_reached_by_its_name() {
     let lab = Lab::new();
-    let port = greeter();
+    let port = greeter("hello from the host\n");
     let text = lab.ok(&format!("run --rm box sh -c 'nc host.containers.internal {port} < /dev/null | head -1'"));
     assert_eq!(text, "hello from the host");
 }
@@ -54,7 +36,7 @@ fn creels_own_network_can_be_asked_for() {
     assert!(text.contains("inet 10.0.2.100/24") && text.contains("mtu 65520"), "{text}");
     let text = lab.ok("run --rm --network creel:cidr=10.77.0.0/24,mtu=1400 box ip -4 addr show eth0");
     assert!(text.contains("inet 10.77.0.100/24") && text.contains("mtu 1400"), "{text}");
-    let port = greeter();
+    let port = greeter("hello from the host\n");
     let ask = |network: &str, address: &str| {
         lab.creel(&format!("run --rm --network {network} box sh -c 'nc -w 5 {address} {port} < /dev/null | head -1'"))
             .run()
@@ -78,7 +60,7 @@ fn slirp4netns_can_be_asked_for() {
     assert!(text.contains("inet 10.0.2.100/24"), "{text}");
     let text = lab.ok("run --rm --network slirp4netns:cidr=10.77.0.0/24,mtu=1400 box ip -4 addr show tap0");
     assert!(text.contains("inet 10.77.0.100/24") && text.contains("mtu 1400"), "{text}");
-    let port = greeter();
+    let port = greeter("hello from the host\n");
     let text = lab.ok(&format!(
         "run --rm --network slirp4netns:allow_host_loopback=true box sh -c 'nc 10.0.2.2 {port} < /dev/null | head -1'"
     ));
@@ -103,7 +85,7 @@ fn pasta_can_be_asked_for() {
 #[test]
 fn the_host_network_is_the_host_s() {
     let lab = Lab::new();
-    let port = greeter();
+    let port = greeter("hello from the host\n");
     let text = lab.ok(&format!("run --rm --network host box sh -c 'nc 127.0.0.1 {port} < /dev/null | head -1'"));
     assert_eq!(text, "hello from the host");
 }
@@ -178,7 +160,7 @@ fn the_uplink_ends_with_the_container() {
 #[test]
 fn a_new_process_sees_the_network_from_its_first_instruction() {
     let lab = Lab::new();
-    let port = greeter();
+    let port = greeter("hello from the host\n");
     for _ in 0..5 {
         let outcome = lab.creel(&format!("run --rm box nc -w 5 host.containers.internal {port}")).run();
         assert!(outcome.out().contains("hello"), "{outcome}");

@@ -1,12 +1,12 @@
 //! `network`: networks with a name, on which containers find each other.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::lab::{Lab, eventually, is_podman};
+use crate::lab::{Lab, eventually, greeter, is_podman};
 
 #[test]
 fn a_network_is_made_listed_looked_at_and_removed() {
@@ -103,19 +103,6 @@ fn heard(lab: &Lab, flags: &str, address: &str, port: u16) -> String {
     lab.creel(&format!("run --rm {flags} box sh -c 'nc -w 5 {address} {port} < /dev/null | head -1'")).run().out()
 }
 
-/// A service of the host on all its addresses, which greets whoever comes.
-fn greeter() -> u16 {
-    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.write_all(b"hello from the host\n");
-            let _ = stream.read(&mut [0; 1]);
-        }
-    });
-    port
-}
-
 fn page(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok_and(|mut stream| {
         let mut text = String::new();
@@ -141,7 +128,7 @@ fn resolves(lab: &Lab, from: &str, name: &str) -> bool {
 #[test]
 fn the_host_is_reached_from_a_network_unless_it_is_internal() {
     let lab = Lab::new();
-    let port = greeter();
+    let port = greeter("hello from the host\n");
     lab.ok("network create net");
     lab.ok("network create --internal closed");
     assert_eq!(heard(&lab, "--network net", "host.containers.internal", port), "hello from the host");
@@ -375,7 +362,7 @@ fn whatever_connects_a_container_is_made_again_when_it_is_killed() {
     if crate::lab::differs_on_purpose("podman's helpers stay dead") {
         return;
     }
-    let (host, port) = (greeter(), crate::lab::free_port());
+    let (host, port) = (greeter("hello from the host\n"), crate::lab::free_port());
     lab.ok("network create net");
     lab.ok(&format!("run -d --name web --network net -p 127.0.0.1:{port}:80 box httpd -f -p 80 -h /www"));
     lab.ok("run -d --name near --network net box idle");

@@ -3,6 +3,7 @@
 
 pub(crate) mod archive;
 mod command;
+mod greeter;
 pub(crate) mod image;
 pub(crate) mod probe;
 mod processes;
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub(crate) use command::{Background, Invocation, Outcome, comes_true, eventually};
+pub(crate) use greeter::greeter;
 pub(crate) use processes::Process;
 use processes::Tracker;
 pub(crate) use terminal::Terminal;
