@@ -64,6 +64,7 @@ mod top;
 mod kube;
 mod kube_apply;
 mod kube_broken;
+mod kube_down;
 mod kube_examples;
 mod kube_fields;
 mod kube_flags;

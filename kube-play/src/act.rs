@@ -6,6 +6,8 @@ mod error;
 pub(crate) mod mark;
 mod status;
 
+mod sources;
+
 mod place;
 mod secrets;
 mod volumes;
@@ -32,7 +34,7 @@ mod resume;
 
 pub use change::{pause, restart, scale, undo};
 pub use child::pod_main;
-pub use down::{Claims, Down, down};
+pub use down::{Claims, Down, Meant, down, played_from};
 pub use error::{Error, Result};
 pub use launch::{FindImage, Launched, PodRequest, Start, WantedImage, node_name};
 pub use objects::{Body, Object, Shelf, Waits};
@@ -40,6 +42,7 @@ pub use observe::{Seen, owner_of, pod_manifest, pod_uid, pods, template_of, uid_
 pub use play::{Actor, PlayOptions, Played, ShowProgress, have_ended, play, preview};
 pub use resume::resume;
 pub use routes::{endpoints, published};
+pub use sources::{STANDARD_INPUT, Sources};
 pub use status::Kept;
 pub use supervisor::{end_supervisor, is_needed, start_supervisor, supervisor_main};
 

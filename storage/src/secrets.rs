@@ -218,6 +218,13 @@ impl Store {
         Ok(secret)
     }
 
+    /// Gives a secret other labels: its content, name and id stay.
+    pub fn label_secret(&self, name_or_id: &str, labels: BTreeMap<String, String>) -> Result<()> {
+        let _lock = self.lock_secrets()?;
+        let secret = Secret { labels, ..self.secret(name_or_id)? };
+        record::write(&self.secret_dir(&secret.id).join(RECORD), &secret, Durability::Durable)
+    }
+
     /// Removes the secret of that name or id, and says which it was.
     pub fn remove_secret(&self, name_or_id: &str) -> Result<Secret> {
         let _lock = self.lock_secrets()?;

@@ -1,4 +1,4 @@
-//! The story of `kube down`: what manifests name goes, with all its pods.
+//! The story of `kube down`: what manifests name, or were played from before, goes with all its pods.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -9,8 +9,18 @@ use super::child::{self, Deed, Working};
 use super::error::Result;
 use super::objects::{Body, Shelf, Waits};
 use super::observe::{self, Seen};
+use super::sources::Sources;
 use super::{networks, secrets};
 use crate::plan::{Kind, ObjectId, RetentionPolicy, claim_name, volume_name};
+
+/// What is to go.
+#[derive(Clone, Debug, Default)]
+pub struct Meant {
+    /// What the files name now.
+    pub ids: Vec<ObjectId>,
+    /// Where the files are: what was played from there last goes, too.
+    pub sources: Vec<String>,
+}
 
 /// What was taken away, and what was not.
 #[derive(Debug, Default)]
@@ -24,6 +34,8 @@ pub struct Down {
     pub removed: Vec<ObjectId>,
     /// Volumes that stay, since nobody forced it.
     pub kept: Vec<String>,
+    /// Objects that stay, each with the file that has taken it over.
+    pub taken_over: Vec<(ObjectId, String)>,
     /// Pods of that name that no manifest made.
     pub not_ours: Vec<String>,
     /// What could not be removed, and why.
@@ -37,25 +49,33 @@ pub enum Claims {
     Remove,
 }
 
-/// Takes away the objects of these names. Objects that are not there are no error: it can be repeated.
+/// Takes objects away. Those that are not there are no error: it can be repeated, and has to be where it was killed.
 pub fn down(
     engine: &Engine,
     pod_program: fn() -> Command,
-    ids: &[ObjectId],
+    meant: &Meant,
     claims: Claims,
     waits: Waits<'_>,
 ) -> Result<Down> {
     let shelf = Shelf::new(engine);
+    let sources: Vec<&str> = meant.sources.iter().map(String::as_str).collect();
+    let before = all_meant(engine, &shelf, meant, &sources)?;
+    let namespaces: BTreeSet<&str> = before.ids.iter().map(|id| id.namespace.as_str()).collect();
     let mut down = Down::default();
-    let namespaces: BTreeSet<&str> = ids.iter().map(|id| id.namespace.as_str()).collect();
     {
-        // Without their records nobody makes their pods again.
         let _acting = namespaces.iter().map(|namespace| shelf.act_in(namespace, waits)).collect::<Result<Vec<_>>>()?;
-        let of_sets = claims_of_sets(engine, &shelf, ids)?;
-        for id in ids {
-            forget(engine, &shelf, id, &mut down)?;
+        // Somebody else may have acted until now.
+        let AllMeant { mut ids, taken_over } = all_meant(engine, &shelf, meant, &sources)?;
+        ids.retain(|id| namespaces.contains(id.namespace.as_str()));
+        down.taken_over = taken_over;
+        let of_sets = claims_of_sets(engine, &shelf, &ids)?;
+        // Nobody makes their pods again. They can be found until all that is theirs is gone.
+        for id in ids.iter().filter(|id| id.kind != Kind::Secret) {
+            if shelf.leave(id)? && !matches!(id.kind, Kind::Pod | Kind::PersistentVolumeClaim) {
+                down.removed.push(id.clone());
+            }
         }
-        remove_pods(engine, pod_program, ids, &mut down)?;
+        remove_pods(engine, pod_program, &ids, &mut down)?;
         for name in of_sets {
             match engine.store.remove_volume(&name) {
                 Ok(()) => down.volumes.push(name),
@@ -75,6 +95,12 @@ pub fn down(
                 },
             }
         }
+        for id in ids.iter().filter(|id| id.kind == Kind::Secret) {
+            down.secrets.extend(secrets::remove(engine, id)?);
+        }
+        if down.failed.is_empty() {
+            ids.iter().try_for_each(|id| shelf.remove(id).map(drop))?;
+        }
     }
     for namespace in namespaces {
         networks::leave(engine, &shelf, namespace);
@@ -82,11 +108,72 @@ pub fn down(
     Ok(down)
 }
 
+/// What was played from there last, and is there.
+pub fn played_from(engine: &Engine, sources: &[&str]) -> Result<Vec<ObjectId>> {
+    let shelf = Shelf::new(engine);
+    let of_sources = stored(engine, &shelf)?.into_iter().filter(|(_, known)| known.is_of(sources));
+    let seen = observe::pods(engine)?;
+    let is_there = |id: &ObjectId| id.kind != Kind::Pod || seen.iter().any(|pod| pod.belongs_to(id));
+    Ok(of_sources.map(|(id, _)| id).filter(is_there).collect())
+}
+
+/// Every object, with where it comes from; also those that a killed `down` has left. One that cannot be read holds up no
+/// other.
+fn stored(engine: &Engine, shelf: &Shelf) -> Result<Vec<(ObjectId, Sources)>> {
+    let mut found = secrets::played(engine)?;
+    for namespace in all_namespaces(shelf)? {
+        for object in shelf.all(&namespace)? {
+            found.extend(object.body.meta().map(|meta| (meta.id.clone(), object.sources.clone())));
+        }
+        found.extend(shelf.leaving(&namespace)?.into_iter().map(|(id, object)| (id, object.sources)));
+    }
+    Ok(found)
+}
+
+/// With the one that stands for what lies outside of namespaces.
+fn all_namespaces(shelf: &Shelf) -> Result<Vec<String>> {
+    Ok(std::iter::once(String::new()).chain(shelf.namespaces()?).collect())
+}
+
+struct AllMeant {
+    ids: Vec<ObjectId>,
+    taken_over: Vec<(ObjectId, String)>,
+}
+
+/// What is named, but for what others have taken over, and what was played from there.
+fn all_meant(engine: &Engine, shelf: &Shelf, meant: &Meant, sources: &[&str]) -> Result<AllMeant> {
+    let mut all = AllMeant { ids: meant.ids.clone(), taken_over: Vec::new() };
+    for (id, known) in stored(engine, shelf)? {
+        if let Some(by) = known.taken_over(sources) {
+            all.ids.retain(|named| *named != id);
+            all.taken_over.push((id, by.to_owned()));
+        } else if known.is_of(sources) && !all.ids.contains(&id) {
+            all.ids.push(id);
+        }
+    }
+    let mut begun = Vec::new();
+    for namespace in all_namespaces(shelf)? {
+        let leaving = shelf.leaving(&namespace)?.into_iter().map(|(_, object)| object);
+        for object in shelf.list(&namespace, Kind::Job)?.into_iter().chain(leaving) {
+            if let Body::Job { plan, owner: Some(owner) } = object.body {
+                begun.push((plan.meta.id, owner));
+            }
+        }
+    }
+    // What a CronJob has begun goes with it.
+    for (job, owner) in begun {
+        if all.ids.contains(&owner) && !all.ids.contains(&job) {
+            all.ids.push(job);
+        }
+    }
+    Ok(all)
+}
+
 /// The volumes of StatefulSets that take them along (`whenDeleted: Delete`).
 fn claims_of_sets(engine: &Engine, shelf: &Shelf, ids: &[ObjectId]) -> Result<Vec<String>> {
     let mut prefixes = Vec::new();
     for id in ids.iter().filter(|id| id.kind == Kind::StatefulSet) {
-        let Some(Body::Workload { plan, .. }) = shelf.get(id)?.map(|object| object.body) else { continue };
+        let Some(Body::Workload { plan, .. }) = shelf.get_or_leaving(id).map(|object| object.body) else { continue };
         let set = plan.stateful.filter(|set| set.when_deleted == RetentionPolicy::Delete);
         // Before the number of the pod.
         let prefix = |claim: &str| volume_name(&id.namespace, &claim_name(claim, &format!("{}-", id.name)));
@@ -100,27 +187,6 @@ fn claims_of_sets(engine: &Engine, shelf: &Shelf, ids: &[ObjectId]) -> Result<Ve
         number.is_some_and(|number| number.parse::<u32>().is_ok())
     };
     Ok(engine.store.volumes()?.into_iter().map(|(name, _)| name).filter(|name| is_its(name)).collect())
-}
-
-fn forget(engine: &Engine, shelf: &Shelf, id: &ObjectId, down: &mut Down) -> Result<()> {
-    if id.kind == Kind::Secret {
-        down.secrets.extend(secrets::remove(engine, id)?);
-        return Ok(());
-    }
-    // What a CronJob has begun goes with it.
-    if id.kind == Kind::CronJob {
-        for job in shelf.list(&id.namespace, Kind::Job)? {
-            if let Body::Job { plan, owner: Some(owner) } = job.body
-                && owner == *id
-            {
-                shelf.remove(&plan.meta.id)?;
-            }
-        }
-    }
-    if shelf.remove(id)? && !matches!(id.kind, Kind::Pod | Kind::PersistentVolumeClaim) {
-        down.removed.push(id.clone());
-    }
-    Ok(())
 }
 
 fn remove_pods(engine: &Engine, pod_program: fn() -> Command, ids: &[ObjectId], down: &mut Down) -> Result<()> {

@@ -18,6 +18,7 @@ use storage::record::{self, Durability};
 use sys::lock::FileLock;
 
 use super::error::{Error, Result};
+use super::sources::Sources;
 use super::status::Kept;
 use crate::history::History;
 use crate::plan::{
@@ -33,6 +34,8 @@ pub struct Object {
     pub applied: Timestamp,
     /// Counts the changes, from 1.
     pub generation: u64,
+    #[serde(default)]
+    pub sources: Sources,
     pub body: Body,
 }
 
@@ -88,12 +91,18 @@ impl Body {
 impl Object {
     pub fn new(body: Body) -> Object {
         let now = Timestamp::now();
-        Object { created: now, applied: now, generation: 1, body }
+        Object { created: now, applied: now, generation: 1, sources: Sources::default(), body }
     }
 
     /// The same object with another meaning.
     pub fn changed(&self, body: Body) -> Object {
-        Object { created: self.created, applied: Timestamp::now(), generation: self.generation + 1, body }
+        let (applied, generation) = (Timestamp::now(), self.generation + 1);
+        Object { created: self.created, applied, generation, sources: self.sources.clone(), body }
+    }
+
+    pub(super) fn played_from(mut self, source: Option<&str>) -> Object {
+        source.into_iter().for_each(|source| self.sources.play(source));
+        self
     }
 }
 
@@ -185,14 +194,51 @@ impl Shelf {
         for aside in set_aside(&path)? {
             fs::remove_file(&aside).map_err(Error::io(&aside))?;
         }
-        match fs::remove_file(&path) {
-            Ok(()) => {
-                self.store.tell();
-                Ok(true)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(Error::Io { path, source }),
+        let leaving = self.leaving_path(id);
+        absent(fs::remove_file(&leaving)).map_err(Error::io(&leaving))?;
+        let was_there = absent(fs::remove_file(&path)).map_err(Error::io(&path))?;
+        if was_there {
+            self.store.tell();
         }
+        Ok(was_there)
+    }
+
+    fn leaving_path(&self, id: &ObjectId) -> PathBuf {
+        self.path(id).with_extension("leaving")
+    }
+
+    /// Nobody finds the object any more but [`Shelf::leaving`], until it is removed: whoever takes down all that is its own
+    /// may be killed on the way. `false`: it was not there.
+    pub(super) fn leave(&self, id: &ObjectId) -> Result<bool> {
+        let path = self.path(id);
+        let _ = fs::remove_file(self.status_path(id));
+        let was_there = absent(fs::rename(&path, self.leaving_path(id))).map_err(Error::io(&path))?;
+        self.store.tell();
+        Ok(was_there)
+    }
+
+    /// An object, also where somebody has begun to take it down.
+    pub(super) fn get_or_leaving(&self, id: &ObjectId) -> Option<Object> {
+        let leaving = || record::read_optional(&self.leaving_path(id)).ok().flatten();
+        self.get(id).ok().flatten().or_else(leaving)
+    }
+
+    /// The objects of a namespace that somebody has begun to take down, and that are not there again.
+    pub(super) fn leaving(&self, namespace: &str) -> Result<Vec<(ObjectId, Object)>> {
+        let mut found = Vec::new();
+        for kind in Kind::ALL {
+            for file in names_in(&self.dir(namespace).join(kind.word()))? {
+                let Some(name) = file.strip_suffix(".leaving") else { continue };
+                let id = ObjectId::new(kind, namespace, name);
+                // One that cannot be read has nothing to say of where it came from.
+                if !self.path(&id).exists()
+                    && let Ok(Some(object)) = record::read_optional(&self.leaving_path(&id))
+                {
+                    found.push((id, object));
+                }
+            }
+        }
+        Ok(found)
     }
 
     pub fn namespaces(&self) -> Result<Vec<String>> {
@@ -283,6 +329,15 @@ impl Shelf {
         }
         objects.secrets = super::secrets::all(engine)?;
         Ok(objects)
+    }
+}
+
+/// `false`: there was nothing at that path.
+fn absent(done: io::Result<()>) -> io::Result<bool> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -3,7 +3,7 @@
 mod store;
 mod wait;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
 
@@ -36,7 +36,9 @@ pub struct Actor<'a> {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct PlayOptions {
+pub struct PlayOptions<'a> {
+    /// Where each file is, by the name that the user typed.
+    pub sources: &'a BTreeMap<String, String>,
     /// Pods that are there are made anew, also those that no manifest made.
     pub replace: bool,
     pub start: Start,
@@ -60,7 +62,7 @@ pub struct Played {
 }
 
 /// Carries out a plan. What it has made is taken away again when it fails.
-pub fn play(actor: &Actor<'_>, plan: &Plan, options: PlayOptions) -> Result<Played> {
+pub fn play(actor: &Actor<'_>, plan: &Plan, options: PlayOptions<'_>) -> Result<Played> {
     let shelf = Shelf::new(actor.engine);
     let played = Played::default();
     let mut work = Work {
@@ -87,7 +89,7 @@ struct Work<'a> {
     actor: &'a Actor<'a>,
     shelf: Shelf,
     plan: &'a Plan,
-    options: PlayOptions,
+    options: PlayOptions<'a>,
     played: Played,
     /// Objects that were not there before.
     made: Vec<ObjectId>,
@@ -246,6 +248,9 @@ impl Work<'_> {
             let old = seen.iter().find(|seen| seen.belongs_to(id));
             let in_the_way = match (change, old) {
                 (Change::Unchanged, Some(old)) => {
+                    if let Some(known) = self.shelf.get_to_replace(id)? {
+                        self.note_source(&pod.meta, known)?;
+                    }
                     // After a reboot, or a stop by hand.
                     if self.options.start == Start::Now && old.should_run(&pod.template) {
                         self.start(id, &old.pod)?;
@@ -264,8 +269,11 @@ impl Work<'_> {
                 self.made.push(id.clone());
             }
             let body = Body::Pod(pod.clone());
-            self.shelf
-                .put(id, &known.map_or_else(|| Object::new(body.clone()), |known| known.changed(body.clone())))?;
+            let object = match known {
+                Some(known) => known.changed(body),
+                None => Object::new(body),
+            };
+            self.shelf.put(id, &object.played_from(self.source(&pod.meta)))?;
         }
         let pods: Vec<&PodPlan> =
             pods.iter().filter(|(_, change)| *change != Change::Unchanged).map(|(pod, _)| pod).collect();

@@ -7,21 +7,58 @@ use containers::Engine;
 use storage::OnTaken;
 
 use super::error::Result;
+use super::sources::Sources;
 use crate::plan::{Bytes, ConfigObject, Kind, Meta, ObjectId, volume_name};
 
 /// On secrets that a manifest made: `NAMESPACE/NAME`.
 const LABEL: &str = "io.creel.kube";
+/// Where it was played from, as a list in JSON.
+const SOURCES: &str = "io.creel.kube.sources";
 
 /// Stores a Secret, or changes the one that is there in place.
-pub(super) fn store(engine: &Engine, secret: &ConfigObject) -> Result<String> {
+pub(super) fn store(engine: &Engine, secret: &ConfigObject, source: Option<&str>) -> Result<String> {
     let id = &secret.meta.id;
     let mut labels = secret.meta.labels.clone();
     labels.insert(LABEL.into(), format!("{}/{}", id.namespace, id.name));
+    let known = record(engine, id)?.as_ref().map(sources).unwrap_or_default();
+    labels.extend(label(known, source));
     let name = volume_name(&id.namespace, &id.name);
     let made = storage::Secret { name, labels, ..storage::Secret::default() };
     let content =
         serde_json::to_vec(&secret.meta.manifest).map_err(|error| super::Error::Invalid(error.to_string()))?;
     Ok(engine.store.create_secret(made, &content, OnTaken::Replace)?.secret.id)
+}
+
+/// Notes that an unchanged Secret was played from there.
+pub(super) fn play(engine: &Engine, id: &ObjectId, source: Option<&str>) -> Result<()> {
+    let Some(secret) = record(engine, id)? else { return Ok(()) };
+    let known = sources(&secret);
+    if source.is_none() || known.last() == source {
+        return Ok(());
+    }
+    let mut labels = secret.labels;
+    labels.extend(label(known, source));
+    Ok(engine.store.label_secret(&secret.id, labels)?)
+}
+
+fn label(mut known: Sources, source: Option<&str>) -> Option<(String, String)> {
+    source.into_iter().for_each(|source| known.play(source));
+    let text = serde_json::to_string(&known).ok()?;
+    known.last().map(|_| (SOURCES.to_owned(), text))
+}
+
+fn sources(secret: &storage::Secret) -> Sources {
+    secret.labels.get(SOURCES).and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default()
+}
+
+/// Every Secret that a manifest made, with where that is.
+pub(super) fn played(engine: &Engine) -> Result<Vec<(ObjectId, Sources)>> {
+    let of_manifest = |secret: storage::Secret| {
+        let (namespace, name) = secret.labels.get(LABEL)?.split_once('/')?;
+        Some((ObjectId::new(Kind::Secret, namespace, name), sources(&secret)))
+    };
+    // A damaged one is told by whoever uses it.
+    Ok(engine.store.secrets()?.into_iter().filter_map(|(_, secret)| of_manifest(secret.ok()?)).collect())
 }
 
 /// `None`: it was not there.
@@ -38,11 +75,18 @@ pub(super) fn manifest(engine: &Engine, id: &ObjectId) -> Result<Option<serde_js
     Ok(content(engine, id)?.and_then(|content| serde_json::from_slice(&content).ok()))
 }
 
-fn content(engine: &Engine, id: &ObjectId) -> Result<Option<Vec<u8>>> {
+fn record(engine: &Engine, id: &ObjectId) -> Result<Option<storage::Secret>> {
     match engine.store.secret(&volume_name(&id.namespace, &id.name)) {
-        Ok(secret) => Ok(Some(engine.store.secret_data(&secret)?.unwrap_or_default())),
+        Ok(secret) => Ok(Some(secret)),
         Err(storage::Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+fn content(engine: &Engine, id: &ObjectId) -> Result<Option<Vec<u8>>> {
+    match record(engine, id)? {
+        Some(secret) => Ok(Some(engine.store.secret_data(&secret)?.unwrap_or_default())),
+        None => Ok(None),
     }
 }
 

@@ -1,15 +1,15 @@
 //! `creel kube down`
 
-use kube_play::act::{self, Claims};
+use kube_play::act::{self, Claims, Meant};
 use kube_play::{Kind, ObjectId, Problem, Severity, Unknown, Validate};
 
-use super::{parse, read, refuse, warn};
+use super::{parse, read, refuse, source, warn};
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::output;
 
-/// Take down what was played from manifests
+/// Take down what manifests name, and what was played from the same files before
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Remove volumes, too
@@ -27,12 +27,22 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 }
 
 /// Also `kube play --down`.
-pub fn take_down(context: &Context, files: &[String], claims: Claims) -> Result<ExitCode, Failure> {
-    let files = files.iter().map(|name| read(name)).collect::<Result<Vec<_>, _>>()?;
+pub fn take_down(context: &Context, names: &[String], claims: Claims) -> Result<ExitCode, Failure> {
+    let engine = context.engine()?;
+    let sources: Vec<String> = names.iter().map(|name| source(name)).collect();
+    let mut files = Vec::new();
+    for (name, source) in names.iter().zip(&sources) {
+        match read(name) {
+            Ok(file) => files.push(file),
+            Err(failure) if act::played_from(&engine, &[source])?.is_empty() => return Err(failure),
+            Err(failure) => output::warn(&format!("{failure}: taking down what was played from there")),
+        }
+    }
     // What was played can be taken down, whatever a newer version thinks of its fields.
     let manifests = parse(&files, &[], Validate::Ignore, Unknown::Skip);
-    let ids: Vec<ObjectId> = manifests.ids().cloned().collect();
-    if ids.is_empty() {
+    let meant = Meant { ids: manifests.ids().cloned().collect(), sources };
+    let known: Vec<&str> = meant.sources.iter().map(String::as_str).collect();
+    if meant.ids.is_empty() && act::played_from(&engine, &known)?.is_empty() {
         let is_error = |problem: &&Problem| problem.severity == Severity::Error;
         return Err(match manifests.problems().iter().find(is_error) {
             Some(_) => refuse(manifests.problems()),
@@ -42,14 +52,15 @@ pub fn take_down(context: &Context, files: &[String], claims: Claims) -> Result<
             }
         });
     }
-    let engine = context.engine()?;
-    let done = act::down(&engine, super::pod_program, &ids, claims, &super::waits)?;
+    let done = act::down(&engine, super::pod_program, &meant, claims, &super::waits)?;
     report(&done)?;
-    let mut failures = done.failed.iter().map(|(what, why)| Failure::plain(format!("{what}: {why}"))).peekable();
-    if failures.peek().is_some() {
-        crate::select::conclude(failures.collect())?;
-    }
-    Ok(ExitCode::Success)
+    conclude(&done)
+}
+
+/// What could not be removed fails the command.
+pub fn conclude(done: &act::Down) -> Result<ExitCode, Failure> {
+    let failures = done.failed.iter().map(|(what, why)| Failure::plain(format!("{what}: {why}")));
+    crate::select::conclude(failures.collect())
 }
 
 pub fn report(done: &act::Down) -> Result<(), Failure> {
@@ -67,6 +78,10 @@ pub fn report(done: &act::Down) -> Result<(), Failure> {
     }
     if !done.kept.is_empty() {
         block("Volumes kept:", &done.kept)?;
+    }
+    if !done.taken_over.is_empty() {
+        let line = |(id, by): &(ObjectId, String)| format!("{} (played from {by} since)", id.resource());
+        block("Objects kept:", &done.taken_over.iter().map(line).collect::<Vec<_>>())?;
     }
     if !done.not_ours.is_empty() {
         block("Not from a manifest, kept:", &done.not_ours)?;

@@ -125,6 +125,29 @@ struct File {
     text: String,
 }
 
+/// Where a file is, for objects to remember: the address of a web server's, the canonical path of a regular file, also of
+/// one that is gone, and of all else that it was passed in, as by standard input.
+fn source(name: &str) -> String {
+    if name == act::STANDARD_INPUT || is_url(name) {
+        return name.to_owned();
+    }
+    let path = Path::new(name);
+    let canonical = || {
+        // The directory may be there still.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        path.canonicalize().or_else(|_| Ok(parent.canonicalize()?.join(path.file_name().unwrap_or_default())))
+    };
+    let found = canonical().or_else(|_: std::io::Error| std::path::absolute(path));
+    match found.ok().filter(|path| path.is_file() || !path.exists()).and_then(|path| path.to_str().map(str::to_owned)) {
+        Some(path) => path,
+        None => act::STANDARD_INPUT.to_owned(),
+    }
+}
+
+fn is_url(name: &str) -> bool {
+    name.starts_with("http://") || name.starts_with("https://")
+}
+
 /// A path, `-` for standard input, or the address of a file on a web server.
 fn read(name: &str) -> Result<File, Failure> {
     let text = match name {
@@ -133,7 +156,7 @@ fn read(name: &str) -> Result<File, Failure> {
             std::io::stdin().read_to_end(&mut text)?;
             text
         }
-        url if url.starts_with("http://") || url.starts_with("https://") => fetch(url)?,
+        url if is_url(url) => fetch(url)?,
         path => std::fs::read(path).map_err(crate::error::on_path("open", Path::new(path)))?,
     };
     let text = String::from_utf8(text).map_err(|_| Failure::plain(format!("{name} is not UTF-8 text")))?;

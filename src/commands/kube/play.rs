@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use containers::{ExitPropagation, LogConfig, UserNamespace};
 use images::PullOptions;
-use kube_play::act::{self, Actor, Claims, PlayOptions, Played, Start};
+use kube_play::act::{self, Actor, Claims, Meant, PlayOptions, Played, Start};
 use kube_play::{Change, Kind, ObjectId, Options, Plan, PublishedPort, PullPolicy, Stored, Unknown, Validate};
 use pods::ServiceContainer;
 
@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use sys::signals::SignalFd;
 
 use super::progress::Progress;
-use super::{File, build, parse, read, refuse, warn};
+use super::{File, build, parse, read, refuse, source, warn};
 use crate::arguments;
 use crate::commands::login;
 use crate::context::{self, Context};
@@ -87,6 +87,9 @@ pub struct Args {
     /// Call containers by their own names, without the pod's before them
     #[arg(long)]
     no_pod_prefix: bool,
+    /// Take away what was played from these files before and is no longer in them
+    #[arg(long)]
+    prune: bool,
     /// Publish ports of containers on the host ([[IP:]HOST:]CONTAINER[/PROTOCOL])
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     publish: Vec<String>,
@@ -166,6 +169,8 @@ pub fn run(context: &Context, mut args: Args) -> Result<ExitCode, Failure> {
     let (files, config_maps) = (read_all(&args.files)?, read_all(&args.configmap)?);
     let unknown = if args.ignore_unknown { Unknown::Skip } else { Unknown::Refuse };
     let manifests = parse(&files, &config_maps, level(&args.validate)?, unknown);
+    let names = files.iter().chain(&config_maps).map(|file| &file.name);
+    let sources: BTreeMap<String, String> = names.map(|name| (name.clone(), source(name))).collect();
     let mut options = options(context, &args)?;
     if args.context_dir.is_some() && args.build != Some(true) {
         return Err(Failure::plain("--build must be specified when using --context-dir option"));
@@ -193,7 +198,7 @@ pub fn run(context: &Context, mut args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("there is nothing to play in these files"));
     }
     if args.dry_run || args.diff {
-        return preview(&engine, &plan, args.diff);
+        return preview(&engine, &plan, &args, &sources);
     }
     if let (Some(why), true) = (containers::why_no_limits(&engine)?, has_limits(&plan)) {
         output::warn(&format!("limits of resources are not enforced: they need cgroups, {why}"));
@@ -218,10 +223,16 @@ pub fn run(context: &Context, mut args: Args) -> Result<ExitCode, Failure> {
     if args.wait {
         output::line("Use ctrl+c to clean up or wait for pods to exit")?;
     }
-    let played = act::play(&actor, &plan, PlayOptions { replace: args.replace, start, patience: PATIENCE });
+    let how = PlayOptions { sources: &sources, replace: args.replace, start, patience: PATIENCE };
+    let played = act::play(&actor, &plan, how);
     drop(progress);
     let played = played?;
     report(&played, args.replace)?;
+    let former = former(&engine, &plan, &sources)?;
+    match args.prune {
+        true => prune(&engine, former)?,
+        false => tell_of(&former, &args.files),
+    }
     if args.wait {
         return until_the_end(&engine, &plan);
     }
@@ -409,14 +420,63 @@ fn stored(engine: &containers::Engine) -> Result<Stored, Failure> {
 }
 
 /// `--dry-run`: a line for each object; `--diff`: what differs, and nothing where nothing does.
-fn preview(engine: &containers::Engine, plan: &Plan, diff: bool) -> Result<ExitCode, Failure> {
+fn preview(
+    engine: &containers::Engine,
+    plan: &Plan,
+    args: &Args,
+    sources: &BTreeMap<String, String>,
+) -> Result<ExitCode, Failure> {
     for change in act::preview(engine, plan)? {
-        match diff {
+        match args.diff {
             true => output::print(&change.diff())?,
             false => output::line(change.line())?,
         }
     }
+    let former = former(engine, plan, sources)?;
+    match args.prune && args.dry_run {
+        true => former.iter().try_for_each(|id| output::line(format_args!("{} pruned (dry run)", id.resource())))?,
+        false => tell_of(&former, &args.files),
+    }
     Ok(ExitCode::Success)
+}
+
+/// What was played from these files before, and is no longer in them.
+fn former(
+    engine: &containers::Engine,
+    plan: &Plan,
+    sources: &BTreeMap<String, String>,
+) -> Result<Vec<ObjectId>, Failure> {
+    let sources: Vec<&str> = sources.values().map(String::as_str).collect();
+    let mut former = act::played_from(engine, &sources)?;
+    former.retain(|id| plan.metas().all(|meta| meta.id != *id));
+    Ok(former)
+}
+
+/// As `kubectl apply`, a play leaves them alone.
+fn tell_of(former: &[ObjectId], files: &[String]) {
+    if !former.is_empty() {
+        let objects: Vec<String> = former.iter().map(ObjectId::resource).collect();
+        let (objects, files) = (objects.join(", "), files.join(" "));
+        output::warn(&format!(
+            "no longer in {files}, and kept: {objects}; `creel kube play --prune {files}` removes them"
+        ));
+    }
+}
+
+/// `--prune`, in kubectl's words. Volumes stay: what is in them was not in a file.
+fn prune(engine: &containers::Engine, former: Vec<ObjectId>) -> Result<(), Failure> {
+    if former.is_empty() {
+        return Ok(());
+    }
+    let done = act::down(
+        engine,
+        super::pod_program,
+        &Meant { ids: former.clone(), sources: Vec::new() },
+        Claims::Keep,
+        &super::waits,
+    )?;
+    former.iter().try_for_each(|id| output::line(format_args!("{} pruned", id.resource())))?;
+    super::down::conclude(&done).map(drop)
 }
 
 /// Podman's blocks for what it knows, kubectl's lines for the rest.
@@ -455,10 +515,10 @@ fn report(played: &Played, replace: bool) -> Result<(), Failure> {
 
 /// `--wait`: stays until all pods of the plan have ended or a signal comes, then takes all down.
 fn until_the_end(engine: &containers::Engine, plan: &Plan) -> Result<ExitCode, Failure> {
-    let ids: Vec<ObjectId> = plan.metas().map(|meta| meta.id.clone()).collect();
+    let meant = Meant { ids: plan.metas().map(|meta| meta.id.clone()).collect(), sources: Vec::new() };
     let signals = SignalFd::new(&[SIGINT, SIGTERM])?;
     let mut is_told = false;
-    while !act::have_ended(engine, &ids)? {
+    while !act::have_ended(engine, &meant.ids)? {
         let mut fds = [PollFd::new(&signals, PollFlags::IN)];
         let pause = Timespec { tv_sec: 0, tv_nsec: LOOK_AGAIN.as_nanos() as i64 };
         if rustix::event::poll(&mut fds, Some(&pause)).is_ok_and(|ready| ready > 0) {
@@ -471,7 +531,7 @@ fn until_the_end(engine: &containers::Engine, plan: &Plan) -> Result<ExitCode, F
         output::line("")?;
     }
     output::line("Cleaning up containers, pods, and volumes...")?;
-    let done = act::down(engine, super::pod_program, &ids, Claims::Remove, &super::waits)?;
+    let done = act::down(engine, super::pod_program, &meant, Claims::Remove, &super::waits)?;
     super::down::report(&done)?;
     Ok(ExitCode::Success)
 }

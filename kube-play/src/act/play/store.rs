@@ -34,11 +34,13 @@ impl Work<'_> {
                 None => Change::Created,
             };
             if change != Change::Unchanged {
-                let made = secrets::store(self.engine(), secret)?;
+                let made = secrets::store(self.engine(), secret, self.source(&secret.meta))?;
                 if change == Change::Created {
                     self.made.push(id.clone());
                 }
                 self.played.secrets.push(made);
+            } else {
+                secrets::play(self.engine(), id, self.source(&secret.meta))?;
             }
             self.played.changes.push((id.clone(), change));
         }
@@ -90,21 +92,39 @@ impl Work<'_> {
         let old = self.shelf.get_to_replace(&meta.id)?;
         let same = old.as_ref().is_some_and(|old| old.body.meta().is_some_and(|old| old.hash == meta.hash));
         let change = match (&old, same) {
-            (Some(_), true) => Change::Unchanged,
+            (Some(old), true) => {
+                self.note_source(meta, old.clone())?;
+                Change::Unchanged
+            }
             (Some(old), false) => {
                 let body = body(Some(&old.body)).map_err(|error| error.of(&meta.id))?;
-                self.shelf.put(&meta.id, &old.changed(body))?;
+                self.shelf.put(&meta.id, &old.changed(body).played_from(self.source(meta)))?;
                 Change::Configured
             }
             (None, _) => {
                 let body = body(None).map_err(|error| error.of(&meta.id))?;
-                self.shelf.put(&meta.id, &Object::new(body))?;
+                self.shelf.put(&meta.id, &Object::new(body).played_from(self.source(meta)))?;
                 self.made.push(meta.id.clone());
                 Change::Created
             }
         };
         self.played.changes.push((meta.id.clone(), change));
         Ok(change)
+    }
+
+    /// Where the file is that an object is written in.
+    pub(super) fn source(&self, meta: &Meta) -> Option<&str> {
+        self.options.sources.get(&meta.origin.file).map(String::as_str)
+    }
+
+    /// An unchanged object may be written in another file now.
+    pub(super) fn note_source(&self, meta: &Meta, known: Object) -> Result<()> {
+        match self.source(meta) {
+            Some(source) if known.sources.last() != Some(source) => {
+                self.shelf.put(&meta.id, &known.played_from(Some(source)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn service_addresses(&self) -> Result<BTreeMap<IpAddr, String>> {
