@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::SignalFd;
+use nix::sys::signal::Signal;
+use sys::signals::SignalFd;
 
 use crate::output;
 
@@ -31,11 +31,7 @@ pub fn serve(mut args: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn listen() -> std::io::Result<()> {
     // Process 1 gets no default action for signals: they are read instead.
-    let mut ends = SigSet::empty();
-    ends.add(Signal::SIGTERM);
-    ends.add(Signal::SIGINT);
-    ends.thread_block()?;
-    let signals = SignalFd::new(&ends)?;
+    let signals = SignalFd::only(&[Signal::SIGTERM as i32, Signal::SIGINT as i32])?;
 
     let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(8080);
     let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));

@@ -14,6 +14,32 @@ fn stop_prints_what_was_typed_and_the_container_ends_by_its_own_word() {
     assert_eq!(lab.inspect("one", "{{.State.ExitCode}}"), "0");
 }
 
+/// The first process of a pid namespace never hears of a signal that came before it was ready to take it.
+#[test]
+fn no_stop_comes_too_early_for_init() {
+    let lab = Lab::new();
+    let start = Instant::now();
+    for _ in 0..5 {
+        lab.ok("run -d --init --name one --network none box sleep 1000");
+        lab.ok("stop -t 100 one");
+        assert_eq!(lab.inspect("one", "{{.State.ExitCode}}"), "143");
+        lab.ok("rm one");
+    }
+    assert!(start.elapsed() < Duration::from_secs(90), "{:?}", start.elapsed());
+}
+
+#[test]
+fn init_passes_real_time_signals_on_and_the_program_begins_with_none_blocked() {
+    let lab = Lab::new();
+    let script = "grep SigBlk /proc/self/status; trap 'exit 5' 37; echo ready; while :; do sleep 0.05; done";
+    let line = ["run", "-d", "--init", "--name", "one", "--network", "none", "box", "sh", "-c", script];
+    lab.creel_words(&line).run().ok();
+    lab.log_holds("one", "ready");
+    assert_eq!(lab.ok("logs one"), "SigBlk:\t0000000000000000\nready");
+    lab.ok("kill -s RTMIN+3 one");
+    assert_eq!(lab.ok("wait one"), "5");
+}
+
 #[test]
 fn a_deaf_container_is_killed_after_the_time() {
     let lab = Lab::new();

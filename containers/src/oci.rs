@@ -20,7 +20,8 @@ pub(crate) use mounts::{SHM, VolumeMount};
 pub use process::HOLDER_PATH;
 pub use process::INIT_PATH;
 pub(crate) use process::{
-    PATH, capabilities, changed_capabilities, default_environment, exec_process, limits, runs_systemd, set_console_size,
+    PATH, capabilities, changed_capabilities, default_environment, exec_process, limits, runs_creel, runs_systemd,
+    set_console_size,
 };
 pub(crate) use resources::resources;
 

@@ -21,9 +21,9 @@ const SIGTTOU: i32 = 22;
 pub fn init_main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let command = arguments.by_ref().find(|argument| argument != "--");
     let Some(command) = command else { return ExitCode::from(125) };
-    // Everything that can be blocked is read instead; SIGKILL and SIGSTOP of pid 1 come from outside anyway.
-    let all: Vec<i32> = (1..=31).filter(|signal| ![9, 11, 4, 8, 7, 19, SIGTTIN, SIGTTOU].contains(signal)).collect();
-    let Ok(signals) = SignalFd::new(&all) else { return ExitCode::from(125) };
+    // Everything that can be blocked is read instead, but for what says that we are broken ourselves.
+    let all: Vec<i32> = (1..=64).filter(|signal| ![9, 11, 4, 8, 7, 19, SIGTTIN, SIGTTOU].contains(signal)).collect();
+    let Ok(signals) = SignalFd::only(&all) else { return ExitCode::from(125) };
     let child = sys::clone::fork(|| -> Infallible {
         // A process inherits what we blocked, also through std's `Command`.
         let _ = sys::signals::reset_for_exec();
@@ -54,7 +54,7 @@ pub fn init_main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
 pub fn hold_main() -> ExitCode {
     const SIGINT: i32 = 2;
     const SIGTERM: i32 = 15;
-    let Ok(signals) = SignalFd::new(&[SIGINT, SIGTERM, SIGCHLD]) else { return ExitCode::from(125) };
+    let Ok(signals) = SignalFd::only(&[SIGINT, SIGTERM, SIGCHLD]) else { return ExitCode::from(125) };
     let _ = rustix::thread::set_name(c"creel-hold");
     // It only costs memory where it fails.
     let _ = sys::memory::shrink();

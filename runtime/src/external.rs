@@ -60,7 +60,7 @@ impl External {
         cgroup: Option<&Cgroup>,
         preserve_fds: &[Numbered],
     ) -> Result<ExternalCreated> {
-        let Bundle { spec, root, id, directory, make_cwd: _, make_mtab: _, trees } = bundle;
+        let Bundle { spec, root, id, directory, make_cwd: _, make_mtab: _, reads_signals: _, trees } = bundle;
         if let Some((destination, _)) = trees.first() {
             let what = format!("another runtime cannot be given the mount of {}", destination.display());
             return Err(Error::configuration(what));

@@ -35,6 +35,9 @@ pub struct Bundle {
     pub make_cwd: bool,
     /// Make the link /etc/mtab, see mount(8), where there is none.
     pub make_mtab: bool,
+    /// The program reads its signals from a descriptor and begins with all of them blocked: to the first process of a pid
+    /// namespace the kernel gives none that comes before (pid_namespaces(7)).
+    pub reads_signals: bool,
     /// Detached mounts that take the place of what would be mounted at these destinations.
     pub trees: Vec<(PathBuf, OwnedFd)>,
 }
@@ -48,6 +51,7 @@ impl Bundle {
             directory: PathBuf::new(),
             make_cwd: false,
             make_mtab: false,
+            reads_signals: false,
             trees: Vec::new(),
         }
     }
@@ -60,6 +64,7 @@ impl Bundle {
     fn plan(&self) -> Result<Plan> {
         let mut plan = Plan::of(&self.spec)?;
         plan.program.first_of = Some(self.id.clone());
+        plan.program.reads_signals = self.reads_signals;
         if self.make_mtab {
             // First: what is mounted over /etc is not ours to write to.
             plan.mounts.insert(0, MountOp::NewLink { target: "/proc/mounts", place: Path::new("/etc/mtab") });

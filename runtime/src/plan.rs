@@ -71,6 +71,8 @@ pub(crate) struct Program {
     /// Columns and rows.
     pub(crate) console_size: Option<(u16, u16)>,
     pub(crate) personality: Option<u64>,
+    /// It begins with all signals blocked, see [`crate::Bundle::reads_signals`].
+    pub(crate) reads_signals: bool,
 }
 
 impl Plan {
@@ -195,6 +197,7 @@ impl Program {
                 (number(size.width()), number(size.height()))
             }),
             personality: None,
+            reads_signals: false,
         })
     }
 

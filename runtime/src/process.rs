@@ -116,7 +116,11 @@ pub(crate) fn take_identity(program: &Program, proc: &Proc) -> Result<()> {
     let umask = program.umask.unwrap_or(0o022);
     rustix::process::umask(Mode::from_raw_mode(umask));
     enter_working_directory(program)?;
-    sys::signals::reset_for_exec().map_err(|error| Error::kernel("reset the signals", error))?;
+    let step = |error| Error::kernel("reset the signals", error);
+    sys::signals::reset_for_exec().map_err(step)?;
+    if program.reads_signals {
+        sys::signals::set_mask(&sys::signals::Set::full()).map_err(step)?;
+    }
     if let Some(personality) = program.personality {
         task::set_personality(personality).map_err(|error| Error::kernel("set the personality", error))?;
     }

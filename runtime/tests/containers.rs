@@ -102,6 +102,10 @@ const TESTS: &[(&str, Test)] = &[
     ("a_missing_program_is_not_found", a_missing_program_is_not_found),
     ("a_program_that_cannot_be_run_is_told_apart", a_program_that_cannot_be_run),
     ("signals_start_in_their_default_state", signals_start_in_their_default_state),
+    (
+        "a_program_that_reads_its_signals_begins_with_all_of_them_blocked",
+        a_program_that_reads_its_signals_begins_with_all_of_them_blocked,
+    ),
     ("capabilities_are_those_of_the_bundle", capabilities_are_those_of_the_bundle),
     ("a_filter_is_loaded_with_and_without_no_new_privileges", a_filter_is_loaded),
     ("masked_paths_lead_to_the_null_device", masked_paths_lead_to_the_null_device),
@@ -290,6 +294,19 @@ fn signals_start_in_their_default_state(lab: &Lab) {
     // The probe's own standard library ignores SIGPIPE, as ours does.
     assert_eq!(status_field(&status, "SigIgn"), "0000000000001000");
     assert_eq!(status_field(&status, "SigBlk"), "0000000000000000");
+}
+
+fn a_program_that_reads_its_signals_begins_with_all_of_them_blocked(lab: &Lab) {
+    let spec: Spec = serde_json::from_value(lab.bundle(&["cat", "/proc/self/status"])).unwrap();
+    let mut bundle = Bundle::new(spec, RootMount::Directory(lab.root.clone())).named("test", &lab.base);
+    bundle.reads_signals = true;
+    let (stdio, mut output) = piped();
+    let running = runtime::create(&bundle, stdio, None, Vec::new()).unwrap().start().unwrap();
+    let mut status = String::new();
+    output.read_to_string(&mut status).unwrap();
+    assert_eq!(running.pidfd.wait().unwrap().exit_code(), 0);
+    // All but SIGKILL, SIGSTOP, and two that the C library keeps to itself.
+    assert_eq!(status_field(&status, "SigBlk"), "fffffffe7ffbfeff");
 }
 
 fn status_field(status: &str, name: &str) -> String {

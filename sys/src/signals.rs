@@ -64,6 +64,16 @@ impl Set {
         }
     }
 
+    /// All that there are; the kernel leaves out SIGKILL and SIGSTOP.
+    pub fn full() -> Set {
+        let mut set = Set::empty();
+        // SAFETY: an initialised set.
+        unsafe {
+            libc::sigfillset(&raw mut set.0);
+        }
+        set
+    }
+
     pub fn of(signals: &[i32]) -> Set {
         let mut set = Set::empty();
         for &signal in signals {
@@ -117,6 +127,14 @@ pub struct Arrived {
 }
 
 impl SignalFd {
+    /// As [`SignalFd::new`], and afterwards nothing else is blocked: for a program that was executed with all signals
+    /// blocked, so that none could come before the descriptor.
+    pub fn only(signals: &[i32]) -> io::Result<SignalFd> {
+        let fd = SignalFd::new(signals)?;
+        set_mask(&Set::of(signals))?;
+        Ok(fd)
+    }
+
     /// Blocks the signals and opens a non-blocking, close-on-exec descriptor for them.
     pub fn new(signals: &[i32]) -> io::Result<SignalFd> {
         let set = Set::of(signals);

@@ -281,11 +281,13 @@ pub(super) fn prepare(
     }
 
     // 4. The processes: the container's first one and the uplink make themselves ready side by side.
+    let reads_signals = oci::runs_creel(&configuration);
     let mut bundle = Bundle::new(configuration, root).named(container.id().as_str(), &run_dir);
     // A working directory of the image's, of a build or of a manifest is made, the user's own must be there.
     bundle.make_cwd = spec.workdir.is_none() || spec.make_workdir || container.record.builder.is_some();
     // The files of a directory are the user's own.
     bundle.make_mtab = matches!(spec.source, Source::Image { .. }) && container.record.builder.is_none();
+    bundle.reads_signals = reads_signals;
     bundle.trees = trees.trees;
     if let IpcMode::Container(other) = &spec.namespaces.ipc {
         let donor = list::find(engine, other)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use oci_spec::runtime::{
-    BoxBuilder, Capabilities, Capability, LinuxCapabilities, PosixRlimit, PosixRlimitBuilder, Process, User,
+    BoxBuilder, Capabilities, Capability, LinuxCapabilities, PosixRlimit, PosixRlimitBuilder, Process, Spec, User,
 };
 
 use super::Given;
@@ -14,6 +14,7 @@ use crate::users::Account;
 
 /// Where the built-in init is bound; Podman's name for it.
 pub const INIT_PATH: &str = "/run/podman-init";
+const INIT_WORD: &str = "__init";
 
 /// Where creel is bound in a container that only holds namespaces.
 pub const HOLDER_PATH: &str = "/creel";
@@ -25,7 +26,7 @@ pub(super) fn process(record: &Record, given: &Given) -> Result<Process> {
     let spec = &record.spec;
     let mut arguments = arguments(record)?;
     if spec.init {
-        let init = [INIT_PATH.to_owned(), "__init".to_owned(), "--".to_owned()];
+        let init = [INIT_PATH, INIT_WORD, "--"].map(str::to_owned);
         arguments.splice(0..0, init);
     }
     let mut process = identity(&spec.security, &given.user, spec.tty)?;
@@ -39,6 +40,13 @@ pub(super) fn process(record: &Record, given: &Given) -> Result<Process> {
     process.set_apparmor_profile(spec.security.apparmor.clone().filter(|profile| profile != "unconfined"));
     set_console_size(&mut process, given.console_size);
     Ok(process)
+}
+
+/// Whether the first process is one of creel's own, which read their signals from a descriptor.
+pub(crate) fn runs_creel(configuration: &Spec) -> bool {
+    const OWN: [[&str; 2]; 3] = [[INIT_PATH, INIT_WORD], [HOLDER_PATH, "__hold"], [HOLDER_PATH, "__hello"]];
+    let arguments = configuration.process().as_ref().and_then(|process| process.args().as_deref()).unwrap_or_default();
+    OWN.iter().any(|words| arguments.starts_with(&words.map(str::to_owned)))
 }
 
 /// Columns and rows, where they are known.
