@@ -12,6 +12,27 @@ fn wait_prints_exit_codes() {
 }
 
 #[test]
+fn the_code_of_one_that_went_before_its_turn_is_known() {
+    let lab = Lab::new();
+    lab.folder("d");
+    lab.creel("run --name first --network none box sh -c 'exit 5'").run().fails(5);
+    for (name, options, code) in [("long", "", 4), ("short", "--rm", 3)] {
+        let script = format!("until [ -e /d/{name} ]; do sleep 0.05; done; exit {code}");
+        lab.ok(&format!(
+            "run -d {options} --name {name} --network none -v {}:/d box sh -c '{script}'",
+            lab.path("d").display()
+        ));
+    }
+    let mut waiting = lab.creel("wait first long short").spawn();
+    // All three have been looked up by now.
+    assert_eq!(waiting.line(), "5");
+    lab.write("d/short", "");
+    eventually("it is gone", || lab.creel("container exists short").run().exit_code() == 1);
+    lab.write("d/long", "");
+    assert_eq!(waiting.end().ok(), "5\n4\n3");
+}
+
+#[test]
 fn a_missing_container_is_an_error_unless_ignored() {
     let lab = Lab::new();
     lab.creel("wait nosuch").run().fails(125);

@@ -2,8 +2,12 @@
 
 pub use storage::events::{Event, Kind};
 
+use storage::events::Backend;
+
 use crate::container::Container;
 use crate::engine::Engine;
+use crate::id::ContainerId;
+use crate::journal::JournalEvents;
 
 /// An event of this container: its id, name, image, pod and labels.
 pub fn event(container: &Container, status: &'static str) -> Event {
@@ -30,7 +34,10 @@ pub(crate) fn tell(engine: &Engine, container: &Container, event: Event) {
     }
 }
 
-/// Its last run is over: `died`, and `remove` after it.
+/// The end of a run.
+pub(crate) const DIED: &str = "died";
+
+/// Its last run is over: [`DIED`], and `remove` after it.
 pub(crate) fn ended(container: &Container, status: &'static str) -> Event {
     let exit = container.state().exit();
     Event {
@@ -38,4 +45,15 @@ pub(crate) fn ended(container: &Container, status: &'static str) -> Event {
         oom_killed: exit.is_some_and(|exit| exit.oom_killed),
         ..event(container, status)
     }
+}
+
+/// How the last run of a container ended that is gone: its records go with it, what was told of it stays.
+pub(crate) fn last_code(engine: &Engine, id: &ContainerId) -> Option<i32> {
+    let told = match engine.store.options().events.backend {
+        Backend::File => storage::events::read(&engine.store).ok()?,
+        Backend::Journald => JournalEvents::open(&engine.store, false).ok()?.take().ok()?,
+        Backend::None => return None,
+    };
+    let of_end = |event: &Event| event.kind == Kind::Container && event.status == DIED && event.id == id.as_str();
+    told.into_iter().rfind(of_end)?.exit_code
 }

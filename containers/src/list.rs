@@ -112,7 +112,20 @@ fn read_in(all: BorrowedFd<'_>, dir: &Path, id: &ContainerId) -> Result<Option<C
     let Some(record) = read_record::<Record>(all, dir, id, RECORD, &mut buffer)? else { return Ok(None) };
     // Both come into being with one rename; a status that is gone now went with its container.
     let Some(mut status) = read_record::<Status>(all, dir, id, STATUS, &mut buffer)? else { return Ok(None) };
-    status.state = status.state.observed();
+    loop {
+        let observed = status.state.clone().observed();
+        if observed == status.state {
+            break;
+        }
+        // The monitor may have written the end after we read, and before we looked for it. It is gone: what is there now
+        // is its last word.
+        let Some(now) = read_record::<Status>(all, dir, id, STATUS, &mut buffer)? else { return Ok(None) };
+        if now.state == status.state {
+            status.state = observed;
+            break;
+        }
+        status = now;
+    }
     let mut container = Container { record, status };
     if running(&container) && crate::health::spec_of(&container).is_some() {
         let log = read_record::<crate::health::HealthLog>(all, dir, id, crate::health::LOG, &mut buffer);

@@ -454,7 +454,7 @@ fn record_orphan(
     let status =
         Status { restarts: now.status.restarts, home: now.status.home.clone(), ..Status::new(State::Exited(exit)) };
     let ended = Container { status, record: now.record.clone() };
-    events::tell(engine, &ended, events::ended(&ended, "died"));
+    events::tell(engine, &ended, events::ended(&ended, events::DIED));
     record::write(&dir.join("state.json"), &ended.status, Durability::Visible)?;
     engine.store.tell();
     tidy(engine, &now);

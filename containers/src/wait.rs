@@ -14,7 +14,7 @@ use crate::health::{self, HealthStatus};
 use crate::notice::Notice;
 use crate::state::State;
 use crate::wire::{FromClient, FromMonitor};
-use crate::{list, pause, probes};
+use crate::{events, list, pause, probes};
 
 /// What to wait for, in Podman's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub fn check_conditions(container: &Container, conditions: &[Condition]) -> Resu
 /// Whether one of the conditions holds now, without waiting; the code as [`wait`] returns it.
 pub fn holds_now(engine: &Engine, container: &Container, conditions: &[Condition]) -> Result<Option<i32>> {
     let conditions = if conditions.is_empty() { &[Condition::Stopped] } else { conditions };
-    let Some(now) = list::read(engine, container.id())? else { return Ok(Some(NO_CODE)) };
+    let Some(now) = list::read(engine, container.id())? else { return Ok(Some(code_of_gone(engine, container))) };
     let met = conditions.iter().find(|condition| holds(engine, &now, **condition));
     Ok(met.map(|met| match (met, now.state()) {
         (Condition::Stopped | Condition::Exited, State::Exited(exit)) => exit.code,
@@ -105,7 +105,8 @@ pub fn wait_and_tell(
             // Removed: it has ended, and its monitor may still be about to say how.
             return match known_code.or_else(|| last_word(&connection)) {
                 Some(code) if for_end => Ok(code),
-                _ if for_end || has(Condition::Removing) => Ok(NO_CODE),
+                None if for_end => Ok(code_of_gone(engine, container)),
+                _ if has(Condition::Removing) => Ok(NO_CODE),
                 _ => Err(Error::NotFound { name: container.name().to_owned() }),
             };
         };
@@ -147,6 +148,11 @@ pub fn wait_and_tell(
             }
         }
     }
+}
+
+/// The exit code of a container that went before we could ask it, or its monitor.
+fn code_of_gone(engine: &Engine, container: &Container) -> i32 {
+    events::last_code(engine, container.id()).unwrap_or(NO_CODE)
 }
 
 fn holds(engine: &Engine, container: &Container, condition: Condition) -> bool {
@@ -215,7 +221,7 @@ pub fn wait_started(engine: &Engine, container: &Container) -> Result<bool> {
 /// Waits until it has ended and no restart policy brings it back; the exit code of its last run.
 pub fn wait_for_good(engine: &Engine, container: &Container) -> Result<i32> {
     until(engine, container, |now| match now.map(|now| (now, now.state())) {
-        None => Some(NO_CODE),
+        None => Some(code_of_gone(engine, container)),
         Some((now, State::Exited(exit))) if !probes::in_backoff(now) => Some(exit.code),
         Some((_, State::Created | State::Removing)) => Some(NO_CODE),
         Some((_, State::Exited(_) | State::Initialized { .. } | State::Running { .. })) => None,

@@ -58,17 +58,26 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if args.exit_first_match && args.containers.len() > 1 {
         return first_of(&engine, &args, &conditions, interval);
     }
-    if !args.ignore {
-        // Before anything is waited for, which may be long.
-        for name in &args.containers {
-            containers::find(&engine, name)?;
-        }
+    // Before anything is waited for, which may be long: the last may be gone when its turn comes.
+    let mut found = Vec::new();
+    for name in &args.containers {
+        found.push(match containers::find(&engine, name) {
+            Err(containers::Error::NotFound { .. }) if args.ignore => None,
+            other => Some(other?),
+        });
     }
     let mut end = ExitCode::Success;
-    for name in &args.containers {
-        let waited = containers::find(&engine, name).and_then(|container| {
-            containers::check_conditions(&container, &conditions)?;
-            if has_no_end(&container, &conditions) {
+    for container in found {
+        let Some(container) = container else {
+            output::line(-1)?;
+            continue;
+        };
+        let waited = containers::check_conditions(&container, &conditions).and_then(|()| {
+            let now = match containers::find(&engine, container.id().as_str()) {
+                Err(containers::Error::NotFound { .. }) => None,
+                other => Some(other?),
+            };
+            if now.is_some_and(|now| has_no_end(&now, &conditions)) {
                 return Ok(0);
             }
             let mut listening = preface(args.preface);

@@ -172,7 +172,7 @@ pub(super) fn watch(
     if exit.code != 137 && crate::stop::was_asked(engine, container) {
         events::record(engine, container, "stop");
     }
-    events::tell(engine, container, events::ended(container, "died"));
+    events::tell(engine, container, events::ended(container, events::DIED));
     write_status(engine, container, &container.status)?;
     released.connectivity = run.connectivity;
     Ok(End {
