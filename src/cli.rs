@@ -141,6 +141,7 @@ pub static VERBS: &[Verb] = &[
     verb!(container_prune, ["container prune"]),
     verb!(cp, ["cp", "container cp"], tolerance: Tolerance { no_op: &["extract", "pause"], ..PLAIN.tolerance }),
     verb!(create, ["create", "container create"], order: Order::FlagsFirst, tolerance: CREATE_TOLERANCE),
+    verb!(debug, ["debug", "container debug"], order: Order::FlagsFirst),
     verb!(diff, ["diff", "container diff"]),
     verb!(events, ["events", "system events"]),
     verb!(doctor, ["doctor"]),

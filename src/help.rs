@@ -160,8 +160,8 @@ const CHAPTERS: &[(&str, &[&str])] = &[
     (
         "Containers",
         &[
-            "create", "init", "kill", "pause", "unpause", "wait", "attach", "cp", "diff", "export", "commit", "rename",
-            "update", "inspect", "top", "stats", "port", "mount", "unmount", "umount", "events",
+            "create", "init", "kill", "pause", "unpause", "wait", "attach", "debug", "cp", "diff", "export", "commit",
+            "rename", "update", "inspect", "top", "stats", "port", "mount", "unmount", "umount", "events",
         ],
     ),
     ("Images", &["push", "tag", "untag", "rmi", "save", "load", "import", "history", "search", "login", "logout"]),

@@ -44,6 +44,7 @@ mod artifacts;
 mod attach;
 mod auto_update;
 mod cp;
+mod debug;
 mod devices;
 mod diff;
 mod events;

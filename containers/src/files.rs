@@ -413,6 +413,7 @@ pub(crate) struct Mounted {
 impl Mounted {
     fn mount(engine: &Engine, container: &Container) -> Result<Mounted> {
         let lock = engine.lock(container.id())?;
+        crate::mount::check_free(engine, container)?;
         let read_only = false;
         Mounted::mount_at(engine, container, read_only, Some(lock))
     }

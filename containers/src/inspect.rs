@@ -207,6 +207,7 @@ pub fn mount_fact(engine: &Engine, mount: &MountSpec) -> MountFact {
         MountKind::Tmpfs { .. } | MountKind::Lent { .. } => ("tmpfs", None, "tmpfs".into(), None, ""),
         MountKind::Image { reference, .. } => ("image", None, reference.into(), None, "rprivate"),
         MountKind::Artifact { reference, .. } => ("artifact", None, reference.into(), None, "rprivate"),
+        MountKind::Root { container } => ("bind", None, container.into(), None, "rprivate"),
         MountKind::DevPts => ("devpts", None, "devpts".into(), None, ""),
         MountKind::Ramfs => ("ramfs", None, "ramfs".into(), None, ""),
     };

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::UnmountFlags;
 use storage::{Change, RootfsRequest};
+use sys::lock::FileLock;
 
 use crate::container::Container;
 use crate::engine::Engine;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Endpoint};
 use crate::id::ContainerId;
 use crate::list;
+use crate::state::State;
 
 /// Mounts a container's root file system, if it is not, and says where. That of a running one is where its processes
 /// see it.
@@ -30,6 +32,7 @@ pub fn mount(engine: &Engine, container: &Container) -> Result<PathBuf> {
     }
     // Not while it is being started.
     let _lock = engine.lock(container.id())?;
+    check_free(engine, &container)?;
     std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
     let read_only = false;
     if let Err(error) = files::mount_root(engine, &container, read_only, &target) {
@@ -91,6 +94,47 @@ pub fn mounted(engine: &Engine) -> Result<Vec<(Container, PathBuf)>> {
 pub fn mounted_images(engine: &Engine) -> Result<Vec<(String, PathBuf)>> {
     let id = |point: PathBuf| Some((point.file_name()?.to_str()?.strip_prefix(IMAGE)?.to_owned(), point));
     Ok(points(engine)?.into_iter().filter_map(id).collect())
+}
+
+/// Says that a stopped container's root file system is mounted in another container, `by`. Until that has ended nobody
+/// starts it or mounts it elsewhere, see [`check_free`]. While the lock that comes back is held nobody begins to.
+///
+/// # Errors
+/// It runs, or is mounted in a third container.
+pub(crate) fn occupy(engine: &Engine, container: &Container, by: &ContainerId) -> Result<FileLock> {
+    let lock = engine.lock(container.id())?;
+    let now = list::again(engine, container)?;
+    if !matches!(now.state(), State::Created | State::Exited(_)) {
+        let what = format!("container {} has been started meanwhile", now.name());
+        return Err(Error::StateImproper { what });
+    }
+    check_free(engine, &now)?;
+    take_away(engine, now.id());
+    let path = occupied_path(engine, now.id());
+    let dir = engine.store.dirs().runroot.join("mounts");
+    std::fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
+    std::fs::write(&path, by.as_str()).map_err(Error::io(&path))?;
+    Ok(lock)
+}
+
+/// Whether a container's root file system is mounted in no other container: two mounts of one upper directory would
+/// spoil it.
+pub(crate) fn check_free(engine: &Engine, container: &Container) -> Result<()> {
+    let path = occupied_path(engine, container.id());
+    let Ok(by) = std::fs::read_to_string(&path) else { return Ok(()) };
+    let by = match list::find(engine, &by) {
+        Ok(by) if !matches!(by.state(), State::Exited(_)) => by,
+        // It has ended.
+        Ok(_) | Err(Error::NotFound { .. }) => {
+            let _ = std::fs::remove_file(&path);
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let (container, by) = (container.name(), by.name());
+    Err(Error::StateImproper {
+        what: format!("the root file system of container {container} is mounted in container {by}: end that one first"),
+    })
 }
 
 /// Before a start, and at the end of a container: away with the mount, in whatever namespace it is.
@@ -191,6 +235,11 @@ const IMAGE: &str = "image-";
 
 fn point(engine: &Engine, name: &str) -> PathBuf {
     engine.store.dirs().runroot.join("mounts").join(name)
+}
+
+/// Holds the id of the container in which this one's root file system is mounted.
+fn occupied_path(engine: &Engine, id: &ContainerId) -> PathBuf {
+    engine.store.dirs().runroot.join("mounts").join(format!("{id}.occupied"))
 }
 
 fn running_root(pid: i32) -> PathBuf {

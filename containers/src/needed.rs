@@ -89,13 +89,18 @@ pub(crate) fn end_unneeded(engine: &Engine, container: &Container) -> Result<()>
         // they wait for us to be gone.
         let Some(_lock) = FileLock::try_exclusive(&path).map_err(Error::io(&path))? else { continue };
         let others = dependents(engine, &needed)?;
-        let (helpers, others): (Vec<Container>, Vec<Container>) =
-            others.into_iter().partition(|other| other.spec().pod_role == Some(PodRole::Sidecar));
+        let (helpers, others): (Vec<Container>, Vec<Container>) = others
+            .into_iter()
+            .partition(|other| matches!(other.spec().pod_role, Some(PodRole::Sidecar | PodRole::Ephemeral)));
         if others.iter().any(|other| !has_ended(other)) || !list::running(&needed) {
             continue;
         }
         for helper in helpers.iter().rev() {
-            stop::stop(engine, helper, None)?;
+            match stop::stop(engine, helper, None) {
+                // By its own `--rm`.
+                Err(Error::NotFound { .. }) => {}
+                other => other?,
+            }
         }
         match is_failure(engine, &needed, &others)? {
             // Its program cannot be told a code to end with.

@@ -262,6 +262,7 @@ pub(crate) fn volumes_of(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
         | MountKind::Image { .. }
         | MountKind::Artifact { .. }
         | MountKind::Lent { .. }
+        | MountKind::Root { .. }
         | MountKind::DevPts
         | MountKind::Ramfs => None,
     })
@@ -299,7 +300,9 @@ pub(crate) fn dependents(engine: &Engine, container: &Container) -> Result<Vec<C
     Ok(all
         .into_iter()
         .filter(|other| other.id() != container.id())
-        .filter(|other| needed_by(other.spec()).any(|needed| needed == id || needed == name))
+        .filter(|other| {
+            needed_by(other.spec()).chain(roots_in(other.spec())).any(|needed| needed == id || needed == name)
+        })
         .collect())
 }
 
@@ -333,6 +336,14 @@ pub(crate) fn needed_by(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
     });
     let required = spec.requires.iter().map(String::as_str);
     joined.chain(ipc).chain(user).chain(network).chain(lenders).chain(required)
+}
+
+/// The ids of the containers whose root file systems a container has mounted: they need not run for that.
+fn roots_in(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
+    spec.mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Root { container } => Some(container.as_str()),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

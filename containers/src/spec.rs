@@ -444,6 +444,11 @@ pub enum MountKind {
         container: Option<String>,
         path: PathBuf,
     },
+    /// The whole root file system of another container, as that sees it while it runs. One that does not run cannot be
+    /// started meanwhile.
+    Root {
+        container: String,
+    },
     DevPts,
     Ramfs,
 }
@@ -607,6 +612,8 @@ pub enum PodRole {
     InitAlways,
     /// Starts in its turn among the init containers and runs beside the members until they have ended.
     Sidecar,
+    /// Looks into the others while they run. Nobody waits for it, and the pod does not start it again.
+    Ephemeral,
 }
 
 /// A cgroup around the cgroups of several containers. Whoever starts first makes it, with its limits.

@@ -156,7 +156,10 @@ fn begin(
     crate::stop::give_up_restart(engine, &container)?;
     let container = settled(engine, id)?;
     match container.state() {
-        State::Created | State::Exited(_) => crate::mount::take_away(engine, id),
+        State::Created | State::Exited(_) => {
+            crate::mount::check_free(engine, &container)?;
+            crate::mount::take_away(engine, id);
+        }
         State::Initialized { .. } if hold => {
             return Err(Error::StateImproper { what: format!("container {id} has already been created in runtime") });
         }

@@ -1,5 +1,5 @@
-//! Mounts that have to be made beforehand, detached, for the container to attach: an image's files, a part of a volume, and
-//! what another running container lends or has mounted from the same volume.
+//! Mounts that have to be made beforehand, detached, for the container to attach: an image's files, a part of a volume,
+//! another container's root, and what another running container lends or has mounted from the same volume.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,10 @@ use storage::{FuseServer, RootfsRequest};
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::monitor::prepare::root_mount;
 use crate::spec::{IdMap, MountKind, MountSpec};
 use crate::volume_options::Backing;
-use crate::{list, subpath, userns, volumes};
+use crate::{list, mount, subpath, userns, volumes};
 
 /// The mounts, by their destination, and who serves those that are FUSE file systems.
 #[derive(Default)]
@@ -64,6 +65,7 @@ pub(crate) fn make(engine: &Engine, container: &Container, uids: &[IdMap], gids:
             MountKind::Lent { container: lender, path } => {
                 all.trees.push((destination, lent(engine, lender.as_deref(), path, mount.subpath.as_deref())?));
             }
+            MountKind::Root { container: other } => all.root(engine, container, other, destination)?,
             MountKind::Volume { .. }
             | MountKind::Bind { .. }
             | MountKind::Tmpfs { .. }
@@ -115,6 +117,27 @@ impl Trees {
         })?;
         self.trees.push((destination, tree));
         self.servers.extend(prepared.server);
+        Ok(())
+    }
+
+    /// What another container sees as its root, or would see if it ran.
+    fn root(&mut self, engine: &Engine, container: &Container, other: &str, destination: PathBuf) -> Result<()> {
+        let other = list::find(engine, other)?;
+        if let Some(init) = other.state().init().filter(|init| init.alive()) {
+            self.trees.push((destination, runtime::root_of(init)?));
+            return Ok(());
+        }
+        let _unstarted = mount::occupy(engine, &other, container.id())?;
+        let (uids, gids) = userns::maps(engine, &other.spec().namespaces.user)?;
+        let (root, server) = root_mount(engine, &other, &uids, &gids)?;
+        let target = engine.run_dir(container.id()).join("root-of-another");
+        std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
+        let tree = runtime::detached(&format!("mount the root file system of {}", other.name()), || {
+            root.mount(&target)?;
+            subpath::tree(&target, Path::new("/"))
+        })?;
+        self.trees.push((destination, tree));
+        self.servers.extend(server);
         Ok(())
     }
 }

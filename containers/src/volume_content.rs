@@ -66,6 +66,7 @@ pub(crate) fn prepare(
             | MountKind::Image { .. }
             | MountKind::Artifact { .. }
             | MountKind::Lent { .. }
+            | MountKind::Root { .. }
             | MountKind::DevPts
             | MountKind::Ramfs => continue,
         };

@@ -237,7 +237,9 @@ fn one(engine: &Engine, container: &Container, mount: &MountSpec) -> Result<Volu
         MountKind::DevPts => Ok(file_system("devpts", Vec::new())),
         MountKind::Ramfs => Ok(file_system("ramfs", Vec::new())),
         // The tree takes the place of this source; the files of an artifact are no single mount.
-        MountKind::Image { .. } | MountKind::Artifact { .. } | MountKind::Lent { .. } => Ok(bind("/".into())),
+        MountKind::Image { .. } | MountKind::Artifact { .. } | MountKind::Lent { .. } | MountKind::Root { .. } => {
+            Ok(bind("/".into()))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The same pod once more, with all its members.
 
-use containers::{Engine, MountKind, unused_name};
+use containers::{Engine, MountKind, PodRole, unused_name};
 
 use crate::create::{CreateRequest, create};
 use crate::error::Result;
@@ -23,7 +23,9 @@ pub fn clone(
     let free = format!("{}-clone", of.name());
     let name = name.map_or_else(|| unused_name(&free, |name| pod::find(engine, name).is_err()), str::to_owned);
     let made = create(engine, CreateRequest { spec, name: Some(&name), replace: false, infra_image: None })?;
-    let filled = of.members().try_for_each(|member| {
+    // Who looks into this pod has nothing to look at in the new one.
+    let mut lasting = of.members().filter(|member| pod::role(member) != PodRole::Ephemeral);
+    let filled = lasting.try_for_each(|member| {
         let image = match &member.record.image {
             Some(of) => image(&of.id)?,
             None => None,

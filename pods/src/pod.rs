@@ -111,11 +111,11 @@ impl Pod {
         self.containers.iter().filter(|container| role(container) != PodRole::Infra)
     }
 
-    /// Init containers do not count: they are meant to end.
+    /// Init containers do not count: they are meant to end. Nor does who only looks into the others.
     pub fn state(&self) -> PodState {
         let (mut running, mut paused, mut ended) = (0, 0, 0);
-        let lasting =
-            self.containers.iter().filter(|one| !matches!(role(one), PodRole::InitOnce | PodRole::InitAlways));
+        let is_lasting = |role| matches!(role, PodRole::Infra | PodRole::Member | PodRole::Sidecar);
+        let lasting = self.containers.iter().filter(|one| is_lasting(role(one)));
         let mut all = 0;
         for container in lasting {
             all += 1;

@@ -53,7 +53,7 @@ pub fn start(engine: &Engine, pod: &Pod) -> Result<Outcome> {
 fn run_init_containers(engine: &Engine, pod: &Pod) -> Result<()> {
     for container in pod.members() {
         match role(container) {
-            PodRole::Infra | PodRole::Member => {}
+            PodRole::Infra | PodRole::Member | PodRole::Ephemeral => {}
             PodRole::Sidecar => {
                 containers::start(engine, container, StartRequest::default())?;
                 if !containers::wait_started(engine, container)? {

@@ -18,10 +18,22 @@ use crate::{Error, Result, namespaces};
 /// # Errors
 /// As [`from_within`].
 pub fn mount_of(init: &Process, path: &Path) -> Result<OwnedFd> {
+    copied(init, path, OpenTreeFlags::empty())
+}
+
+/// The same of a running container's root, with all that is mounted in it.
+///
+/// # Errors
+/// As [`from_within`].
+pub fn root_of(init: &Process) -> Result<OwnedFd> {
+    copied(init, Path::new("/"), OpenTreeFlags::AT_RECURSIVE)
+}
+
+fn copied(init: &Process, path: &Path, reach: OpenTreeFlags) -> Result<OwnedFd> {
     from_within(init, &format!("borrow the mount {}", path.display()), || {
         let flags =
             OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
-        Ok(open_tree(CWD, path, flags)?)
+        Ok(open_tree(CWD, path, flags | reach)?)
     })
 }
 

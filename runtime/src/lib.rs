@@ -27,6 +27,6 @@ mod systemd;
 
 pub use error::{Error, Result};
 pub use exec::{ExecChild, ExecRequest, exec};
-pub use lend::{detached, from_within, mount_of};
+pub use lend::{detached, from_within, mount_of, root_of};
 pub use parent::{Bundle, Created, Running, Stdio, create};
 pub use plan::KEEP_GROUPS;

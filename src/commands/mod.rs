@@ -13,6 +13,7 @@ pub mod container_exists;
 pub mod container_prune;
 pub mod cp;
 pub mod create;
+pub mod debug;
 pub mod diff;
 pub mod doctor;
 pub mod events;

@@ -1,4 +1,7 @@
-use containers::{AttachEnd, AttachRequest, LogDriver, PasswdMode, Remove, RemoveRequest, StartRequest, Streams};
+use containers::{
+    AttachEnd, AttachRequest, Container, Engine, LogDriver, PasswdMode, Remove, RemoveRequest, StartRequest, Started,
+    Streams,
+};
 
 use crate::arguments::number;
 use crate::context::Context;
@@ -57,18 +60,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         }
     })?;
     let spec = container.spec();
-
-    let started = match containers::start(&engine, &container, StartRequest { attach, preserve_fds }) {
-        Ok(started) => started,
-        Err(error) => {
-            if spec.remove != Remove::Nothing {
-                // What failed to start has no monitor that would remove it. The error that matters is the first.
-                let request = RemoveRequest { force: true, volumes: true, ..RemoveRequest::default() };
-                let _ = containers::remove(&engine, &container, &request);
-            }
-            return Err(error.into());
-        }
-    };
+    let started = start(&engine, &container, StartRequest { attach, preserve_fds })?;
     let Some(attached) = started.attached else {
         // With the caller's own streams, what is printed is the container's alone.
         if !matches!(spec.log.driver, LogDriver::Passthrough | LogDriver::PassthroughTty) {
@@ -88,6 +80,18 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     Ok(match attached.run(request)? {
         AttachEnd::Exited(code) => ExitCode::from_number(code),
         AttachEnd::Detached => ExitCode::Success,
+    })
+}
+
+/// Starts what was made for this. Where that fails nothing of a container with `--rm` is left.
+pub fn start(engine: &Engine, container: &Container, request: StartRequest) -> Result<Started, Failure> {
+    containers::start(engine, container, request).map_err(|error| {
+        if container.spec().remove != Remove::Nothing {
+            // What failed to start has no monitor that would remove it. The error that matters is the first.
+            let request = RemoveRequest { force: true, volumes: true, ..RemoveRequest::default() };
+            let _ = containers::remove(engine, container, &request);
+        }
+        error.into()
     })
 }
 

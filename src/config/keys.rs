@@ -98,6 +98,7 @@ pub static KEYS: &[Key] = &[
     no("engine", "conmon_path", NO_CONMON),
     no("engine", "conmonrs_path", NO_CONMON),
     no("engine", "database_backend", "creel has no database"),
+    yes("engine", "debug_image", Shape::Text),
     yes("engine", "detach_keys", Shape::Text),
     no("engine", "enable_port_reservation", "ports are bound before the container starts"),
     yes("engine", "env", Shape::Texts),

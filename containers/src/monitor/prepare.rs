@@ -224,7 +224,10 @@ pub(super) fn prepare(
         UserNamespace::Path(path) if !uid_maps.is_empty() => Some(path.clone()),
         _ => None,
     };
-    let (root, server, rootfs) = root(engine, container, &uid_maps, &gid_maps)?;
+    // Where it will be mounted.
+    let rootfs = run_dir.join("rootfs");
+    std::fs::create_dir_all(&rootfs).map_err(Error::io(&rootfs))?;
+    let (root, server) = root_mount(engine, container, &uid_maps, &gid_maps)?;
     released.servers.extend(server);
     let trees = trees::make(engine, container, &uid_maps, &gid_maps)?;
     released.servers.extend(trees.servers);
@@ -465,13 +468,14 @@ fn cgroup(engine: &Engine, container: &Container) -> Result<Option<Cgroup>> {
     Ok(cgroup)
 }
 
-/// What is to be mounted, who serves it, and where.
-type Root = (RootMount, Option<FuseServer>, PathBuf);
-
-/// The root file system, and where it will be mounted. Its owners fit the container's own user namespace, if it has one.
-fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) -> Result<Root> {
-    let target = engine.run_dir(container.id()).join("rootfs");
-    std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
+/// The root file system of a container that does not run, and who serves it. Its owners fit the container's own user
+/// namespace, if it has one.
+pub(crate) fn root_mount(
+    engine: &Engine,
+    container: &Container,
+    uids: &[IdMap],
+    gids: &[IdMap],
+) -> Result<(RootMount, Option<FuseServer>)> {
     let request = RootfsRequest {
         layers: container.record.image.as_ref().map(|image| image.layers.as_slice()).unwrap_or_default(),
         container_dir: &engine.container_dir(container.id()),
@@ -480,9 +484,9 @@ fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) 
     };
     let shift = userns::shift(engine, uids, gids);
     let prepared = match &container.spec().source {
-        Source::Directory { path, overlay: false } => return Ok((RootMount::Directory(path.clone()), None, target)),
+        Source::Directory { path, overlay: false } => return Ok((RootMount::Directory(path.clone()), None)),
         Source::Directory { path, overlay: true } => engine.store.root_mount_over(path, &request)?,
-        Source::Holder => return Ok((RootMount::Directory(empty_root(engine, container)?), None, target)),
+        Source::Holder => return Ok((RootMount::Directory(empty_root(engine, container)?), None)),
         Source::Image { .. } | Source::None if !shift.is_identity() => {
             engine.store.root_mount_shifted(&request, &shift)?
         }
@@ -491,7 +495,7 @@ fn root(engine: &Engine, container: &Container, uids: &[IdMap], gids: &[IdMap]) 
     if let Some(note) = &prepared.driver_note {
         tracing::info!(note, "root file system");
     }
-    Ok((prepared.mount, prepared.server, target))
+    Ok((prepared.mount, prepared.server))
 }
 
 /// A directory of the run time that whoever is root in the container may put mount points into.

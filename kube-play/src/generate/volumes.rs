@@ -123,6 +123,7 @@ impl<'a> Volumes<'a> {
             }
             MountKind::Bind { overlay: true, .. }
             | MountKind::Artifact { .. }
+            | MountKind::Root { .. }
             | MountKind::DevPts
             | MountKind::Ramfs => None,
             MountKind::Tmpfs { size, .. } => Some((format!("tmp-{index}"), in_memory(*size))),
