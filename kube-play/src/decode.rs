@@ -156,6 +156,7 @@ impl Reader {
                 Some(field) => match field.support {
                     Support::Full | Support::Quiet => {}
                     Support::NoEffect if self.validate == Validate::Ignore || node.is_empty() => {}
+                    Support::NoEffect if is_filled_in(&key.name, node) => {}
                     Support::NoEffect => self.inside(step(&key.name), |reader| {
                         let text = format!("has no effect here: {}", field.note);
                         reader.report(Severity::Warning, key.at, text, None);
@@ -176,6 +177,17 @@ impl Reader {
         };
         self.inside(step(&key.name), |reader| reader.report(severity, key.at, text, hint));
     }
+}
+
+/// What an API server writes where the user has written nothing: everything that was read from a cluster has it.
+fn is_filled_in(name: &str, node: &Node) -> bool {
+    const FILLED_IN: [(&str, &str); 4] = [
+        ("podReplacementPolicy", "TerminatingOrFailed"),
+        ("preemptionPolicy", "PreemptLowerPriority"),
+        ("priority", "0"),
+        ("schedulerName", "default-scheduler"),
+    ];
+    matches!(&node.value, Value::Scalar(scalar) if FILLED_IN.contains(&(name, scalar.text.as_str())))
 }
 
 impl Node {

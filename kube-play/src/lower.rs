@@ -97,6 +97,7 @@ pub fn plan(manifests: &Manifests, stored: &Stored, options: &Options) -> Result
         references: Vec::new(),
         persistent: config::persistent_volumes(manifests),
         claim_volumes: Vec::new(),
+        faulty_volumes: BTreeSet::new(),
         backend_ports: Vec::new(),
     };
     for document in &manifests.documents {
@@ -129,6 +130,8 @@ struct Lowering<'a> {
     persistent: Vec<config::Persistent>,
     /// The claims of the StatefulSet that is being planned: volumes of its pods.
     claim_volumes: Vec<String>,
+    /// Volumes of the pod that is being planned whose faults have been named.
+    faulty_volumes: BTreeSet<String>,
     /// Ports of Services that Ingresses name.
     backend_ports: Vec<(String, String, PortRef, Problem)>,
 }

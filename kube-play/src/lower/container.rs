@@ -454,7 +454,7 @@ impl Lowering<'_> {
         for (index, mount) in container.volume_mounts.iter().enumerate() {
             let at = at.key("volumeMounts").index(index);
             let volume = template.volumes.iter().find(|volume| volume.name == *mount.name);
-            if volume.is_none() {
+            if volume.is_none() && !self.faulty_volumes.contains(&*mount.name) {
                 let names: Vec<&str> = template.volumes.iter().map(|volume| volume.name.as_str()).collect();
                 let hint = crate::problem::meant(&mount.name, names).map(|meant| format!("did you mean \"{meant}\"?"));
                 let text = format!("the pod has no volume {:?}", &*mount.name);

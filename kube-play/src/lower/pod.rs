@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use containers::SysctlNamespace;
 
 use super::{At, Lowering, hash, podman};
-use crate::decode::FileMode;
+use crate::decode::{FileMode, Validate};
 use crate::model::{self, DownwardApiFile, KeyToPath, ObjectMeta, PodSpec, PodTemplateSpec};
 use crate::plan::{
     Dns, DownwardFile, DownwardValue, FieldRef, KeyPath, Kind, Meta, PodNetwork, PodPlan, PodTemplate, PodVolume,
     ProjectedSource, Projection, VolumeSource,
 };
+
+/// The ConfigMap that a cluster makes in every namespace, and mounts in every pod beside the pod's token: the certificate of
+/// its API server. Where there is none it is not missed.
+const CLUSTER_AUTHORITY: &str = "kube-root-ca.crt";
 
 /// What a pod is of: it decides defaults and what may be written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -275,6 +279,7 @@ impl Lowering<'_> {
     fn volumes(&mut self, spec: &PodSpec, namespace: &str, at: &At<'_>) -> Vec<PodVolume> {
         let mut volumes = Vec::new();
         let mut names = BTreeSet::new();
+        self.faulty_volumes.clear();
         // A claim of a StatefulSet stands over a volume of its name.
         for template in self.claim_volumes.clone() {
             names.insert(template.clone());
@@ -285,8 +290,10 @@ impl Lowering<'_> {
             if !names.insert(volume.name.to_string()) {
                 self.wrong(&at.key("name"), format!("{:?} is there twice", &*volume.name));
             }
-            if let Some(source) = self.volume(volume, spec, namespace, &at) {
-                volumes.push(PodVolume { name: volume.name.to_string(), source });
+            let name = volume.name.to_string();
+            match self.volume(volume, spec, namespace, &at) {
+                Some(source) => volumes.push(PodVolume { name, source }),
+                None => drop(self.faulty_volumes.insert(name)),
             }
         }
         volumes
@@ -404,7 +411,15 @@ impl Lowering<'_> {
                 .as_object()
                 .is_some_and(|written| written.iter().any(|(key, value)| key != "name" && !value.is_null()))
             {
-                true => None,
+                true => {
+                    // It can be passed over where nobody mounts it.
+                    let containers = || spec.init_containers.iter().chain(&spec.containers);
+                    let mut mounts = containers().flat_map(|container| &container.volume_mounts);
+                    if self.validate != Validate::Strict && mounts.any(|mount| *mount.name == *volume.name) {
+                        self.wrong(at, "is mounted, and has no source that is supported");
+                    }
+                    None
+                }
                 false => Some(VolumeSource::EmptyDir { memory: false, limit: None }),
             },
         }
@@ -474,7 +489,8 @@ impl Lowering<'_> {
                     None => (Kind::Secret, "secret"),
                 };
                 let at = at.key(word);
-                let optional = keys.optional.unwrap_or(false);
+                let is_of_cluster = kind == Kind::ConfigMap && keys.name.as_deref() == Some(CLUSTER_AUTHORITY);
+                let optional = keys.optional.unwrap_or(false) || is_of_cluster;
                 self.keys_source(kind, keys.name.as_deref(), &keys.items, optional, namespace, &at, &at.key("name"))
             }
             (None, None, Some(downward)) => {

@@ -1,6 +1,7 @@
 //! Manifests in, plans or problems out.
 
 mod certificates;
+mod dumps;
 mod examples;
 mod mistakes;
 

@@ -154,9 +154,11 @@ object! {
         "secret" secret: Option<ProjectedKeys>,
         "downwardAPI" downward_api: Option<ProjectedDownward>,
     }
-    refused {
+    no_effect {
         /// there is no API server to log in to
         "serviceAccountToken",
+    }
+    refused {
         /// there is no API server
         "clusterTrustBundle",
         /// there is no API server

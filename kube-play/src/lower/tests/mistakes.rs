@@ -522,3 +522,21 @@ fn broken_texts_never_panic() {
     }
     assert!(start.elapsed() < std::time::Duration::from_secs(30), "{:?}", start.elapsed());
 }
+
+#[test]
+fn a_volume_at_fault_is_told_of_once() {
+    let mounted = |volume: &str| {
+        pod(&format!(
+            "containers: [{{ name: a, image: b, volumeMounts: [{{ name: d, mountPath: /x }}] }}]\nvolumes: [{{ name: d, {volume} }}]"
+        ))
+    };
+    assert_eq!(
+        mounted("nfs: { server: x, path: /y }"),
+        ["volumes[0].nfs: is not supported: mount it on the host and use hostPath"]
+    );
+    assert_eq!(
+        mounted("csi: { driver: x }"),
+        ["volumes[0].csi: is not supported: needs a driver that runs in a cluster"]
+    );
+    assert_eq!(mounted("secret: {}"), ["volumes[0].secret.secretName: is required"]);
+}
