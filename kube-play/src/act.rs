@@ -34,7 +34,7 @@ mod resume;
 
 pub use change::{pause, restart, scale, undo};
 pub use child::pod_main;
-pub use down::{Claims, Down, Meant, down, played_from};
+pub use down::{Claims, Down, Meant, down, played_from, remove_pods};
 pub use error::{Error, Result};
 pub use launch::{FindImage, Launched, PodRequest, Start, WantedImage, node_name};
 pub use objects::{Body, Object, Shelf, Waits};

@@ -21,6 +21,7 @@ mod quantity;
 mod schedule;
 pub mod show;
 pub mod steps;
+pub mod write;
 mod yaml;
 
 pub use changes::{Change, ObjectChange};

@@ -12,8 +12,8 @@ mod table;
 pub use age::age;
 pub use describe::{Event, describe_object, describe_pod, describe_service, describe_workload};
 pub use object::{
-    autoscaler_status_value, job_status_value, object, object_json, object_yaml, pod_object, pod_status_value,
-    service_object, workload_status_value,
+    job_status_value, object, object_json, object_yaml, pod_object, pod_status_value, service_object,
+    workload_status_value,
 };
 pub use rollout::{Status as RolloutState, rollout_history, rollout_revision, rollout_status};
 pub use rows::*;

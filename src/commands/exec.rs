@@ -12,7 +12,7 @@ use crate::error::{ExitCode, Failure};
 use crate::{output, select};
 
 /// Run a command in a running container
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct Args {
     /// Read the container's id from a file
     #[arg(long, value_name = "FILE")]
@@ -58,6 +58,13 @@ pub struct Args {
     workdir: Option<String>,
     #[arg(value_name = "CONTAINER COMMAND [ARG...]")]
     words: Vec<String>,
+}
+
+impl Args {
+    /// A container and a command, for `kube exec`.
+    pub fn new(words: Vec<String>, interactive: bool, tty: bool) -> Args {
+        Args { words, interactive, tty, ..Args::default() }
+    }
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {

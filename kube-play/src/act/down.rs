@@ -20,6 +20,8 @@ pub struct Meant {
     pub ids: Vec<ObjectId>,
     /// Where the files are: what was played from there last goes, too.
     pub sources: Vec<String>,
+    /// Seconds that containers have to end, instead of each one's own.
+    pub timeout: Option<u32>,
 }
 
 /// What was taken away, and what was not.
@@ -75,7 +77,8 @@ pub fn down(
                 down.removed.push(id.clone());
             }
         }
-        remove_pods(engine, pod_program, &ids, &mut down)?;
+        let removed = pods_of(engine, pod_program, &ids, meant.timeout, &mut down)?;
+        not_ours(engine, &ids, &removed, &mut down)?;
         for name in of_sets {
             match engine.store.remove_volume(&name) {
                 Ok(()) => down.volumes.push(name),
@@ -189,9 +192,15 @@ fn claims_of_sets(engine: &Engine, shelf: &Shelf, ids: &[ObjectId]) -> Result<Ve
     Ok(engine.store.volumes()?.into_iter().map(|(name, _)| name).filter(|name| is_its(name)).collect())
 }
 
-fn remove_pods(engine: &Engine, pod_program: fn() -> Command, ids: &[ObjectId], down: &mut Down) -> Result<()> {
-    let seen = observe::pods(engine)?;
-    let is_meant = |pod: &&Seen| {
+/// Removes the pods of these objects, and says which those were.
+fn pods_of(
+    engine: &Engine,
+    pod_program: fn() -> Command,
+    ids: &[ObjectId],
+    timeout: Option<u32>,
+    down: &mut Down,
+) -> Result<Vec<Seen>> {
+    let is_meant = |pod: &Seen| {
         // What a CronJob has begun: its Jobs may be gone already.
         let job = pod.owner.as_deref().and_then(|owner| owner.strip_prefix("Job/"));
         let cron_job = job.and_then(|job| Some(job.rsplit_once('-')?.0));
@@ -200,12 +209,25 @@ fn remove_pods(engine: &Engine, pod_program: fn() -> Command, ids: &[ObjectId], 
         };
         ids.iter().any(|id| pod.belongs_to(id) || of_cron_job(id))
     };
-    let meant: Vec<&Seen> = seen.iter().filter(is_meant).collect();
-    let begun: Vec<(String, Result<Working>)> = meant
+    let mut meant = observe::pods(engine)?;
+    meant.retain(is_meant);
+    remove_pods(engine, pod_program, &meant, timeout, down);
+    Ok(meant)
+}
+
+/// Removes pods, side by side. What keeps them makes others.
+pub fn remove_pods(
+    engine: &Engine,
+    pod_program: fn() -> Command,
+    pods: &[Seen],
+    timeout: Option<u32>,
+    down: &mut Down,
+) {
+    let begun: Vec<(String, Result<Working>)> = pods
         .iter()
         .map(|pod| {
             let id = pod.pod.id().to_string();
-            let deed = Deed::Remove { pod: id.clone(), timeout: None };
+            let deed = Deed::Remove { pod: id.clone(), timeout };
             (id, child::begin(engine, pod_program(), deed))
         })
         .collect();
@@ -215,10 +237,14 @@ fn remove_pods(engine: &Engine, pod_program: fn() -> Command, ids: &[ObjectId], 
             Err(error) => down.failed.push((id, error.to_string())),
         }
     }
+}
+
+/// Notes the pods that are called like those that were meant, and are from no manifest.
+fn not_ours(engine: &Engine, ids: &[ObjectId], removed: &[Seen], down: &mut Down) -> Result<()> {
     for id in ids.iter().filter(|id| id.kind == Kind::Pod) {
         let name = volume_name(&id.namespace, &id.name);
         let there = pods::names(engine)?.values().any(|known| *known == name);
-        if there && !meant.iter().any(|pod| pod.name == id.name && pod.namespace == id.namespace) {
+        if there && !removed.iter().any(|pod| pod.name == id.name && pod.namespace == id.namespace) {
             down.not_ours.push(name);
         }
     }

@@ -8,8 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::generate::yaml;
 use crate::plan::{Kind, Meta, ObjectId, PodTemplate, ServicePlan, ServiceType};
 use crate::steps::{
-    AutoscaleStep, ContainerState, Ended, JobCondition, JobStatus, ObservedContainer, PodStatus, Progress,
-    WorkloadStatus,
+    ContainerState, Ended, JobCondition, JobStatus, ObservedContainer, PodStatus, Progress, WorkloadStatus,
 };
 
 /// One object as YAML, or several as a List.
@@ -287,8 +286,4 @@ pub fn service_object(
         }
     }
     object
-}
-
-pub fn autoscaler_status_value(step: &AutoscaleStep, current: u32) -> Value {
-    json!({ "currentReplicas": current, "desiredReplicas": step.replicas })
 }

@@ -42,7 +42,9 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let Some(kubeconfig) = args.kubeconfig.clone().or_else(|| variable("KUBECONFIG").map(PathBuf::from)) else {
-        return Err(Failure::plain("kubeconfig not given, unable to connect to cluster"));
+        return Err(Failure::plain("kubeconfig not given, unable to connect to cluster").hint(
+            "--kubeconfig says how one is reached; to make a file's objects on this machine: creel kube play FILE",
+        ));
     };
     if args.service && args.file.is_some() {
         return Err(Failure::plain("cannot set --service and --file at the same time"));

@@ -23,13 +23,13 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_least(&args.words, 1)?;
-    let (kinds, names) = super::get::meant(&args.words)?;
+    let wanted = super::chosen::meant(&args.words)?;
     let engine = context.reader()?;
     let shelf = super::shelf(&engine)?;
     let (seen, now) = (act::pods(&engine)?, Timestamp::now());
     let mut texts = Vec::new();
     let mut failures = Vec::new();
-    for kind in kinds {
+    for (kind, names) in wanted {
         let is_meant = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
         let mut found = Vec::new();
         if kind == Kind::Pod {

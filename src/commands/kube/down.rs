@@ -40,7 +40,7 @@ pub fn take_down(context: &Context, names: &[String], claims: Claims) -> Result<
     }
     // What was played can be taken down, whatever a newer version thinks of its fields.
     let manifests = parse(&files, &[], Validate::Ignore, Unknown::Skip);
-    let meant = Meant { ids: manifests.ids().cloned().collect(), sources };
+    let meant = Meant { ids: manifests.ids().cloned().collect(), sources, timeout: None };
     let known: Vec<&str> = meant.sources.iter().map(String::as_str).collect();
     if meant.ids.is_empty() && act::played_from(&engine, &known)?.is_empty() {
         let is_error = |problem: &&Problem| problem.severity == Severity::Error;

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use containers::Engine;
 use jiff::Timestamp;
-use kube_play::act::{self, Body, Object, Seen, Shelf};
+use kube_play::act::{self, Body, Seen, Shelf};
 use kube_play::show::{self, Look, RowHead};
 use kube_play::{Kind, ObjectId, Selector, steps};
 
+use super::chosen::{Chosen, meant, of_kind};
 use super::{DEFAULT_NAMESPACE, not_found};
 use crate::arguments;
 use crate::context::Context;
@@ -17,6 +18,16 @@ use crate::output;
 /// Show what was played, as kubectl does
 #[derive(clap::Args, Debug)]
 pub struct Args {
+    #[command(flatten)]
+    pub showing: Showing,
+    /// A kind (pods, deploy, svc,all) and names, or KIND/NAME
+    #[arg(value_name = "KIND [NAME...]")]
+    pub words: Vec<String>,
+}
+
+/// Which objects, and how they are shown.
+#[derive(clap::Args, Debug)]
+pub struct Showing {
     /// All namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
@@ -35,34 +46,11 @@ pub struct Args {
     /// Show labels
     #[arg(long)]
     show_labels: bool,
-    /// A kind (pods, deploy, svc,all) and names, or KIND/NAME
-    #[arg(value_name = "KIND [NAME...]")]
-    words: Vec<String>,
 }
 
-/// What `all` stands for.
-const ALL: [Kind; 10] = [
-    Kind::Pod,
-    Kind::ReplicationController,
-    Kind::Service,
-    Kind::DaemonSet,
-    Kind::Deployment,
-    Kind::ReplicaSet,
-    Kind::StatefulSet,
-    Kind::HorizontalPodAutoscaler,
-    Kind::CronJob,
-    Kind::Job,
-];
-
-/// One object to be shown.
-enum Shown {
-    Stored(ObjectId, Box<Object>),
-    Pod(Box<Seen>),
-}
-
-pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
-    arguments::at_least(&args.words, 1)?;
-    let (kinds, names) = meant(&args.words)?;
+pub fn run(context: &Context, Args { showing: args, words }: Args) -> Result<ExitCode, Failure> {
+    arguments::at_least(&words, 1)?;
+    let wanted = meant(&words)?;
     let selector = match &args.selector {
         Some(text) => Some(Selector::parse(text).map_err(Failure::plain)?),
         None => None,
@@ -80,23 +68,23 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let mut failures = Vec::new();
     let mut texts = Vec::new();
     let mut values = Vec::new();
-    for kind in &kinds {
+    for (kind, names) in &wanted {
         let mut shown = Vec::new();
         for namespace in &namespaces {
-            shown.extend(objects(&engine, &shelf, *kind, namespace, &seen)?);
+            shown.extend(of_kind(&engine, &shelf, *kind, namespace, &seen)?);
         }
-        shown.retain(|one| selector.as_ref().is_none_or(|selector| selector.matches(labels(one))));
+        shown.retain(|one| selector.as_ref().is_none_or(|selector| selector.matches(one.labels())));
         if !names.is_empty() {
-            let missing = |name: &&String| !shown.iter().any(|one| name_of(one) == name.as_str());
+            let missing = |name: &&String| !shown.iter().any(|one| one.name() == name.as_str());
             failures.extend(names.iter().filter(missing).map(|name| not_found(*kind, name)));
-            shown.retain(|one| names.iter().any(|name| name == name_of(one)));
+            shown.retain(|one| names.iter().any(|name| name == one.name()));
         }
         match args.output.as_deref() {
             None | Some("wide") if shown.is_empty() => {}
             None | Some("wide") => texts.push(table(&engine, &shelf, *kind, &shown, &seen, look)?),
             Some("name") => {
                 for one in &shown {
-                    output::line(ObjectId::new(*kind, "", name_of(one)).resource())?;
+                    output::line(one.id().resource())?;
                 }
             }
             Some("json" | "yaml") => {
@@ -124,58 +112,6 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     crate::select::conclude(failures)
 }
 
-/// The kinds and names of the command line.
-pub fn meant(words: &[String]) -> Result<(Vec<Kind>, Vec<String>), Failure> {
-    let kind = |word: &str| {
-        Kind::typed(word).ok_or_else(|| {
-            Failure::plain(format!("there is no kind of object called {word:?}")).hint("creel kube get --help")
-        })
-    };
-    if let Some((word, name)) = words[0].split_once('/') {
-        return Ok((vec![kind(word)?], vec![name.to_owned()]));
-    }
-    let mut kinds = Vec::new();
-    for word in words[0].split(',') {
-        match word {
-            "all" => kinds.extend(ALL),
-            word => kinds.push(kind(word)?),
-        }
-    }
-    Ok((kinds, words[1..].to_vec()))
-}
-
-fn objects(engine: &Engine, shelf: &Shelf, kind: Kind, namespace: &str, seen: &[Seen]) -> Result<Vec<Shown>, Failure> {
-    if kind == Kind::Pod {
-        let of_namespace = seen.iter().filter(|pod| pod.namespace == namespace);
-        return Ok(of_namespace.cloned().map(Box::new).map(Shown::Pod).collect());
-    }
-    if kind == Kind::Secret {
-        let secrets = shelf.objects(engine)?.secrets.into_iter();
-        let of_namespace = secrets.filter(|((of, _), _)| of == namespace);
-        let shown = of_namespace
-            .map(|(_, secret)| Shown::Stored(secret.meta.id.clone(), Box::new(Object::new(Body::ConfigMap(secret)))));
-        return Ok(shown.collect());
-    }
-    let place = if kind.global() { "" } else { namespace };
-    let listed = shelf.list(place, kind)?.into_iter();
-    Ok(listed.filter_map(|object| Some(Shown::Stored(object.body.meta()?.id.clone(), Box::new(object)))).collect())
-}
-
-fn name_of(shown: &Shown) -> &str {
-    match shown {
-        Shown::Stored(id, _) => &id.name,
-        Shown::Pod(pod) => &pod.name,
-    }
-}
-
-fn labels(shown: &Shown) -> &std::collections::BTreeMap<String, String> {
-    static NONE: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
-    match shown {
-        Shown::Stored(_, object) => object.body.meta().map_or(&NONE, |meta| &meta.labels),
-        Shown::Pod(pod) => pod.labels(),
-    }
-}
-
 /// A pod's line, from what its containers do.
 pub fn pod_status(shelf: &Shelf, pod: &Seen) -> Result<steps::PodStatus, Failure> {
     Ok(match act::template_of(shelf, pod)? {
@@ -196,15 +132,15 @@ fn table(
     engine: &Engine,
     shelf: &Shelf,
     kind: Kind,
-    shown: &[Shown],
+    shown: &[Chosen],
     seen: &[Seen],
     look: Look,
 ) -> Result<String, Failure> {
     let now = Timestamp::now();
     let stored = || {
         shown.iter().filter_map(|one| match one {
-            Shown::Stored(id, object) => Some((id, object)),
-            Shown::Pod(_) => None,
+            Chosen::Stored(id, object) => Some((id, object)),
+            Chosen::Pod(_) => None,
         })
     };
     let kept = |id: &ObjectId| shelf.kept(id);
@@ -212,7 +148,7 @@ fn table(
         Kind::Pod => {
             let mut rows = Vec::new();
             for one in shown {
-                let Shown::Pod(pod) = one else { continue };
+                let Chosen::Pod(pod) = one else { continue };
                 let restarted = pod.pod.members().filter(|member| member.status.restarts > 0);
                 rows.push(show::PodRow {
                     head: RowHead {
@@ -387,10 +323,11 @@ pub fn outside(plan: &kube_play::ServicePlan) -> Vec<String> {
     }
 }
 
-fn value(shelf: &Shelf, shown: &Shown) -> Result<serde_json::Value, Failure> {
+/// An object as Kubernetes would show it.
+pub fn value(shelf: &Shelf, shown: &Chosen) -> Result<serde_json::Value, Failure> {
     let uid = |id: &ObjectId| act::uid_of(id);
     Ok(match shown {
-        Shown::Stored(id, object) => {
+        Chosen::Stored(id, object) => {
             let Some(meta) = object.body.meta() else { return Ok(serde_json::Value::Null) };
             match &object.body {
                 Body::Workload { plan, .. } => {
@@ -401,10 +338,13 @@ fn value(shelf: &Shelf, shown: &Shown) -> Result<serde_json::Value, Failure> {
                     let status = job_status(plan, shelf.kept(id)?);
                     show::object(meta, &uid(id), object.created, Some(show::job_status_value(&status)))
                 }
+                Body::Service { plan, address } => {
+                    show::service_object(plan, &uid(id), object.created, *address, &outside(plan))
+                }
                 _ => show::object(meta, &uid(id), object.created, None),
             }
         }
-        Shown::Pod(pod) => {
+        Chosen::Pod(pod) => {
             let template = act::template_of(shelf, pod)?;
             let owner = pod.owner_id();
             let spec = act::pod_manifest(shelf, pod)?.unwrap_or_default();

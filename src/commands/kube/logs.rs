@@ -1,10 +1,10 @@
 //! `creel kube logs`
 
-use containers::{Container, PodRole};
+use containers::Container;
 use kube_play::act::{self, Seen};
 use kube_play::{Kind, Selector};
 
-use super::{DEFAULT_NAMESPACE, not_found};
+use super::{DEFAULT_NAMESPACE, chosen, not_found};
 use crate::arguments::{self, number};
 use crate::commands::logs;
 use crate::context::Context;
@@ -54,7 +54,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             arguments::at_least(words, 1)?;
             let mut pods = Vec::new();
             for word in words {
-                let found: Vec<&&Seen> = in_namespace.iter().filter(|pod| is_meant(pod, word)).collect();
+                let found: Vec<&&Seen> = in_namespace.iter().filter(|pod| chosen::is_meant(pod, word)).collect();
                 if found.is_empty() {
                     return Err(not_found(Kind::Pod, word));
                 }
@@ -63,14 +63,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             pods
         }
     };
-    let of_pod = |pod: &Seen| -> Vec<Container> {
-        let is_chosen = |member: &&Container| match &args.container {
-            Some(name) => member.name() == format!("{}-{name}", pod.pod.name()) || member.name() == name,
-            None => matches!(member.spec().pod_role, Some(PodRole::Member) | None),
-        };
-        pod.pod.members().filter(is_chosen).cloned().collect()
-    };
-    let containers: Vec<Container> = pods.iter().flat_map(|pod| of_pod(pod)).collect();
+    let of_pod =
+        |pod: &'_ &Seen| -> Vec<Container> { chosen::containers(pod, args.container.as_deref()).cloned().collect() };
+    let containers: Vec<Container> = pods.iter().flat_map(of_pod).collect();
     if containers.is_empty() {
         return Err(Failure::plain("no container of these pods is meant by that"));
     }
@@ -88,15 +83,4 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         containers: Vec::new(),
     };
     logs::show(&engine, &containers, &output, prefix, logs::stamp)
-}
-
-fn is_meant(pod: &Seen, word: &str) -> bool {
-    match word.split_once('/') {
-        None => pod.name == word,
-        Some((kind, name)) => match Kind::typed(kind) {
-            Some(Kind::Pod) => pod.name == name,
-            Some(kind) => pod.owner.as_deref() == Some(&format!("{kind}/{name}")),
-            None => false,
-        },
-    }
 }

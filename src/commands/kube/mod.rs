@@ -12,15 +12,23 @@ use crate::output;
 
 pub mod apply;
 mod build;
+mod chosen;
+pub mod delete;
 pub mod describe;
 pub mod down;
+pub mod exec;
+pub mod expose;
 pub mod get;
 pub mod logs;
+mod make;
 pub mod play;
 mod progress;
+pub mod ps;
 pub mod resume;
 pub mod rollout;
+pub mod run;
 pub mod scale;
+pub mod wait;
 
 /// Where objects lie that name no namespace.
 const DEFAULT_NAMESPACE: &str = "default";

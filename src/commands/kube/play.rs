@@ -142,7 +142,7 @@ fn ip(text: &str) -> Result<IpAddr, String> {
 }
 
 /// How long a play waits for workloads.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 /// How often `--wait` looks whether all has ended.
@@ -403,7 +403,7 @@ fn registry(args: &Args) -> crate::commands::build::Args {
 }
 
 /// The world that the plan is made for.
-fn stored(engine: &containers::Engine) -> Result<Stored, Failure> {
+pub fn stored(engine: &containers::Engine) -> Result<Stored, Failure> {
     let shelf = super::shelf(engine)?;
     let mut stored = Stored { objects: shelf.objects(engine)?, ..Stored::default() };
     stored.volumes = engine.store.volumes()?.into_iter().map(|(name, _)| name).collect();
@@ -471,7 +471,7 @@ fn prune(engine: &containers::Engine, former: Vec<ObjectId>) -> Result<(), Failu
     let done = act::down(
         engine,
         super::pod_program,
-        &Meant { ids: former.clone(), sources: Vec::new() },
+        &Meant { ids: former.clone(), ..Meant::default() },
         Claims::Keep,
         &super::waits,
     )?;
@@ -515,7 +515,7 @@ fn report(played: &Played, replace: bool) -> Result<(), Failure> {
 
 /// `--wait`: stays until all pods of the plan have ended or a signal comes, then takes all down.
 fn until_the_end(engine: &containers::Engine, plan: &Plan) -> Result<ExitCode, Failure> {
-    let meant = Meant { ids: plan.metas().map(|meta| meta.id.clone()).collect(), sources: Vec::new() };
+    let meant = Meant { ids: plan.metas().map(|meta| meta.id.clone()).collect(), ..Meant::default() };
     let signals = SignalFd::new(&[SIGINT, SIGTERM])?;
     let mut is_told = false;
     while !act::have_ended(engine, &meant.ids)? {
