@@ -68,6 +68,26 @@ fn from_container_to_container() {
 }
 
 #[test]
+fn within_a_stopped_container_and_crosswise_nobody_waits_for_ever() {
+    let lab = Lab::new();
+    lab.ok("create --name one --network none box cat /tmp/one /tmp/copy/two");
+    lab.ok("create --name two --network none box true");
+    lab.ok("cp one:/content/one one:/tmp/");
+    lab.ok("cp one:/content one:/tmp/copy");
+    // Each copy holds both containers, and each begins with another one.
+    let copies: Vec<_> = (0..8)
+        .map(|round| match round % 2 {
+            0 => lab.creel("cp one:/content/one two:/tmp/").spawn(),
+            _ => lab.creel("cp two:/content/sub/two one:/tmp/copy/").spawn(),
+        })
+        .collect();
+    for copy in copies {
+        copy.end().ok();
+    }
+    assert_eq!(lab.ok("start -a one"), "one\ntwo");
+}
+
+#[test]
 fn modes_and_owners_are_kept() {
     let lab = Lab::new();
     let path = lab.executable("tool", "#!/bin/sh\n");

@@ -25,6 +25,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::{self, VolumeMount};
 use crate::spec::{MountKind, Source};
+use crate::start::settled;
 use crate::{events, exec, list, pause, userns, users, volumes};
 
 /// One side of a copy: the files of a container, or the host's. It stays usable while it is held; a stopped container
@@ -35,6 +36,11 @@ pub struct Endpoint {
     pub(crate) ids: Ids,
     owner: (u32, u32),
     mounted: Option<Mounted>,
+}
+
+fn ids_of(engine: &Engine, container: &Container) -> Result<Ids> {
+    let (uids, gids) = userns::maps(engine, &container.spec().namespaces.user)?;
+    Ok(Ids { uids, gids })
 }
 
 /// What is at a path.
@@ -78,20 +84,30 @@ impl Endpoint {
 
     pub(crate) fn without_volumes(engine: &Engine, container: &Container) -> Result<Endpoint> {
         let container = list::again(engine, container)?;
-        let (uids, gids) = userns::maps(engine, &container.spec().namespaces.user)?;
-        let ids = Ids { uids, gids };
-        if let Some(init) = container.state().init()
-            && let Some(root) = exec::open_root(init)?
-        {
-            let wanted = users::wanted_user(engine, &container);
-            // A user that was taken out of the container's files since: then root.
-            let owner = users::lookup(&users::files_in(&root), &wanted, &[]).map(|account| (account.uid, account.gid));
-            return Ok(Endpoint { root, ids, owner: owner.unwrap_or((0, 0)), mounted: None });
+        if let Some(endpoint) = Endpoint::of_running(engine, &container)? {
+            return Ok(endpoint);
         }
+        let lock = engine.lock(container.id())?;
+        // It may have been started until the lock was ours.
+        let container = settled(engine, container.id())?;
+        if let Some(endpoint) = Endpoint::of_running(engine, &container)? {
+            return Ok(endpoint);
+        }
+        crate::mount::check_free(engine, &container)?;
         let owner = users::account(engine, &container).map(|account| (account.uid, account.gid)).unwrap_or((0, 0));
-        let mounted = Mounted::mount(engine, &container)?;
+        let mounted = Mounted::mount_at(engine, &container, false, Some(lock))?;
         let root = mounted.open()?;
-        Ok(Endpoint { root, ids, owner, mounted: Some(mounted) })
+        Ok(Endpoint { root, ids: ids_of(engine, &container)?, owner, mounted: Some(mounted) })
+    }
+
+    /// `None`: it does not run.
+    fn of_running(engine: &Engine, container: &Container) -> Result<Option<Endpoint>> {
+        let Some(init) = container.state().init() else { return Ok(None) };
+        let Some(root) = exec::open_root(init)? else { return Ok(None) };
+        let wanted = users::wanted_user(engine, container);
+        // A user that was taken out of the container's files since: then root.
+        let owner = users::lookup(&users::files_in(&root), &wanted, &[]).map(|account| (account.uid, account.gid));
+        Ok(Some(Endpoint { root, ids: ids_of(engine, container)?, owner: owner.unwrap_or((0, 0)), mounted: None }))
     }
 
     /// Binds what a start would bind. What is not there any more is left out.
@@ -411,13 +427,6 @@ pub(crate) struct Mounted {
 }
 
 impl Mounted {
-    fn mount(engine: &Engine, container: &Container) -> Result<Mounted> {
-        let lock = engine.lock(container.id())?;
-        crate::mount::check_free(engine, container)?;
-        let read_only = false;
-        Mounted::mount_at(engine, container, read_only, Some(lock))
-    }
-
     pub(crate) fn mount_at(
         engine: &Engine,
         container: &Container,

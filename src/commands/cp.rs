@@ -4,11 +4,13 @@
 //! Docker's: an existing directory takes the source under its own name, what does not exist becomes the source, and
 //! `SOURCE/.` means what is in it.
 
+use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use containers::{CopyOptions, Endpoint, Engine, FileFact, FileKind};
+use containers::{Container, CopyOptions, Endpoint, Engine, FileFact, FileKind};
 
 use crate::arguments;
 use crate::context::Context;
@@ -59,7 +61,7 @@ impl Side {
 
 /// A side that is open.
 struct Place {
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     /// Of the container; `None` on the host.
     name: Option<String>,
     id: Option<String>,
@@ -89,7 +91,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if let (true, Some(place)) = (args.stat, open(&engine, &from)?) {
         return tell_facts(&place);
     }
-    match (open(&engine, &from)?, open(&engine, &to)?) {
+    match open_both(&engine, &from, &to)? {
         (Some(from), Some(to)) => between(&from, &to, &args)?,
         (Some(from), None) => to_stream(&from)?,
         (None, Some(to)) => from_stream(&to, &args)?,
@@ -110,6 +112,27 @@ fn tell_facts(place: &Place) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Success)
 }
 
+/// Both sides. A container that does not run is locked while its files are open: one that is both sides is opened once,
+/// and of two the one with the lesser id first, lest two copies wait for each other.
+fn open_both(engine: &Engine, from: &Side, to: &Side) -> Result<(Option<Place>, Option<Place>), Failure> {
+    let (Side::Container { name: one, path: source }, Side::Container { name: other, path: target }) = (from, to) else {
+        return Ok((open(engine, from)?, open(engine, to)?));
+    };
+    let containers = (find(engine, one)?, find(engine, other)?);
+    let open = |container| Ok::<_, Failure>(Arc::new(Endpoint::of_container(engine, container)?));
+    let endpoints = match containers.0.id().cmp(containers.1.id()) {
+        Ordering::Equal => open(&containers.0).map(|both| (Arc::clone(&both), both))?,
+        Ordering::Less => (open(&containers.0)?, open(&containers.1)?),
+        Ordering::Greater => {
+            let second = open(&containers.1)?;
+            (open(&containers.0)?, second)
+        }
+    };
+    let from = Place::of_container(endpoints.0, &containers.0, one, source);
+    let to = Place::of_container(endpoints.1, &containers.1, other, target);
+    Ok((Some(from), Some(to)))
+}
+
 /// `None` for the stream.
 fn open(engine: &Engine, side: &Side) -> Result<Option<Place>, Failure> {
     match side {
@@ -125,7 +148,7 @@ fn open(engine: &Engine, side: &Side) -> Result<Option<Place>, Failure> {
                 false => path,
             };
             Ok(Some(Place {
-                endpoint: Endpoint::of_host()?,
+                endpoint: Arc::new(Endpoint::of_host()?),
                 name: None,
                 id: None,
                 typed: typed.clone(),
@@ -133,22 +156,21 @@ fn open(engine: &Engine, side: &Side) -> Result<Option<Place>, Failure> {
             }))
         }
         Side::Container { name, path } => {
-            let container = containers::find(engine, name).map_err(|error| match error {
-                containers::Error::NotFound { name } => {
-                    let text = format!("container {} does not exist", arguments::go_quote(&name));
-                    Failure::plain(text).missing("container", &name)
-                }
-                other => other.into(),
-            })?;
-            Ok(Some(Place {
-                endpoint: Endpoint::of_container(engine, &container)?,
-                name: Some(name.clone()),
-                id: Some(container.id().to_string()),
-                typed: path.clone(),
-                path: clean(&Path::new("/").join(path)),
-            }))
+            let container = find(engine, name)?;
+            let endpoint = Arc::new(Endpoint::of_container(engine, &container)?);
+            Ok(Some(Place::of_container(endpoint, &container, name, path)))
         }
     }
+}
+
+fn find(engine: &Engine, name: &str) -> Result<Container, Failure> {
+    containers::find(engine, name).map_err(|error| match error {
+        containers::Error::NotFound { name } => {
+            let text = format!("container {} does not exist", arguments::go_quote(&name));
+            Failure::plain(text).missing("container", &name)
+        }
+        other => other.into(),
+    })
 }
 
 /// Absolute, without `.` and `..`.
@@ -167,6 +189,16 @@ fn clean(path: &Path) -> PathBuf {
 }
 
 impl Place {
+    fn of_container(endpoint: Arc<Endpoint>, container: &Container, name: &str, path: &str) -> Place {
+        Place {
+            endpoint,
+            name: Some(name.to_owned()),
+            id: Some(container.id().to_string()),
+            typed: path.to_owned(),
+            path: clean(&Path::new("/").join(path)),
+        }
+    }
+
     fn stat(&self) -> Result<Option<FileFact>, Failure> {
         Ok(self.endpoint.stat(&self.path)?)
     }
@@ -273,7 +305,7 @@ fn between(from: &Place, to: &Place, args: &Args) -> Result<(), Failure> {
     let host = to.name.is_none().then(|| Endpoint::of_directory(&target.dir)).transpose()?;
     let (endpoint, dir) = match &host {
         Some(directory) => (directory, Path::new("/")),
-        None => (&to.endpoint, target.dir.as_path()),
+        None => (&*to.endpoint, target.dir.as_path()),
     };
     // One side reads while the other one writes; nothing is forked from here on.
     let (packed, unpacked) = std::thread::scope(|scope| {
