@@ -2,7 +2,7 @@
 
 use crate::lab::image::box_draft;
 use crate::lab::registry::{Guarded, Registry};
-use crate::lab::{Lab, differs_on_purpose, has_program};
+use crate::lab::{Lab, differs_on_purpose, eventually, has_program};
 
 fn built(lab: &Lab, text: &str, flags: &str) -> String {
     lab.write("context/Containerfile", text);
@@ -268,6 +268,24 @@ fn a_given_epoch_is_the_images_time_and_no_file_is_newer() {
     assert_eq!(by_variable.ok(), id(flags));
     let error = lab.creel("build --timestamp 1 --source-date-epoch 2 .").run().fails(125);
     assert!(error.contains("would be ambiguous if allowed together"), "{error}");
+}
+
+#[test]
+fn a_prune_beside_a_build_leaves_what_that_has_made() {
+    let lab = Lab::new();
+    lab.write("sync/empty", "");
+    let waits = "RUN touch /sync/waits; until [ -e /sync/go ]; do sleep 0.1; done";
+    lab.write(
+        "Containerfile",
+        &format!("FROM box AS one\nRUN echo made > /x\nFROM box\n{waits}\nCOPY --from=one /x /x\n"),
+    );
+    let sync = format!("{}:/sync", lab.path("sync").display());
+    let build = lab.creel_words(&["build", "-v", &sync, "-t", "made", "."]).spawn();
+    eventually("the build waits", || lab.path("sync/waits").exists());
+    lab.ok("image prune -f");
+    lab.write("sync/go", "");
+    build.end().ok();
+    assert_eq!(lab.ok("run --rm --network none made cat /x"), "made");
 }
 
 #[test]

@@ -46,6 +46,33 @@ fn an_image_in_use_needs_force_and_takes_its_containers() {
 }
 
 #[test]
+fn an_image_goes_or_a_container_is_made_of_it_never_both() {
+    if crate::lab::differs_on_purpose("which of the two comes first is decided by a lock of creel's") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("images");
+    let lock = std::fs::File::open(lab.store().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let removal = lab.creel("rmi box").spawn();
+    crate::lab::eventually("the removal waits", || waits_for_a_lock(&removal));
+    let mut creation = lab.creel("create --name late --network none box true").spawn();
+    crate::lab::eventually("the creation waits or is done", || waits_for_a_lock(&creation) || creation.has_ended());
+    drop(lock);
+    let (removed, created) = (removal.end().exit_code() == 0, creation.end().exit_code() == 0);
+    assert!(removed != created, "removed: {removed}, created: {created}");
+    assert_eq!(lab.creel("image exists box").run().exit_code() == 0, created);
+    assert_eq!(lab.ok("ps -aq").lines().count(), usize::from(created));
+}
+
+/// A lock that somebody waits for has a second line in /proc/locks, with an arrow (proc_locks(5)).
+fn waits_for_a_lock(command: &crate::lab::Background) -> bool {
+    let pid = command.pid().to_string();
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|line| line.contains("-> FLOCK") && line.split_whitespace().any(|word| word == pid))
+}
+
+#[test]
 fn a_missing_image_is_1_unless_ignored() {
     let lab = Lab::new();
     let error = lab.creel("rmi nosuch").run().fails(1);

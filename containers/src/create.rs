@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use storage::Staging;
 use storage::record::{self, Durability};
+use sys::lock::FileLock;
 use sys::process::Process;
 
 use crate::container::{Container, ImageDefaults, Record, Status};
@@ -118,7 +120,7 @@ pub(crate) fn complete(
 }
 
 fn put_in_place(engine: &Engine, record: &mut Record) -> Result<Status> {
-    let _ids = userns::settle(engine, record)?;
+    let lock = userns::settle(engine, record)?;
     let record = &*record;
     for mount in &record.spec.mounts {
         if let MountKind::Volume { name: Some(name), anonymous, .. } = &mount.kind {
@@ -132,9 +134,25 @@ fn put_in_place(engine: &Engine, record: &mut Record) -> Result<Status> {
     secrets::keep(engine, &record.spec, staging.path())?;
     let status = Status::new(State::Created);
     record::write(&staging.path().join("state.json"), &status, Durability::Visible)?;
-    staging.commit(&engine.container_dir(&record.id))?;
+    commit(engine, record, staging, lock)?;
     Ok(status)
 }
+
+/// Puts a container in its place. Whoever removes its image looks for containers under the store's lock, so either this
+/// finds the image gone, or they find the container. `lock` is the store's where the caller has it.
+pub(crate) fn commit(engine: &Engine, record: &Record, staging: Staging, lock: Option<FileLock>) -> Result<()> {
+    let _lock = match (lock, &record.image) {
+        (None, Some(_)) => Some(engine.store.lock()?),
+        (lock, _) => lock,
+    };
+    if let Some(image) = record.image.as_ref().filter(|image| !images::is_here(&engine.store, &image.id)) {
+        return Err(images::Error::NotFound { name: format!("sha256:{}", image.id) }.into());
+    }
+    Ok(staging.commit(&engine.container_dir(&record.id))?)
+}
+
+/// How often to look at a name that changes hands.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 fn reserve_name(
     engine: &Engine,
@@ -161,8 +179,12 @@ fn reserve_name(
         match storage::names::reserve_from_dead(&dir, name, id.as_str(), gone) {
             Ok(()) => return Ok(name.to_owned()),
             Err(storage::Error::NameTaken { holder, .. }) if replace => {
-                let holder = list::find(engine, &holder)?;
-                remove(engine, &holder, &RemoveRequest { force: true, volumes: true, ..RemoveRequest::default() })?;
+                let request = RemoveRequest { force: true, volumes: true, ..RemoveRequest::default() };
+                match list::find(engine, &holder).and_then(|holder| remove(engine, &holder, &request)) {
+                    // Somebody else has removed it, or is about to put it in place.
+                    Err(Error::NotFound { .. }) => std::thread::sleep(LOOK_AGAIN),
+                    other => drop(other?),
+                }
             }
             Err(storage::Error::NameTaken { holder, .. }) => {
                 return Err(Error::NameTaken { name: name.to_owned(), holder });

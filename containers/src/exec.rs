@@ -14,6 +14,7 @@ use oci_spec::runtime::Process as ProcessSpec;
 use runtime::{ExecChild, Stdio};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::Resource;
 use serde::{Deserialize, Serialize};
 use sys::process::{Pidfd, Process};
@@ -81,7 +82,7 @@ pub fn exec(engine: &Engine, container: &Container, mut request: ExecRequest) ->
     if request.detach {
         let stdio =
             if request.tty { Stdio::Terminal } else { Stdio::Fds { stdin: null()?, stdout: null()?, stderr: null()? } };
-        let child = plan.run(stdio, preserve_fds)?;
+        let child = plan.run(&container, stdio, preserve_fds)?;
         events::record(engine, &container, "exec");
         session.record(&child, &request.command)?;
         if let Some(terminal) = child.terminal {
@@ -91,7 +92,7 @@ pub fn exec(engine: &Engine, container: &Container, mut request: ExecRequest) ->
     }
     let signals = ClientSignals::catch(!request.tty, request.tty)?;
     let (ours, stdio) = streams(&request)?;
-    let child = plan.run(stdio, preserve_fds)?;
+    let child = plan.run(&container, stdio, preserve_fds)?;
     events::record(engine, &container, "exec");
     session.record(&child, &request.command)?;
     let _raw = RawTerminal::enter(request.tty && request.stdin)?;
@@ -132,7 +133,7 @@ pub(crate) fn capture(
     let plan = Plan::make(engine, &container, &request)?;
     let (read, write) = pipe()?;
     let copy = write.try_clone().map_err(Error::io("a pipe"))?;
-    let child = plan.run(Stdio::Fds { stdin: null()?, stdout: write, stderr: copy }, Vec::new())?;
+    let child = plan.run(&container, Stdio::Fds { stdin: null()?, stdout: write, stderr: copy }, Vec::new())?;
     output_of(&child.pidfd, read, timeout, max_output)
 }
 
@@ -209,7 +210,7 @@ struct Plan {
 
 impl Plan {
     fn make(engine: &Engine, container: &Container, request: &ExecRequest) -> Result<Plan> {
-        let gone = || Error::StateImproper { what: format!("container {} has ended", container.id()) };
+        let gone = || has_ended(container);
         let init = container.state().init().cloned().ok_or_else(gone)?;
         let spec = container.spec();
         let root = open_root(&init)?.ok_or_else(gone)?;
@@ -232,8 +233,8 @@ impl Plan {
         })
     }
 
-    fn run(&self, stdio: Stdio, preserve_fds: Vec<Numbered>) -> Result<ExecChild> {
-        Ok(runtime::exec(runtime::ExecRequest {
+    fn run(&self, container: &Container, stdio: Stdio, preserve_fds: Vec<Numbered>) -> Result<ExecChild> {
+        let child = runtime::exec(runtime::ExecRequest {
             init: &self.init,
             process: &self.process,
             keep_groups: self.keep_groups,
@@ -241,8 +242,14 @@ impl Plan {
             stdio,
             preserve_fds,
             seccomp: self.seccomp.as_ref(),
-        })?)
+        });
+        // Its end while we were on the way in shows as anything: what was to be opened is gone, or the pids are used up.
+        child.map_err(|error| if self.init.alive() { error.into() } else { has_ended(container) })
     }
+}
+
+fn has_ended(container: &Container) -> Error {
+    Error::StateImproper { what: format!("container {} has ended", container.id()) }
 }
 
 /// The root directory of a running container's first process; `None` when that has ended.
@@ -254,7 +261,12 @@ pub(crate) fn open_root(init: &Process) -> Result<Option<OwnedFd>> {
     if pidfd.wait_end(Some(Duration::ZERO)).map_err(Error::io(&path))? {
         return Ok(None);
     }
-    root.map(Some).map_err(|error| Error::Io { path, source: error.into() })
+    match root {
+        Ok(root) => Ok(Some(root)),
+        // It is ending, and its pidfd does not say so yet.
+        Err(Errno::NOENT | Errno::SRCH) => Ok(None),
+        Err(error) => Err(Error::Io { path, source: error.into() }),
+    }
 }
 
 /// The container's own environment, then what depends on the user and the terminal, then the request's.
@@ -419,7 +431,7 @@ impl Copy {
     /// True when the user typed the detach keys.
     fn read_input(&mut self) -> bool {
         match rustix::io::read(rustix::stdio::stdin(), self.buffer.as_mut_slice()) {
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            Err(Errno::AGAIN | Errno::INTR) => {}
             Ok(length) if length > 0 => {
                 let (bytes, detached) = self.keys.feed(&self.buffer[..length]);
                 self.pending = bytes;

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use images::ImageUser;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
@@ -67,6 +68,16 @@ pub fn list_with_working(engine: &Engine) -> Result<Vec<Container>> {
     // Each is moved once: they are large.
     containers.sort_by_cached_key(|container| (container.record.created, container.record.id.clone()));
     Ok(containers)
+}
+
+/// Which containers stand on which images.
+pub fn image_users(engine: &Engine) -> Result<Vec<ImageUser>> {
+    let user = |container: Container| {
+        let running = running(&container);
+        let Record { id, image, .. } = container.record;
+        Some(ImageUser { image_id: image?.id, container_id: id.to_string(), running })
+    };
+    Ok(list_with_working(engine)?.into_iter().filter_map(user).collect())
 }
 
 /// Whether its program runs (paused ones run too).

@@ -270,26 +270,14 @@ pub(crate) fn volumes_of(spec: &ContainerSpec) -> impl Iterator<Item = &str> {
 
 /// `--rmi`: the image goes unless another container or image needs it.
 pub fn remove_image_if_unused(engine: &Engine, image: &str) {
-    let users = match list::list_with_working(engine) {
-        Ok(all) => all,
-        Err(error) => return tracing::warn!(%image, %error, "cannot tell whether the image is in use"),
-    };
-    let users: Vec<images::ImageUser> = users
-        .iter()
-        .filter_map(|user| {
-            Some(images::ImageUser {
-                image_id: user.record.image.as_ref()?.id.clone(),
-                container_id: user.id().to_string(),
-                running: list::running(user),
-            })
-        })
-        .collect();
-    if users.iter().any(|user| user.image_id == image) {
-        return;
-    }
-    // Another container may have begun to use it since: then it is in use, and stays.
-    if let Err(error) = images::remove(&engine.store, &[image], &images::RemoveOptions::default(), &users) {
-        tracing::warn!(%image, %error, "cannot remove the image");
+    let users = || list::image_users(engine);
+    match images::remove(&engine.store, &[image], &images::RemoveOptions::default(), users) {
+        Ok(removed) => {
+            for error in removed.errors.iter().filter(|error| !matches!(error, images::Error::InUse { .. })) {
+                tracing::warn!(%image, %error, "cannot remove the image");
+            }
+        }
+        Err(error) => tracing::warn!(%image, %error, "cannot remove the image"),
     }
 }
 

@@ -48,7 +48,7 @@ impl<'a> Working<'a> {
         record::write(&staging.path().join("container.json"), &record, Durability::Visible)?;
         let status = Status::new(State::Created);
         record::write(&staging.path().join("state.json"), &status, Durability::Visible)?;
-        staging.commit(&engine.container_dir(&record.id))?;
+        create::commit(engine, &record, staging, None)?;
         Ok(Working { engine, container: Container { record, status } })
     }
 

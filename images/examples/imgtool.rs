@@ -60,6 +60,7 @@ fn run(arguments: &[String]) -> images::Result<()> {
     if has("quiet") {
         pull.progress = Progress::Quiet;
     }
+    let nobody = || Ok::<_, images::Error>(Vec::new());
     match command {
         "pull" => {
             for pulled in images::pull(&store, word(0), &pull)? {
@@ -108,7 +109,7 @@ fn run(arguments: &[String]) -> images::Result<()> {
                 all: has("all"),
                 no_prune: has("no-prune"),
             };
-            let removed = images::remove(&store, &words, &options, &[])?;
+            let removed = images::remove(&store, &words, &options, nobody)?;
             removed.untagged.iter().for_each(|name| println!("Untagged: {name}"));
             removed.deleted.iter().for_each(|id| println!("Deleted: {id}"));
             if let Some(error) = removed.errors.into_iter().next() {
@@ -117,7 +118,7 @@ fn run(arguments: &[String]) -> images::Result<()> {
         }
         "prune" => {
             let options = PruneOptions { all: has("all"), ..PruneOptions::default() };
-            let pruned = images::prune(&store, &options, &[])?;
+            let pruned = images::prune(&store, &options, nobody)?;
             println!("{:?} {}", pruned.deleted, pruned.reclaimed);
         }
         "collect" => println!("{}", images::collect_garbage(&store)?),

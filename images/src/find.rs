@@ -56,6 +56,12 @@ pub fn get(store: &Store, name: &str) -> Result<Image> {
     find(store, name)?.ok_or_else(|| Error::NotFound { name: name.to_owned() })
 }
 
+/// Whether the image with this id is here, without a look at what it is.
+pub fn is_here(store: &Store, id: &str) -> bool {
+    let has = |store: &Store| record::directory(store, id).exists();
+    has(store) || store.beside().iter().any(has)
+}
+
 /// All images, newest first. One whose record is damaged is left out, with a warning.
 pub fn list(store: &Store) -> Result<Vec<Image>> {
     let mut images = list_of(store)?;

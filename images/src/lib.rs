@@ -54,7 +54,7 @@ pub use collect::{Reachable, collect_garbage, reachable};
 pub use commit::{CommitRequest, Content, Format, HistoryEntry, Squash, commit};
 pub use error::{Error, Result};
 pub use filter::{Filter, FilterContext};
-pub use find::{everything, find, get, list};
+pub use find::{everything, find, get, is_here, list};
 pub use history::{HistoryRow, history};
 pub use image::Image;
 pub use import::{ImportOptions, fetch, import};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use storage::Store;
 
 use crate::collect::{collect_garbage, forget_pulls};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::filter::{Filter, FilterContext};
 use crate::remove::{ImageUser, RemoveOptions, Removed, delete};
 use crate::{find, lists};
@@ -27,18 +27,26 @@ pub struct Pruned {
 }
 
 /// Removes untagged images that no container and no other image needs; with `all` every image without a container.
-/// What interrupted pulls have brought goes too.
-pub fn prune(store: &Store, options: &PruneOptions, users: &[ImageUser]) -> Result<Pruned> {
+/// What interrupted pulls have brought goes too. While a build goes on, untagged images stay: what it has come to so far is
+/// among them. `users` is asked as [`remove`](crate::remove) asks it.
+pub fn prune<E: From<Error>>(
+    store: &Store,
+    options: &PruneOptions,
+    users: impl Fn() -> Result<Vec<ImageUser>, E>,
+) -> Result<Pruned, E> {
     let mut removed = Removed::default();
-    let context = FilterContext { containers: count(users) };
     // What was kept for an image that goes may go in the next round.
     loop {
-        let lock = store.lock()?;
+        let lock = store.lock().map_err(Error::from)?;
+        let users = users()?;
+        let context = FilterContext { containers: count(&users) };
+        let alone = store.try_building_alone().map_err(Error::from)?;
         let images = find::everything(store)?;
         let parents: Vec<String> = images.iter().filter_map(|image| image.parent.clone()).collect();
         let candidates = images
             .into_iter()
             .filter(|image| !image.is_read_only && !context.containers.contains_key(&image.id))
+            .filter(|image| alone.is_some() || !image.is_untagged())
             .filter(|image| options.all || (image.is_untagged() && !parents.contains(&image.id)))
             .collect();
         let going = Filter::apply(&options.filters, candidates, &context)?;
@@ -56,15 +64,16 @@ pub fn prune(store: &Store, options: &PruneOptions, users: &[ImageUser]) -> Resu
                 image,
                 "",
                 &RemoveOptions { no_prune: true, ..RemoveOptions::default() },
-                users,
+                &users,
                 &mut removed,
             )?;
         }
+        drop(alone);
         drop(lock);
     }
     forget_pulls(store)?;
     let reclaimed = collect_garbage(store)?;
-    store.sweep()?;
+    store.sweep().map_err(Error::from)?;
     Ok(Pruned { deleted: removed.deleted, untagged: removed.untagged, reclaimed })
 }
 

@@ -42,7 +42,15 @@ pub struct Removed {
 /// Takes names, and images that have lost their last one. Goes on after a failure.
 ///
 /// A name of an image that has others is only taken away. Untagged parents that were kept for this image go with it.
-pub fn remove(store: &Store, names: &[&str], options: &RemoveOptions, users: &[ImageUser]) -> Result<Removed> {
+///
+/// `users` is asked under the store's lock, under which a container is put in its place: nobody makes one of an image that
+/// goes.
+pub fn remove<E: From<Error>>(
+    store: &Store,
+    names: &[&str],
+    options: &RemoveOptions,
+    users: impl Fn() -> Result<Vec<ImageUser>, E>,
+) -> Result<Removed, E> {
     let mut removed = Removed::default();
     let all: Vec<String> = match options.all {
         true => {
@@ -55,7 +63,10 @@ pub fn remove(store: &Store, names: &[&str], options: &RemoveOptions, users: &[I
     let names = names.iter().copied().chain(all.iter().map(String::as_str));
     for name in names {
         let gone = name.len() >= 12 && removed.deleted.iter().any(|id| id.starts_with(name));
-        if let Err(error) = remove_one(store, name, options, users, &mut removed) {
+        let lock = store.lock().map_err(Error::from)?;
+        let outcome = remove_one(store, name, options, &users()?, &mut removed);
+        drop(lock);
+        if let Err(error) = outcome {
             match error {
                 Error::NotFound { .. } if options.ignore || options.force || gone => {}
                 error => removed.errors.push(error),
@@ -65,7 +76,7 @@ pub fn remove(store: &Store, names: &[&str], options: &RemoveOptions, users: &[I
     if !removed.deleted.is_empty() {
         removed.reclaimed = collect_garbage(store)?;
     }
-    store.sweep()?;
+    store.sweep().map_err(Error::from)?;
     Ok(removed)
 }
 
@@ -75,6 +86,7 @@ fn in_order(mut images: Vec<Image>) -> Vec<Image> {
     images
 }
 
+/// The caller holds the store's lock.
 fn remove_one(
     store: &Store,
     typed: &str,
@@ -82,7 +94,6 @@ fn remove_one(
     users: &[ImageUser],
     removed: &mut Removed,
 ) -> Result<()> {
-    let _lock = store.lock()?;
     if let Some(list) = lists::find(store, typed)? {
         return lists::remove_by_name(store, &list, typed, removed);
     }
@@ -153,6 +164,8 @@ pub(crate) fn delete(
     users: &[ImageUser],
     removed: &mut Removed,
 ) -> Result<()> {
+    // What a build that goes on has come to so far is untagged, too.
+    let alone = if options.no_prune { None } else { store.try_building_alone()? };
     let mut next = Some((image, name));
     while let Some((image, name)) = next.take() {
         let known = find::list(store)?.into_iter().find(|other| other.id == image.id);
@@ -163,7 +176,7 @@ pub(crate) fn delete(
         store.trash(&record::directory(store, &image.id))?;
         events::record(store, "remove", &image.id, name);
         removed.deleted.push(image.id.clone());
-        if options.no_prune {
+        if alone.is_none() {
             break;
         }
         let Some(parent) = &parent else { break };

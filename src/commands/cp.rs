@@ -115,7 +115,8 @@ fn tell_facts(place: &Place) -> Result<ExitCode, Failure> {
 /// Both sides. A container that does not run is locked while its files are open: one that is both sides is opened once,
 /// and of two the one with the lesser id first, lest two copies wait for each other.
 fn open_both(engine: &Engine, from: &Side, to: &Side) -> Result<(Option<Place>, Option<Place>), Failure> {
-    let (Side::Container { name: one, path: source }, Side::Container { name: other, path: target }) = (from, to) else {
+    let (Side::Container { name: one, path: source }, Side::Container { name: other, path: target }) = (from, to)
+    else {
         return Ok((open(engine, from)?, open(engine, to)?));
     };
     let containers = (find(engine, one)?, find(engine, other)?);

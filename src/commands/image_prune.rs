@@ -1,4 +1,4 @@
-use images::{Filter, ImageUser, PruneOptions};
+use images::{Filter, PruneOptions};
 use jiff::Timestamp;
 
 use crate::arguments;
@@ -40,7 +40,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     let engine = context.engine()?;
     let options = PruneOptions { all: args.all, filters: filters(&args.filter)? };
-    let pruned = images::prune(&engine.store, &options, &users(&engine)?)?;
+    let pruned = images::prune(&engine.store, &options, || containers::image_users(&engine))?;
     pruned.deleted.into_iter().try_for_each(output::line)?;
     Ok(ExitCode::Success)
 }
@@ -48,18 +48,4 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 pub fn filters(texts: &[String]) -> Result<Vec<Filter>, Failure> {
     let now = Timestamp::now();
     texts.iter().map(|text| Filter::parse(text, now).map_err(Failure::from)).collect()
-}
-
-/// Which containers stand on which images.
-pub fn users(engine: &containers::Engine) -> Result<Vec<ImageUser>, Failure> {
-    let all = containers::list_with_working(engine)?;
-    let users = all.into_iter().filter_map(|container| match &container.spec().source {
-        containers::Source::Image { id, .. } => Some(ImageUser {
-            image_id: id.clone(),
-            container_id: container.id().to_string(),
-            running: containers::running(&container),
-        }),
-        containers::Source::Directory { .. } | containers::Source::Holder | containers::Source::None => None,
-    });
-    Ok(users.collect())
 }

@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     let options = RemoveOptions { force: args.force, ignore: args.ignore, no_prune: args.no_prune, all: args.all };
     let names: Vec<&str> = args.images.iter().map(String::as_str).collect();
-    let removed = images::remove(&engine.store, &names, &options, &super::image_prune::users(&engine)?)?;
+    let removed = images::remove(&engine.store, &names, &options, || containers::image_users(&engine))?;
     for name in &removed.untagged {
         output::line(format!("Untagged: {name}"))?;
     }

@@ -129,7 +129,7 @@ fn remove_incomplete(engine: &Engine, missing: &[Finding]) -> Result<(), Failure
             }
         }
         let options = RemoveOptions { force: true, ..RemoveOptions::default() };
-        images::remove(&engine.store, &[&image.id], &options, &[])?;
+        images::remove(&engine.store, &[&image.id], &options, || containers::image_users(engine))?;
         output::line(format!("removed image {}", image.id))?;
     }
     for artifact in artifacts::list(&engine.store)? {

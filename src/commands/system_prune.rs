@@ -72,7 +72,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         failures.extend(more);
     }
     let options = PruneOptions { all: args.all, filters: super::image_prune::filters(&args.filter)? };
-    let pruned = images::prune(&engine.store, &options, &super::image_prune::users(&engine)?)?;
+    let pruned = images::prune(&engine.store, &options, || containers::image_users(&engine))?;
     heading("Deleted Images", &pruned.deleted)?;
     let filters = super::network::Filters::parse(&args.filter, super::network::Keys::Prune)?;
     let networks = super::network::networks(context, &engine)?;

@@ -91,6 +91,7 @@ impl Store {
             name == VERSION_FILE
                 || name == "lock"
                 || name == "adding.lock"
+                || name == "building.lock"
                 || name.starts_with("events.log")
                 || SUBDIRS.iter().any(|dir| dir.split('/').next() == Some(name))
         };
@@ -207,6 +208,18 @@ impl Store {
     pub fn adding(&self) -> Result<FileLock> {
         let path = self.path("adding.lock");
         FileLock::shared(&path).at("cannot lock", &path)
+    }
+
+    /// Held by whoever builds an image, from the first look at what is there to the image's name.
+    pub fn building(&self) -> Result<FileLock> {
+        let path = self.path("building.lock");
+        FileLock::shared(&path).at("cannot lock", &path)
+    }
+
+    /// The other side of [`Store::building`]: `None`, without waiting, while somebody is.
+    pub fn try_building_alone(&self) -> Result<Option<FileLock>> {
+        let path = self.path("building.lock");
+        FileLock::try_exclusive(&path).at("cannot lock", &path)
     }
 
     /// The other side of [`Store::adding`]: `None`, without waiting, while somebody is.

@@ -133,6 +133,10 @@ impl Background {
         i32::try_from(self.child.id()).unwrap()
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Closes its input and waits for its end.
     pub(crate) fn end(self) -> Outcome {
         self.end_within(DEADLINE)

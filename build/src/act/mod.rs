@@ -185,6 +185,8 @@ pub fn build(engine: &Engine, options: &Options, tell: &mut dyn FnMut(Event<'_>)
         name.parse::<images::Reference>()?;
     }
     containers::sweep_working(engine);
+    // What a step has come to has no name yet, nor has what an earlier build has left for this one.
+    let _building = engine.store.building()?;
     let mut build = Build {
         engine,
         options,
@@ -284,7 +286,8 @@ impl Build<'_> {
             .collect();
         for id in made {
             // Somebody else may use it by now.
-            let _ = images::remove(&self.engine.store, &[&id], &RemoveOptions::default(), &[]);
+            let users = || containers::image_users(self.engine);
+            let _ = images::remove(&self.engine.store, &[&id], &RemoveOptions::default(), users);
         }
     }
 
