@@ -309,6 +309,12 @@ fn containers_and_volumes_become_manifests() {
     assert!(service.contains("kind: Service") && !service.contains("hostPort"), "{service}");
     let deployment = lab.ok("kube generate -t deployment -r 3 web");
     assert!(deployment.contains("kind: Deployment") && deployment.contains("replicas: 3"), "{deployment}");
+    lab.ok("pod create --name named --infra-name holder");
+    lab.ok("create --pod named --name free --security-opt label=disable box true");
+    let pod = lab.ok("kube generate named");
+    for part in ["io.podman.annotations.infra.name: holder\n", "      seLinuxOptions:\n        type: spc_t\n"] {
+        assert!(pod.contains(part), "{part}\n{pod}");
+    }
     lab.ok("create --name once --restart on-failure box true");
     for (arguments, text) in [
         ("kube generate -t foo web", "invalid generation type"),

@@ -117,7 +117,7 @@ fn what_a_pod_cannot_have_is_said_before_it_is_made() {
         ),
         (
             pod("", "capabilities: { add: [FLY] }"),
-            "spec.containers[0].securityContext.capabilities.add[0]: \"FLY\" is no capability like NET_ADMIN",
+            "spec.containers[0].securityContext.capabilities.add[0]: \"CAP_FLY\": unknown capability",
         ),
         (pod("seccompProfile: { type: Localhost, localhostProfile: none.json }", ""), "none.json: No such file"),
     ] {
@@ -242,12 +242,14 @@ fn kinds_that_bound_what_never_happens_keep_nothing_from_being_played() {
     }
     let lab = Lab::new();
     let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: web }\nautomountServiceAccountToken: true\n";
+    let crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: { name: a.b.c }\nspec: { group: b.c }\n";
     lab.write(
         "all.yaml",
-        format!("{account}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: map, generateName: m- }}\ndata: {{ a: b }}\n"),
+        format!("{account}---\n{crd}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: map, generateName: m- }}\ndata: {{ a: b }}\n"),
     );
     let played = lab.creel("kube play all.yaml").run();
     assert!(played.err().contains("ServiceAccount/web: has no effect here: there is no API server"), "{played}");
+    assert!(played.err().contains("CustomResourceDefinition/a.b.c: has no effect here"), "{played}");
     played.ok();
     assert!(lab.ok("kube get configmap").contains("map"));
     lab.ok("kube down all.yaml");
@@ -255,4 +257,119 @@ fn kinds_that_bound_what_never_happens_keep_nothing_from_being_played() {
     lab.write("account.yaml", account);
     let error = lab.creel("kube down account.yaml").run().fails(125);
     assert!(error.contains("Error: there is nothing in these files that is played"), "{error}");
+}
+
+/// A pod that runs for as long as it is let, with more of the pod's and of the container's.
+fn idle(of_pod: &str, of_container: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{ name: one, labels: {{ app: web }} }}\nspec:\n  terminationGracePeriodSeconds: 0\n\
+         {of_pod}  containers:\n  - name: it\n    image: localhost/box\n    command: [idle]\n{of_container}"
+    )
+}
+
+#[test]
+fn what_is_missing_is_said_in_podmans_words() {
+    let lab = Lab::new();
+    lab.write("secret.yaml", "apiVersion: v1\nkind: Secret\nmetadata: { name: key }\nstringData: { word: open }\n");
+    lab.ok("kube play secret.yaml");
+    let variable = |from: &str| idle("", &format!("    env: [{{ name: A, valueFrom: {{ {from} }} }}]\n"));
+    let volume = |source: &str, path: &str| {
+        idle(
+            &format!("  volumes: [{{ name: v, {source} }}]\n"),
+            &format!("    volumeMounts: [{{ name: v, mountPath: {path} }}]\n"),
+        )
+    };
+    for (pod, words) in [
+        (variable("configMapKeyRef: { name: none, key: k }"), "cannot set env A: configmap none not found"),
+        (
+            variable("secretKeyRef: { name: none, key: k }"),
+            "cannot set env A: no secret with name or id \"none\": no such secret",
+        ),
+        (variable("secretKeyRef: { name: key, key: k }"), "cannot set env A: secret key has not k key"),
+        (
+            variable("fieldRef: { fieldPath: a.b }"),
+            "can not set env A. Reason: fieldPath a.b is either not valid or not supported",
+        ),
+        (idle("", "    envFrom: [{ configMapRef: { name: none } }]\n"), "configmap none not found"),
+        (volume("configMap: { name: none }", "/v"), "no such ConfigMap \"none\""),
+        (volume("secret: { secretName: none }", "/v"), "no secret with name or id \"none\": no such secret"),
+        (volume("hostPath: { path: /none/such }", "/v"), "/none/such: no such file or directory"),
+        (volume("hostPath: { path: /dev, type: Socket }", "/v"), "path /dev is not a socket"),
+        (volume("emptyDir: {}", "v"), "must be an absolute path"),
+        (
+            idle("", "    volumeMounts: [{ name: none, mountPath: /v }]\n"),
+            "volume mount none specified for container but not configured in volumes",
+        ),
+        (
+            idle("", "").replace("    image: localhost/box\n", ""),
+            "container \"it\" is missing the required 'image' field",
+        ),
+        (idle("", "    securityContext: { capabilities: { add: [FLY] } }\n"), "\"CAP_FLY\": unknown capability"),
+        (String::new(), "YAML document does not contain any supported kube kind"),
+    ] {
+        lab.write("pod.yaml", &pod);
+        let error = lab.creel("kube play pod.yaml").run().fails(125);
+        assert!(error.contains(words), "{pod}\n{error}");
+        // Podman leaves the pod that it could not fill.
+        let _ = lab.creel("pod rm -f -t 0 one").run();
+    }
+}
+
+#[test]
+fn labels_find_the_containers_of_the_manifest_alone() {
+    let lab = Lab::new();
+    lab.write("pod.yaml", idle("", ""));
+    lab.ok("kube play pod.yaml");
+    assert_eq!(lab.ok("ps -a --filter label=app=web --format {{.Names}}"), "one-it");
+    lab.ok("pod rm -f -t 0 one");
+    // Of a pod of one's own the infra container has them, too.
+    lab.ok("pod create --name two --label app=web");
+    assert_eq!(lab.ok("ps -aq --filter label=app=web").lines().count(), 1);
+}
+
+#[test]
+fn a_read_only_root_leaves_a_pod_its_temporary_folders() {
+    let lab = Lab::new();
+    lab.write("pod.yaml", idle("", "    securityContext: { readOnlyRootFilesystem: true }\n"));
+    lab.ok("kube play pod.yaml");
+    let written =
+        inside(&lab, "one-it", "echo a >/tmp/a; echo b >/run/b; cat /tmp/a /run/b; touch /c 2>/dev/null || echo no");
+    assert_eq!(written, "a\nb\nno");
+}
+
+#[test]
+fn groups_of_a_pod_are_there_once() {
+    if differs_on_purpose("podman plays without fsGroup") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("pod.yaml", idle("  securityContext: { supplementalGroups: [20], fsGroup: 40 }\n", ""));
+    lab.ok("kube play pod.yaml");
+    assert_eq!(lab.ok("inspect --format '{{json .HostConfig.GroupAdd}}' one-it"), "[\"20\",\"40\"]");
+}
+
+#[test]
+fn a_pod_is_found_in_a_given_network_by_its_name_and_those_of_its_containers() {
+    let lab = Lab::new();
+    lab.ok("network create front");
+    lab.write("pod.yaml", idle("", "    ports: [{ containerPort: 80, hostPort: 18080 }]\n"));
+    for mode in ["none", "host"] {
+        let error = lab.creel(&format!("kube play --network {mode} pod.yaml")).run().fails(125);
+        assert!(
+            error.contains("PortMappings can only be used with Bridge, slirp4netns, or pasta networking"),
+            "{error}"
+        );
+        let _ = lab.creel("pod rm -f -t 0 one").run();
+    }
+    lab.write("pod.yaml", idle("", ""));
+    lab.ok("kube play --network front:alias=other pod.yaml");
+    let infra = lab.ok("pod inspect --format {{.InfraContainerID}} one");
+    let networks = lab.ok(&format!("inspect --format '{{{{json .NetworkSettings.Networks}}}}' {infra}"));
+    for name in ["\"other\"", "\"one\"", "\"it\""] {
+        assert!(networks.contains(name), "{name} {networks}");
+    }
+    for name in ["other", "one", "it"] {
+        let found = lab.ok(&format!("run --rm --network front box nslookup {name}"));
+        assert!(found.contains("Name:"), "{name}: {found}");
+    }
 }

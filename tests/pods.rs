@@ -391,6 +391,8 @@ fn pods_are_named_as_podman_names_them() {
     assert_eq!(lab.ok("pod ps --format '{{range .Containers}}{{.Status}} {{end}}'").trim(), "created created");
     assert_eq!(lab.ok("pod inspect one --format {{.ExitPolicy}}"), "continue");
     assert_eq!(lab.ok("pod start --all"), "one");
+    let id = lab.ok("pod inspect --format {{.Id}} one");
+    assert_eq!(lab.ok(&format!("pod start {id}")), "one");
     // Nothing is paused.
     assert_eq!((lab.ok("pod unpause one"), lab.ok("pod unpause --all")), (String::new(), String::new()));
     lab.log_holds("a", "ready");

@@ -179,15 +179,23 @@ impl Reader {
     }
 }
 
-/// What an API server writes where the user has written nothing: everything that was read from a cluster has it.
+/// What an API server writes where the user has written nothing (everything that was read from a cluster has it), and what
+/// is so on one machine anyway.
 fn is_filled_in(name: &str, node: &Node) -> bool {
-    const FILLED_IN: [(&str, &str); 4] = [
+    const FILLED_IN: [(&str, &str); 7] = [
+        ("kubernetes.io/os", "linux"),
+        ("persistentVolumeReclaimPolicy", "Retain"),
         ("podReplacementPolicy", "TerminatingOrFailed"),
         ("preemptionPolicy", "PreemptLowerPriority"),
         ("priority", "0"),
         ("schedulerName", "default-scheduler"),
+        ("supplementalGroupsPolicy", "Merge"),
     ];
-    matches!(&node.value, Value::Scalar(scalar) if FILLED_IN.contains(&(name, scalar.text.as_str())))
+    match &node.value {
+        Value::Scalar(scalar) => FILLED_IN.contains(&(name, scalar.text.as_str())),
+        Value::Map(entries) => name == "nodeSelector" && entries.iter().all(|(key, node)| is_filled_in(&key.name, node)),
+        Value::List(_) => false,
+    }
 }
 
 impl Node {

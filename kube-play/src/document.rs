@@ -20,8 +20,8 @@ also read and check manifests; a test keeps it so.
   `--validate=ignore` passes it over.
 
 Fields that are not listed are refused, too, with the nearest known name. ServiceAccounts, roles and
-their bindings, PodDisruptionBudgets and PriorityClasses have no effect here, and a warning says so. Other kinds are refused by
-name, or passed over with a warning where `--ignore-unknown` is given.
+their bindings, PodDisruptionBudgets, PriorityClasses, quotas, and what extends an API server (CustomResourceDefinitions, webhooks)
+have no effect here, and a warning says so. Other kinds are refused by name, or passed over with a warning where `--ignore-unknown` is given.
 ";
 
 /// The whole page.

@@ -138,7 +138,7 @@ impl Reading<'_> {
             return self.strange(&word, at);
         };
         if self.source.config_maps_only && kind != Kind::ConfigMap {
-            let text = format!("invalid YAML kind: {kind:?}. [ConfigMap] is the only supported by --configmap");
+            let text = format!("invalid YAML kind: \"{kind}\". [ConfigMap] is the only supported by --configmap");
             self.reader.report(Severity::Error, at, text, None);
             return;
         }
@@ -248,15 +248,8 @@ const IDLE: &[(&[&str], &str)] = &[
     ),
     (&["PodDisruptionBudget"], "nothing evicts pods"),
     (&["PriorityClass"], "there is no scheduler"),
-];
-
-/// Other kinds of a cluster, and why they cannot be played.
-const STRANGE: &[(&[&str], &str)] = &[
-    (&["CertificateSigningRequest"], "there is no API server to log in to"),
-    (&["NetworkPolicy"], "connections between pods are not filtered"),
+    (&["RuntimeClass"], "there is one runtime"),
     (&["ResourceQuota", "LimitRange"], "limits are written in the pods"),
-    (&["RuntimeClass", "Node"], "there is one node and one runtime"),
-    (&["Endpoints", "EndpointSlice"], "a Service finds its pods by its selector"),
     (
         &[
             "CustomResourceDefinition",
@@ -264,10 +257,21 @@ const STRANGE: &[(&[&str], &str)] = &[
             "ValidatingWebhookConfiguration",
             "MutatingWebhookConfiguration",
             "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
         ],
         "there is no API server to extend",
     ),
-    (&["VolumeSnapshot", "VolumeAttachment", "CSIDriver"], "volumes are directories of this machine"),
+    (&["CSIDriver"], "volumes are directories of this machine"),
+];
+
+/// Other kinds of a cluster, and why they cannot be played.
+const STRANGE: &[(&[&str], &str)] = &[
+    (&["CertificateSigningRequest"], "there is no API server to log in to"),
+    (&["NetworkPolicy"], "connections between pods are not filtered"),
+    (&["Node"], "there is one node"),
+    (&["Kustomization"], "write out what it makes, as with \"kubectl kustomize DIR | creel kube play -\""),
+    (&["Endpoints", "EndpointSlice"], "a Service finds its pods by its selector"),
+    (&["VolumeSnapshot", "VolumeAttachment"], "volumes are directories of this machine"),
     (&["Gateway", "HTTPRoute", "GRPCRoute", "GatewayClass"], "write an Ingress"),
 ];
 

@@ -72,7 +72,7 @@ pub(crate) fn absolute_path(text: &str) -> Rule {
 
 pub(crate) fn mount_path(text: &str) -> Rule {
     if !text.starts_with('/') {
-        Err("a path in the container that begins with \"/\"")
+        Err("must be an absolute path: one that begins with \"/\"")
     } else if text.contains(':') {
         Err("a path without \":\"")
     } else {

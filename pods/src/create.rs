@@ -161,7 +161,7 @@ fn infra_spec(pod: &Pod, image: Option<&containers::Image>) -> ContainerSpec {
         entrypoint,
         hostname: Some(spec.hostname.clone().unwrap_or_else(|| pod.name().to_owned())),
         no_hostname: spec.no_hostname,
-        labels: spec.labels.clone(),
+        labels: if spec.infra.unlabelled { Default::default() } else { spec.labels.clone() },
         restart: spec.restart,
         log: LogConfig { driver: LogDriver::None, ..LogConfig::default() },
         network,

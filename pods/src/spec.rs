@@ -121,6 +121,8 @@ pub struct Infra {
     pub name: Option<String>,
     /// Instead of creel's own; needs an image that has it.
     pub command: Option<Vec<String>>,
+    /// Has none of the pod's labels.
+    pub unlabelled: bool,
     /// Gets the pid of its monitor.
     pub conmon_pidfile: Option<PathBuf>,
 }

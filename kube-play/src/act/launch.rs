@@ -224,9 +224,6 @@ fn member(
         let user = user.unwrap_or("0").split(':').next().unwrap_or("0").to_owned();
         spec.user = Some(format!("{user}:{group}"));
     }
-    if let Some(group) = template.fs_group {
-        spec.group_add.push(group.to_string());
-    }
     let name = template.container_name(&volume_name(&request.namespace, &request.name), &plan.name);
     let made = containers::CreateRequest { spec, name: Some(&name), image: Some(image), replace: false };
     let own = Own { restart: true, ..Own::default() };
@@ -322,7 +319,8 @@ fn pod_spec(engine: &Engine, request: &PodRequest, identity: &PodIdentity) -> Re
         exit_policy: ExitPolicy::Stop,
         restart,
         service: template.service.clone(),
-        infra: pods::Infra { name: template.infra_name.clone(), ..pods::Infra::default() },
+        // As Podman's: `ps --filter label=` is to find the manifest's containers alone.
+        infra: pods::Infra { name: template.infra_name.clone(), unlabelled: true, ..pods::Infra::default() },
         stop_timeout: Some(template.grace),
         ..PodSpec::usual()
     })
@@ -337,9 +335,17 @@ fn network(request: &PodRequest, identity: &PodIdentity) -> Result<NetworkSpec> 
     let template = &request.template;
     let mode = match &template.network {
         PodNetwork::Host => Mode::Host,
-        PodNetwork::Given(words) => Mode::parse_all(words)?,
+        PodNetwork::Given(words) => match Mode::parse_all(words)? {
+            Mode::Networks(mut networks) => {
+                for network in &mut networks {
+                    network.options.extend(aliases(given_names(request, identity)));
+                }
+                Mode::Networks(networks)
+            }
+            mode => mode,
+        },
         PodNetwork::Namespace => {
-            let options = identity.names.iter().map(|name| format!("alias={name}")).collect();
+            let options = aliases(identity.names.iter().map(String::as_str)).collect();
             Mode::Networks(vec![NetworkRef { name: networks::of_namespace(&request.namespace), options }])
         }
     };
@@ -362,6 +368,17 @@ fn network(request: &PodRequest, identity: &PodIdentity) -> Result<NetworkSpec> 
         mode,
         ..NetworkSpec::default()
     })
+}
+
+fn aliases<'a>(names: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = String> {
+    names.into_iter().map(|name| format!("alias={name}"))
+}
+
+/// What a pod is called in a network of the user's: there a pod that a manifest writes as such also goes by the names of
+/// its containers, as with Podman.
+fn given_names<'a>(request: &'a PodRequest, identity: &'a PodIdentity) -> impl Iterator<Item = &'a str> {
+    let containers = request.template.containers.iter().filter(|_| request.owner.is_none());
+    identity.names.iter().map(String::as_str).chain(containers.map(|container| container.name.as_str()))
 }
 
 /// The ports of the host that a pod of the template publishes.

@@ -75,7 +75,7 @@ pub(super) fn prepare(
     let mut places = BTreeMap::new();
     for volume in &template.volumes {
         let place = place(engine, &root, volume, owner, objects, facts)
-            .map_err(|error| error.of(format!("volume {:?}", volume.name)))?;
+            .map_err(|error| error.of(format!("failed to create volume {:?}", volume.name)))?;
         places.insert(volume.name.clone(), place);
     }
     let trust_root = template.fs_group_change == FsGroupChangePolicy::OnRootMismatch;
@@ -287,7 +287,7 @@ fn host_path(path: &Path, kind: HostPathType) -> Result<()> {
     };
     let is = |what: &str, fits: bool| match fits {
         true => Ok(()),
-        false => Err(Error::Invalid(format!("hostPath {} is not {what}", path.display()))),
+        false => Err(Error::Invalid(format!("hostPath: path {} is not {what}", path.display()))),
     };
     match (kind, found) {
         (HostPathType::DirectoryOrCreate, None) => make_dir(path, 0o755),
@@ -295,7 +295,7 @@ fn host_path(path: &Path, kind: HostPathType) -> Result<()> {
             let file = fs::File::options().write(true).create_new(true).mode(0o644).open(path);
             file.map(drop).map_err(Error::io(path))
         }
-        (_, None) => Err(Error::Invalid(format!("hostPath {} does not exist", path.display()))),
+        (_, None) => Err(Error::Invalid(format!("hostPath {}: no such file or directory", path.display()))),
         (HostPathType::Anything, Some(_)) => Ok(()),
         (HostPathType::Directory | HostPathType::DirectoryOrCreate, Some(found)) => is("a directory", found.is_dir()),
         (HostPathType::File | HostPathType::FileOrCreate, Some(found)) => is("a file", found.is_file()),

@@ -203,6 +203,9 @@ fn security(spec: &ContainerSpec) -> Value {
     for label in &security.labels {
         if let Some((key @ ("user" | "role" | "type" | "level" | "filetype"), value)) = label.split_once(':') {
             selinux.insert(key.to_owned(), value.into());
+        } else if label == "disable" {
+            // The type that nothing confines: a manifest has no other word for it.
+            selinux.insert("type".to_owned(), "spc_t".into());
         }
     }
     if !selinux.is_empty() {

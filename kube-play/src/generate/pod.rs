@@ -23,6 +23,9 @@ pub(super) fn of_pod(pod: &Pod, request: &Generate<'_>, notes: &mut Vec<String>)
     for (key, value) in spec.annotations.iter().filter(|(key, _)| !crate::act::mark::is_mark(key)) {
         body.annotations.insert(key.clone(), value.clone().into());
     }
+    if let Some(infra) = &spec.infra.name {
+        body.annotations.insert("io.podman.annotations.infra.name".to_owned(), infra.clone().into());
+    }
     let members: Vec<&Container> = pod.members().collect();
     contain(&mut body, &members, &spec.network.ports, &spec.memory, request.podman_only, notes);
     shared_network(&mut body, &spec.network, notes);

@@ -31,7 +31,8 @@ impl Lowering<'_> {
         let image = match &container.image {
             Some(image) => image.to_string(),
             None => {
-                self.wrong(&at.key("image"), "is required");
+                let text = format!("container {:?} is missing the required 'image' field", &*container.name);
+                self.wrong(&at.key("image"), text);
                 String::new()
             }
         };
@@ -257,6 +258,8 @@ impl Lowering<'_> {
         let Some(own) = own else { return (non_root == Some(true), group.filter(|_| user.is_none())) };
         spec.security.privileged = own.privileged.unwrap_or(false);
         spec.security.read_only = own.read_only_root_filesystem.unwrap_or(false);
+        // As `run --read-only`, of which `generate` makes this.
+        spec.security.read_only_tmpfs = spec.security.read_only;
         if own.allow_privilege_escalation == Some(false) {
             if spec.security.privileged {
                 let at = at.keys("securityContext.allowPrivilegeEscalation");
@@ -273,7 +276,7 @@ impl Lowering<'_> {
                     let name = capability(name);
                     if name != "ALL" && !sys::capabilities::NAMES.contains(&format!("CAP_{name}").as_str()) {
                         let at = at.keys("securityContext.capabilities").key(word).index(index);
-                        self.wrong(&at, format!("{name:?} is no capability like NET_ADMIN"));
+                        self.wrong(&at, format!("\"CAP_{name}\": unknown capability"));
                     }
                     match word {
                         "add" => spec.security.cap_add.push(name),
@@ -370,8 +373,9 @@ impl Lowering<'_> {
                 let (object, key) = (selector.name.to_string(), selector.key.to_string());
                 let optional = selector.optional.unwrap_or(false);
                 if !optional {
-                    self.refer(kind, namespace, &object, &at.key(word).key("name"));
-                    self.refer(kind, namespace, &object, &at.key(word).key("key")).key = Some(key.clone());
+                    self.refer(kind, namespace, &object, &at.key(word).key("name")).for_variable(&name);
+                    let of_key = self.refer(kind, namespace, &object, &at.key(word).key("key"));
+                    of_key.for_variable(&name).key = Some(key.clone());
                 }
                 Some(match kind {
                     Kind::Secret => EnvEntry::SecretKey { name, object, key, optional },
@@ -381,7 +385,7 @@ impl Lowering<'_> {
             (None, None, Some(field), None) => match FieldRef::parse(&field.field_path, false) {
                 Ok(field) => Some(EnvEntry::Field { name, field }),
                 Err(text) => {
-                    self.wrong(&at.keys("fieldRef.fieldPath"), text);
+                    self.wrong(&at.keys("fieldRef.fieldPath"), format!("can not set env {name}. Reason: {text}"));
                     None
                 }
             },
@@ -457,7 +461,8 @@ impl Lowering<'_> {
             if volume.is_none() && !self.faulty_volumes.contains(&*mount.name) {
                 let names: Vec<&str> = template.volumes.iter().map(|volume| volume.name.as_str()).collect();
                 let hint = crate::problem::meant(&mount.name, names).map(|meant| format!("did you mean \"{meant}\"?"));
-                let text = format!("the pod has no volume {:?}", &*mount.name);
+                let text =
+                    format!("volume mount {} specified for container but not configured in volumes", &*mount.name);
                 self.problems.push(at.key("name").problem(crate::problem::Severity::Error, text, hint));
             }
             let path = mount.mount_path.trim_end_matches('/');
@@ -466,7 +471,7 @@ impl Lowering<'_> {
                 self.wrong(&at.key("mountPath"), "a volume cannot be the root of the file system");
             }
             if !paths.insert(path.to_owned()) {
-                self.wrong(&at.key("mountPath"), format!("{path:?} is there twice"));
+                self.wrong(&at.key("mountPath"), format!("{path:?} is there twice: duplicate mount destination"));
             }
             if mount.sub_path.is_some() && mount.sub_path_expr.is_some() {
                 self.wrong(&at.key("subPathExpr"), "must not be set where subPath is");

@@ -441,13 +441,13 @@ impl Lowering<'_> {
             return None;
         };
         if !optional {
-            self.refer(kind, namespace, name, name_at);
+            self.refer(kind, namespace, name, name_at).for_files();
         }
         let mut paths = BTreeSet::new();
         for (index, item) in items.iter().enumerate() {
             let at = at.key("items").index(index);
             if !optional {
-                self.refer(kind, namespace, name, &at.key("key")).key = Some(item.key.to_string());
+                self.refer(kind, namespace, name, &at.key("key")).for_files().key = Some(item.key.to_string());
             }
             self.file_path(&item.path, &mut paths, &at.key("path"));
         }

@@ -10,18 +10,42 @@ pub(super) struct Reference {
     id: ObjectId,
     /// Of a ConfigMap or a Secret.
     pub(super) key: Option<String>,
+    purpose: Purpose,
     /// Of a Secret: clients are shown the certificate in it.
     is_certificate: bool,
     problem: Problem,
 }
 
+/// What a ConfigMap or a Secret is wanted for.
+enum Purpose {
+    Variables,
+    Variable(String),
+    Files,
+}
+
 impl Reference {
     pub(super) fn new(id: ObjectId, at: &At<'_>) -> Reference {
-        Reference { id, key: None, is_certificate: false, problem: at.problem(Severity::Error, "", None) }
+        Reference {
+            id,
+            key: None,
+            purpose: Purpose::Variables,
+            is_certificate: false,
+            problem: at.problem(Severity::Error, "", None),
+        }
     }
 
     pub(super) fn of_certificate(self) -> Reference {
         Reference { is_certificate: true, ..self }
+    }
+
+    pub(super) fn for_variable(&mut self, name: &str) -> &mut Reference {
+        self.purpose = Purpose::Variable(name.to_owned());
+        self
+    }
+
+    pub(super) fn for_files(&mut self) -> &mut Reference {
+        self.purpose = Purpose::Files;
+        self
     }
 
     /// It goes on without.
@@ -33,14 +57,30 @@ impl Reference {
 impl Lowering<'_> {
     pub(super) fn check_references(&mut self) {
         for reference in std::mem::take(&mut self.references) {
-            let Reference { id, key, is_certificate, mut problem } = reference;
+            let Reference { id, key, purpose, is_certificate, mut problem } = reference;
+            let what = match &purpose {
+                Purpose::Variable(name) => format!("cannot set env {name}: "),
+                Purpose::Variables | Purpose::Files => String::new(),
+            };
             let names = self.names(id.kind, &id.namespace);
             if !names.contains(&id.name) {
+                if key.is_some() {
+                    // Said of its name already.
+                    continue;
+                }
                 let place = match id.namespace.as_str() {
                     "" | "default" => String::new(),
                     namespace => format!(" in namespace {namespace}"),
                 };
-                problem.text = format!("{} {:?} is neither in these files nor stored{place}", id.kind, id.name);
+                let name = &id.name;
+                // Podman's words come first where it has any.
+                let missing = match (id.kind, &purpose) {
+                    (Kind::ConfigMap, Purpose::Files) => format!("no such ConfigMap {name:?}: it"),
+                    (Kind::ConfigMap, _) => format!("configmap {name} not found: it"),
+                    (Kind::Secret, _) => format!("no secret with name or id {name:?}: no such secret: it"),
+                    (kind, _) => format!("{kind} {name:?}"),
+                };
+                problem.text = format!("{what}{missing} is neither in these files nor stored{place}");
                 problem.hint = match meant(&id.name, names.iter().map(String::as_str)) {
                     Some(meant) => Some(format!("did you mean \"{meant}\"?")),
                     None if id.kind == Kind::PersistentVolumeClaim => {
@@ -67,7 +107,10 @@ impl Lowering<'_> {
             let Some(key) = key else { continue };
             let keys = self.keys(&id);
             if !keys.contains(&key) {
-                problem.text = format!("{} {:?} has no key {key:?}", id.kind, id.name);
+                problem.text = match id.kind {
+                    Kind::Secret => format!("{what}secret {} has not {key} key", id.name),
+                    _ => format!("{what}key {key} not found in configmap {}", id.name),
+                };
                 problem.hint =
                     meant(&key, keys.iter().map(String::as_str)).map(|meant| format!("did you mean \"{meant}\"?"));
                 self.problems.push(problem);

@@ -15,7 +15,9 @@ use crate::plan::{
 /// Seconds, and what is meant where none are written; both are Kubernetes'.
 const MOST_AFFINITY: u32 = 86_400;
 const USUAL_AFFINITY: u32 = 10_800;
-/// The annotation by which Ingresses written for ingress-nginx keep their clients in clear.
+/// What Ingresses written for ingress-nginx say to it.
+const INGRESS_NGINX: &str = "nginx.ingress.kubernetes.io/";
+/// The annotation by which they keep their clients in clear.
 const SSL_REDIRECT: &str = "nginx.ingress.kubernetes.io/ssl-redirect";
 
 impl Lowering<'_> {
@@ -152,6 +154,7 @@ impl Lowering<'_> {
 
     pub(super) fn ingress(&mut self, ingress: &model::Ingress, meta: Meta, at: &At<'_>) -> IngressPlan {
         let spec = &ingress.spec;
+        let metadata = at.key("metadata");
         let at = at.key("spec");
         let namespace = meta.id.namespace.clone();
         let default = spec
@@ -184,6 +187,9 @@ impl Lowering<'_> {
             self.wrong(&at, "must have rules or defaultBackend");
         }
         let tls = self.ingress_tls(&spec.tls, &namespace, &at.key("tls"));
+        for key in meta.annotations.keys().filter(|key| key.starts_with(INGRESS_NGINX) && *key != SSL_REDIRECT) {
+            self.warn(&metadata.key("annotations").key(key), "has no effect here: requests are passed on as they come");
+        }
         let redirects = meta.annotations.get(SSL_REDIRECT).is_none_or(|value| value != "false");
         IngressPlan { meta, default, rules, tls, redirects }
     }

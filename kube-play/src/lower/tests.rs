@@ -139,12 +139,12 @@ fn what_is_wrong_has_its_line_and_its_path() {
         ),
         (
             "envFrom: [{ configMapRef: { name: settings } }]",
-            "a.yaml:8:39: Pod/x: spec.containers[0].envFrom[0].configMapRef.name: ConfigMap \"settings\" is neither in these \
-             files nor stored",
+            "a.yaml:8:39: Pod/x: spec.containers[0].envFrom[0].configMapRef.name: configmap settings not found: it is \
+             neither in these files nor stored",
         ),
         (
             "volumeMounts: [{ name: data, mountPath: /d }]",
-            "a.yaml:8:28: Pod/x: spec.containers[0].volumeMounts[0].name: the pod has no volume \"data\"",
+            "a.yaml:8:28: Pod/x: spec.containers[0].volumeMounts[0].name: volume mount data specified for container but not configured in volumes",
         ),
         (
             "restartPolicy: Always",

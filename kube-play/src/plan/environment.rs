@@ -125,7 +125,8 @@ impl FieldRef {
                 let mut words: Vec<&str> =
                     known.iter().filter(|(_, field)| fits(field)).map(|(word, _)| *word).collect();
                 words.extend(["metadata.labels['KEY']", "metadata.annotations['KEY']"]);
-                Err(format!("unsupported field {path:?}: supported are {}", words.join(", ")))
+                let words = words.join(", ");
+                Err(format!("fieldPath {path} is either not valid or not supported: there are {words}"))
             }
         }
     }

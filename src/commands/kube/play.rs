@@ -195,7 +195,12 @@ pub fn run(context: &Context, mut args: Args) -> Result<ExitCode, Failure> {
     }
     warn(plan.warnings.iter());
     if plan.metas().next().is_none() {
-        return Err(Failure::plain("there is nothing to play in these files"));
+        return Err(Failure::plain("YAML document does not contain any supported kube kind: there is nothing to play"));
+    }
+    let of_pods = |port: &kube_play::HostPort| port.owner.kind != kube_play::Kind::Service;
+    if args.network.iter().any(|mode| matches!(mode.as_str(), "host" | "none")) && plan.host_ports.iter().any(of_pods) {
+        let text = "PortMappings can only be used with Bridge, slirp4netns, or pasta networking";
+        return Err(Failure::plain(text).hint("leave the manifest's hostPort and --publish out, or --network"));
     }
     if args.dry_run || args.diff {
         return preview(&engine, &plan, &args, &sources);
@@ -282,10 +287,6 @@ fn options(context: &Context, args: &Args) -> Result<Options, Failure> {
     let mode = network::Mode::parse_all(&args.network)?;
     if matches!(mode, network::Mode::Container(_)) {
         return Err(Failure::plain("pods presently do not support network mode container"));
-    }
-    if matches!(mode, network::Mode::Host | network::Mode::None) && !args.publish.is_empty() {
-        let text = "PortMappings can only be used with Bridge, slirp4netns, or pasta networking";
-        return Err(Failure::plain(text));
     }
     let mut publish = Vec::new();
     for ports in &args.publish {

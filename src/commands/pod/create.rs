@@ -211,6 +211,7 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         restart: args.flags.restart_policy()?.unwrap_or_default(),
         exit_policy: policy.map(exit_policy).transpose()?.unwrap_or_default(),
         infra: Infra {
+            unlabelled: false,
             none: !has_infra,
             name: args.flags.infra_name.clone().filter(|name| !name.is_empty()),
             command: args.flags.infra_command.as_deref().filter(|command| !command.is_empty()).map(words),

@@ -35,10 +35,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let missing = if args.ignore || args.force { Missing::Ignored } else { Missing::FailsWith(ExitCode::No) };
     let (chosen, mut failures) = args.selected.choose(&engine, missing)?;
     let timeout = args.time.map(super::stop::seconds);
-    for one in chosen {
-        match pods::remove(&engine, &one.pod, args.force, timeout) {
-            Ok(outcome) if outcome.failed.is_empty() => output::line(one.pod.id())?,
-            Ok(outcome) => failures.extend(not_removed(&one.pod, outcome)),
+    for pod in chosen {
+        match pods::remove(&engine, &pod, args.force, timeout) {
+            Ok(outcome) if outcome.failed.is_empty() => output::line(pod.id())?,
+            Ok(outcome) => failures.extend(not_removed(&pod, outcome)),
             Err(pods::Error::NotFound { .. }) if args.ignore || args.force || args.selected.all() => {}
             Err(error) => failures.push(error.into()),
         }

@@ -34,14 +34,8 @@ pub struct SelectedOrInFiles {
     pod_id_file: Vec<PathBuf>,
 }
 
-/// A pod and the word by which it was named.
-pub(super) struct Chosen {
-    pub(super) label: String,
-    pub(super) pod: Pod,
-}
-
 /// The pods, and an error for each name that leads to none.
-pub(super) type Choice = (Vec<Chosen>, Vec<Failure>);
+pub(super) type Choice = (Vec<Pod>, Vec<Failure>);
 
 impl Selected {
     pub(super) fn choose(&self, engine: &Engine) -> Result<Choice, Failure> {
@@ -50,12 +44,11 @@ impl Selected {
 
     fn choose_with(&self, engine: &Engine, id_files: &[PathBuf], missing: Missing) -> Result<Choice, Failure> {
         self.check(id_files)?;
-        let by_name = |pod: Pod| Chosen { label: pod.name().to_owned(), pod };
         if self.all {
-            return Ok((pods::list(engine)?.into_iter().map(by_name).collect(), Vec::new()));
+            return Ok((pods::list(engine)?, Vec::new()));
         }
         if self.latest {
-            return Ok((vec![by_name(latest(engine)?)], Vec::new()));
+            return Ok((vec![latest(engine)?], Vec::new()));
         }
         let mut names = Vec::new();
         for path in id_files {
@@ -70,9 +63,9 @@ impl Selected {
         }
         names.extend(self.pods.iter().cloned());
         let (mut chosen, mut failures) = (Vec::new(), Vec::new());
-        for label in names {
-            match (pods::find(engine, &label), missing) {
-                (Ok(pod), _) => chosen.push(Chosen { label, pod }),
+        for name in names {
+            match (pods::find(engine, &name), missing) {
+                (Ok(pod), _) => chosen.push(pod),
                 (Err(pods::Error::NotFound { .. }), Missing::Ignored) => {}
                 (Err(error @ pods::Error::NotFound { .. }), Missing::FailsWith(code)) => {
                     failures.push(Failure::from(error).code(code));
@@ -121,11 +114,11 @@ pub(super) fn each(
     (chosen, mut failures): Choice,
     what: &str,
     mut deed: impl FnMut(&Pod) -> pods::Result<Outcome>,
-    shown: fn(&Chosen) -> &str,
+    shown: fn(&Pod) -> &str,
 ) -> Result<ExitCode, Failure> {
-    for one in chosen {
-        match deed(&one.pod) {
-            Ok(outcome) if outcome.failed.is_empty() => output::line(shown(&one))?,
+    for pod in chosen {
+        match deed(&pod) {
+            Ok(outcome) if outcome.failed.is_empty() => output::line(shown(&pod))?,
             Ok(outcome) => {
                 // Several containers have several codes: the pod's is none of theirs.
                 let of_pod = |id: &str, failure: Failure| {
@@ -139,11 +132,11 @@ pub(super) fn each(
     select::conclude(failures)
 }
 
-/// The pod as it was named.
-pub(super) fn label(one: &Chosen) -> &str {
-    &one.label
+/// What `start` and `stop` print, also where an id was given.
+pub(super) fn name(pod: &Pod) -> &str {
+    pod.name()
 }
 
-pub(super) fn id(one: &Chosen) -> &str {
-    one.pod.id().as_str()
+pub(super) fn id(pod: &Pod) -> &str {
+    pod.id().as_str()
 }

@@ -14,5 +14,5 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
-    each(args.selected.choose(&engine, Missing::Fails)?, "starting", |pod| pods::start(&engine, pod), selected::label)
+    each(args.selected.choose(&engine, Missing::Fails)?, "starting", |pod| pods::start(&engine, pod), selected::name)
 }

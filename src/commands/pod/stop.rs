@@ -23,7 +23,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
     let missing = if args.ignore { Missing::Ignored } else { Missing::Fails };
     let timeout = args.time.map(seconds);
-    each(args.selected.choose(&engine, missing)?, "stopping", |pod| pods::stop(&engine, pod, timeout), selected::label)
+    each(args.selected.choose(&engine, missing)?, "stopping", |pod| pods::stop(&engine, pod, timeout), selected::name)
 }
 
 /// Below 0 is for ever.

@@ -16,6 +16,6 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
     let (mut chosen, failures) = args.selected.choose(&engine)?;
-    chosen.retain(|one| one.pod.state() == PodState::Paused);
+    chosen.retain(|pod| pod.state() == PodState::Paused);
     each((chosen, failures), "unpausing", |pod| pods::unpause(&engine, pod), selected::id)
 }

@@ -50,7 +50,7 @@ fn an_annotation_keeps_clients_in_clear() {
 fn a_certificate_that_cannot_be_shown_is_told_at_the_ingress() {
     let at = "a.yaml:11:23: Ingress/way-in: spec.tls[0].secretName: ";
     for (certificate, why) in [
-        (String::new(), "Secret \"shown\" is neither in these files nor stored"),
+        (String::new(), "no secret with name or id \"shown\": no such secret: it is neither in these files nor stored"),
         (secret(CHAIN, OTHER_KEY), "Secret \"shown\" has a certificate and a private key that do not belong together"),
         (secret(CHAIN, ""), "Secret \"shown\" has no private key in PEM"),
         (

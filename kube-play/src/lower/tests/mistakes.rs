@@ -39,6 +39,11 @@ fn documents_that_are_no_objects() {
              (--ignore-unknown passes it over)",
         ),
         (
+            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n",
+            "Kustomization/: kind: the kind Kustomization cannot be played: write out what it makes, as with \"kubectl \
+             kustomize DIR | creel kube play -\" (--ignore-unknown passes it over)",
+        ),
+        (
             "apiVersion: extensions/v1beta1\nkind: Ingress\nmetadata: { name: x }\nspec: { rules: [{}] }\n",
             "Ingress/x: apiVersion: Ingress of \"extensions/v1beta1\" is not known (write \"networking.k8s.io/v1\")",
         ),
@@ -82,7 +87,7 @@ fn pods_that_contradict_themselves() {
             "containers: [{ name: a, image: b }, { name: a, image: b }]",
             "containers[1].name: \"a\" is there twice, first at spec.containers[0].name",
         ),
-        ("containers: [{ name: a }]", "containers[0].image: is required"),
+        ("containers: [{ name: a }]", "containers[0].image: container \"a\" is missing the required 'image' field"),
         (
             "containers: [{ name: A, image: b }]",
             "containers[0].name: \"A\" is not valid: at most 63 lower case letters, digits and \"-\", with a letter or digit at both ends",
@@ -117,7 +122,7 @@ fn pods_that_contradict_themselves() {
         ),
         (
             "containers: [{ name: a, image: b, securityContext: { capabilities: { add: ['net admin'] } } }]",
-            "containers[0].securityContext.capabilities.add[0]: \"NET ADMIN\" is no capability like NET_ADMIN",
+            "containers[0].securityContext.capabilities.add[0]: \"CAP_NET ADMIN\": unknown capability",
         ),
         (
             "containers: [{ name: a, image: b, resources: { limits: { cpu: 1 }, requests: { cpu: 2 } } }]",
@@ -165,11 +170,11 @@ fn pods_that_contradict_themselves() {
         ),
         (
             "containers: [{ name: a, image: b, volumeMounts: [{ name: dta, mountPath: /x }] }]\nvolumes: [{ name: data }]",
-            "containers[0].volumeMounts[0].name: the pod has no volume \"dta\" (did you mean \"data\"?)",
+            "containers[0].volumeMounts[0].name: volume mount dta specified for container but not configured in volumes (did you mean \"data\"?)",
         ),
         (
             "containers: [{ name: a, image: b, volumeMounts: [{ name: d, mountPath: /x }, { name: d, mountPath: /x/ }] }]\nvolumes: [{ name: d }]",
-            "containers[0].volumeMounts[1].mountPath: \"/x\" is there twice",
+            "containers[0].volumeMounts[1].mountPath: \"/x\" is there twice: duplicate mount destination",
         ),
         (
             "containers: [{ name: a, image: b, volumeMounts: [{ name: d, mountPath: /x, subPath: ../y }] }]\nvolumes: [{ name: d }]",
