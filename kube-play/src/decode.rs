@@ -193,7 +193,9 @@ fn is_filled_in(name: &str, node: &Node) -> bool {
     ];
     match &node.value {
         Value::Scalar(scalar) => FILLED_IN.contains(&(name, scalar.text.as_str())),
-        Value::Map(entries) => name == "nodeSelector" && entries.iter().all(|(key, node)| is_filled_in(&key.name, node)),
+        Value::Map(entries) => {
+            name == "nodeSelector" && entries.iter().all(|(key, node)| is_filled_in(&key.name, node))
+        }
         Value::List(_) => false,
     }
 }
