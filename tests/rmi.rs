@@ -83,6 +83,20 @@ fn a_missing_image_is_1_unless_ignored() {
 }
 
 #[test]
+fn what_is_no_name_is_said_to_be_none() {
+    let lab = Lab::empty();
+    for verb in ["rmi", "rmi -f", "untag", "history", "save", "push", "image inspect", "image exists", "image tree"] {
+        let error = lab.creel(&format!("{verb} ''")).run().fails(125);
+        assert!(
+            error.contains("Error: parsing reference \"\": repository name must have at least one component"),
+            "{verb}: {error}"
+        );
+        let error = lab.creel(&format!("{verb} UPPER")).run().fails(125);
+        assert!(error.contains("Error: parsing reference \"UPPER\": repository name must be lowercase"), "{error}");
+    }
+}
+
+#[test]
 fn several_failures_are_one_list_and_the_worst_is_the_exit_code() {
     let lab = Lab::new();
     let error = lab.creel("rmi nosuch other").run().fails(1);

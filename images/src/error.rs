@@ -244,7 +244,7 @@ impl Error {
 /// What every tool says, then what it is.
 fn grammar(reason: &str) -> String {
     match reason {
-        reference::UPPERCASE => reason.to_owned(),
+        reference::UPPERCASE | reference::EMPTY => reason.to_owned(),
         reason => format!("invalid reference format: {reason}"),
     }
 }

@@ -51,9 +51,15 @@ fn find_in(store: &Store, name: &str) -> Result<Option<Image>> {
     }
 }
 
-/// Like [`find`], but not finding it is the error `X: image not known`.
+/// Like [`find`], but not finding it is the error `X: image not known`, or what keeps `X` from being a name at all.
 pub fn get(store: &Store, name: &str) -> Result<Image> {
-    find(store, name)?.ok_or_else(|| Error::NotFound { name: name.to_owned() })
+    if let Some(image) = find(store, name)? {
+        return Ok(image);
+    }
+    if !is_id_prefix(name) {
+        name.strip_prefix("docker://").unwrap_or(name).parse::<Reference>()?;
+    }
+    Err(Error::NotFound { name: name.to_owned() })
 }
 
 /// Whether the image with this id is here, without a look at what it is.

@@ -107,10 +107,12 @@ fn check_domain(domain: &str) -> std::result::Result<(), &'static str> {
 
 /// Why a path with large letters is none.
 pub(crate) const UPPERCASE: &str = "repository name must be lowercase";
+/// Why nothing is none.
+pub(crate) const EMPTY: &str = "repository name must have at least one component";
 
 fn check_path(path: &str) -> std::result::Result<(), &'static str> {
     if path.is_empty() {
-        return Err("the name is empty");
+        return Err(EMPTY);
     }
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(UPPERCASE);

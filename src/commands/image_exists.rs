@@ -11,8 +11,9 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::exactly(&args.images, 1)?;
-    Ok(match images::find(&context.store()?, &args.images[0])? {
-        Some(_) => ExitCode::Success,
-        None => ExitCode::No,
-    })
+    match images::get(&context.store()?, &args.images[0]) {
+        Ok(_) => Ok(ExitCode::Success),
+        Err(images::Error::NotFound { .. }) => Ok(ExitCode::No),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -25,9 +25,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let store = context.store()?;
     let (mut values, mut failures) = (Vec::new(), Vec::new());
     for name in &args.images {
-        match images::find(&store, name)? {
-            Some(image) => values.push(value(&store, &image)?),
-            None => failures.push(Failure::plain(format!("{name}: image not known"))),
+        match images::get(&store, name) {
+            Ok(image) => values.push(value(&store, &image)?),
+            Err(error @ (images::Error::NotFound { .. } | images::Error::InvalidReference { .. })) => {
+                failures.push(Failure::plain(error.to_string()))
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     super::inspect::print("image inspect", values, &args.format)?;
