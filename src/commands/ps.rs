@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use containers::{Container, Engine, Remove};
@@ -10,7 +9,7 @@ use crate::arguments::{self, number};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::filters::Filters;
-use crate::format::{Field, Format, Headings, Kind, Nil, Value, human};
+use crate::format::{Asked, Field, Format, Headings, Kind, Nil, Value, human};
 use crate::{object, output, state};
 
 /// List containers
@@ -121,16 +120,21 @@ fn show(engine: &Engine, args: &Args) -> Result<(), Failure> {
     // Their records are read only where a name is shown.
     let in_pods = containers.iter().any(|(container, _)| container.spec().pod.is_some());
     let pods = if in_pods && (args.pod || args.format.is_some()) { pods::names(engine)? } else { BTreeMap::new() };
-    let row = |(container, size): &Sized| {
-        let value = value(container, *size, args, now, &pods, &state::published(engine, container));
-        match format {
-            Format::Json => value,
-            _ => seen_by_templates(value, container.record.created),
-        }
+    let rows = |asked: &Asked<'_>| -> Vec<Value> {
+        let row = |(container, size): &Sized| {
+            let value = value(engine, container, *size, args, now, &pods, asked);
+            match format {
+                Format::Json => value,
+                _ => seen_by_templates(value, container.record.created),
+            }
+        };
+        containers.iter().map(row).collect()
     };
-    let values = containers.iter().map(row).collect();
     let heading = !args.noheading && !args.quiet;
-    output::print(&format.list(values, HEADINGS, heading, 2)?)
+    let listed = |values| format.list(values, HEADINGS, heading, 2);
+    // What is wrong is said with all the fields that there are.
+    let text = listed(rows(&format.asked())).or_else(|_| listed(rows(&Asked(None))))?;
+    output::print(&text)
 }
 
 /// The template for the flags, or what `--format` says.
@@ -206,31 +210,32 @@ fn seen_by_templates(mut value: Value, created: Timestamp) -> Value {
             }
         }
         let time = Field { json: "Created", name: "Created", kind: Kind::Plain, value: created.into() };
-        fields.insert(2, time);
+        fields.insert(fields.len().min(2), time);
     }
     value
 }
 
 fn value(
+    engine: &Engine,
     container: &Container,
     size: Option<(u64, u64)>,
     args: &Args,
     now: Timestamp,
     pods: &BTreeMap<String, String>,
-    published: &[PortMapping],
+    asked: &Asked<'_>,
 ) -> Value {
     let (record, spec) = (&container.record, container.spec());
     let command = state::command(container);
     let infra = matches!(spec.pod_role, Some(containers::PodRole::Infra));
     let (image, image_id) = state::image(container);
-    let created = human::ago(record.created, now);
+    let created = || human::ago(record.created, now);
     let exit = container.state().exit();
     let pid = container.state().init().map_or(0, |init| init.pid);
     let seconds = |time: Option<Timestamp>| time.map_or(-62135596800, Timestamp::as_second);
     let namespaces = if args.ns { namespaces(pid) } else { BTreeMap::new() };
     let namespace = |name: &str| Value::from(namespaces.get(name).cloned().unwrap_or_default());
     let full_id = record.id.as_str();
-    let shown_command = match command.join(" ") {
+    let shown_command = || match command.join(" ") {
         _ if infra => String::new(),
         text if !args.no_trunc && text.chars().count() > 20 => text.chars().take(17).chain("...".chars()).collect(),
         text => text,
@@ -238,15 +243,17 @@ fn value(
     let shown_size = size.map_or_else(String::new, |(written, all)| {
         format!("{} (virtual {})", human::size3(written), human::size3(all))
     });
-    let pod_name = spec.pod.as_ref().and_then(|pod| pods.get(pod)).cloned().unwrap_or_default();
-    let mounts: Vec<String> =
-        state::mounts(container).iter().map(|mount| mount.destination.display().to_string()).collect();
-    let cidfile = spec.cidfile.as_ref().map(|path: &PathBuf| path.display().to_string()).unwrap_or_default();
+    let pod_name = || spec.pod.as_ref().and_then(|pod| pods.get(pod)).cloned().unwrap_or_default();
+    let mounts = || -> Vec<String> {
+        state::mounts(container).iter().map(|mount| mount.destination.display().to_string()).collect()
+    };
+    let published = || state::published(engine, container);
     object! {
+        asked asked;
         "AutoRemove": spec.remove != Remove::Nothing,
         "Command": if infra { Value::Nil(Nil::List) } else { Value::list(command) },
-        "CreatedAt": created.clone(),
-        "CIDFile": cidfile,
+        "CreatedAt": created(),
+        "CIDFile": spec.cidfile.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         "Exited": exit.is_some(),
         "ExitedAt": seconds(exit.map(|exit| exit.at)),
         "ExitCode": exit.map_or(0, |exit| i64::from(exit.code)),
@@ -256,7 +263,7 @@ fn value(
         "ImageID": image_id,
         "IsInfra": infra,
         "Labels": Value::map_or_nil(&spec.labels),
-        "Mounts": mounts,
+        "Mounts": mounts(),
         "Names": vec![record.name.clone()],
         "Namespaces": object! {
             "Mnt" as "MNT"?: namespace("mnt"),
@@ -270,13 +277,13 @@ fn value(
         "Networks": state::networks(container),
         "Pid": i64::from(pid),
         "Pod": spec.pod.clone().unwrap_or_default(),
-        "PodName": pod_name.clone(),
-        fn "PodName": pod_name,
+        "PodName": pod_name(),
+        fn "PodName": pod_name(),
         fn "Pod": match spec.pod.as_deref() {
             Some(pod) if !args.no_trunc => pod.chars().take(12).collect(),
             pod => pod.unwrap_or_default().to_owned(),
         },
-        "Ports": ports(published),
+        "Ports": ports(&published()),
         "Restarts": container.status.restarts,
         "Size": size.map(|(written, all)| object! { "rootFsSize" as "RootFsSize": all, "rwSize" as "RwSize": written }),
         "StartedAt": seconds(state::started(container)),
@@ -293,13 +300,13 @@ fn value(
         fn "PIDNS": namespace("pid"),
         fn "USERNS": namespace("user"),
         fn "UTS": namespace("uts"),
-        fn "Command": shown_command,
+        fn "Command": shown_command(),
         fn "CreatedAt": crate::format::go_time(record.created),
-        fn "CreatedHuman": created.clone(),
-        fn "RunningFor": created,
+        fn "CreatedHuman": created(),
+        fn "RunningFor": created(),
         fn "Names": record.name.clone(),
         fn "Networks": state::networks(container).join(","),
-        fn "Ports": state::port_list(container, published),
+        fn "Ports": state::port_list(container, &published()),
         fn "Size": shown_size,
         fn "State": state::word(container),
     }

@@ -11,7 +11,7 @@ mod yaml;
 
 pub use template::Template;
 pub use types::unknown_field;
-pub use value::{Field, Kind, Nil, Value, go_duration, go_time, rfc3339, zero_time};
+pub use value::{All, Asked, Field, Kind, Nil, Value, go_duration, go_time, rfc3339, zero_time};
 pub use yaml::yaml;
 
 use crate::error::Failure;
@@ -49,6 +49,14 @@ impl Format {
             return Ok(Format::Json);
         }
         Template::parse(name, &unescape(text)).map(Format::Plain).map_err(Failure::plain)
+    }
+
+    /// What it asks of each item.
+    pub fn asked(&self) -> Asked<'_> {
+        Asked(match self {
+            Format::Json => None,
+            Format::Table(template, _) | Format::Plain(template) => template.fields(),
+        })
     }
 
     /// A table is to fit in lines of that many characters, if any: see [`crate::output::room`].

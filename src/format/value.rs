@@ -69,37 +69,72 @@ pub enum Kind {
 
 /// Builds a [`Value::Struct`]. `"Name": value`; `"json" as "Name": value` where the two differ; a `?` before the
 /// colon leaves it out of JSON when empty; `fn "Name": value` is for templates only; `json "Name": value` for JSON only.
+/// `asked ASKED;` before the first field: only what that [`Asked`] wants is made.
 #[macro_export]
 macro_rules! object {
-    (@fields $v:ident) => {};
-    (@fields $v:ident fn $name:literal : $value:expr $(, $($rest:tt)*)?) => {
-        $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::Method, $crate::format::Value::from($value));
-        $crate::object!(@fields $v $($($rest)*)?);
+    (@fields $v:ident $asked:ident) => {};
+    (@fields $v:ident $asked:ident fn $name:literal : $value:expr $(, $($rest:tt)*)?) => {
+        if $asked.for_field($name) {
+            $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::Method, $crate::format::Value::from($value));
+        }
+        $crate::object!(@fields $v $asked $($($rest)*)?);
     };
-    (@fields $v:ident json $name:literal : $value:expr $(, $($rest:tt)*)?) => {
-        $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::JsonOnly, $crate::format::Value::from($value));
-        $crate::object!(@fields $v $($($rest)*)?);
+    (@fields $v:ident $asked:ident json $name:literal : $value:expr $(, $($rest:tt)*)?) => {
+        if $asked.for_field($name) {
+            $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::JsonOnly, $crate::format::Value::from($value));
+        }
+        $crate::object!(@fields $v $asked $($($rest)*)?);
     };
-    (@fields $v:ident $json:literal as $name:literal ? : $value:expr $(, $($rest:tt)*)?) => {
-        $crate::format::Field::add(&mut $v, $json, $name, $crate::format::Kind::OmitEmpty, $crate::format::Value::from($value));
-        $crate::object!(@fields $v $($($rest)*)?);
+    (@fields $v:ident $asked:ident $json:literal as $name:literal ? : $value:expr $(, $($rest:tt)*)?) => {
+        if $asked.for_field($name) {
+            $crate::format::Field::add(&mut $v, $json, $name, $crate::format::Kind::OmitEmpty, $crate::format::Value::from($value));
+        }
+        $crate::object!(@fields $v $asked $($($rest)*)?);
     };
-    (@fields $v:ident $json:literal as $name:literal : $value:expr $(, $($rest:tt)*)?) => {
-        $crate::format::Field::add(&mut $v, $json, $name, $crate::format::Kind::Plain, $crate::format::Value::from($value));
-        $crate::object!(@fields $v $($($rest)*)?);
+    (@fields $v:ident $asked:ident $json:literal as $name:literal : $value:expr $(, $($rest:tt)*)?) => {
+        if $asked.for_field($name) {
+            $crate::format::Field::add(&mut $v, $json, $name, $crate::format::Kind::Plain, $crate::format::Value::from($value));
+        }
+        $crate::object!(@fields $v $asked $($($rest)*)?);
     };
-    (@fields $v:ident $name:literal ? : $value:expr $(, $($rest:tt)*)?) => {
-        $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::OmitEmpty, $crate::format::Value::from($value));
-        $crate::object!(@fields $v $($($rest)*)?);
+    (@fields $v:ident $asked:ident $name:literal ? : $value:expr $(, $($rest:tt)*)?) => {
+        if $asked.for_field($name) {
+            $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::OmitEmpty, $crate::format::Value::from($value));
+        }
+        $crate::object!(@fields $v $asked $($($rest)*)?);
     };
-    (@fields $v:ident $name:literal : $value:expr $(, $($rest:tt)*)?) => {
-        $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::Plain, $crate::format::Value::from($value));
-        $crate::object!(@fields $v $($($rest)*)?);
+    (@fields $v:ident $asked:ident $name:literal : $value:expr $(, $($rest:tt)*)?) => {
+        if $asked.for_field($name) {
+            $crate::format::Field::add(&mut $v, $name, $name, $crate::format::Kind::Plain, $crate::format::Value::from($value));
+        }
+        $crate::object!(@fields $v $asked $($($rest)*)?);
     };
-    ($($body:tt)*) => {{
-        let fields = { let mut fields = Vec::new(); $crate::object!(@fields fields $($body)*); fields };
+    (asked $asked:ident; $($body:tt)*) => {{
+        let fields = { let mut fields = Vec::new(); $crate::object!(@fields fields $asked $($body)*); fields };
         $crate::format::Value::Struct(fields)
     }};
+    ($($body:tt)*) => {{
+        let all = $crate::format::All;
+        $crate::object!(asked all; $($body)*)
+    }};
+}
+
+/// What [`object!`] makes of a list's items where all of it is wanted.
+pub struct All;
+
+impl All {
+    pub const fn for_field(&self, _: &str) -> bool {
+        true
+    }
+}
+
+/// The fields that a template asks for by name: of a thousand items the others need not be made.
+pub struct Asked<'a>(pub Option<Vec<&'a str>>);
+
+impl Asked<'_> {
+    pub fn for_field(&self, name: &str) -> bool {
+        self.0.as_ref().is_none_or(|names| names.contains(&name))
+    }
 }
 
 impl Field {

@@ -67,6 +67,18 @@ impl Template {
         })
     }
 
+    /// The fields of what it is given, where it is made of nothing but fields and text between them.
+    pub fn fields(&self) -> Option<Vec<&str>> {
+        let mut names = Vec::new();
+        for node in self.nodes.iter().filter(|node| !matches!(node, Node::Text(_))) {
+            let Node::Action(Pipeline { commands, .. }) = node else { return None };
+            let [Command { operands, .. }] = commands.as_slice() else { return None };
+            let [Operand { kind: OperandKind::Dot, fields, .. }] = operands.as_slice() else { return None };
+            names.push(fields.first()?.as_str());
+        }
+        Some(names)
+    }
+
     pub fn run(&self, data: &Value) -> Result<String> {
         run::run(self, data)
     }
@@ -240,6 +252,23 @@ mod tests {
         ];
         for (source, expected) in table {
             assert_eq!(run(source), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn fields_are_known_where_there_is_nothing_else() {
+        let table = [
+            ("{{.ID}}\t{{.Names}} {{.Host.OS}}", Some(vec!["ID", "Names", "Host"])),
+            ("text", Some(Vec::new())),
+            ("{{.}}", None),
+            ("{{json .}}", None),
+            ("{{.ID}} {{.Label \"a\"}}", None),
+            ("{{range .}}{{.ID}}{{end}}", None),
+            ("{{.ID | upper}}", None),
+            ("{{$x := .}}{{$x.ID}}", None),
+        ];
+        for (source, fields) in table {
+            assert_eq!(Template::parse("ps", source).unwrap().fields(), fields, "{source}");
         }
     }
 
