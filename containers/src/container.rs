@@ -49,7 +49,10 @@ pub struct Record {
     pub id: ContainerId,
     pub name: String,
     pub created: Timestamp,
-    pub spec: ContainerSpec,
+    #[serde(serialize_with = "storage::record::without_defaults")]
+    /// Most of a container's size; a list of them is sorted and moved.
+    pub spec: Box<ContainerSpec>,
+    #[serde(serialize_with = "ImageDefaults::without_defaults")]
     pub image: Option<ImageDefaults>,
     /// Volumes that belong to this container alone, removed with it by `rm -v` and `--rm`.
     #[serde(default)]
@@ -95,6 +98,15 @@ pub struct ImageDefaults {
     pub health: Option<HealthSpec>,
     pub architecture: String,
     pub os: String,
+}
+
+impl ImageDefaults {
+    fn without_defaults<S: serde::Serializer>(image: &Option<Self>, serializer: S) -> Result<S::Ok, S::Error> {
+        match image {
+            Some(image) => storage::record::without_defaults(image, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
 }
 
 /// `state.json`, version 1. Only the monitor writes `Running` and `Exited`.
@@ -165,4 +177,33 @@ impl storage::record::Record for Record {
 
 impl storage::record::Record for Status {
     const VERSION: u32 = 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::tests::record;
+    use crate::spec::{IpcMode, Remove};
+
+    fn written(record: &Record) -> String {
+        String::from_utf8(storage::record::to_bytes(record).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_as_by_default_is_not_written_and_comes_back() {
+        let usual = record(ContainerSpec::default(), ImageDefaults::default());
+        assert!(written(&usual).contains(r#""spec":{},"image":{},"#), "{}", written(&usual));
+
+        let mut spec =
+            ContainerSpec { entrypoint: Some(Vec::new()), remove: Remove::Container, ..ContainerSpec::default() };
+        spec.security.read_only = true;
+        spec.namespaces.ipc = IpcMode::Private;
+        spec.labels.insert("empty".into(), String::new());
+        spec.env.push(("A".into(), String::new()));
+        spec.resources.memory = Some(0);
+        let image = ImageDefaults { cmd: vec!["true".into()], ..ImageDefaults::default() };
+        for record in [usual, record(spec, image)] {
+            assert_eq!(serde_json::from_str::<Record>(&written(&record)).unwrap(), record);
+        }
+    }
 }

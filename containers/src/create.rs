@@ -61,7 +61,7 @@ pub(crate) fn create_for(engine: &Engine, request: CreateRequest<'_>, builder: O
         id,
         name,
         created: Timestamp::now(),
-        spec,
+        spec: Box::new(spec),
         image,
         anonymous_volumes,
         single_id: engine.settings.single_id,

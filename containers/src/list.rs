@@ -30,6 +30,9 @@ pub fn find(engine: &Engine, name_or_id: &str) -> Result<Container> {
     {
         return Ok(container);
     }
+    if let Ok(id) = wanted.parse::<ContainerId>() {
+        return read(engine, &id)?.ok_or_else(not_found);
+    }
     if !wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) || wanted.len() > 64 {
         return Err(not_found());
     }
@@ -123,19 +126,15 @@ fn read_in(all: BorrowedFd<'_>, dir: &Path, id: &ContainerId) -> Result<Option<C
     let Some(record) = read_record::<Record>(all, dir, id, RECORD, &mut buffer)? else { return Ok(None) };
     // Both come into being with one rename; a status that is gone now went with its container.
     let Some(mut status) = read_record::<Status>(all, dir, id, STATUS, &mut buffer)? else { return Ok(None) };
-    loop {
-        let observed = status.state.clone().observed();
-        if observed == status.state {
-            break;
-        }
+    while status.state.is_abandoned() {
         // The monitor may have written the end after we read, and before we looked for it. It is gone: what is there now
         // is its last word.
         let Some(now) = read_record::<Status>(all, dir, id, STATUS, &mut buffer)? else { return Ok(None) };
-        if now.state == status.state {
-            status.state = observed;
-            break;
-        }
+        let is_final = now.state == status.state;
         status = now;
+        if is_final {
+            status.state = status.state.after_the_monitor();
+        }
     }
     let mut container = Container { record, status };
     if running(&container) && crate::health::spec_of(&container).is_some() {

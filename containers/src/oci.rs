@@ -251,7 +251,7 @@ fn sysctls(record: &Record, given: &Given) -> std::collections::HashMap<String, 
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::container::ImageDefaults;
     use crate::id::ContainerId;
@@ -262,7 +262,7 @@ mod tests {
             id: "ab".repeat(32).parse::<ContainerId>().unwrap(),
             name: "test".into(),
             created: jiff::Timestamp::UNIX_EPOCH,
-            spec,
+            spec: Box::new(spec),
             image: Some(image),
             anonymous_volumes: Vec::new(),
             single_id: false,

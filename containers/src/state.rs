@@ -42,23 +42,29 @@ pub struct Exit {
 }
 
 impl State {
-    /// The one place where a record meets the kernel: a process that is gone is an exit nobody wrote down.
-    pub fn observed(self) -> State {
+    /// The one place where a record meets the kernel: whether nobody is left who could write how it went on.
+    pub(crate) fn is_abandoned(&self) -> bool {
         match self {
-            State::Initialized { ref init, ref monitor } if !init.alive() && !monitor.alive() => State::Created,
-            State::Running { ref init, ref monitor, since } if !init.alive() && !monitor.alive() => {
-                State::Exited(Exit {
-                    code: -1,
-                    started: Some(since),
-                    at: since,
-                    oom_killed: false,
-                    error: Some("the monitor died before the container's exit could be recorded".into()),
-                    stopped_by_user: false,
-                })
+            State::Initialized { init, monitor } | State::Running { init, monitor, .. } => {
+                !init.alive() && !monitor.alive()
             }
-            State::Created | State::Initialized { .. } | State::Running { .. } | State::Exited(_) | State::Removing => {
-                self
-            }
+            State::Created | State::Exited(_) | State::Removing => false,
+        }
+    }
+
+    /// What an abandoned one has come to: a process that is gone is an exit nobody wrote down.
+    pub(crate) fn after_the_monitor(self) -> State {
+        match self {
+            State::Initialized { .. } => State::Created,
+            State::Running { since, .. } => State::Exited(Exit {
+                code: -1,
+                started: Some(since),
+                at: since,
+                oom_killed: false,
+                error: Some("the monitor died before the container's exit could be recorded".into()),
+                stopped_by_user: false,
+            }),
+            State::Created | State::Exited(_) | State::Removing => self,
         }
     }
 

@@ -91,6 +91,35 @@ pub fn to_bytes<T: Record>(value: &T) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Serialises a part of a record, for `#[serde(serialize_with)]`, without what is as it is by default: most of a large
+/// structure is, and whoever lists a thousand records reads and parses it a thousand times. The structure, and each one in
+/// it that its default has as an object, must take a missing field for its default.
+pub fn without_defaults<T, S>(value: &T, serializer: S) -> std::result::Result<S::Ok, S::Error>
+where
+    T: Serialize + Default,
+    S: serde::Serializer,
+{
+    use serde::ser::Error as _;
+
+    // By way of text: a second kind of serialiser would be more code.
+    let object = |value: &T| serde_json::from_slice(&serde_json::to_vec(value)?);
+    let (mut value, default) =
+        object(value).and_then(|value| Ok((value, object(&T::default())?))).map_err(S::Error::custom)?;
+    leave_out(&mut value, &default);
+    value.serialize(serializer)
+}
+
+fn leave_out(value: &mut serde_json::Value, default: &serde_json::Value) {
+    let (Some(fields), Some(defaults)) = (value.as_object_mut(), default.as_object()) else { return };
+    for (name, default) in defaults {
+        match fields.get_mut(name) {
+            Some(value) if value == default => drop(fields.remove(name)),
+            Some(value) => leave_out(value, default),
+            None => {}
+        }
+    }
+}
+
 /// Replaces the record at `path`. On any error the old one stays and nothing is left beside it.
 pub fn write<T: Record>(path: &Path, value: &T, durability: Durability) -> Result<()> {
     write_bytes(path, &to_bytes(value)?, durability)
