@@ -170,6 +170,7 @@ pub static VERBS: &[Verb] = &[
     verb!(inspect::container, ["container inspect"]),
     verb!(kill, ["kill", "container kill"]),
     verb!(kube::apply, ["kube apply"]),
+    verb!(kube::debug, ["kube debug"]),
     verb!(kube::delete, ["kube delete"]),
     verb!(kube::describe, ["kube describe"]),
     verb!(kube::down, ["kube down"]),

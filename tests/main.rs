@@ -65,6 +65,7 @@ mod top;
 mod kube;
 mod kube_apply;
 mod kube_broken;
+mod kube_debug;
 mod kube_down;
 mod kube_examples;
 mod kube_fields;

@@ -23,6 +23,7 @@ mod launch;
 mod services;
 
 mod child;
+mod debug;
 mod routes;
 
 mod supervisor;
@@ -34,6 +35,7 @@ mod resume;
 
 pub use change::{pause, restart, scale, undo};
 pub use child::pod_main;
+pub use debug::debug;
 pub use down::{Claims, Down, Meant, down, played_from, remove_pods};
 pub use error::{Error, Result};
 pub use launch::{FindImage, Launched, PodRequest, Start, WantedImage, node_name};

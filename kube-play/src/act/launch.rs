@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use containers::{
-    Action, Container, Engine, NamespaceMode, NetworkSpec, PodRole, Probe, Probes, RestartPolicy, SeccompProfile,
-    Source, UserNamespace,
+    Action, Container, ContainerSpec, Engine, NamespaceMode, NetworkSpec, PodRole, Probe, Probes, RestartPolicy,
+    SeccompProfile, Source, UserNamespace,
 };
 use network::{HostAddress, HostEntry, Mode, NetworkRef, PortMapping};
 use pods::{ExitPolicy, Own, Pod, PodSpec, Share};
@@ -151,10 +151,8 @@ fn furnish(
         facts.addresses = networks::addresses_of(&now);
     }
     let volumes = volumes::prepare(engine, pod, template, objects, &facts)?;
-    let services = match template.service_links {
-        true => services_of(objects, &request.namespace),
-        false => Vec::new(),
-    };
+    let services = services_of(objects, request);
+    let around = Around { volumes: &volumes, services: &services, objects, facts: &facts, identity };
     let mut launched = Launched { pod: pod.id().to_string(), containers: Vec::new() };
     for container in template.all_containers() {
         let image = &images[&container.image];
@@ -166,15 +164,22 @@ fn furnish(
             (true, false) => PodRole::InitAlways,
             (false, _) => PodRole::Member,
         };
-        let made =
-            member(engine, pod, container, image, role, request, (&volumes, &services, objects, &facts, identity))
-                .map_err(|error| error.of(format!("container {}", container.name)))?;
+        let made = member(engine, pod, container, image, role, request, &around)
+            .map_err(|error| error.of(format!("container {}", container.name)))?;
         launched.containers.push(made.id().to_string());
     }
     Ok(launched)
 }
 
-type Around<'a> = (&'a PodVolumes, &'a [(String, String)], &'a Objects, &'a PodFacts, &'a PodIdentity);
+/// What a container of a pod is told of the pod and of what is around that.
+pub(super) struct Around<'a> {
+    pub(super) volumes: &'a PodVolumes,
+    /// The variables of the namespace's Services.
+    pub(super) services: &'a [(String, String)],
+    pub(super) objects: &'a Objects,
+    pub(super) facts: &'a PodFacts,
+    pub(super) identity: &'a PodIdentity,
+}
 
 fn member(
     engine: &Engine,
@@ -183,10 +188,26 @@ fn member(
     image: &containers::Image,
     role: PodRole,
     request: &PodRequest,
-    (volumes, services, objects, facts, identity): Around<'_>,
+    around: &Around<'_>,
 ) -> Result<Container> {
+    let spec = specification(engine, plan, image, role, request, around)?;
+    let name = request.template.container_name(&volume_name(&request.namespace, &request.name), &plan.name);
+    let made = containers::CreateRequest { spec, name: Some(&name), image: Some(image), replace: false };
+    let own = Own { restart: true, ..Own::default() };
+    Ok(pods::create_member(engine, pod, made, own)?)
+}
+
+/// All that a container of the pod is to be, but for what it shares with the others.
+pub(super) fn specification(
+    engine: &Engine,
+    plan: &ContainerPlan,
+    image: &containers::Image,
+    role: PodRole,
+    request: &PodRequest,
+    around: &Around<'_>,
+) -> Result<ContainerSpec> {
     let template = &request.template;
-    let resolved = plan.resolve(services, objects, facts).map_err(Error::Invalid)?;
+    let resolved = plan.resolve(around.services, around.objects, around.facts).map_err(Error::Invalid)?;
     let mut spec = resolved.spec;
     let known = image.names.iter().find(|name| **name == plan.image || name.ends_with(&format!("/{}", plan.image)));
     let shown = known.or(image.names.first()).cloned().unwrap_or_else(|| plan.image.clone());
@@ -195,11 +216,11 @@ fn member(
     for (key, value) in &image.settings.labels {
         spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
     }
-    for (key, value) in &identity.labels {
+    for (key, value) in &around.identity.labels {
         spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
     }
-    spec.env.extend(identity.environment.iter().cloned());
-    spec.mounts = volumes.mounts(engine, &resolved.mounts)?;
+    spec.env.extend(around.identity.environment.iter().cloned());
+    spec.mounts = around.volumes.mounts(engine, &resolved.mounts)?;
     if template.tells_namespace && !spec.mounts.iter().any(|mount| holds_account(&mount.destination)) {
         spec.files.insert(Path::new(SERVICE_ACCOUNT).join("namespace"), request.namespace.clone());
     }
@@ -224,10 +245,7 @@ fn member(
         let user = user.unwrap_or("0").split(':').next().unwrap_or("0").to_owned();
         spec.user = Some(format!("{user}:{group}"));
     }
-    let name = template.container_name(&volume_name(&request.namespace, &request.name), &plan.name);
-    let made = containers::CreateRequest { spec, name: Some(&name), image: Some(image), replace: false };
-    let own = Own { restart: true, ..Own::default() };
-    Ok(pods::create_member(engine, pod, made, own)?)
+    Ok(spec)
 }
 
 /// A mount there is the user's own, who may have a service account in it; /var/run is a link to /run in most images.
@@ -396,9 +414,10 @@ pub(super) fn ports(template: &PodTemplate) -> Vec<PortMapping> {
     template.ports.iter().map(mapping).collect()
 }
 
-/// The variables of all Services of a namespace that have an address.
-fn services_of(objects: &Objects, namespace: &str) -> Vec<(String, String)> {
-    let of_namespace = objects.services.iter().filter(|((space, _), _)| space == namespace);
+/// The variables of all Services of the pod's namespace that have an address, where it wants them.
+pub(super) fn services_of(objects: &Objects, request: &PodRequest) -> Vec<(String, String)> {
+    let in_its = |((space, _), _): &(&(String, String), _)| *space == request.namespace;
+    let of_namespace = objects.services.iter().filter(|entry| request.template.service_links && in_its(entry));
     let with_address = of_namespace.filter_map(|(key, plan)| Some((plan, *objects.service_addresses.get(key)?)));
     service_variables(with_address)
 }

@@ -10,6 +10,8 @@ pub(super) const HASH: &str = "io.creel.kube/hash";
 /// How many containers it has when it is whole.
 pub(super) const CONTAINERS: &str = "io.creel.kube/containers";
 pub(super) const INDEX: &str = "io.creel.kube/index";
+/// Of a container that was added to look into its pod: its manifest.
+pub(super) const EPHEMERAL: &str = "io.creel.kube/ephemeral";
 
 pub(crate) fn is_mark(key: &str) -> bool {
     key.starts_with("io.creel.kube/")

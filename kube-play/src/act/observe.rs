@@ -10,7 +10,8 @@ use pods::Pod;
 use super::error::Result;
 use super::objects::{Body, Shelf};
 use super::{mark, networks, start};
-use crate::plan::{Kind, Meta, ObjectId, PodRestartPolicy, PodTemplate};
+use crate::ephemeral::{Ephemeral, plan_ephemeral};
+use crate::plan::{ContainerPlan, Kind, Meta, ObjectId, PodRestartPolicy, PodTemplate};
 use crate::steps::{ContainerState, Ended, ObservedContainer, ObservedPod, PodPhase, WaitReason};
 
 /// A played pod as it is now.
@@ -58,7 +59,7 @@ fn seen(engine: &Engine, pod: Pod) -> Option<Seen> {
     let (owner, hash) = (mark(mark::OWNER), mark(mark::HASH).unwrap_or_default());
     let index = mark(mark::INDEX).and_then(|index| index.parse().ok());
     let containers = mark(mark::CONTAINERS).and_then(|count| count.parse().ok()).unwrap_or(0);
-    let whole = pod.members().count() >= containers;
+    let whole = planned(&pod).count() >= containers;
     let phase = phase(&pod);
     let ready = phase == PodPhase::Running && working(&pod).all(containers::ready);
     let started = working(&pod).filter_map(|container| match container.state() {
@@ -66,7 +67,7 @@ fn seen(engine: &Engine, pod: Pod) -> Option<Seen> {
         State::Created | State::Initialized { .. } | State::Exited(_) | State::Removing => None,
     });
     let ready_since = started.max().filter(|_| ready);
-    let restarts = pod.members().map(|container| container.status.restarts).sum();
+    let restarts = planned(&pod).map(|container| container.status.restarts).sum();
     let addresses = pod.infra().map(networks::addresses_of).unwrap_or_default();
     let starting = working(&pod).any(has_not_begun) && start::is_starting(engine, &pod);
     Some(Seen {
@@ -84,6 +85,11 @@ fn seen(engine: &Engine, pod: Pod) -> Option<Seen> {
         addresses,
         pod,
     })
+}
+
+/// Those that it was made with. Who was added to look into it says nothing about it.
+fn planned(pod: &Pod) -> impl Iterator<Item = &Container> {
+    pod.members().filter(|container| container.spec().pod_role != Some(PodRole::Ephemeral))
 }
 
 /// Containers that are there for as long as the pod is.
@@ -170,7 +176,7 @@ impl Seen {
 
     /// A container of it is to run and nobody is left to start it, while the pod's namespaces stand.
     pub(super) fn is_deserted(&self) -> bool {
-        self.phase == PodPhase::Running && !self.starting && self.pod.members().any(is_deserted)
+        self.phase == PodPhase::Running && !self.starting && planned(&self.pod).any(is_deserted)
     }
 
     /// It does not, and its restart policy wants it to.
@@ -182,7 +188,7 @@ impl Seen {
     }
 
     fn runs(&self) -> bool {
-        self.pod.members().any(|member| member.state().init().is_some() || member.status.restarting.is_some())
+        planned(&self.pod).any(|member| member.state().init().is_some() || member.status.restarting.is_some())
     }
 
     /// Of a pod that a manifest writes as such: whether somebody has to see to it that its containers run as their policy
@@ -190,7 +196,7 @@ impl Seen {
     pub(super) fn is_to_be_kept(&self) -> bool {
         self.pod.spec().restart != RestartPolicy::No
             && self.phase != PodPhase::Succeeded
-            && (self.starting || self.pod.members().any(|member| !has_not_begun(member)))
+            && (self.starting || planned(&self.pod).any(|member| !has_not_begun(member)))
     }
 
     /// What is to run of such a pod does not, and nobody is left to start it: a monitor was killed, the infra container's
@@ -218,7 +224,7 @@ impl Seen {
 
     /// As the steps see it. `stopping`: somebody takes it down now.
     pub(super) fn observed(&self, stopping: bool) -> ObservedPod {
-        let exits = self.pod.members().filter_map(|container| match container.state() {
+        let exits = planned(&self.pod).filter_map(|container| match container.state() {
             State::Exited(exit) => Some((container.name(), exit)),
             State::Created | State::Initialized { .. } | State::Running { .. } | State::Removing => None,
         });
@@ -243,35 +249,25 @@ impl Seen {
 
     /// The containers as Kubernetes sees them, by the names of their template.
     pub fn containers(&self, template: &PodTemplate) -> Vec<ObservedContainer> {
-        let of = |plan: &crate::plan::ContainerPlan| {
+        let of = |plan: &ContainerPlan| {
             let name = template.container_name(self.pod.name(), &plan.name);
-            self.pod.members().find(|member| member.name() == name)
+            let container = planned(&self.pod).find(|member| member.name() == name)?;
+            observed(container, &plan.name)
         };
-        let seen = |plan: &crate::plan::ContainerPlan| {
-            let container = of(plan)?;
-            let ended = |exit: &containers::Exit| Ended {
-                code: exit.code,
-                oom_killed: exit.oom_killed,
-                started: exit.started,
-                at: exit.at,
-            };
-            let state = match container.state() {
-                State::Created | State::Initialized { .. } => ContainerState::Waiting(WaitReason::PodInitializing),
-                State::Running { since, .. } => ContainerState::Running {
-                    since: *since,
-                    started: containers::started(container),
-                    ready: containers::ready(container),
-                },
-                State::Exited(_) if containers::in_backoff(container) => {
-                    ContainerState::Waiting(WaitReason::CrashLoopBackOff)
-                }
-                State::Exited(exit) => ContainerState::Ended(ended(exit)),
-                State::Removing => return None,
-            };
-            let last = container.status.last_exit.as_ref().map(ended);
-            Some(ObservedContainer { name: plan.name.clone(), state, restarts: container.status.restarts, last })
+        template.all_containers().filter_map(of).collect()
+    }
+
+    /// What was added to look into it, oldest first.
+    pub fn ephemeral(&self) -> Vec<Ephemeral> {
+        let of = |container: &Container| {
+            let manifest = container.spec().annotations.get(mark::EPHEMERAL)?;
+            let manifest: serde_json::Value = serde_json::from_str(manifest).ok()?;
+            // What the pod says for all is not shown with each.
+            let plan = plan_ephemeral(&manifest, &serde_json::Value::Null).ok()?;
+            let observed = observed(container, &plan.name)?;
+            Some(Ephemeral { manifest, plan, observed })
         };
-        template.all_containers().filter_map(seen).collect()
+        self.pod.members().filter_map(of).collect()
     }
 
     /// What keeps it.
@@ -309,6 +305,29 @@ impl Seen {
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.pod.spec().labels
     }
+}
+
+/// A container as Kubernetes sees it. `None`: it is going.
+fn observed(container: &Container, name: &str) -> Option<ObservedContainer> {
+    let ended = |exit: &containers::Exit| Ended {
+        code: exit.code,
+        oom_killed: exit.oom_killed,
+        started: exit.started,
+        at: exit.at,
+    };
+    let state = match container.state() {
+        State::Created | State::Initialized { .. } => ContainerState::Waiting(WaitReason::PodInitializing),
+        State::Running { since, .. } => ContainerState::Running {
+            since: *since,
+            started: containers::started(container),
+            ready: containers::ready(container),
+        },
+        State::Exited(_) if containers::in_backoff(container) => ContainerState::Waiting(WaitReason::CrashLoopBackOff),
+        State::Exited(exit) => ContainerState::Ended(ended(exit)),
+        State::Removing => return None,
+    };
+    let last = container.status.last_exit.as_ref().map(ended);
+    Some(ObservedContainer { name: name.to_owned(), state, restarts: container.status.restarts, last })
 }
 
 /// A pod's uid in Kubernetes' form.

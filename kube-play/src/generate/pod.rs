@@ -26,7 +26,9 @@ pub(super) fn of_pod(pod: &Pod, request: &Generate<'_>, notes: &mut Vec<String>)
     if let Some(infra) = &spec.infra.name {
         body.annotations.insert("io.podman.annotations.infra.name".to_owned(), infra.clone().into());
     }
-    let members: Vec<&Container> = pod.members().collect();
+    let looks_in = |member: &&Container| member.spec().pod_role == Some(PodRole::Ephemeral);
+    let (added, members): (Vec<&Container>, Vec<&Container>) = pod.members().partition(looks_in);
+    notes.extend(added.iter().map(|one| format!("container {} only looks into the pod and is left out", one.name())));
     contain(&mut body, &members, &spec.network.ports, &spec.memory, request.podman_only, notes);
     shared_network(&mut body, &spec.network, notes);
     if let Some(hostname) = &spec.hostname {

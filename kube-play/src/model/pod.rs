@@ -95,7 +95,7 @@ object! {
     }
     quiet { "serviceAccount", }
     refused {
-        /// containers cannot be added to a pod by its manifest
+        /// `creel kube debug` adds them to a pod that runs
         "ephemeralContainers",
         /// there is one runtime
         "runtimeClassName",

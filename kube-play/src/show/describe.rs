@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::age::age;
 use super::rows::{access, cluster_ip, host_path_type, labels, took};
+use crate::ephemeral::Ephemeral;
 use crate::generate::yaml;
 use crate::plan::{
     ContainerPlan, EnvEntry, FieldRef, Handler, Meta, PodTemplate, PortRef, ProbePlan, ProjectedSource, ServicePlan,
@@ -122,6 +123,7 @@ pub fn describe_pod(
     template: &PodTemplate,
     status: &PodStatus,
     containers: &[ObservedContainer],
+    ephemeral: &[Ephemeral],
     created: Timestamp,
     node: &str,
     address: Option<IpAddr>,
@@ -149,6 +151,12 @@ pub fn describe_pod(
         for container in list {
             let observed = containers.iter().find(|observed| observed.name == container.name);
             describe_container(&mut page, container, observed);
+        }
+    }
+    if !ephemeral.is_empty() {
+        page.line(0, "Ephemeral Containers:");
+        for one in ephemeral {
+            describe_container(&mut page, &one.plan, Some(&one.observed));
         }
     }
     page.line(0, "Conditions:");

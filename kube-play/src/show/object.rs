@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::ephemeral::Ephemeral;
 use crate::generate::yaml;
-use crate::plan::{Kind, Meta, ObjectId, PodTemplate, ServicePlan, ServiceType};
+use crate::plan::{ContainerPlan, Kind, Meta, ObjectId, PodTemplate, ServicePlan, ServiceType};
 use crate::steps::{
     ContainerState, Ended, JobCondition, JobStatus, ObservedContainer, PodStatus, Progress, WorkloadStatus,
 };
@@ -111,34 +112,14 @@ pub fn pod_status_value(
     template: &PodTemplate,
     status: &PodStatus,
     containers: &[ObservedContainer],
+    ephemeral: &[Ephemeral],
     addresses: &[IpAddr],
     host: Option<IpAddr>,
     started: Timestamp,
 ) -> Value {
-    let list = |plans: &[crate::plan::ContainerPlan]| -> Value {
-        plans
-            .iter()
-            .filter_map(|plan| {
-                let observed = containers.iter().find(|observed| observed.name == plan.name)?;
-                let (running, ready) = match &observed.state {
-                    ContainerState::Running { started, ready, .. } => (*started, *ready),
-                    ContainerState::Waiting(_) | ContainerState::Ended(_) => (false, false),
-                };
-                let mut value = json!({
-                    "name": plan.name,
-                    "image": plan.image,
-                    "ready": ready,
-                    "started": running,
-                    "restartCount": observed.restarts,
-                    "state": state(&observed.state),
-                    "lastState": {},
-                });
-                if let Some(last) = &observed.last {
-                    value["lastState"] = state(&ContainerState::Ended(last.clone()));
-                }
-                Some(value)
-            })
-            .collect()
+    let list = |plans: &[ContainerPlan]| -> Value {
+        let observed = |plan: &ContainerPlan| containers.iter().find(|observed| observed.name == plan.name);
+        plans.iter().filter_map(|plan| Some(container_status(plan, observed(plan)?))).collect()
     };
     let mut value = json!({
         "phase": status.phase.word(),
@@ -154,12 +135,36 @@ pub fn pod_status_value(
     if !template.init.is_empty() {
         value["initContainerStatuses"] = list(&template.init);
     }
+    if !ephemeral.is_empty() {
+        value["ephemeralContainerStatuses"] =
+            ephemeral.iter().map(|one| container_status(&one.plan, &one.observed)).collect();
+    }
     if let Some(first) = addresses.first() {
         value["podIP"] = first.to_string().into();
         value["podIPs"] = addresses.iter().map(|address| json!({ "ip": address.to_string() })).collect();
     }
     if let Some(host) = host {
         value["hostIP"] = host.to_string().into();
+    }
+    value
+}
+
+fn container_status(plan: &ContainerPlan, observed: &ObservedContainer) -> Value {
+    let (running, ready) = match &observed.state {
+        ContainerState::Running { started, ready, .. } => (*started, *ready),
+        ContainerState::Waiting(_) | ContainerState::Ended(_) => (false, false),
+    };
+    let mut value = json!({
+        "name": plan.name,
+        "image": plan.image,
+        "ready": ready,
+        "started": running,
+        "restartCount": observed.restarts,
+        "state": state(&observed.state),
+        "lastState": {},
+    });
+    if let Some(last) = &observed.last {
+        value["lastState"] = state(&ContainerState::Ended(last.clone()));
     }
     value
 }

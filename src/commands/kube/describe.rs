@@ -43,6 +43,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
                     &template,
                     &status,
                     &containers,
+                    &pod.ephemeral(),
                     pod.pod.record.created,
                     &act::node_name(),
                     pod.addresses.first().copied(),

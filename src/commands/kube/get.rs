@@ -347,7 +347,11 @@ pub fn value(shelf: &Shelf, shown: &Chosen) -> Result<serde_json::Value, Failure
         Chosen::Pod(pod) => {
             let template = act::template_of(shelf, pod)?;
             let owner = pod.owner_id();
-            let spec = act::pod_manifest(shelf, pod)?.unwrap_or_default();
+            let mut spec = act::pod_manifest(shelf, pod)?.unwrap_or_default();
+            let ephemeral = pod.ephemeral();
+            if !ephemeral.is_empty() {
+                spec["ephemeralContainers"] = ephemeral.iter().map(|one| one.manifest.clone()).collect();
+            }
             let of_owner = owner.as_ref().map(|id| (id.clone(), serde_json::Value::from(uid(id))));
             let mut value = show::pod_object(
                 &pod.name,
@@ -364,7 +368,7 @@ pub fn value(shelf: &Shelf, shown: &Chosen) -> Result<serde_json::Value, Failure
                 let host = network::host_addresses().unwrap_or_default().first().copied();
                 let started = pod.pod.record.created;
                 value["status"] =
-                    show::pod_status_value(&template, &status, &containers, &pod.addresses, host, started);
+                    show::pod_status_value(&template, &status, &containers, &ephemeral, &pod.addresses, host, started);
             }
             value
         }

@@ -13,6 +13,7 @@ use crate::output;
 pub mod apply;
 mod build;
 mod chosen;
+pub mod debug;
 pub mod delete;
 pub mod describe;
 pub mod down;
