@@ -112,6 +112,8 @@ fn a_pod_is_run_entered_and_deleted() {
     let error = lab.creel("kube run one --image localhost/box").run().fails(125);
     assert!(error.contains("pods \"one\" already exists"), "{error}");
     assert!(lab.ok("kube ps --no-headers").starts_with("one "));
+    let offered = lab.creel_words(&["__complete", "kube", "describe", "p"]).run().ok();
+    assert_eq!(offered.lines().next(), Some("pod/one"), "{offered}");
     let late = lab.creel("kube wait --for=delete pod/one --timeout 0").run().fails(125);
     assert!(late.contains("timed out waiting for the condition on pods/one"), "{late}");
     let waiting = lab.creel("kube wait --for=delete pod/one --timeout 60s").within(70).spawn();

@@ -13,6 +13,11 @@ const HEAD: &str = "\
 `creel kube play` reads these kinds and fields. This page is written from the declarations in `kube-play/src/model/` that
 also read and check manifests; a test keeps it so.
 
+Every object remembers the file that it was played from. A play of a changed file leaves alone what is no longer in it and
+says so; `--prune` takes that away. `creel kube down FILE` takes away what FILE names and what was played from it before,
+works without FILE where that is gone, and keeps what another file has been played over since. What `kubectl get -o yaml` writes
+of a cluster's objects can be played.
+
 - **yes**: carried out.
 - **no effect**: read, without an effect on one machine; a warning says so.
 - **read**: bookkeeping of a cluster, passed over without a word.

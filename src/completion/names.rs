@@ -1,6 +1,8 @@
 //! The names that are there right now.
 
 use containers::{Container, State};
+use kube_play::Kind;
+use kube_play::act;
 
 use crate::context::Context;
 
@@ -126,4 +128,19 @@ pub(super) fn pods(context: &Context) -> Vec<String> {
     let Ok(store) = context.store() else { return Vec::new() };
     let all = storage::names::list(&store.path("pods/names")).unwrap_or_default();
     all.into_iter().map(|(name, _)| name).collect()
+}
+
+/// What was played, as KIND/NAME, in the namespace where objects lie that name none.
+pub(super) fn played(context: &Context) -> Vec<String> {
+    const NAMESPACE: &str = "default";
+    let Ok(engine) = context.reader() else { return Vec::new() };
+    let pods = act::pods(&engine).unwrap_or_default().into_iter().filter(|pod| pod.namespace == NAMESPACE);
+    let stored = act::Shelf::new(&engine).all(NAMESPACE).unwrap_or_default();
+    let ids = stored.iter().filter_map(|object| object.body.meta()).map(|meta| &meta.id);
+    let others = ids.filter(|id| id.kind != Kind::Pod);
+    let mut names: Vec<String> =
+        others.map(|id| format!("{}/{}", id.kind.word().to_ascii_lowercase(), id.name)).collect();
+    names.extend(pods.map(|pod| format!("pod/{}", pod.name)));
+    names.sort();
+    names
 }

@@ -109,6 +109,17 @@ pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) 
         ("format", "save") => &["docker-archive", "oci-archive", "oci-dir", "docker-dir"],
         ("format", "commit" | "push" | "manifest push" | "build") => &["oci", "docker"],
         ("format", _) => return format(verb, current),
+        ("restart", "kube run") => &["Always", "Never", "OnFailure"],
+        ("image-pull-policy", _) => &["Always", "IfNotPresent", "Never"],
+        ("dry-run", "kube expose" | "kube run") => &["client", "none", "server"],
+        ("type", "kube expose") => &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
+        ("protocol", "kube expose") => &["SCTP", "TCP", "UDP"],
+        ("for", "kube wait") => {
+            &["condition=Available", "condition=Complete", "condition=Failed", "condition=Ready", "create", "delete"]
+        }
+        ("output", "kube get" | "kube ps") => &["json", "name", "wide", "yaml"],
+        ("output", "kube expose" | "kube run") => &["json", "name", "yaml"],
+        ("output", "kube delete") => &["name"],
         ("restart", _) => &["always", "no", "on-failure", "unless-stopped"],
         ("pull" | "policy", _) => &["always", "missing", "never", "newer"],
         ("log-driver", _) => &["journald", "json-file", "k8s-file", "none", "passthrough", "passthrough-tty"],
@@ -236,6 +247,7 @@ fn of_kind(context: &Context, verb: &str, kind: &str, current: &str) -> Offer {
         "NETWORK" => Offer::names(names::networks(context)),
         "POD" => Offer::names(names::pods(context)),
         "SECRET" => Offer::names(names::secrets(context)),
+        "KIND" | "KIND/NAME" => Offer::names(names::played(context)),
         // What is pulled is not here yet.
         "ARTIFACT" if verb == "artifact pull" => Offer::default(),
         "ARTIFACT" => Offer::names(names::artifacts(context)),

@@ -111,13 +111,20 @@ pub fn down(
     Ok(down)
 }
 
-/// What was played from there last, and is there.
-pub fn played_from(engine: &Engine, sources: &[&str]) -> Result<Vec<ObjectId>> {
-    let shelf = Shelf::new(engine);
-    let of_sources = stored(engine, &shelf)?.into_iter().filter(|(_, known)| known.is_of(sources));
-    let seen = observe::pods(engine)?;
-    let is_there = |id: &ObjectId| id.kind != Kind::Pod || seen.iter().any(|pod| pod.belongs_to(id));
-    Ok(of_sources.map(|(id, _)| id).filter(is_there).collect())
+/// What was played from there last, is there, and is none of those that are named.
+pub fn played_from(engine: &Engine, sources: &[&str], named: &[&ObjectId]) -> Result<Vec<ObjectId>> {
+    let mut ids: Vec<ObjectId> = Vec::new();
+    for (id, known) in stored(engine, &Shelf::new(engine))? {
+        if known.is_of(sources) && !named.contains(&&id) {
+            ids.push(id);
+        }
+    }
+    // Of a pod that somebody has removed by hand there is a record yet.
+    if ids.iter().any(|id| id.kind == Kind::Pod) {
+        let seen = observe::pods(engine)?;
+        ids.retain(|id| id.kind != Kind::Pod || seen.iter().any(|pod| pod.belongs_to(id)));
+    }
+    Ok(ids)
 }
 
 /// Every object, with where it comes from; also those that a killed `down` has left. One that cannot be read holds up no

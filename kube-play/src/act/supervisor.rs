@@ -112,13 +112,13 @@ impl<'a> Supervisor<'a> {
         // What can be said of Services and Ingresses once their sockets were asked for.
         let mut fronts: Vec<(ObjectId, String, Kept, Kept)> = Vec::new();
         for namespace in self.shelf.namespaces()? {
-            let objects = self.shelf.all(&namespace)?;
             // Who plays or takes down acts there now.
             let Some(_acting) = self.shelf.try_act_in(&namespace)? else {
                 needed = true;
                 self.look_in(OTHERS_ACT);
                 continue;
             };
+            let objects = self.shelf.all(&namespace)?;
             self.forget_former(&namespace, &objects);
             for object in &objects {
                 let Some(meta) = object.body.meta() else { continue };

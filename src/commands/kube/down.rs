@@ -34,7 +34,7 @@ pub fn take_down(context: &Context, names: &[String], claims: Claims) -> Result<
     for (name, source) in names.iter().zip(&sources) {
         match read(name) {
             Ok(file) => files.push(file),
-            Err(failure) if act::played_from(&engine, &[source])?.is_empty() => return Err(failure),
+            Err(failure) if act::played_from(&engine, &[source], &[])?.is_empty() => return Err(failure),
             Err(failure) => output::warn(&format!("{failure}: taking down what was played from there")),
         }
     }
@@ -42,7 +42,7 @@ pub fn take_down(context: &Context, names: &[String], claims: Claims) -> Result<
     let manifests = parse(&files, &[], Validate::Ignore, Unknown::Skip);
     let meant = Meant { ids: manifests.ids().cloned().collect(), sources, timeout: None };
     let known: Vec<&str> = meant.sources.iter().map(String::as_str).collect();
-    if meant.ids.is_empty() && act::played_from(&engine, &known)?.is_empty() {
+    if meant.ids.is_empty() && act::played_from(&engine, &known, &[])?.is_empty() {
         let is_error = |problem: &&Problem| problem.severity == Severity::Error;
         return Err(match manifests.problems().iter().find(is_error) {
             Some(_) => refuse(manifests.problems()),

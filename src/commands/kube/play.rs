@@ -448,9 +448,8 @@ fn former(
     sources: &BTreeMap<String, String>,
 ) -> Result<Vec<ObjectId>, Failure> {
     let sources: Vec<&str> = sources.values().map(String::as_str).collect();
-    let mut former = act::played_from(engine, &sources)?;
-    former.retain(|id| plan.metas().all(|meta| meta.id != *id));
-    Ok(former)
+    let named: Vec<&ObjectId> = plan.metas().map(|meta| &meta.id).collect();
+    Ok(act::played_from(engine, &sources, &named)?)
 }
 
 /// As `kubectl apply`, a play leaves them alone.
