@@ -164,11 +164,8 @@ fn has_condition(object: &Value, name: &str, status: &str) -> bool {
 
 fn has_value(object: &Value, path: &[String], value: &str) -> bool {
     let found = path.iter().fold(object, |inside, step| &inside[step]);
-    match found {
-        Value::Null => false,
-        Value::String(text) => text == value,
-        other => other.to_string() == value,
-    }
+    let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+    !found.is_null() && text == value
 }
 
 #[cfg(test)]
