@@ -72,6 +72,7 @@ mod kube_fields;
 mod kube_flags;
 mod kube_life;
 mod kube_memory;
+mod kube_services;
 mod kube_tls;
 mod kube_verbs;
 mod kube_volumes;

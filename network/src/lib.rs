@@ -41,7 +41,7 @@ pub use holder::door::{Link, State};
 pub use holder::serve::holder_main;
 pub use holder::{Endpoint, Given, Member, Zone, ZoneName};
 pub use hosts::{HostAddress, HostEntry, HostNames};
-pub use inside::listen_inside;
+pub use inside::{listen_inside, reserve_inside};
 pub use mode::{Mode, NetworkRef, is_mac};
 pub use networks::Networks;
 pub use ports::{PortMapping, Protocol, check_ports, parse_publish};

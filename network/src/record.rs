@@ -58,6 +58,9 @@ pub struct Network {
     /// `driver`: `host-local` or `none`.
     #[serde(rename = "ipam_options", skip_serializing_if = "BTreeMap::is_empty")]
     pub ipam: BTreeMap<String, String>,
+    /// Where Services have their addresses: clients of one that is nobody's are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_range: Option<Cidr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,9 @@
 //! The networks on which played pods are: one for each Kubernetes namespace.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use containers::{Container, Engine};
+use network::Cidr;
 
 use super::error::Result;
 use super::objects::Shelf;
@@ -15,15 +16,31 @@ pub(super) fn of_namespace(namespace: &str) -> String {
     }
 }
 
+/// Where Services have their addresses, the upper part of what Kubernetes uses by default (10.96.0.0/12).
+pub(super) const SERVICE_RANGE: Cidr = Cidr { address: IpAddr::V4(Ipv4Addr::new(10, 111, 0, 0)), prefix: 16 };
+
 /// The network of a namespace, made where it is not there yet.
 pub(super) fn ensure(engine: &Engine, namespace: &str) -> Result<network::Network> {
     let networks = containers::networks(engine);
     let name = of_namespace(namespace);
+    let service_range = Some(SERVICE_RANGE);
     match networks.named(&name) {
         Err(network::Error::NoSuchNetwork(_)) => {}
+        // Podman's, or one of before there was a range: its holder is told of it when it is made again.
+        Ok(network) if network.service_range != service_range => {
+            let network = network::Network { service_range, ..network };
+            networks.update(&network)?;
+            return Ok(network);
+        }
         other => return Ok(other?),
     }
-    let wanted = network::Network { name: name.clone(), driver: "bridge".into(), dns: true, ..Default::default() };
+    let wanted = network::Network {
+        name: name.clone(),
+        driver: "bridge".into(),
+        dns: true,
+        service_range,
+        ..Default::default()
+    };
     match networks.create(wanted) {
         Err(network::Error::NetworkExists(_)) => Ok(networks.named(&name)?),
         other => Ok(other?),

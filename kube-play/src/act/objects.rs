@@ -18,6 +18,7 @@ use storage::record::{self, Durability};
 use sys::lock::FileLock;
 
 use super::error::{Error, Result};
+use super::networks::SERVICE_RANGE;
 use super::sources::Sources;
 use super::status::Kept;
 use crate::history::History;
@@ -386,15 +387,12 @@ pub(super) fn service_address(
     }
     // By its name, so that the same Service has the same address on every machine, where it is free.
     let start = key.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    let hosts = (1_u32 << (32 - SERVICE_RANGE.1)) - 2;
+    let hosts = (1_u32 << (32 - SERVICE_RANGE.prefix)) - 2;
     (0..hosts)
-        .map(|step| IpAddr::from((u32::from(SERVICE_RANGE.0) + 1 + start.wrapping_add(step) % hosts).to_be_bytes()))
+        .filter_map(|step| SERVICE_RANGE.nth(u128::from(1 + start.wrapping_add(step) % hosts)))
         .find(|address| !taken.contains_key(address))
         .ok_or_else(|| Error::Invalid("no address is left for Services".into()))
 }
-
-/// Where Services have their addresses, the upper part of what Kubernetes uses by default (10.96.0.0/12).
-const SERVICE_RANGE: (std::net::Ipv4Addr, u32) = (std::net::Ipv4Addr::new(10, 111, 0, 0), 16);
 
 #[cfg(test)]
 mod tests {

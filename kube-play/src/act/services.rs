@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags};
 use sys::process::{Pidfd, Process};
 
 use super::error::{Error, Result};
+use super::networks::SERVICE_RANGE;
 use crate::plan::ObjectId;
 
 /// One place to listen for clients of a Service or an Ingress.
@@ -175,6 +176,8 @@ impl Plane {
             // A network without a holder has no members that could ask.
             let Some(mut link) = known.connect(name)? else { continue };
             let namespace = link.namespace()?;
+            // Also on networks that are not a namespace's own, whose records are somebody else's.
+            network::reserve_inside(namespace.as_fd(), SERVICE_RANGE)?;
             self.networks.insert(name.clone(), (link, namespace));
             fresh.insert(name.clone());
         }

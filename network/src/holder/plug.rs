@@ -11,6 +11,7 @@ use sys::channel::Channel;
 
 use super::Endpoint;
 use super::gate::Learned;
+use crate::inside::reserve;
 use crate::netlink::filter::Filter;
 use crate::netlink::{Face, Netlink, Veth};
 use crate::networks::random;
@@ -90,6 +91,9 @@ impl Ground {
             }
             if network.has_way_out() {
                 forwarding(network)?;
+            }
+            if let Some(range) = network.service_range {
+                doing(&format!("reserve {range} for Services"), reserve(&netlink, range))?;
             }
             let mut fds = vec![namespace, netlink.into()];
             if network.dns {
