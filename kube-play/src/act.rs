@@ -21,6 +21,7 @@ mod observe;
 
 mod launch;
 mod services;
+mod zone;
 
 mod child;
 mod debug;

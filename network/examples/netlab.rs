@@ -131,8 +131,8 @@ fn member(dir: &std::path::Path) -> Outcome {
         match words.as_slice() {
             ["publish", name, addresses @ ..] => {
                 let addresses = addresses.iter().map(|address| address.parse()).collect::<Result<_, _>>()?;
-                let names = vec![network::ZoneName { name: (*name).to_owned(), addresses }];
-                link.publish(&network::Zone { owner: "lab".into(), process: None, names })?;
+                let names = vec![network::ZoneName { name: (*name).to_owned(), addresses, ..Default::default() }];
+                link.publish(&network::Zone { owner: "lab".into(), names, ..Default::default() })?;
             }
             ["withdraw"] => link.withdraw("lab")?,
             ["heal"] => link = networks.heal(&network)?,

@@ -98,15 +98,33 @@ pub struct Zone {
     /// has left.
     #[serde(default)]
     pub process: Option<Process>,
+    /// The domain of which nobody else has names: `cluster.local`. Empty: there is none.
+    #[serde(default)]
+    pub domain: String,
     pub names: Vec<ZoneName>,
+    /// What addresses are called, before what members are called.
+    #[serde(default)]
+    pub reverse: Vec<(IpAddr, String)>,
 }
 
-/// One name and what it leads to, in all its forms: `db`, `db.shop.svc.cluster.local`. No address means that the name is
-/// known but has none now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One name and what it leads to. No address means that the name is known but has none now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneName {
     pub name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpAddr>,
+    /// Another name, here or in the world, that it stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceAt>,
+}
+
+/// Where a service is, RFC 2782; all are of equal rank.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServiceAt {
+    pub port: u16,
+    pub host: String,
 }
 
 /// From whoever uses a network to its holder; descriptors travel beside it.
@@ -136,9 +154,8 @@ enum Request {
         name: String,
         names: Vec<String>,
     },
-    Publish {
-        zone: Zone,
-    },
+    /// One descriptor: a file with the zone, which may be longer than a message.
+    Publish,
     Withdraw {
         owner: String,
     },

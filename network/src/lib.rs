@@ -39,7 +39,7 @@ pub use forwarder::http::{PathMatch, Rule};
 pub use forwarder::serve::forward;
 pub use holder::door::{Link, State};
 pub use holder::serve::holder_main;
-pub use holder::{Endpoint, Given, Member, Zone, ZoneName};
+pub use holder::{Endpoint, Given, Member, ServiceAt, Zone, ZoneName};
 pub use hosts::{HostAddress, HostEntry, HostNames};
 pub use inside::{listen_inside, reserve_inside};
 pub use mode::{Mode, NetworkRef, is_mac};

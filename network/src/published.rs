@@ -37,7 +37,7 @@ struct Port {
 impl Port {
     fn group(&self) -> Group {
         let backend = Backend { place: 0, port: self.mapping.container_port, address: None };
-        Group { protocol: self.mapping.protocol, backends: vec![backend], sticky: None }
+        Group { protocol: self.mapping.protocol, backends: vec![backend], sticky: None, sources: Vec::new() }
     }
 
     fn sockets(&self) -> Vec<BorrowedFd<'_>> {

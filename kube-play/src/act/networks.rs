@@ -1,12 +1,11 @@
 //! The networks on which played pods are: one for each Kubernetes namespace.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use containers::{Container, Engine};
-use network::Cidr;
 
 use super::error::Result;
-use super::objects::Shelf;
+use super::objects::{SERVICE_RANGE, Shelf};
 
 /// The network of a Kubernetes namespace.
 pub(super) fn of_namespace(namespace: &str) -> String {
@@ -15,9 +14,6 @@ pub(super) fn of_namespace(namespace: &str) -> String {
         namespace => format!("podman-kube-{namespace}-network"),
     }
 }
-
-/// Where Services have their addresses, the upper part of what Kubernetes uses by default (10.96.0.0/12).
-pub(super) const SERVICE_RANGE: Cidr = Cidr { address: IpAddr::V4(Ipv4Addr::new(10, 111, 0, 0)), prefix: 16 };
 
 /// The network of a namespace, made where it is not there yet.
 pub(super) fn ensure(engine: &Engine, namespace: &str) -> Result<network::Network> {

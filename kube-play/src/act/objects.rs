@@ -6,19 +6,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use containers::Engine;
 use jiff::Timestamp;
+use network::Cidr;
 use serde::{Deserialize, Serialize};
 use storage::Store;
 use storage::record::{self, Durability};
 use sys::lock::FileLock;
 
 use super::error::{Error, Result};
-use super::networks::SERVICE_RANGE;
 use super::sources::Sources;
 use super::status::Kept;
 use crate::history::History;
@@ -366,6 +366,9 @@ fn names_in(dir: &Path) -> Result<Vec<String>> {
     names.sort();
     Ok(names)
 }
+
+/// Where Services have their addresses, the upper part of what Kubernetes uses by default (10.96.0.0/12).
+pub(super) const SERVICE_RANGE: Cidr = Cidr { address: IpAddr::V4(Ipv4Addr::new(10, 111, 0, 0)), prefix: 16 };
 
 /// A stored Service's address: what it asks for, what it had, or one of the range that no other has.
 pub(super) fn service_address(

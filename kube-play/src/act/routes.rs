@@ -13,6 +13,7 @@ use super::objects::{Body, Object, Shelf};
 use super::observe::{self, Seen};
 use super::secrets;
 use super::services::{Behind, Front, Server, Wanted};
+use super::zone::{Endpoint, Named, zone};
 use crate::plan::{
     IngressPlan, IngressTarget, Kind, ObjectId, PathType, PodTemplate, PortRef, ServicePlan, ServicePortPlan,
     ServiceType,
@@ -55,7 +56,7 @@ pub(super) fn wanted(engine: &Engine, shelf: &Shelf, seen: &[Seen]) -> Result<Wa
         })
         .collect();
     let mut wanted = Wanted::default();
-    for service in &known {
+    for service in known.iter().filter(|service| service.plan.external_name.is_none()) {
         for port in &service.plan.ports {
             let pods = service.pods.iter().filter_map(|pod| {
                 let id = pod.pod.id().to_string();
@@ -67,8 +68,16 @@ pub(super) fn wanted(engine: &Engine, shelf: &Shelf, seen: &[Seen]) -> Result<Wa
                 outside: outside(service.plan, port),
                 behind: Behind::Pods(pods.collect()),
                 sticky: service.plan.affinity,
+                sources: Vec::new(),
             };
-            wanted.fronts.insert(front_key(service.plan, port), front);
+            let key = front_key(service.plan, port);
+            // Whom the load balancer lets in says nothing about the other ways to the Service.
+            if let (Some(balanced), false) = (balanced(service.plan, port), service.plan.sources.is_empty()) {
+                let sources = service.plan.sources.clone();
+                let front = Front { inside: None, outside: vec![balanced], sources, ..front.clone() };
+                wanted.fronts.insert(format!("{key}/balanced"), front);
+            }
+            wanted.fronts.insert(key, front);
         }
         for pod in &service.pods {
             if let Some(server) = server(pod) {
@@ -94,8 +103,11 @@ pub(super) fn wanted(engine: &Engine, shelf: &Shelf, seen: &[Seen]) -> Result<Wa
     if !rules.is_empty() {
         wanted.fronts.insert(INGRESS.into(), front_of_ingresses(INGRESS_PORTS, rules, Vec::new()));
     }
+    let named: Vec<Named<'_>> = known.iter().map(|service| named(service, &templates)).collect();
     for (network, namespace) in networks(seen) {
-        wanted.names.insert(network, names(&known, &namespace));
+        let running = seen.iter().filter(|pod| !pod.has_ended());
+        let pods = running.flat_map(|pod| pod.addresses.iter().map(|address| (pod.namespace.as_str(), *address)));
+        wanted.zones.insert(network, zone(&named, pods, &namespace));
     }
     Ok(wanted)
 }
@@ -107,6 +119,7 @@ fn front_of_ingresses(ports: (u16, u16), rules: Vec<(Rule, String)>, certificate
         outside: vec![on_first_of(ports)],
         behind: Behind::Fronts(rules, certificates),
         sticky: None,
+        sources: Vec::new(),
     }
 }
 
@@ -166,7 +179,8 @@ pub(super) fn on_the_host(body: &Body) -> Vec<PortMapping> {
 }
 
 pub(super) fn of_service(plan: &ServicePlan) -> Vec<PortMapping> {
-    plan.ports.iter().flat_map(|port| outside(plan, port)).collect()
+    let restricted = |port| balanced(plan, port).filter(|_| !plan.sources.is_empty());
+    plan.ports.iter().flat_map(|port| outside(plan, port).into_iter().chain(restricted(port))).collect()
 }
 
 /// All Ingresses have one port, and those with TLS one more.
@@ -255,18 +269,26 @@ fn target(port: &ServicePortPlan, template: Option<&PodTemplate>) -> Option<u16>
     }
 }
 
-fn outside(service: &ServicePlan, port: &ServicePortPlan) -> Vec<PortMapping> {
-    let mapping = |host_ip: Option<IpAddr>, host_port: u16| PortMapping {
+fn on_host(port: &ServicePortPlan, host_ip: Option<IpAddr>, host_port: u16) -> PortMapping {
+    PortMapping {
         host_ip,
         host_port,
         container_port: port.port,
         protocol: protocol(port.protocol),
         ..PortMapping::default()
-    };
-    let node = port.node_port.map(|number| mapping(None, number));
-    let balanced =
-        (service.kind == ServiceType::LoadBalancer).then(|| mapping(service.load_balancer_address, port.port));
-    let external = service.external_addresses.iter().map(|address| mapping(Some(*address), port.port));
+    }
+}
+
+fn balanced(service: &ServicePlan, port: &ServicePortPlan) -> Option<PortMapping> {
+    let balances = service.kind == ServiceType::LoadBalancer;
+    balances.then(|| on_host(port, service.load_balancer_address, port.port))
+}
+
+/// The sockets on the host that take clients from everywhere.
+fn outside(service: &ServicePlan, port: &ServicePortPlan) -> Vec<PortMapping> {
+    let node = port.node_port.map(|number| on_host(port, None, number));
+    let balanced = balanced(service, port).filter(|_| service.sources.is_empty());
+    let external = service.external_addresses.iter().map(|address| on_host(port, Some(*address), port.port));
     node.into_iter().chain(balanced).chain(external).collect()
 }
 
@@ -304,26 +326,29 @@ fn rules(plan: &IngressPlan, known: &[Known<'_>]) -> Vec<(Rule, String)> {
     rules
 }
 
-/// The names of all Services as pods of one namespace ask for them.
-fn names(known: &[Known<'_>], namespace: &str) -> Vec<(String, Vec<IpAddr>)> {
-    let mut names = Vec::new();
-    for service in known {
-        let addresses: Vec<IpAddr> = match service.address {
-            Some(address) => vec![address],
-            None => service.pods.iter().flat_map(|pod| pod.addresses.clone()).collect(),
-        };
-        let own = service.plan.meta.id.namespace == namespace;
-        let all = service.plan.names();
-        names.extend(all.into_iter().skip(usize::from(!own)).map(|name| (name, addresses.clone())));
-    }
-    names
+/// What the names of a Service lead to.
+fn named<'a>(service: &Known<'a>, templates: &BTreeMap<(String, String), PodTemplate>) -> Named<'a> {
+    let plan = service.plan;
+    let full = format!(".{}", plan.names()[3]);
+    let endpoint = |pod: &&Seen| {
+        let template = templates.get(&key_of(pod));
+        let full_name = pod.pod.infra().and_then(|infra| infra.spec().network.full_name.as_deref());
+        Endpoint {
+            hostname: full_name.and_then(|name| name.strip_suffix(&full)).map(str::to_owned),
+            addresses: pod.addresses.clone(),
+            ports: plan.ports.iter().map(|port| target(port, template)).collect(),
+        }
+    };
+    Named { plan, address: service.address, endpoints: service.pods.iter().map(endpoint).collect() }
 }
 
 /// Where a published Service is reached: for lists.
 pub fn published(service: &ServicePlan) -> Vec<SocketAddr> {
     let any = IpAddr::from(Ipv4Addr::UNSPECIFIED);
-    let mappings = service.ports.iter().flat_map(|port| outside(service, port));
-    mappings.map(|mapping| SocketAddr::new(mapping.host_ip.unwrap_or(any), mapping.host_port)).collect()
+    of_service(service)
+        .iter()
+        .map(|mapping| SocketAddr::new(mapping.host_ip.unwrap_or(any), mapping.host_port))
+        .collect()
 }
 
 /// The pods behind each port of a Service, for lists.

@@ -6,17 +6,17 @@
 //! client's own address.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 
 use containers::Engine;
-use network::{Backend, Certificate, Forwarder, Group, Link, Place, PortMapping, Protocol, Rule, Zone, ZoneName};
+use network::{Backend, Certificate, Cidr, Forwarder, Group, Link, Place, PortMapping, Protocol, Rule, Zone};
 use rustix::event::{PollFd, PollFlags};
 use sys::process::{Pidfd, Process};
 
 use super::error::{Error, Result};
-use super::networks::SERVICE_RANGE;
+use super::objects::SERVICE_RANGE;
 use crate::plan::ObjectId;
 
 /// One place to listen for clients of a Service or an Ingress.
@@ -30,6 +30,8 @@ pub(super) struct Front {
     pub(super) behind: Behind,
     /// Seconds for which a client stays with its pod.
     pub(super) sticky: Option<u32>,
+    /// Where clients may come from; empty: everywhere.
+    pub(super) sources: Vec<Cidr>,
 }
 
 /// Who answers.
@@ -48,13 +50,13 @@ pub(super) struct Server {
     pub(super) place: Place,
 }
 
-/// What there is to be: fronts by a key of their own (`Service/default/web/80`), pods by id, names by network.
+/// What there is to be: fronts by a key of their own (`Service/default/web/80/TCP`), pods by id, names by network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) fronts: BTreeMap<String, Front>,
     pub(super) servers: BTreeMap<String, Server>,
     /// For each network that has played pods on it.
-    pub(super) names: BTreeMap<String, Vec<(String, Vec<IpAddr>)>>,
+    pub(super) zones: BTreeMap<String, Zone>,
     /// What cannot be served, by Ingress.
     pub(super) faults: BTreeMap<ObjectId, String>,
 }
@@ -119,7 +121,7 @@ impl Plane {
     pub(super) fn is_whole(&self) -> bool {
         self.refused.is_empty()
             && self.now.servers.keys().all(|pod| self.places.contains_key(pod))
-            && self.now.names.keys().all(|network| self.networks.contains_key(network))
+            && self.now.zones.keys().all(|network| self.networks.contains_key(network))
     }
 
     fn try_apply(&mut self, engine: &Engine, wanted: Wanted) -> Result<()> {
@@ -143,9 +145,9 @@ impl Plane {
         for pod in left {
             self.forget(&pod)?;
         }
-        for (network, names) in &wanted.names {
-            if fresh.contains(network) || self.now.names.get(network) != Some(names) {
-                self.publish(network, names)?;
+        for (network, zone) in &wanted.zones {
+            if fresh.contains(network) || self.now.zones.get(network) != Some(zone) {
+                self.publish(network, zone)?;
             }
         }
         self.now = wanted;
@@ -166,10 +168,10 @@ impl Plane {
 
     /// Links to the holders of all wanted networks. Those that are new, or new again, come back.
     fn follow_networks(&mut self, engine: &Engine, wanted: &Wanted) -> Result<BTreeSet<String>> {
-        self.networks.retain(|name, (link, _)| wanted.names.contains_key(name) && !has_ended(link));
+        self.networks.retain(|name, (link, _)| wanted.zones.contains_key(name) && !has_ended(link));
         let known = containers::networks(engine);
         let mut fresh = BTreeSet::new();
-        for name in wanted.names.keys() {
+        for name in wanted.zones.keys() {
             if self.networks.contains_key(name) {
                 continue;
             }
@@ -268,7 +270,12 @@ impl Plane {
                 let backends = pods.iter().filter_map(|(pod, port)| {
                     Some(Backend { place: self.places.get(pod)?.0, port: *port, address: None })
                 });
-                let group = Group { protocol: front.protocol, backends: backends.collect(), sticky: front.sticky };
+                let group = Group {
+                    protocol: front.protocol,
+                    backends: backends.collect(),
+                    sticky: front.sticky,
+                    sources: front.sources.clone(),
+                };
                 Ok(self.forwarder()?.group(id, group)?)
             }
             Behind::Fronts(rules, certificates) => {
@@ -280,10 +287,9 @@ impl Plane {
         }
     }
 
-    fn publish(&mut self, network: &str, names: &[(String, Vec<IpAddr>)]) -> Result<()> {
+    fn publish(&mut self, network: &str, zone: &Zone) -> Result<()> {
         let Some((link, _)) = self.networks.get_mut(network) else { return Ok(()) };
-        let names = names.iter().map(|(name, addresses)| ZoneName { name: name.clone(), addresses: addresses.clone() });
-        Ok(link.publish(&Zone { owner: OWNER.into(), process: Process::me().ok(), names: names.collect() })?)
+        Ok(link.publish(&Zone { owner: OWNER.into(), process: Process::me().ok(), ..zone.clone() })?)
     }
 }
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use network::Cidr;
+
 use super::ports::NODE_PORTS;
 use super::references::Reference;
 use super::{At, Lowering};
-use crate::model::{self, IngressBackend, PathType, ServiceType, SessionAffinity};
+use crate::model::{self, IngressBackend, IpFamily, IpFamilyPolicy, PathType, ServiceType, SessionAffinity};
 use crate::plan::{
     IngressPlan, IngressRulePlan, IngressTarget, IngressTlsPlan, Kind, Meta, ObjectId, PortRef, ServicePlan,
     ServicePortPlan,
@@ -43,20 +45,20 @@ impl Lowering<'_> {
         if spec.ports.is_empty() && !headless && kind != ServiceType::ExternalName {
             self.wrong(&at.key("ports"), "is required");
         }
-        match (kind, &spec.external_name) {
+        let external_name = spec.external_name.as_deref().map(|name| name.trim_end_matches('.').to_owned());
+        match (kind, &external_name) {
             (ServiceType::ExternalName, None) => {
                 self.wrong(&at.key("externalName"), "is required where type is \"ExternalName\"")
             }
-            (ServiceType::ExternalName, Some(name)) if crate::names::subdomain(name.trim_end_matches('.')).is_err() => {
+            (ServiceType::ExternalName, Some(name)) if crate::names::subdomain(name).is_err() => {
                 self.wrong(&at.key("externalName"), format!("{name:?} is no name of a host"));
             }
-            (ServiceType::ExternalName, Some(name)) => {
-                let text =
-                    format!("\"ExternalName\" is not carried out: nothing leads to {name}; let clients ask for that");
-                self.unsupported(&at.key("type"), text);
+            (ServiceType::ExternalName, Some(_)) if !cluster_ip.is_empty() => {
+                self.wrong(&at.key("clusterIP"), "may not be set where type is \"ExternalName\"");
             }
             _ => {}
         }
+        self.ip_families(spec, &at);
         if spec.selector.0.is_empty() && kind != ServiceType::ExternalName {
             self.warn(&at.key("selector"), "chooses no pods: nothing answers");
         }
@@ -73,7 +75,7 @@ impl Lowering<'_> {
             headless,
             selector: spec.selector.0.clone(),
             ports,
-            external_name: spec.external_name.clone().filter(|_| kind == ServiceType::ExternalName),
+            external_name: external_name.filter(|_| kind == ServiceType::ExternalName),
             external_addresses: spec.external_ips.clone(),
             load_balancer_address: spec.load_balancer_ip,
             affinity: match spec.session_affinity.unwrap_or_default() {
@@ -81,8 +83,40 @@ impl Lowering<'_> {
                 SessionAffinity::ClientIp => Some(timeout.map_or(USUAL_AFFINITY, |seconds| seconds.0)),
             },
             publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
+            sources: self.source_ranges(spec, kind, &at),
             meta,
         }
+    }
+
+    /// Services have addresses of IPv4.
+    fn ip_families(&mut self, spec: &model::ServiceSpec, at: &At<'_>) {
+        let policy = spec.ip_family_policy.unwrap_or_default();
+        if policy == IpFamilyPolicy::RequireDualStack {
+            let text =
+                "\"RequireDualStack\" is not carried out: Services have addresses of IPv4; write PreferDualStack";
+            self.unsupported(&at.key("ipFamilyPolicy"), text);
+        } else if policy == IpFamilyPolicy::SingleStack && spec.ip_families.contains(&IpFamily::Ipv6) {
+            let text = "\"IPv6\" is not carried out: Services have addresses of IPv4";
+            self.unsupported(&at.key("ipFamilies"), text);
+        }
+    }
+
+    fn source_ranges(&mut self, spec: &model::ServiceSpec, kind: ServiceType, at: &At<'_>) -> Vec<Cidr> {
+        let at = at.key("loadBalancerSourceRanges");
+        let written = &spec.load_balancer_source_ranges;
+        if !written.is_empty() && kind != ServiceType::LoadBalancer {
+            self.wrong(&at, format!("may not be set where type is \"{kind}\""));
+        }
+        let mut ranges = Vec::new();
+        for (index, text) in written.iter().enumerate() {
+            match text.trim().parse::<Cidr>() {
+                Ok(range) if text.contains('/') => ranges.push(range),
+                Ok(_) | Err(_) => {
+                    self.wrong(&at.index(index), format!("must be a range like 10.0.0.0/8, and is {text:?}"));
+                }
+            }
+        }
+        ranges
     }
 
     fn service_ports(&mut self, spec: &model::ServiceSpec, kind: ServiceType, at: &At<'_>) -> Vec<ServicePortPlan> {
@@ -257,6 +291,11 @@ impl Lowering<'_> {
             else {
                 continue;
             };
+            if let Some(host) = &service.external_name {
+                problem.text = format!("Service {name:?} is an alias of {host}, to which requests are not sent on");
+                self.problems.push(problem);
+                continue;
+            }
             let found = service.ports.iter().any(|known| match &port {
                 PortRef::Number(number) => known.port == *number,
                 PortRef::Name(name) => known.name.as_ref() == Some(name),

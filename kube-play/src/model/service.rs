@@ -22,7 +22,7 @@ object! {
         /// `None` makes a headless Service: its name gives the addresses of all ready pods.
         "clusterIP" cluster_ip: Option<String>,
         "clusterIPs" cluster_ips: Vec<String>,
-        /// Of type `ExternalName`, which is refused: clients have to ask for the name itself.
+        /// Of type `ExternalName`: its names are aliases (CNAME) of this one.
         "externalName" external_name: Option<String>,
         "externalIPs" external_ips: Vec<IpAddr>,
         /// Of a LoadBalancer: the address of the host to listen on.
@@ -31,12 +31,22 @@ object! {
         "sessionAffinity" session_affinity: Option<SessionAffinity>,
         "sessionAffinityConfig" session_affinity_config: Option<SessionAffinityConfig>,
         "publishNotReadyAddresses" publish_not_ready_addresses: Option<bool>,
+        /// Of a LoadBalancer: clients from elsewhere are refused.
+        "loadBalancerSourceRanges" load_balancer_source_ranges: Vec<String>,
+        /// `IPv4`; Services have no other addresses of their own, so `IPv6` goes with `PreferDualStack` only.
+        "ipFamilies" ip_families: Vec<IpFamily>,
+        /// `RequireDualStack` is refused.
+        "ipFamilyPolicy" ip_family_policy: Option<IpFamilyPolicy>,
+    }
+    checked {
+        /// Clients keep their addresses with either one: there is one node.
+        "externalTrafficPolicy": TrafficPolicy,
+        /// There is one node.
+        "internalTrafficPolicy": TrafficPolicy,
     }
     no_effect {
         /// there is one node
         "topologyKeys",
-        /// the host decides who gets in
-        "loadBalancerSourceRanges",
         /// there is one load balancer
         "loadBalancerClass",
         /// there is one node
@@ -45,7 +55,6 @@ object! {
         "trafficDistribution",
     }
     quiet {
-        "ipFamilies", "ipFamilyPolicy", "externalTrafficPolicy", "internalTrafficPolicy",
         "allocateLoadBalancerNodePorts",
     }
 }
@@ -57,6 +66,31 @@ words! {
         NodePort = "NodePort",
         LoadBalancer = "LoadBalancer",
         ExternalName = "ExternalName",
+    }
+}
+
+words! {
+    pub(crate) IpFamily {
+        #[default]
+        Ipv4 = "IPv4",
+        Ipv6 = "IPv6",
+    }
+}
+
+words! {
+    pub(crate) IpFamilyPolicy {
+        #[default]
+        SingleStack = "SingleStack",
+        PreferDualStack = "PreferDualStack",
+        RequireDualStack = "RequireDualStack",
+    }
+}
+
+words! {
+    pub(crate) TrafficPolicy {
+        #[default]
+        Cluster = "Cluster",
+        Local = "Local",
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use network::Cidr;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Meta, ObjectId, Protocol};
@@ -28,6 +29,9 @@ pub struct ServicePlan {
     pub external_addresses: Vec<IpAddr>,
     /// Of a LoadBalancer; `None` is every address of the host.
     pub load_balancer_address: Option<IpAddr>,
+    /// Where clients of the load balancer may come from; empty: everywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Cidr>,
     /// Seconds for which one client stays with one pod.
     pub affinity: Option<u32>,
     /// Pods count before they are ready.

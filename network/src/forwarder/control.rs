@@ -12,7 +12,7 @@ use sys::channel::{Channel, MAX_FDS, MAX_MESSAGE};
 use super::http::Rule;
 use crate::certificate::Certificate;
 use crate::ports::Protocol;
-use crate::{Addresses, Error, Result};
+use crate::{Addresses, Cidr, Error, Result};
 
 /// A network namespace that back ends live in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,9 @@ pub struct Group {
     /// Seconds for which a client goes on to be served by the same back end; without it back ends take turns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<u32>,
+    /// Where clients may come from; others are reset, or not answered over UDP. Empty: everywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Cidr>,
 }
 
 /// One thing to do. Descriptors travel beside it, in the order in which they are named here.

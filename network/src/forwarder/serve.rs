@@ -127,7 +127,9 @@ impl Routes {
     /// A server that listens only on the other family is reached there, so that a client who says `localhost`, which
     /// is ::1 first, is served by one on 0.0.0.0.
     pub(super) fn candidates(&mut self, group: u32, client: SocketAddr) -> Vec<Candidate> {
-        let Some(turns) = self.groups.get_mut(&group) else { return Vec::new() };
+        let Some(turns) = self.groups.get_mut(&group).filter(|turns| turns.takes(client.ip())) else {
+            return Vec::new();
+        };
         let mut candidates = Vec::with_capacity(2);
         for backend in turns.order(client.ip(), Instant::now()) {
             let Some(place) = self.places.get(&backend.place) else { continue };

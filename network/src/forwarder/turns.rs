@@ -27,6 +27,12 @@ impl Turns {
         &self.group
     }
 
+    /// Whether a client may come in at all.
+    pub(super) fn takes(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        self.group.sources.is_empty() || self.group.sources.iter().any(|range| range.contains(client))
+    }
+
     /// Other back ends; who stays keeps its clients.
     pub(super) fn replace(&mut self, group: Group) {
         self.served.retain(|_, (backend, _)| group.sticky.is_some() && group.backends.contains(backend));
@@ -74,7 +80,7 @@ mod tests {
 
     fn group(places: &[u32], sticky: Option<u32>) -> Group {
         let backend = |place: &u32| Backend { place: *place, port: 80, address: None };
-        Group { protocol: Protocol::Tcp, backends: places.iter().map(backend).collect(), sticky }
+        Group { protocol: Protocol::Tcp, backends: places.iter().map(backend).collect(), sticky, sources: Vec::new() }
     }
 
     fn first(turns: &mut Turns, client: u8, now: Instant) -> u32 {

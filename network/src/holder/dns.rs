@@ -14,8 +14,9 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use super::message::{self, Code, Kind, Query, Say, Unusable};
-use super::names::{Found, Names};
+use super::ServiceAt;
+use super::message::{self, Code, Kind, Say, Unusable};
+use super::names::{Entry, Found, Names};
 use crate::resolv::HostServers;
 
 /// How long one name server may think about a question before the next one is asked.
@@ -23,6 +24,8 @@ const PATIENCE: Duration = Duration::from_millis(2500);
 /// Questions on their way; beyond it the oldest is given up.
 const MOST_PENDING: usize = 1024;
 const MOST_STREAMS: usize = 64;
+/// Aliases that lead to one another; a longer chain is a circle.
+const LONGEST_CHAIN: usize = 8;
 /// A TCP client that says nothing.
 const IDLE: Duration = Duration::from_secs(15);
 const DATAGRAM: usize = 4096;
@@ -30,17 +33,58 @@ const DNS_PORT: u16 = 53;
 /// Datagrams read in one turn from one socket.
 const TURN: usize = 64;
 
-/// A question that was passed on.
+/// A question about a name of ours that stands for one of the world: that one is asked about instead.
 #[derive(Debug)]
-struct Pending {
-    socket: OwnedFd,
+struct Alias {
+    /// As the client has asked it.
+    question: Vec<u8>,
+    /// The names that lead to the one that is asked about, which is the last.
+    chain: Vec<String>,
+}
+
+impl Alias {
+    /// The question for a server.
+    fn asked(&self) -> Option<Vec<u8>> {
+        let query = message::read(&self.question).ok()?;
+        Some(message::question_about(&self.question, &query, self.chain.last()?))
+    }
+
+    /// A server's answer to it, as one to the client's question.
+    fn answer(&self, heard: &[u8], datagram: bool) -> Vec<u8> {
+        match message::read(&self.question) {
+            Ok(query) => message::answer_of_alias(&self.question, &query, &self.chain, heard, datagram),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+/// Who answers a question.
+enum Answerer {
+    /// We do; an empty answer is none at all.
+    Us(Vec<u8>),
+    /// A server of the world.
+    World(Option<Alias>),
+}
+
+/// A question for a server, over UDP.
+#[derive(Debug)]
+struct Question {
     /// Which of our sockets it came in by, and from whom.
     listener: usize,
     client: SocketAddr,
-    question: Vec<u8>,
+    /// As a server is asked, and the number that the client has given it.
+    asked: Vec<u8>,
     id: [u8; 2],
+    alias: Option<Alias>,
     /// The servers that are left, the next one last.
     left: Vec<SocketAddr>,
+}
+
+/// One that was passed on.
+#[derive(Debug)]
+struct Pending {
+    question: Question,
+    socket: OwnedFd,
     until: Instant,
 }
 
@@ -50,6 +94,12 @@ struct Stream {
     client: OwnedFd,
     peer: SocketAddr,
     server: Option<OwnedFd>,
+    /// The servers that are left, the next one last.
+    left: Vec<SocketAddr>,
+    /// What was sent to the server, as long as it has answered nothing, and how long it may think about it.
+    asked: Vec<u8>,
+    patience: Option<Instant>,
+    aliases: Vec<Alias>,
     from_client: Vec<u8>,
     to_server: Vec<u8>,
     from_server: Vec<u8>,
@@ -146,7 +196,8 @@ impl NameServer {
     /// When something is due without an event.
     pub(super) fn next(&self) -> Option<Instant> {
         let pending = self.pending.iter().map(|pending| pending.until);
-        pending.chain(self.streams.iter().map(|stream| stream.until)).min()
+        let streams = self.streams.iter().flat_map(|stream| [Some(stream.until), stream.patience]);
+        pending.chain(streams.flatten()).min()
     }
 
     /// Does what the events ask for; their numbers are those of the last [`NameServer::sources`].
@@ -175,6 +226,12 @@ impl NameServer {
         }
         let now = Instant::now();
         self.give_up_late(now);
+        for stream in &mut self.streams {
+            if stream.patience.is_some_and(|patience| patience <= now) {
+                stream.ask_next();
+                stream.relay(known);
+            }
+        }
         self.streams.retain(|stream| !stream.is_over && stream.until > now);
         for (source, _) in events {
             match source {
@@ -197,9 +254,9 @@ impl NameServer {
             };
             let Ok(client) = SocketAddr::try_from(client) else { continue };
             let question = &buffer[..length];
-            match self.own_answer(question, client.ip(), known, true) {
-                Some(answer) => self.say(listener, client, &answer),
-                None => self.pass_on(listener, client, question, known),
+            match self.answerer(question, client.ip(), known, true) {
+                Answerer::Us(answer) => self.say(listener, client, &answer),
+                Answerer::World(alias) => self.pass_on(listener, client, question, alias, known),
             }
         }
     }
@@ -211,41 +268,78 @@ impl NameServer {
         }
     }
 
-    /// `None`: somebody else has to know. An empty answer is none at all.
-    fn own_answer(&self, question: &[u8], client: IpAddr, known: &mut Known<'_>, datagram: bool) -> Option<Vec<u8>> {
+    fn answerer(&self, question: &[u8], client: IpAddr, known: &mut Known<'_>, datagram: bool) -> Answerer {
         let query = match message::read(question) {
             Ok(query) => query,
-            Err(Unusable::Ignore) => return Some(Vec::new()),
-            Err(Unusable::Refuse(code)) => return Some(message::refuse(question, code)),
+            Err(Unusable::Ignore) => return Answerer::Us(Vec::new()),
+            Err(Unusable::Refuse(code)) => return Answerer::Us(message::refuse(question, code)),
         };
-        let say = |say: Say<'_>| Some(message::answer(question, &query, say, datagram));
+        let say = |say: Say<'_>| Answerer::Us(message::answer(question, &query, say, datagram));
         if let (Kind::Ptr | Kind::Any, Some(address)) = (query.kind, message::reverse(&query.name)) {
             return match known.names.name_of(address) {
                 Some(name) => say(Say::Name(name)),
                 // Nobody else knows our addresses.
                 None if self.internal || (known.is_own)(address) => say(Say::Nothing(Code::NxDomain)),
                 None if !known.names.may_ask(client, &query.name) => say(Say::Nothing(Code::NxDomain)),
-                None => None,
+                None => Answerer::World(None),
             };
         }
-        match self.find(&query, client, known) {
-            Found::Addresses(addresses) => say(Say::Addresses(&addresses)),
-            Found::Nowhere => say(Say::Nothing(Code::NxDomain)),
-            Found::Elsewhere if self.internal || !known.names.may_ask(client, &query.name) => {
-                say(Say::Nothing(Code::NxDomain))
+        let mut chain: Vec<String> = Vec::new();
+        loop {
+            let name = chain.last().unwrap_or(&query.name);
+            match self.find(name, client, known) {
+                Found::Here(Entry { alias: Some(to), .. }) => {
+                    let is_asked_itself = query.kind == Kind::Cname;
+                    if chain.len() == LONGEST_CHAIN {
+                        return say(Say::Nothing(Code::ServFail));
+                    }
+                    chain.push(to);
+                    if is_asked_itself {
+                        return say(Say::Alias(&chain, Code::NoError, Vec::new()));
+                    }
+                }
+                Found::Here(entry) if chain.is_empty() => {
+                    return match query.kind {
+                        Kind::Srv => say(Say::Services(&self.with_addresses(entry.services, client, known))),
+                        _ => say(Say::Addresses(&entry.addresses)),
+                    };
+                }
+                Found::Here(entry) => {
+                    let records = message::address_records(&query, name, &entry.addresses);
+                    return say(Say::Alias(&chain, Code::NoError, records));
+                }
+                Found::Elsewhere if !self.internal && known.names.may_ask(client, name) => {
+                    let alias = (!chain.is_empty()).then(|| Alias { question: question.to_vec(), chain });
+                    return Answerer::World(alias);
+                }
+                Found::Nowhere | Found::Elsewhere if chain.is_empty() => return say(Say::Nothing(Code::NxDomain)),
+                Found::Nowhere | Found::Elsewhere => return say(Say::Alias(&chain, Code::NxDomain, Vec::new())),
             }
-            Found::Elsewhere => None,
         }
     }
 
-    fn find(&self, query: &Query, client: IpAddr, known: &mut Known<'_>) -> Found {
-        match known.names.find(&query.name) {
-            Found::Addresses(addresses) => Found::Addresses(addresses),
+    fn with_addresses(
+        &self,
+        services: Vec<ServiceAt>,
+        client: IpAddr,
+        known: &mut Known<'_>,
+    ) -> Vec<(ServiceAt, Vec<IpAddr>)> {
+        let mut with_addresses = Vec::new();
+        for service in services {
+            let addresses = match self.find(&service.host, client, known) {
+                Found::Here(entry) => entry.addresses,
+                Found::Nowhere | Found::Elsewhere => Vec::new(),
+            };
+            with_addresses.push((service, addresses));
+        }
+        with_addresses
+    }
+
+    fn find(&self, name: &str, client: IpAddr, known: &mut Known<'_>) -> Found {
+        match known.names.find(name) {
+            here @ Found::Here(_) => here,
             not_here @ (Found::Nowhere | Found::Elsewhere) => {
-                match known.names.elsewhere(client, &query.name, known.run_dir) {
-                    Some(addresses) => Found::Addresses(addresses),
-                    None => not_here,
-                }
+                known.names.elsewhere(client, name, known.run_dir).map_or(not_here, Found::Here)
             }
         }
     }
@@ -262,33 +356,50 @@ impl NameServer {
         servers
     }
 
-    fn pass_on(&mut self, listener: usize, client: SocketAddr, question: &[u8], known: &Known<'_>) {
+    fn pass_on(
+        &mut self,
+        listener: usize,
+        client: SocketAddr,
+        question: &[u8],
+        alias: Option<Alias>,
+        known: &Known<'_>,
+    ) {
         let left = self.servers_for(client.ip(), known);
         let Some(id) = question.first_chunk().copied() else { return };
+        let asked = alias.as_ref().map_or_else(|| Some(question.to_vec()), Alias::asked);
+        let Some(asked) = asked else { return };
         if self.pending.len() >= MOST_PENDING
             && let Some(oldest) = (0..self.pending.len()).min_by_key(|number| self.pending[*number].until)
         {
             self.pending.swap_remove(oldest);
         }
-        match Pending::ask(listener, client, question.to_vec(), id, left) {
-            Ok(pending) => self.pending.push(pending),
+        let mut question = Question { listener, client, asked, id, alias, left };
+        match question.ask() {
+            Some(socket) => self.pending.push(Pending { question, socket, until: Instant::now() + PATIENCE }),
             // No server can be reached: an answer at once is better than silence.
-            Err(question) => self.say(listener, client, &message::refuse_question(&question, Code::ServFail)),
+            None => self.say(listener, client, &question.failure()),
         }
     }
 
     /// A server answers, or cannot be reached. True: the question is done with.
     fn hear(&mut self, number: usize, known: &mut Known<'_>) -> bool {
-        let Some(pending) = self.pending.get_mut(number) else { return false };
+        let Some(pending) = self.pending.get(number) else { return false };
+        let question = &pending.question;
         let mut buffer = vec![0; 1 << 16];
         match rustix::net::recv(&pending.socket, buffer.as_mut_slice(), RecvFlags::empty()) {
             // An answer to something else: somebody guesses.
-            Ok((length, _)) if length < 12 || buffer[..2] != pending.question[..2] || buffer[2] & 0x80 == 0 => false,
+            Ok((length, _)) if length < 12 || buffer[..2] != question.asked[..2] || buffer[2] & 0x80 == 0 => false,
             Ok((length, _)) => {
                 buffer.truncate(length);
-                buffer[..2].copy_from_slice(&pending.id);
-                let (listener, client) = (pending.listener, pending.client);
-                self.say(listener, client, &known.pass(client.ip(), buffer));
+                // Another one may know what this one does not want to tell, or cannot find out.
+                let is_useless = matches!(message::code(&buffer), Some(Code::ServFail | Code::NotImp | Code::Refused));
+                if is_useless && !question.left.is_empty() {
+                    return !self.ask_next(number);
+                }
+                buffer[..2].copy_from_slice(&question.id);
+                let heard = known.pass(question.client.ip(), buffer);
+                let answer = question.alias.as_ref().map(|alias| alias.answer(&heard, true)).unwrap_or(heard);
+                self.say(question.listener, question.client, &answer);
                 true
             }
             Err(Errno::AGAIN | Errno::INTR) => false,
@@ -299,19 +410,13 @@ impl NameServer {
     /// Asks the next server; where there is none the client is told. False: it is done with.
     fn ask_next(&mut self, number: usize) -> bool {
         let pending = &mut self.pending[number];
-        let left = std::mem::take(&mut pending.left);
-        let question = std::mem::take(&mut pending.question);
-        let (listener, client, id) = (pending.listener, pending.client, pending.id);
-        match Pending::ask(listener, client, question, id, left) {
-            Ok(next) => {
-                self.pending[number] = next;
-                true
-            }
-            Err(question) => {
-                self.say(listener, client, &message::refuse_question(&question, Code::ServFail));
-                false
-            }
+        if let Some(socket) = pending.question.ask() {
+            (pending.socket, pending.until) = (socket, Instant::now() + PATIENCE);
+            return true;
         }
+        let question = &self.pending[number].question;
+        self.say(question.listener, question.client, &question.failure());
+        false
     }
 
     fn give_up_late(&mut self, now: Instant) {
@@ -339,6 +444,10 @@ impl NameServer {
                     client,
                     peer,
                     server: None,
+                    left: Vec::new(),
+                    asked: Vec::new(),
+                    patience: None,
+                    aliases: Vec::new(),
                     from_client: Vec::new(),
                     to_server: Vec::new(),
                     from_server: Vec::new(),
@@ -357,17 +466,16 @@ impl NameServer {
         }
         while let Some(question) = self.streams.get_mut(number).and_then(|stream| framed(&mut stream.from_client)) {
             let client = self.streams[number].peer.ip();
-            let answer = self.own_answer(&question, client, known, false);
+            let answerer = self.answerer(&question, client, known, false);
             let is_first = self.streams[number].server.is_none();
-            let server = if answer.is_none() && is_first { self.servers_for(client, known).pop() } else { None };
+            let servers = match (&answerer, is_first) {
+                (Answerer::World(_), true) => self.servers_for(client, known),
+                _ => Vec::new(),
+            };
             let stream = &mut self.streams[number];
-            if let Some(server) = server {
-                stream.server = connect(SocketType::STREAM, server).ok();
-            }
-            match answer {
-                Some(answer) => stream.answer(&answer),
-                None if stream.server.is_some() => frame(&mut stream.to_server, &question),
-                None => stream.answer(&message::refuse_question(&question, Code::ServFail)),
+            match answerer {
+                Answerer::Us(answer) => stream.answer(&answer),
+                Answerer::World(alias) => stream.ask(&question, alias, servers),
             }
         }
         if let Some(stream) = self.streams.get_mut(number) {
@@ -390,28 +498,27 @@ fn framed(from: &mut Vec<u8>) -> Option<Vec<u8>> {
     Some(message)
 }
 
-impl Pending {
-    /// Asks the first server that can be asked; the question comes back where there is none.
-    fn ask(
-        listener: usize,
-        client: SocketAddr,
-        mut question: Vec<u8>,
-        id: [u8; 2],
-        mut left: Vec<SocketAddr>,
-    ) -> Result<Pending, Vec<u8>> {
-        while let Some(server) = left.pop() {
+impl Question {
+    /// Asks the next server that can be asked.
+    fn ask(&mut self) -> Option<OwnedFd> {
+        while let Some(server) = self.left.pop() {
             // A number of our own, and a port of the kernel's choice: an answer is hard to guess.
             if let Ok(own) = crate::networks::random::<2>() {
-                question[..2].copy_from_slice(&own);
+                self.asked[..2].copy_from_slice(&own);
             }
             let Ok(socket) = connect(SocketType::DGRAM, server) else { continue };
-            if rustix::net::send(&socket, &question, SendFlags::NOSIGNAL).is_ok() {
-                let until = Instant::now() + PATIENCE;
-                return Ok(Pending { socket, listener, client, question, id, left, until });
+            if rustix::net::send(&socket, &self.asked, SendFlags::NOSIGNAL).is_ok() {
+                return Some(socket);
             }
         }
-        question[..2].copy_from_slice(&id);
-        Err(question)
+        None
+    }
+
+    /// What the client is told where no server answers.
+    fn failure(&self) -> Vec<u8> {
+        let mut question = self.alias.as_ref().map_or(&self.asked, |alias| &alias.question).clone();
+        question[..2].copy_from_slice(&self.id);
+        message::refuse_question(&question, Code::ServFail)
     }
 }
 
@@ -442,14 +549,69 @@ impl Stream {
         }
     }
 
+    /// Passes a question on, to the first of these servers that can be asked, or to the one that is asked already.
+    fn ask(&mut self, question: &[u8], alias: Option<Alias>, servers: Vec<SocketAddr>) {
+        let asked = alias.as_ref().map_or_else(|| Some(question.to_vec()), Alias::asked);
+        let Some(asked) = asked else { return };
+        self.aliases.extend(alias);
+        if self.server.is_some() {
+            frame(&mut self.to_server, &asked);
+            if self.patience.is_some() {
+                frame(&mut self.asked, &asked);
+            }
+            return;
+        }
+        self.left = servers;
+        frame(&mut self.asked, &asked);
+        self.ask_next();
+    }
+
+    /// Asks the next server what none has answered yet; where there is none the client is told.
+    fn ask_next(&mut self) {
+        self.patience = None;
+        self.from_server.clear();
+        while let Some(server) = self.left.pop() {
+            if let Ok(server) = connect(SocketType::STREAM, server) {
+                (self.server, self.to_server) = (Some(server), self.asked.clone());
+                self.patience = Some(Instant::now() + PATIENCE);
+                return;
+            }
+        }
+        self.server = None;
+        while let Some(question) = framed(&mut self.asked) {
+            let failure = message::refuse_question(&question, Code::ServFail);
+            let answer = self.of_alias(&failure).unwrap_or(failure);
+            self.answer(&answer);
+        }
+    }
+
+    /// An answer to what was asked in place of a question about an alias.
+    fn of_alias(&mut self, heard: &[u8]) -> Option<Vec<u8>> {
+        let place = self.aliases.iter().position(|alias| alias.question.get(..2) == heard.get(..2))?;
+        Some(self.aliases.swap_remove(place).answer(heard, false))
+    }
+
     /// Moves what can be moved.
     fn relay(&mut self, known: &mut Known<'_>) {
-        if let Some(server) = self.server.as_ref().filter(|_| !self.is_answered) {
+        while let Some(server) = self.server.as_ref().filter(|_| !self.is_answered) {
             let moved = give(server, &mut self.to_server).and_then(|()| take(server, &mut self.from_server));
-            self.is_answered = moved.is_err();
+            match moved {
+                Ok(_) => break,
+                // It has answered nothing: another one may.
+                Err(_) if self.patience.is_some() => self.ask_next(),
+                Err(_) => self.is_answered = true,
+            }
         }
         while let Some(answer) = framed(&mut self.from_server) {
-            self.answer(&known.pass(self.peer.ip(), answer));
+            // Shorter than its header: as good as none.
+            if answer.len() < 12 {
+                continue;
+            }
+            self.patience = None;
+            self.asked.clear();
+            let heard = known.pass(self.peer.ip(), answer);
+            let answer = self.of_alias(&heard).unwrap_or(heard);
+            self.answer(&answer);
         }
         if give(&self.client, &mut self.to_client).is_err() || self.is_answered && self.to_client.is_empty() {
             self.is_over = true;

@@ -1,11 +1,12 @@
 //! How others come to a holder: connect, or make one first.
 
 use std::convert::Infallible;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{FlockOperation, MemfdFlags, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use sys::channel::Channel;
 use sys::lock::FileLock;
@@ -34,6 +35,8 @@ pub struct State {
 /// How often a holder that ends in the moment we come may be made again.
 const TRIES: usize = 5;
 const SOCKET: &str = "socket";
+/// Bytes of a zone: beyond it the rest is not read, and the zone not taken.
+const LONGEST_ZONE: u64 = 64 << 20;
 
 impl Networks {
     /// A connection to the network's holder, which is made where there is none. A new one may still be at its
@@ -188,7 +191,8 @@ impl Link {
     /// Puts names on the network, in place of those that the zone's owner had there. Their answers have a time to live
     /// of 0, so a change is seen at once.
     pub fn publish(&mut self, zone: &Zone) -> Result<()> {
-        self.done(&Request::Publish { zone: zone.clone() })
+        let file = zone_file(zone).map_err(Error::kernel("write the names of a network"))?;
+        self.done_with(&Request::Publish, &[file.as_fd()])
     }
 
     /// Takes a zone away.
@@ -212,7 +216,11 @@ impl Link {
     }
 
     fn done(&mut self, request: &Request) -> Result<()> {
-        match self.ask(request, &[])?.0 {
+        self.done_with(request, &[])
+    }
+
+    fn done_with(&mut self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<()> {
+        match self.ask(request, fds)?.0 {
             Answer::Done => Ok(()),
             Answer::Refused(reason) => Err(Error::Refused(reason)),
             Answer::Joined(_) => Err(self.gone("an answer out of turn")),
@@ -339,4 +347,19 @@ impl State {
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.members.iter().flat_map(|(_, endpoint)| endpoint.addresses.iter().map(|assigned| assigned.address))
     }
+}
+
+fn zone_file(zone: &Zone) -> io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create(c"zone", MemfdFlags::CLOEXEC)?);
+    file.write_all(&serde_json::to_vec(zone)?)?;
+    Ok(file)
+}
+
+/// Reads what [`Link::publish`] has written.
+pub(super) fn read_zone(file: OwnedFd) -> io::Result<Zone> {
+    let mut file = File::from(file);
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.take(LONGEST_ZONE).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
 }

@@ -1,17 +1,20 @@
 //! Which name leads where. Changed in memory, whole, between two questions: nobody sees a half of a change.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::{Held, Member, Members, STATE_FILE, Zone};
+use super::{Held, Member, Members, STATE_FILE, ServiceAt, Zone, ZoneName};
 use crate::Egress;
 use crate::record::DOMAIN;
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    by_name: HashMap<String, Vec<IpAddr>>,
+    by_name: HashMap<String, Entry>,
     by_address: HashMap<IpAddr, String>,
+    /// Those of zones, and every name between them and one of ours: it is there, with nothing to it (RFC 8020).
+    domains: HashSet<String>,
+    between: HashSet<String>,
     /// Which member asks.
     askers: HashMap<IpAddr, Asker>,
     turn: usize,
@@ -24,10 +27,19 @@ struct Asker {
     egress: Option<Egress>,
 }
 
+/// What a name has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) addresses: Vec<IpAddr>,
+    /// Another name, in lower case: then it has nothing else.
+    pub(super) alias: Option<String>,
+    pub(super) services: Vec<ServiceAt>,
+}
+
 /// What is known of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    Addresses(Vec<IpAddr>),
+    Here(Entry),
     /// It can only be one of ours, and is not.
     Nowhere,
     /// Ask the world.
@@ -50,18 +62,40 @@ impl Names {
             }
         }
         for zone in zones {
-            for name in &zone.names {
-                names.add(&name.name, &name.addresses);
-                for address in &name.addresses {
-                    names.by_address.entry(*address).or_insert_with(|| name.name.clone());
-                }
-            }
+            names.add_zone(zone);
         }
         names
     }
 
+    fn add_zone(&mut self, zone: &Zone) {
+        let domain = plain(&zone.domain);
+        for ZoneName { name, addresses, alias, services } in &zone.names {
+            self.add(name, addresses);
+            let name = plain(name);
+            if let Some(entry) = self.by_name.get_mut(&name) {
+                entry.alias = alias.as_deref().map(plain);
+                entry.services.extend(services.iter().cloned());
+            }
+            let mut rest = name.as_str();
+            while let Some((_, above)) = rest.split_once('.')
+                && !domain.is_empty()
+                && above.ends_with(&domain)
+            {
+                self.between.insert(above.to_owned());
+                rest = above;
+            }
+        }
+        for (address, name) in &zone.reverse {
+            self.by_address.insert(*address, name.clone());
+        }
+        if !domain.is_empty() {
+            self.between.insert(domain.clone());
+            self.domains.insert(domain);
+        }
+    }
+
     fn add(&mut self, name: &str, addresses: &[IpAddr]) {
-        let known = self.by_name.entry(plain(name)).or_default();
+        let known = &mut self.by_name.entry(plain(name)).or_default().addresses;
         for address in addresses {
             if !known.contains(address) {
                 known.push(*address);
@@ -69,20 +103,23 @@ impl Names {
         }
     }
 
-    /// The addresses of a name, in turn the first; `name` is lower case.
+    /// What a name has, its addresses in turn the first; `name` is lower case.
     pub(super) fn find(&mut self, name: &str) -> Found {
         let bare = name.strip_suffix(DOMAIN).and_then(|rest| rest.strip_suffix('.'));
+        let is_below = |domain: &String| name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'));
         match self.by_name.get(bare.unwrap_or(name)) {
-            Some(addresses) => {
-                let mut addresses = addresses.clone();
-                if !addresses.is_empty() {
+            Some(entry) => {
+                let mut entry = entry.clone();
+                if !entry.addresses.is_empty() {
                     self.turn = self.turn.wrapping_add(1);
-                    let first = self.turn % addresses.len();
-                    addresses.rotate_left(first);
+                    let first = self.turn % entry.addresses.len();
+                    entry.addresses.rotate_left(first);
                 }
-                Found::Addresses(addresses)
+                Found::Here(entry)
             }
+            None if self.between.contains(name) => Found::Here(Entry::default()),
             None if bare.is_some() || name == DOMAIN => Found::Nowhere,
+            None if self.domains.iter().any(is_below) => Found::Nowhere,
             None => Found::Elsewhere,
         }
     }
@@ -108,7 +145,7 @@ impl Names {
 
     /// A name of another network that the client is on too, as the holder there last wrote it down. A program asks one
     /// name server only and takes its no for a no, so each has to know what all of them know.
-    pub(super) fn elsewhere(&self, client: IpAddr, name: &str, own: &Path) -> Option<Vec<IpAddr>> {
+    pub(super) fn elsewhere(&self, client: IpAddr, name: &str, own: &Path) -> Option<Entry> {
         let asker = self.askers.get(&client)?;
         let wanted = name.strip_suffix(DOMAIN).and_then(|rest| rest.strip_suffix('.')).unwrap_or(name);
         for dir in others(own) {
@@ -121,8 +158,8 @@ impl Names {
             if !alive.iter().any(|held| held.endpoint.search.is_some()) {
                 continue;
             }
-            if let Found::Addresses(addresses) = Names::of(&alive, &known.zones).find(wanted) {
-                return Some(addresses);
+            if let Found::Here(entry) = Names::of(&alive, &known.zones).find(wanted) {
+                return Some(entry);
             }
         }
         None
@@ -148,7 +185,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::holder::{Assigned, Endpoint, Given, ZoneName};
+    use crate::holder::{Assigned, Endpoint, Given};
 
     fn held(id: &str, names: &[&str], address: &str) -> Held {
         let member = Member {
@@ -167,9 +204,9 @@ mod tests {
 
     fn found(names: &mut Names, name: &str) -> Vec<String> {
         match names.find(name) {
-            Found::Addresses(mut addresses) => {
-                addresses.sort();
-                addresses.iter().map(IpAddr::to_string).collect()
+            Found::Here(mut entry) => {
+                entry.addresses.sort();
+                entry.addresses.iter().map(IpAddr::to_string).collect()
             }
             other => vec![format!("{other:?}")],
         }
@@ -178,15 +215,31 @@ mod tests {
     #[test]
     fn names_aliases_and_zones_are_found_with_and_without_the_domain() {
         let members = [held("1", &["Web", "site"], "10.1.0.2"), held("2", &["db", "site"], "10.1.0.3")];
-        let names = ZoneName { name: "api.shop.svc".into(), addresses: vec!["10.1.0.9".parse().unwrap()] };
-        let empty = ZoneName { name: "gone".into(), addresses: vec![] };
-        let zone = Zone { owner: "kube".into(), process: None, names: vec![names, empty] };
+        let api: Vec<IpAddr> = vec!["10.1.0.9".parse().unwrap()];
+        let name = |name: &str, addresses: &[IpAddr]| ZoneName {
+            name: name.into(),
+            addresses: addresses.to_vec(),
+            ..ZoneName::default()
+        };
+        let zone = Zone {
+            owner: "kube".into(),
+            domain: "cluster.local".into(),
+            names: vec![name("api.shop", &api), name("api.shop.svc.cluster.local", &api), name("gone", &[])],
+            reverse: vec![(api[0], "api.shop.svc.cluster.local".into())],
+            ..Zone::default()
+        };
         let mut names = Names::of(&members, &[zone]);
         for (name, expected) in [
             ("web", &["10.1.0.2"][..]),
             ("web.dns.podman", &["10.1.0.2"]),
             ("site", &["10.1.0.2", "10.1.0.3"]),
-            ("api.shop.svc", &["10.1.0.9"]),
+            ("api.shop", &["10.1.0.9"]),
+            ("api.shop.svc.cluster.local", &["10.1.0.9"]),
+            ("shop.svc.cluster.local", &[]),
+            ("cluster.local", &[]),
+            ("other.svc.cluster.local", &["Nowhere"]),
+            ("acluster.local", &["Elsewhere"]),
+            ("shop", &["Elsewhere"]),
             ("gone", &[]),
             ("nope.dns.podman", &["Nowhere"]),
             ("dns.podman", &["Nowhere"]),
@@ -196,7 +249,7 @@ mod tests {
             assert_eq!(found(&mut names, name), expected, "{name}");
         }
         assert_eq!(names.name_of("10.1.0.3".parse().unwrap()), Some("db"));
-        assert_eq!(names.name_of("10.1.0.9".parse().unwrap()), Some("api.shop.svc"));
+        assert_eq!(names.name_of("10.1.0.9".parse().unwrap()), Some("api.shop.svc.cluster.local"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use sys::lock::FileLock;
 use sys::process::{Pidfd, Process};
 
 use super::dns::{Known, NameServer, Source};
-use super::door::listen_in;
+use super::door::{listen_in, read_zone};
 use super::gate::{Learned, news};
 use super::names::Names;
 use super::plug::{BRIDGE, Ground, Plug, parse_mac, plug, random_mac, unplug, write_mac};
@@ -296,8 +296,9 @@ impl Holder {
     }
 
     fn name_server_events(&mut self, events: &[(Source, PollFlags)]) {
-        let subnets = &self.network.subnets;
-        let is_own = |address: IpAddr| subnets.iter().any(|subnet| subnet.subnet.contains(address));
+        let network = &self.network;
+        let own = || network.subnets.iter().map(|subnet| subnet.subnet).chain(network.service_range);
+        let is_own = |address: IpAddr| own().any(|range| range.contains(address));
         let (places, ground) = (&mut self.places, &mut self.ground);
         let mut has_learned = false;
         let mut learn = |client: IpAddr, name: &str, addresses: &[IpAddr]| {
@@ -363,8 +364,9 @@ impl Holder {
                 self.changed();
                 done
             }
-            Request::Publish { zone } => {
-                self.put_zone(zone);
+            Request::Publish => {
+                let file = fds.into_iter().next().ok_or_else(|| Error::Refused("no zone was given".into()))?;
+                self.put_zone(read_zone(file).map_err(Error::kernel("read the names of a zone"))?);
                 self.changed();
                 done
             }

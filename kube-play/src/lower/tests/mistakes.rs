@@ -392,8 +392,24 @@ fn jobs_services_and_others() {
             "Service/x: spec.externalName: is required where type is \"ExternalName\"",
         ),
         (
-            "apiVersion: v1\nkind: Service\nmetadata: { name: x }\nspec: { type: ExternalName, externalName: a.example }\n",
-            "Service/x: spec.type: \"ExternalName\" is not carried out: nothing leads to a.example; let clients ask for that",
+            "apiVersion: v1\nkind: Service\nmetadata: { name: x }\nspec: { type: ExternalName, externalName: a.example, clusterIP: None }\n",
+            "Service/x: spec.clusterIP: may not be set where type is \"ExternalName\"",
+        ),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: { name: x }\nspec: { ports: [{ port: 1 }], selector: { a: b }, ipFamilyPolicy: RequireDualStack }\n",
+            "Service/x: spec.ipFamilyPolicy: \"RequireDualStack\" is not carried out: Services have addresses of IPv4; write PreferDualStack",
+        ),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: { name: x }\nspec: { ports: [{ port: 1 }], selector: { a: b }, ipFamilies: [IPv6] }\n",
+            "Service/x: spec.ipFamilies: \"IPv6\" is not carried out: Services have addresses of IPv4",
+        ),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: { name: x }\nspec: { ports: [{ port: 1 }], selector: { a: b }, loadBalancerSourceRanges: [10.0.0.0/8] }\n",
+            "Service/x: spec.loadBalancerSourceRanges: may not be set where type is \"ClusterIP\"",
+        ),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: { name: x }\nspec: { type: LoadBalancer, ports: [{ port: 1 }], selector: { a: b }, loadBalancerSourceRanges: [here] }\n",
+            "Service/x: spec.loadBalancerSourceRanges[0]: must be a range like 10.0.0.0/8, and is \"here\"",
         ),
         (
             "apiVersion: v1\nkind: Secret\nmetadata: { name: x }\ntype: kubernetes.io/tls\n",
