@@ -1,10 +1,9 @@
 //! `--allow-egress`: a container talks to whom its list has, and to nobody else.
 
-use std::net::UdpSocket;
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::lab::name_server::name_server;
 use crate::lab::{Lab, differs_on_purpose, eventually, greeter, skip};
 
 const NOT_THERE: &str = "podman has no --allow-egress";
@@ -40,30 +39,6 @@ fn hears(lab: &Lab, container: &str, address: &str, port: u16) -> bool {
 fn gets(lab: &Lab, container: &str, address: &str, port: u16) -> bool {
     let script = format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} {port}");
     lab.creel_words(&["exec", container, "sh", "-c", &script]).run().out().ends_with("hello from the box")
-}
-
-/// A name server, to which every name leads to `leads_to`. False: port 53 cannot be had.
-fn name_server(address: &str, leads_to: &str) -> bool {
-    let Ok(socket) = UdpSocket::bind((address, 53)) else {
-        skip("port 53 cannot be had");
-        return false;
-    };
-    let octets = leads_to.parse::<std::net::Ipv4Addr>().unwrap().octets();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 512];
-        while let Ok((length, client)) = socket.recv_from(&mut buffer) {
-            let mut answer = buffer[..length].to_vec();
-            let asks_for_a = answer[length - 3] == 1;
-            (answer[2], answer[3], answer[7]) = (0x81, 0x80, u8::from(asks_for_a));
-            (answer[9], answer[11]) = (0, 0);
-            if asks_for_a {
-                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-                answer.extend(octets);
-            }
-            let _ = socket.send_to(&answer, client);
-        }
-    });
-    true
 }
 
 #[test]

@@ -201,6 +201,7 @@ fn balance(port: u16) -> Outcome {
         protocol: network::Protocol::Tcp,
         backends: places.iter().copied().map(backend).collect(),
         sticky: None,
+        sources: Vec::new(),
     };
     forwarder.group(7, group(&[]))?;
     forwarder.listen(7, &[listeners[0].fd.as_fd()])?;

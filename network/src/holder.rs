@@ -10,6 +10,7 @@
 //! run directory says who is on the network; a holder that was killed is made again by the next one who notices (every
 //! monitor of a member holds a connection), and plugs in again whoever is still alive.
 
+mod answer;
 mod dns;
 pub(crate) mod door;
 mod gate;

@@ -5,6 +5,7 @@ pub(crate) mod archive;
 mod command;
 mod greeter;
 pub(crate) mod image;
+pub(crate) mod name_server;
 pub(crate) mod probe;
 mod processes;
 pub(crate) mod registry;

@@ -469,6 +469,10 @@ fn share(share: crate::plan::CountOrPercent) -> String {
     }
 }
 
+fn joined<T: ToString>(all: &[T]) -> String {
+    all.iter().map(T::to_string).collect::<Vec<_>>().join(",")
+}
+
 /// A Service and where it leads.
 pub fn describe_service(
     plan: &ServicePlan,
@@ -485,6 +489,9 @@ pub fn describe_service(
     page.put(0, "Selector", labels(&plan.selector));
     page.put(0, "Type", plan.kind.word());
     page.put(0, "IP", cluster_ip(plan, address));
+    if !plan.external_addresses.is_empty() {
+        page.put(0, "External IPs", joined(&plan.external_addresses));
+    }
     if let Some(name) = &plan.external_name {
         page.put(0, "External Name", name.clone());
     }
@@ -509,6 +516,9 @@ pub fn describe_service(
         page.put(0, "Endpoints", or_none(found.map(|(_, list)| list.join(",")).unwrap_or_default()));
     }
     page.put(0, "Session Affinity", if plan.affinity.is_some() { "ClientIP" } else { "None" });
+    if !plan.sources.is_empty() {
+        page.put(0, "LoadBalancer Source Ranges", joined(&plan.sources));
+    }
     events(&mut page, happened, now);
     page.text()
 }

@@ -264,6 +264,7 @@ mod tests {
             protocol: Protocol::Udp,
             backends: vec![Backend { place: 3, port: 53, address: None }],
             sticky: None,
+            sources: Vec::new(),
         };
         let text = encode(&Step { request: Request::Group { id: 7, group }, fds: vec![] });
         assert_eq!(text, r#"{"do":"group","id":7,"group":{"protocol":"udp","backends":[{"place":3,"port":53}]}}"#);

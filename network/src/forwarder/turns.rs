@@ -118,4 +118,18 @@ mod tests {
         let anew = first(&mut turns, 1, now);
         assert_eq!(first(&mut turns, 1, now), anew);
     }
+
+    #[test]
+    fn clients_come_from_where_the_group_says() {
+        let ranges = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let takes = |sources: &[&str], client: &str| {
+            let group = Group { sources: ranges(sources), ..group(&[1], None) };
+            Turns::new(group).takes(client.parse().unwrap())
+        };
+        assert!(takes(&[], "192.0.2.1"));
+        assert!(takes(&["10.0.0.0/8", "192.0.2.0/24"], "192.0.2.1"));
+        assert!(takes(&["192.0.2.0/24"], "::ffff:192.0.2.1"));
+        assert!(!takes(&["192.0.2.0/24"], "192.0.3.1"));
+        assert!(!takes(&["192.0.2.0/24"], "2001:db8::1"));
+    }
 }

@@ -4,6 +4,8 @@
 //! cache: a name is what it is now. For a member with a list (`gate`) only names of the list are asked, and what they turn
 //! out to be is allowed before the member hears of it.
 
+mod stream;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,8 +16,10 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
+use self::stream::Stream;
 use super::ServiceAt;
-use super::message::{self, Code, Kind, Say, Unusable};
+use super::answer::{self, Say};
+use super::message::{self, Code, Kind, Unusable};
 use super::names::{Entry, Found, Names};
 use crate::resolv::HostServers;
 
@@ -26,8 +30,6 @@ const MOST_PENDING: usize = 1024;
 const MOST_STREAMS: usize = 64;
 /// Aliases that lead to one another; a longer chain is a circle.
 const LONGEST_CHAIN: usize = 8;
-/// A TCP client that says nothing.
-const IDLE: Duration = Duration::from_secs(15);
 const DATAGRAM: usize = 4096;
 const DNS_PORT: u16 = 53;
 /// Datagrams read in one turn from one socket.
@@ -52,7 +54,7 @@ impl Alias {
     /// A server's answer to it, as one to the client's question.
     fn answer(&self, heard: &[u8], datagram: bool) -> Vec<u8> {
         match message::read(&self.question) {
-            Ok(query) => message::answer_of_alias(&self.question, &query, &self.chain, heard, datagram),
+            Ok(query) => answer::answer_of_alias(&self.question, &query, &self.chain, heard, datagram),
             Err(_) => Vec::new(),
         }
     }
@@ -85,28 +87,6 @@ struct Question {
 struct Pending {
     question: Question,
     socket: OwnedFd,
-    until: Instant,
-}
-
-/// A client over TCP: we answer what we know, and pass on the rest over one connection to a server.
-#[derive(Debug)]
-struct Stream {
-    client: OwnedFd,
-    peer: SocketAddr,
-    server: Option<OwnedFd>,
-    /// The servers that are left, the next one last.
-    left: Vec<SocketAddr>,
-    /// What was sent to the server, as long as it has answered nothing, and how long it may think about it.
-    asked: Vec<u8>,
-    patience: Option<Instant>,
-    aliases: Vec<Alias>,
-    from_client: Vec<u8>,
-    to_server: Vec<u8>,
-    from_server: Vec<u8>,
-    to_client: Vec<u8>,
-    /// The server will say nothing more.
-    is_answered: bool,
-    is_over: bool,
     until: Instant,
 }
 
@@ -152,11 +132,11 @@ impl Known<'_> {
             *flags &= 0x7f;
         }
         let heard = match message::read(&question) {
-            Ok(query) => (self.learn)(client, &query.name, &message::addresses(&answer)),
+            Ok(query) => (self.learn)(client, &query.name, &answer::addresses(&answer)),
             // It answers nothing that we have let through.
             Err(_) => self.names.is_free(client),
         };
-        if heard { answer } else { message::refuse_question(&question, Code::ServFail) }
+        if heard { answer } else { answer::refuse_question(&question, Code::ServFail) }
     }
 }
 
@@ -272,9 +252,9 @@ impl NameServer {
         let query = match message::read(question) {
             Ok(query) => query,
             Err(Unusable::Ignore) => return Answerer::Us(Vec::new()),
-            Err(Unusable::Refuse(code)) => return Answerer::Us(message::refuse(question, code)),
+            Err(Unusable::Refuse(code)) => return Answerer::Us(answer::refuse(question, code)),
         };
-        let say = |say: Say<'_>| Answerer::Us(message::answer(question, &query, say, datagram));
+        let say = |say: Say<'_>| Answerer::Us(answer::answer(question, &query, say, datagram));
         if let (Kind::Ptr | Kind::Any, Some(address)) = (query.kind, message::reverse(&query.name)) {
             return match known.names.name_of(address) {
                 Some(name) => say(Say::Name(name)),
@@ -305,7 +285,7 @@ impl NameServer {
                     };
                 }
                 Found::Here(entry) => {
-                    let records = message::address_records(&query, name, &entry.addresses);
+                    let records = answer::address_records(&query, name, &entry.addresses);
                     return say(Say::Alias(&chain, Code::NoError, records));
                 }
                 Found::Elsewhere if !self.internal && known.names.may_ask(client, name) => {
@@ -440,22 +420,7 @@ impl NameServer {
             };
             let Ok(peer) = SocketAddr::try_from(peer) else { continue };
             if self.streams.len() < MOST_STREAMS {
-                self.streams.push(Stream {
-                    client,
-                    peer,
-                    server: None,
-                    left: Vec::new(),
-                    asked: Vec::new(),
-                    patience: None,
-                    aliases: Vec::new(),
-                    from_client: Vec::new(),
-                    to_server: Vec::new(),
-                    from_server: Vec::new(),
-                    to_client: Vec::new(),
-                    is_answered: false,
-                    is_over: false,
-                    until: Instant::now() + IDLE,
-                });
+                self.streams.push(Stream::new(client, peer));
             }
         }
     }
@@ -464,7 +429,7 @@ impl NameServer {
         if let Some(stream) = self.streams.get_mut(number) {
             stream.read_client();
         }
-        while let Some(question) = self.streams.get_mut(number).and_then(|stream| framed(&mut stream.from_client)) {
+        while let Some(question) = self.streams.get_mut(number).and_then(Stream::question) {
             let client = self.streams[number].peer.ip();
             let answerer = self.answerer(&question, client, known, false);
             let is_first = self.streams[number].server.is_none();
@@ -482,20 +447,6 @@ impl NameServer {
             stream.relay(known);
         }
     }
-}
-
-/// RFC 1035, 4.2.2: two bytes of length before each message.
-fn frame(into: &mut Vec<u8>, message: &[u8]) {
-    into.extend((message.len() as u16).to_be_bytes());
-    into.extend(message);
-}
-
-/// Takes the first message that is there as a whole.
-fn framed(from: &mut Vec<u8>) -> Option<Vec<u8>> {
-    let length = usize::from(u16::from_be_bytes(*from.first_chunk()?));
-    let message = from.get(2..2 + length)?.to_vec();
-    from.drain(..2 + length);
-    Some(message)
 }
 
 impl Question {
@@ -518,7 +469,7 @@ impl Question {
     fn failure(&self) -> Vec<u8> {
         let mut question = self.alias.as_ref().map_or(&self.asked, |alias| &alias.question).clone();
         question[..2].copy_from_slice(&self.id);
-        message::refuse_question(&question, Code::ServFail)
+        answer::refuse_question(&question, Code::ServFail)
     }
 }
 
@@ -529,138 +480,5 @@ fn connect(kind: SocketType, server: SocketAddr) -> io::Result<OwnedFd> {
     match rustix::net::connect(&socket, &server) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error.into()),
-    }
-}
-
-impl Stream {
-    fn answer(&mut self, answer: &[u8]) {
-        if answer.is_empty() {
-            self.is_over = true;
-            return;
-        }
-        frame(&mut self.to_client, answer);
-    }
-
-    fn read_client(&mut self) {
-        match take(&self.client, &mut self.from_client) {
-            Ok(true) => self.until = Instant::now() + IDLE,
-            Ok(false) => {}
-            Err(_) => self.is_over = true,
-        }
-    }
-
-    /// Passes a question on, to the first of these servers that can be asked, or to the one that is asked already.
-    fn ask(&mut self, question: &[u8], alias: Option<Alias>, servers: Vec<SocketAddr>) {
-        let asked = alias.as_ref().map_or_else(|| Some(question.to_vec()), Alias::asked);
-        let Some(asked) = asked else { return };
-        self.aliases.extend(alias);
-        if self.server.is_some() {
-            frame(&mut self.to_server, &asked);
-            if self.patience.is_some() {
-                frame(&mut self.asked, &asked);
-            }
-            return;
-        }
-        self.left = servers;
-        frame(&mut self.asked, &asked);
-        self.ask_next();
-    }
-
-    /// Asks the next server what none has answered yet; where there is none the client is told.
-    fn ask_next(&mut self) {
-        self.patience = None;
-        self.from_server.clear();
-        while let Some(server) = self.left.pop() {
-            if let Ok(server) = connect(SocketType::STREAM, server) {
-                (self.server, self.to_server) = (Some(server), self.asked.clone());
-                self.patience = Some(Instant::now() + PATIENCE);
-                return;
-            }
-        }
-        self.server = None;
-        while let Some(question) = framed(&mut self.asked) {
-            let failure = message::refuse_question(&question, Code::ServFail);
-            let answer = self.of_alias(&failure).unwrap_or(failure);
-            self.answer(&answer);
-        }
-    }
-
-    /// An answer to what was asked in place of a question about an alias.
-    fn of_alias(&mut self, heard: &[u8]) -> Option<Vec<u8>> {
-        let place = self.aliases.iter().position(|alias| alias.question.get(..2) == heard.get(..2))?;
-        Some(self.aliases.swap_remove(place).answer(heard, false))
-    }
-
-    /// Moves what can be moved.
-    fn relay(&mut self, known: &mut Known<'_>) {
-        while let Some(server) = self.server.as_ref().filter(|_| !self.is_answered) {
-            let moved = give(server, &mut self.to_server).and_then(|()| take(server, &mut self.from_server));
-            match moved {
-                Ok(_) => break,
-                // It has answered nothing: another one may.
-                Err(_) if self.patience.is_some() => self.ask_next(),
-                Err(_) => self.is_answered = true,
-            }
-        }
-        while let Some(answer) = framed(&mut self.from_server) {
-            // Shorter than its header: as good as none.
-            if answer.len() < 12 {
-                continue;
-            }
-            self.patience = None;
-            self.asked.clear();
-            let heard = known.pass(self.peer.ip(), answer);
-            let answer = self.of_alias(&heard).unwrap_or(heard);
-            self.answer(&answer);
-        }
-        if give(&self.client, &mut self.to_client).is_err() || self.is_answered && self.to_client.is_empty() {
-            self.is_over = true;
-        }
-    }
-}
-
-/// Reads once. False: nothing is there now.
-fn take(from: &OwnedFd, into: &mut Vec<u8>) -> io::Result<bool> {
-    let mut buffer = [0; DATAGRAM];
-    match rustix::net::recv(from, &mut buffer, RecvFlags::empty()) {
-        Ok((0, _)) => Err(io::ErrorKind::UnexpectedEof.into()),
-        Ok((length, _)) => {
-            into.extend_from_slice(&buffer[..length]);
-            Ok(true)
-        }
-        Err(Errno::AGAIN | Errno::INTR | Errno::NOTCONN) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn give(to: &OwnedFd, from: &mut Vec<u8>) -> io::Result<()> {
-    while !from.is_empty() {
-        match rustix::net::send(to, from, SendFlags::NOSIGNAL) {
-            Ok(length) => drop(from.drain(..length)),
-            Err(Errno::AGAIN | Errno::NOTCONN) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_over_tcp_are_taken_as_a_whole() {
-        let mut bytes = Vec::new();
-        frame(&mut bytes, b"one");
-        frame(&mut bytes, b"");
-        frame(&mut bytes, b"two");
-        let last = bytes.pop();
-        assert_eq!(framed(&mut bytes).as_deref(), Some(&b"one"[..]));
-        assert_eq!(framed(&mut bytes).as_deref(), Some(&b""[..]));
-        assert_eq!(framed(&mut bytes), None);
-        bytes.extend(last);
-        assert_eq!(framed(&mut bytes).as_deref(), Some(&b"two"[..]));
-        assert_eq!((framed(&mut bytes), bytes.len()), (None, 0));
     }
 }
