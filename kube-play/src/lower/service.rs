@@ -91,11 +91,11 @@ impl Lowering<'_> {
     /// Services have addresses of IPv4.
     fn ip_families(&mut self, spec: &model::ServiceSpec, at: &At<'_>) {
         let policy = spec.ip_family_policy.unwrap_or_default();
-        if policy == IpFamilyPolicy::RequireDualStack {
+        if policy == IpFamilyPolicy::RequireDual {
             let text =
                 "\"RequireDualStack\" is not carried out: Services have addresses of IPv4; write PreferDualStack";
             self.unsupported(&at.key("ipFamilyPolicy"), text);
-        } else if policy == IpFamilyPolicy::SingleStack && spec.ip_families.contains(&IpFamily::Ipv6) {
+        } else if policy == IpFamilyPolicy::Single && spec.ip_families.contains(&IpFamily::Ipv6) {
             let text = "\"IPv6\" is not carried out: Services have addresses of IPv4";
             self.unsupported(&at.key("ipFamilies"), text);
         }

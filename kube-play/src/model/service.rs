@@ -80,9 +80,9 @@ words! {
 words! {
     pub(crate) IpFamilyPolicy {
         #[default]
-        SingleStack = "SingleStack",
-        PreferDualStack = "PreferDualStack",
-        RequireDualStack = "RequireDualStack",
+        Single = "SingleStack",
+        PreferDual = "PreferDualStack",
+        RequireDual = "RequireDualStack",
     }
 }
 
