@@ -442,3 +442,40 @@ fn a_play_takes_the_authority_of_a_registry() {
     assert_eq!(lab.state("p-c"), "running");
     lab.ok("kube down pod.yaml");
 }
+
+#[test]
+fn objects_are_shown_by_path_and_in_columns() {
+    if differs_on_purpose("podman has no kube get") {
+        return;
+    }
+    let lab = Lab::new();
+    let map = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name}, labels: {{ app: x }} }}\ndata: {{ a: '1' }}\n"
+        )
+    };
+    lab.write("one.yaml", map("one"));
+    lab.write("two.yaml", map("two"));
+    lab.ok("kube play one.yaml");
+    // Who names no object gets a List, also of one.
+    assert_eq!(lab.json("kube get cm -o json")["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(lab.json("kube get cm one -o json")["kind"], "ConfigMap");
+    lab.ok("kube play two.yaml");
+    let get = |output: &str| lab.creel_words(&["kube", "get", "cm", "-o", output]).run();
+    assert_eq!(get("jsonpath={.items[*].metadata.name}").out(), "one two");
+    assert_eq!(get("jsonpath={range .items[?(@.metadata.name==\"two\")]}{.kind}/{.data.a}{end}").out(), "ConfigMap/1");
+    assert_eq!(
+        get("custom-columns=NAME:.metadata.name,APP:.metadata.labels.app,NONE:.spec").out(),
+        "NAME   APP   NONE\none    x     <none>\ntwo    x     <none>"
+    );
+    assert_eq!(lab.creel_words(&["kube", "get", "cm/two", "-o", "jsonpath={.data.a}"]).run().out(), "1");
+    for (output, said) in [
+        ("jsonpath={.a", "error parsing jsonpath {.a,"),
+        ("custom-columns=A", "expected <header>:<json-path-expr>"),
+        ("table", "unable to match a printer suitable for the output format \"table\""),
+    ] {
+        let error = get(output).fails(125);
+        assert!(error.contains(said), "{error}");
+    }
+    lab.ok("kube down one.yaml two.yaml");
+}

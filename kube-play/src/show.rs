@@ -3,16 +3,20 @@
 //! Each row is filled in by whoever observed the object; nothing here asks anybody anything.
 
 mod age;
+mod columns;
 mod describe;
+mod jsonpath;
 mod object;
 mod rollout;
 mod rows;
 mod table;
 
 pub use age::age;
+pub use columns::custom_columns;
 pub use describe::{Event, describe_object, describe_pod, describe_service, describe_workload};
+pub use jsonpath::Template as JsonPath;
 pub use object::{
-    job_status_value, object, object_json, object_yaml, pod_object, pod_status_value, service_object,
+    job_status_value, list, object, object_json, object_yaml, pod_object, pod_status_value, service_object,
     workload_status_value,
 };
 pub use rollout::{Status as RolloutState, rollout_history, rollout_revision, rollout_status};

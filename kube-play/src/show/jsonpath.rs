@@ -136,7 +136,9 @@ impl Step {
                     let left = path.find(root, item);
                     match test {
                         None => !left.is_empty(),
-                        Some((comparison, Operand::Value(right))) => left.iter().any(|left| comparison.holds(left, right)),
+                        Some((comparison, Operand::Value(right))) => {
+                            left.iter().any(|left| comparison.holds(left, right))
+                        }
                         Some((comparison, Operand::Path(right))) => {
                             let right = right.find(root, item);
                             left.iter().any(|left| right.iter().any(|right| comparison.holds(left, right)))

@@ -32,13 +32,13 @@ pub fn object_json(objects: &[Value]) -> String {
 fn listed(objects: &[Value]) -> Value {
     match objects {
         [object] => object.clone(),
-        objects => json!({
-            "apiVersion": "v1",
-            "kind": "List",
-            "metadata": { "resourceVersion": "" },
-            "items": objects,
-        }),
+        objects => list(objects),
     }
+}
+
+/// Also of one object, or of none: what asks for a kind gets a List.
+pub fn list(objects: &[Value]) -> Value {
+    json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": objects })
 }
 
 /// An object with what is known of any: its namespace, its uid, its age; and a status where there is one.

@@ -1,15 +1,17 @@
 //! Columns.
 
+use std::borrow::Cow;
+
 /// Rows under headers, three blanks between columns, nothing after the last one; kubectl's layout.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    headers: Vec<&'static str>,
+    headers: Vec<Cow<'static, str>>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub fn new(headers: impl IntoIterator<Item = &'static str>) -> Table {
-        Table { headers: headers.into_iter().collect(), rows: Vec::new() }
+    pub fn new(headers: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Table {
+        Table { headers: headers.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
@@ -18,7 +20,7 @@ impl Table {
 
     /// One more column before the others: `NAMESPACE` with `-A`.
     pub(super) fn lead(&mut self, header: &'static str, cells: impl IntoIterator<Item = String>) {
-        self.headers.insert(0, header);
+        self.headers.insert(0, header.into());
         for (row, cell) in self.rows.iter_mut().zip(cells) {
             row.insert(0, cell);
         }
@@ -26,7 +28,7 @@ impl Table {
 
     /// One more column behind the others: `LABELS`.
     pub(super) fn trail(&mut self, header: &'static str, cells: impl IntoIterator<Item = String>) {
-        self.headers.push(header);
+        self.headers.push(header.into());
         for (row, cell) in self.rows.iter_mut().zip(cells) {
             row.push(cell);
         }
@@ -34,7 +36,7 @@ impl Table {
 
     /// With or without the line of headers; each line ends with a line break.
     pub fn text(&self, headers: bool) -> String {
-        let head: Vec<String> = self.headers.iter().map(|header| (*header).to_owned()).collect();
+        let head: Vec<String> = self.headers.iter().map(|header| header.to_string()).collect();
         let lines: Vec<&Vec<String>> = headers.then_some(&head).into_iter().chain(&self.rows).collect();
         let columns = self.headers.len();
         let width = |column: usize| {

@@ -1,6 +1,7 @@
 //! `creel kube get`
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use containers::Engine;
 use jiff::Timestamp;
@@ -37,7 +38,7 @@ pub struct Showing {
     /// No headings
     #[arg(long)]
     no_headers: bool,
-    /// wide, json, yaml or name
+    /// wide, json, yaml, name, jsonpath={.PATH} or custom-columns=HEADING:.PATH,...
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<String>,
     /// Only objects with these labels (app=web,tier!=db)
@@ -48,8 +49,47 @@ pub struct Showing {
     show_labels: bool,
 }
 
+/// `-o`
+enum Form {
+    Table { wide: bool },
+    Name,
+    Json,
+    Yaml,
+    JsonPath(show::JsonPath),
+    Columns(String),
+}
+
+impl FromStr for Form {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Form, Failure> {
+        Ok(match text.split_once('=').unwrap_or((text, "")) {
+            ("wide", "") => Form::Table { wide: true },
+            ("name", "") => Form::Name,
+            ("json", "") => Form::Json,
+            ("yaml", "") => Form::Yaml,
+            ("jsonpath", "") => return Err(Failure::plain("template format specified but no template given")),
+            ("jsonpath", template) => Form::JsonPath(
+                show::JsonPath::parse(template)
+                    .map_err(|why| Failure::plain(format!("error parsing jsonpath {template}, {why}")))?,
+            ),
+            ("custom-columns", "") => {
+                return Err(Failure::plain("custom-columns format specified but no custom columns given"));
+            }
+            ("custom-columns", columns) => Form::Columns(columns.to_owned()),
+            _ => {
+                return Err(Failure::plain(format!(
+                    "unable to match a printer suitable for the output format {text:?}, allowed formats are: \
+                     custom-columns,json,jsonpath,name,wide,yaml"
+                )));
+            }
+        })
+    }
+}
+
 pub fn run(context: &Context, Args { showing: args, words }: Args) -> Result<ExitCode, Failure> {
     arguments::at_least(&words, 1)?;
+    let form = args.output.as_deref().map_or(Ok(Form::Table { wide: false }), str::parse)?;
     let wanted = meant(&words)?;
     let selector = match &args.selector {
         Some(text) => Some(Selector::parse(text).map_err(Failure::plain)?),
@@ -60,7 +100,7 @@ pub fn run(context: &Context, Args { showing: args, words }: Args) -> Result<Exi
     let namespaces = if args.all_namespaces { shelf.namespaces()? } else { vec![args.namespace.clone()] };
     let seen = act::pods(&engine)?;
     let look = Look {
-        wide: args.output.as_deref() == Some("wide"),
+        wide: matches!(form, Form::Table { wide: true }),
         namespaces: args.all_namespaces,
         labels: args.show_labels,
         no_headers: args.no_headers,
@@ -79,35 +119,42 @@ pub fn run(context: &Context, Args { showing: args, words }: Args) -> Result<Exi
             failures.extend(names.iter().filter(missing).map(|name| not_found(*kind, name)));
             shown.retain(|one| names.iter().any(|name| name == one.name()));
         }
-        match args.output.as_deref() {
-            None | Some("wide") if shown.is_empty() => {}
-            None | Some("wide") => texts.push(table(&engine, &shelf, *kind, &shown, &seen, look)?),
-            Some("name") => {
+        match form {
+            Form::Table { .. } if shown.is_empty() => {}
+            Form::Table { .. } => texts.push(table(&engine, &shelf, *kind, &shown, &seen, look)?),
+            Form::Name => {
                 for one in &shown {
                     output::line(one.id().resource())?;
                 }
             }
-            Some("json" | "yaml") => {
+            Form::Json | Form::Yaml | Form::JsonPath(_) | Form::Columns(_) => {
                 values.extend(shown.iter().map(|one| value(&shelf, one)).collect::<Result<Vec<_>, _>>()?)
-            }
-            Some(other) => {
-                return Err(Failure::plain(format!(
-                    "unable to match a printer suitable for the output format {other:?}, allowed formats are: json,name,wide,yaml"
-                )));
             }
         }
     }
-    match args.output.as_deref() {
-        Some("json") => output::print(&show::object_json(&values))?,
-        Some("yaml") => output::print(&show::object_yaml(&values))?,
-        Some("name") => {}
-        _ if texts.is_empty() && failures.is_empty() => {
+    let named_one = matches!(&wanted[..], [(_, names)] if names.len() == 1);
+    // Who asks for one object by its name gets that, all others a List.
+    let root = match &values[..] {
+        [object] if named_one => object.clone(),
+        objects => show::list(objects),
+    };
+    match form {
+        Form::Json | Form::Yaml | Form::JsonPath(_) | Form::Columns(_) if values.is_empty() && !failures.is_empty() => {
+        }
+        Form::Json => output::print(&show::object_json(&[root]))?,
+        Form::Yaml => output::print(&show::object_yaml(&[root]))?,
+        Form::JsonPath(template) => output::print(&template.text(&root))?,
+        Form::Columns(columns) => {
+            output::print(&show::custom_columns(&columns, &values, !args.no_headers).map_err(Failure::plain)?)?;
+        }
+        Form::Name => {}
+        Form::Table { .. } if texts.is_empty() && failures.is_empty() => {
             output::note(&format!(
                 "No resources found in {} namespace.",
                 if args.all_namespaces { "any" } else { &args.namespace }
             ));
         }
-        _ => output::print(&texts.join("\n"))?,
+        Form::Table { .. } => output::print(&texts.join("\n"))?,
     }
     crate::select::conclude(failures)
 }
