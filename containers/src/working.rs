@@ -71,7 +71,7 @@ impl<'a> Working<'a> {
         };
         let image = create::complete(self.engine, &mut spec, image)?;
         let traces = Traces::before(&self.files()?, &spec)?;
-        self.container.record.spec = Box::new(spec);
+        *self.container.record.spec = spec;
         self.container.record.image = image;
         record::write(&self.dir().join("container.json"), &self.container.record, Durability::Visible)?;
         let request = StartRequest { attach: Some(streams), preserve_fds: Vec::new() };

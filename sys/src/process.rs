@@ -1,6 +1,6 @@
 //! A process one can refer to: on disk by pid, start time and boot, at run time by pidfd.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -53,8 +53,12 @@ struct Stat {
 }
 
 fn stat(pid: i32) -> io::Result<Stat> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    parse_stat(&text)
+    // More than 52 fields can have: one read, where std would feel its way to the end of a file that has no size. Lists do
+    // this for every container that runs.
+    let mut buffer = [0; 2048];
+    let length = std::fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut buffer)?;
+    // A command's name may be no text.
+    parse_stat(&String::from_utf8_lossy(&buffer[..length]))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not readable")))
 }
 
