@@ -103,7 +103,8 @@ pub fn mounted_images(engine: &Engine) -> Result<Vec<(String, PathBuf)>> {
 /// It runs, or is mounted in a third container.
 pub(crate) fn occupy(engine: &Engine, container: &Container, by: &ContainerId) -> Result<FileLock> {
     let lock = engine.lock(container.id())?;
-    let now = list::again(engine, container)?;
+    // One that has just ended takes its own mount down first.
+    let now = crate::start::settled(engine, container.id())?;
     if !matches!(now.state(), State::Created | State::Exited(_)) {
         let what = format!("container {} has been started meanwhile", now.name());
         return Err(Error::StateImproper { what });
