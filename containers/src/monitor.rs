@@ -5,8 +5,10 @@
 
 mod clients;
 mod connectivity;
+mod door;
 mod files;
 mod made;
+mod pipes;
 pub(crate) mod prepare;
 mod watch;
 

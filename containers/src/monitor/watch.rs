@@ -1,22 +1,20 @@
-//! The loop of a running container: one poll over its streams, its end, its clients and our signals.
+//! A run from its first instruction to its record of the end, and its loop: one poll over its streams, its end, its
+//! clients and our signals.
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::event::{PollFd, PollFlags};
 use sys::channel::Channel;
 use sys::process::{Ended, Pidfd, Process};
 use sys::signals::SignalFd;
 
 use super::clients::Clients;
 use super::connectivity::{Connectivity, Part};
-use super::made::Made;
-use super::prepare::{Prepared, Released, Terminals};
+use super::door::{accept, listen, wait_for_start};
+use super::pipes::{Pipes, resize};
+use super::prepare::{Prepared, Released};
 use super::{Resident, SIGTERM, write_status};
 use crate::attach::Streams;
 use crate::container::{Container, Status};
@@ -24,12 +22,13 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::events;
 use crate::list;
-use crate::log::{Log, Output};
+use crate::log::Output;
+use crate::notice::poll_until;
 use crate::notify::Proxy;
 use crate::spec::NamespaceMode;
 use crate::state::{Exit, State};
 use crate::stop::{Plan, Wish};
-use crate::wire::{CHUNK, FromClient, FromMonitor};
+use crate::wire::{FromClient, FromMonitor};
 
 /// Input that the container has not read yet; above it, clients are not read.
 const MAX_PENDING_INPUT: usize = 64 * 1024;
@@ -114,19 +113,12 @@ pub(super) fn watch(
         }
     }
     let mut run = Run {
-        stdin: Stdin { pipe: None, pending: VecDeque::new(), ended: false },
-        stdout: None,
-        stderr: None,
-        terminal: None,
+        pipes: Pipes::new(terminals, running.terminal, log)?,
         clients,
-        log,
-        log_failed: false,
         notify,
         connectivity: std::mem::take(&mut released.connectivity),
         reread: false,
-        buffer: sys::memory::Buffer::new(CHUNK - 1).map_err(Error::io("memory"))?,
     };
-    run.take_streams(terminals, running.terminal)?;
     if status.restarts > 0 {
         run.catch_up(engine, container);
     }
@@ -144,26 +136,43 @@ pub(super) fn watch(
         // The kernel ends a pid namespace with its first process; this container was in somebody else's.
         kill_all_in(mounts);
     }
-    run.drain();
+    if let Some(notify) = &run.notify {
+        notify.forward();
+    }
+    run.pipes.drain(&mut run.clients);
     // Whoever hears of the end may publish them at once.
     run.connectivity.unpublish();
-    let now = Timestamp::now();
-    let wish = crate::stop::wish(engine, container);
     let exit = Exit {
         code: ended,
         started: Some(since),
-        at: now,
+        at: Timestamp::now(),
         oom_killed: released.oom_killed(),
         error: None,
-        stopped_by_user: wish == Wish::User,
+        stopped_by_user: false,
     };
+    let (exit, is_wanted) = write_end(engine, container, &status, exit, me)?;
+    released.connectivity = run.connectivity;
+    Ok(End { exit, is_wanted, released: released.with_mounts(running.mount_ns), clients: run.clients })
+}
+
+/// Writes and tells how a run has ended, and says whether somebody asked for that. `before` is what the record said when
+/// it began.
+fn write_end(
+    engine: &Engine,
+    container: &mut Container,
+    before: &Status,
+    exit: Exit,
+    me: &Resident,
+) -> Result<(Exit, bool)> {
+    let wish = crate::stop::wish(engine, container);
+    let exit = Exit { stopped_by_user: wish == Wish::User, ..exit };
     container.status =
-        Status { restarts: status.restarts, home: status.home.clone(), ..Status::new(State::Exited(exit.clone())) };
+        Status { restarts: before.restarts, home: before.home.clone(), ..Status::new(State::Exited(exit.clone())) };
     if let Ok(now) = list::again(engine, container) {
         // It may have been renamed meanwhile.
         container.record.name = now.record.name;
     }
-    match wish == Wish::Nobodys && super::restart_wanted(container.spec(), &exit, status.restarts) {
+    match wish == Wish::Nobodys && super::restart_wanted(container.spec(), &exit, before.restarts) {
         // Nobody is to take this end for the last one.
         true => container.status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?),
         false => me.tell_plan(Plan::CleanUp)?,
@@ -174,13 +183,7 @@ pub(super) fn watch(
     }
     events::tell(engine, container, events::ended(container, events::DIED));
     write_status(engine, container, &container.status)?;
-    released.connectivity = run.connectivity;
-    Ok(End {
-        exit,
-        is_wanted: wish != Wish::Nobodys,
-        released: released.with_mounts(running.mount_ns),
-        clients: run.clients,
-    })
+    Ok((exit, wish != Wish::Nobodys))
 }
 
 fn tell_of_start(engine: &Engine, container: &Container, was_held: bool, attached: bool) {
@@ -199,29 +202,15 @@ struct Checks {
     probes: crate::probes::Schedule,
 }
 
-/// The streams of one run.
+/// What one run has to do with others.
 struct Run {
-    stdin: Stdin,
-    stdout: Option<File>,
-    stderr: Option<File>,
-    /// Instead of the three, with `--tty`.
-    terminal: Option<File>,
+    pipes: Pipes,
     clients: Clients,
-    log: Option<Log>,
-    log_failed: bool,
     /// The container's socket to the service manager.
     notify: Option<Proxy>,
     connectivity: Connectivity,
     /// The container's record was changed.
     reread: bool,
-    buffer: sys::memory::Buffer,
-}
-
-struct Stdin {
-    pipe: Option<File>,
-    pending: VecDeque<u8>,
-    /// A client said that there is no more.
-    ended: bool,
 }
 
 /// Who a poll entry belongs to.
@@ -242,19 +231,6 @@ enum Source {
 }
 
 impl Run {
-    fn take_streams(&mut self, terminals: Terminals, terminal: Option<OwnedFd>) -> Result<()> {
-        let nonblocking = |fd: OwnedFd| -> Result<File> {
-            rustix::io::ioctl_fionbio(&fd, true)
-                .map_err(|error| Error::Io { path: "a stream".into(), source: error.into() })?;
-            Ok(File::from(fd))
-        };
-        self.terminal = terminal.map(nonblocking).transpose()?;
-        self.stdin.pipe = terminals.stdin.map(nonblocking).transpose()?;
-        self.stdout = terminals.stdout.map(nonblocking).transpose()?;
-        self.stderr = terminals.stderr.map(nonblocking).transpose()?;
-        Ok(())
-    }
-
     #[expect(clippy::too_many_arguments, reason = "the loop's sources, each from another owner")]
     fn until_exit(
         &mut self,
@@ -274,7 +250,7 @@ impl Run {
                 let deadline = deadline.filter(|_| !timed_out);
                 let checked = [checks.health.next(), checks.probes.next()];
                 let next = [deadline, busy_until, self.connectivity.due()].into_iter().chain(checked).flatten().min();
-                wait(&mut entries, next).map_err(Error::io("poll"))?;
+                poll_until(&mut entries, next).map_err(Error::io("poll"))?;
                 let ready: Vec<(Source, PollFlags)> = sources
                     .into_iter()
                     .zip(&entries)
@@ -340,13 +316,13 @@ impl Run {
             add(Source::Check, check, PollFlags::IN);
         }
         let output = !self.clients.congested();
-        for (source, stream) in [(Source::Stdout, &self.stdout), (Source::Stderr, &self.stderr)] {
+        for (source, stream) in [(Source::Stdout, &self.pipes.stdout), (Source::Stderr, &self.pipes.stderr)] {
             if let Some(stream) = stream.as_ref().filter(|_| output) {
                 add(source, stream.as_fd(), PollFlags::IN);
             }
         }
-        let input = !self.stdin.pending.is_empty();
-        if let Some(terminal) = &self.terminal {
+        let input = self.pipes.pending_input() > 0;
+        if let Some(terminal) = &self.pipes.terminal {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::IN, output);
             flags.set(PollFlags::OUT, input);
@@ -354,10 +330,10 @@ impl Run {
                 add(Source::Terminal, terminal.as_fd(), flags);
             }
         }
-        if let Some(pipe) = self.stdin.pipe.as_ref().filter(|_| input) {
+        if let Some(pipe) = self.pipes.stdin.as_ref().filter(|_| input) {
             add(Source::Stdin, pipe.as_fd(), PollFlags::OUT);
         }
-        let read_clients = self.stdin.pending.len() < MAX_PENDING_INPUT;
+        let read_clients = self.pipes.pending_input() < MAX_PENDING_INPUT;
         for (index, (fd, write)) in self.clients.fds().enumerate() {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::IN, read_clients);
@@ -402,25 +378,15 @@ impl Run {
                     self.clients.add(channel, Streams::default()).map_err(Error::io("the attach socket"))?;
                 }
             }
-            Source::Stdout => {
-                let mut stream = self.stdout.take();
-                self.read_output(&mut stream, Output::Stdout);
-                self.stdout = stream;
-            }
-            Source::Stderr => {
-                let mut stream = self.stderr.take();
-                self.read_output(&mut stream, Output::Stderr);
-                self.stderr = stream;
-            }
+            Source::Stdout => self.pipes.pass_on(Output::Stdout, &mut self.clients),
+            Source::Stderr => self.pipes.pass_on(Output::Stderr, &mut self.clients),
             Source::Terminal => {
                 if events.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
-                    let mut stream = self.terminal.take();
-                    self.read_output(&mut stream, Output::Stdout);
-                    self.terminal = stream;
+                    self.pipes.pass_on(Output::Stdout, &mut self.clients);
                 }
-                self.write_input();
+                self.pipes.write_input();
             }
-            Source::Stdin => self.write_input(),
+            Source::Stdin => self.pipes.write_input(),
             Source::Client(index) => {
                 if events.contains(PollFlags::OUT) {
                     self.clients.flush(index);
@@ -433,39 +399,12 @@ impl Run {
         Ok(())
     }
 
-    /// One read of one output: to the log first, then to whoever is attached.
-    fn read_output(&mut self, stream: &mut Option<File>, output: Output) {
-        let Some(file) = stream else { return };
-        match file.read(&mut self.buffer) {
-            Ok(0) => *stream = None,
-            Ok(length) => {
-                let bytes = &self.buffer[..length];
-                if let Some(log) = &mut self.log
-                    && let Err(error) = log.append(output, bytes, Timestamp::now())
-                    && !std::mem::replace(&mut self.log_failed, true)
-                {
-                    tracing::warn!(%error, "the container's log cannot be written");
-                }
-                self.clients.output(output, bytes);
-            }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            // EIO: the last process has closed the terminal.
-            Err(_) => *stream = None,
-        }
-    }
-
     fn hear(&mut self, engine: &Engine, container: &mut Container, index: usize) {
         match self.clients.receive(index) {
-            Some(FromClient::Stdin(bytes)) if !self.stdin.ended => {
-                self.stdin.pending.extend(bytes);
-                self.write_input();
-            }
-            Some(FromClient::StdinEnd) => {
-                self.stdin.ended = true;
-                self.write_input();
-            }
+            Some(FromClient::Stdin(bytes)) => self.pipes.feed(&bytes),
+            Some(FromClient::StdinEnd) => self.pipes.end_input(),
             Some(FromClient::Resize { rows, columns }) => {
-                resize(self.terminal.as_ref().map(AsFd::as_fd), rows, columns);
+                resize(self.pipes.terminal.as_ref().map(AsFd::as_fd), rows, columns);
             }
             Some(FromClient::Hello(streams) | FromClient::Start(streams)) => {
                 self.clients.set_streams(index, streams);
@@ -484,7 +423,7 @@ impl Run {
                     tracing::warn!(%error, "cannot follow a record whose change was interrupted");
                 }
             }
-            Some(FromClient::Stdin(_)) | None => {}
+            None => {}
         }
     }
 
@@ -507,79 +446,6 @@ impl Run {
         container.status.network = Some(self.connectivity.status());
         write_status(engine, container, &container.status)?;
         followed
-    }
-
-    fn write_input(&mut self) {
-        let Some(target) = self.terminal.as_mut().or(self.stdin.pipe.as_mut()) else {
-            self.stdin.pending.clear();
-            return;
-        };
-        while !self.stdin.pending.is_empty() {
-            let (front, _) = self.stdin.pending.as_slices();
-            match target.write(front) {
-                Ok(written) => drop(self.stdin.pending.drain(..written)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => {
-                    // The container reads no more.
-                    self.stdin.pending.clear();
-                    self.stdin.pipe = None;
-                    return;
-                }
-            }
-        }
-        if self.stdin.ended {
-            self.stdin.pipe = None;
-        }
-    }
-
-    /// After the exit: everything that is still in the pipes. A process that outlived the container's first one and
-    /// holds a pipe open is not waited for.
-    fn drain(&mut self) {
-        if let Some(notify) = &self.notify {
-            notify.forward();
-        }
-        for output in [Output::Stdout, Output::Stderr] {
-            let mut stream = match output {
-                Output::Stdout => self.terminal.take().or_else(|| self.stdout.take()),
-                Output::Stderr => self.stderr.take(),
-            };
-            while let Some(file) = &stream {
-                let mut entry = [PollFd::new(file, PollFlags::IN)];
-                match poll(&mut entry, Some(&rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 })) {
-                    Ok(1..) => self.read_output(&mut stream, output),
-                    _ => break,
-                }
-            }
-        }
-    }
-}
-
-/// The socket that `attach`, and `start` of an initialized container, connect to.
-fn listen(engine: &Engine, container: &Container) -> Result<OwnedFd> {
-    let dir = engine.run_dir(container.id());
-    let failed = |error: rustix::io::Errno| Error::Io { path: dir.join("attach"), source: error.into() };
-    let open = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-    let handle = rustix::fs::open(&dir, open, rustix::fs::Mode::empty()).map_err(failed)?;
-    match rustix::fs::unlinkat(&handle, "attach", rustix::fs::AtFlags::empty()) {
-        Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).map_err(failed)?;
-    // A socket's path has 108 bytes, a directory may be deeper: name it through the descriptor.
-    let path = format!("/proc/self/fd/{}/attach", std::os::fd::AsRawFd::as_raw_fd(&handle));
-    let address = SocketAddrUnix::new(path).map_err(failed)?;
-    rustix::net::bind(&socket, &address).map_err(failed)?;
-    rustix::net::listen(&socket, 16).map_err(failed)?;
-    Ok(socket)
-}
-
-fn accept(listener: &OwnedFd) -> io::Result<Option<Channel>> {
-    match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
-        Ok(socket) => Ok(Some(Channel::from(socket))),
-        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -609,68 +475,6 @@ fn kill_all_in(mounts: &OwnedFd) {
     }
 }
 
-/// Waits until something happens or it is `until`.
-fn wait(entries: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<()> {
-    let timeout = until.map(|until| {
-        let left = until.saturating_duration_since(Instant::now());
-        rustix::time::Timespec {
-            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        }
-    });
-    match poll(entries, timeout.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// An initialized container waits for the word to start. False when it is to end instead.
-///
-/// What clients that are attached already say to it stays in their sockets until it runs.
-fn wait_for_start(listener: &OwnedFd, clients: &mut Clients, signals: &SignalFd, made: &Made) -> Result<bool> {
-    loop {
-        let mut entries = vec![
-            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(made.pidfd().as_fd(), PollFlags::IN),
-            PollFd::new(listener, PollFlags::IN),
-        ];
-        let (unknown, fds): (Vec<usize>, Vec<_>) = clients.unknown().unzip();
-        entries.extend(fds.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-        wait(&mut entries, None).map_err(Error::io("poll"))?;
-        let ready: Vec<bool> = entries.iter().map(|entry| !entry.revents().is_empty()).collect();
-        drop(entries);
-        if ready[1] || (ready[0] && signals.read().map_err(Error::io("signalfd"))?.is_some()) {
-            return Ok(false);
-        }
-        if ready[2]
-            && let Some(channel) = accept(listener).map_err(Error::io("the attach socket"))?
-        {
-            clients.add(channel, Streams::default()).map_err(Error::io("the attach socket"))?;
-        }
-        for (index, _) in unknown.into_iter().zip(&ready[3..]).filter(|(_, ready)| **ready) {
-            match clients.receive(index) {
-                Some(FromClient::Start(streams)) => {
-                    clients.set_streams(index, streams);
-                    clients.move_first(index);
-                    return Ok(true);
-                }
-                Some(FromClient::Hello(streams)) => clients.set_streams(index, streams),
-                Some(FromClient::Resize { rows, columns }) => resize(made.terminal(), rows, columns),
-                Some(FromClient::Stdin(_) | FromClient::StdinEnd | FromClient::Changing | FromClient::Follow)
-                | None => {}
-            }
-        }
-        clients.drop_gone();
-    }
-}
-
-fn resize(terminal: Option<BorrowedFd<'_>>, rows: u16, columns: u16) {
-    if let Some(terminal) = terminal {
-        // A terminal that is gone has no size.
-        let _ = sys::pty::set_size(terminal, columns, rows);
-    }
-}
-
 /// Takes over what `rename` and `update` have made of the record.
 pub(super) fn reread(engine: &Engine, container: &mut Container) {
     match crate::list::read(engine, container.id()) {
@@ -693,7 +497,7 @@ pub(super) fn pause_before_restart(
     status.restarting = Some(Process::me().map_err(Error::io("/proc/self/stat"))?);
     write_status(engine, container, &status)?;
     let mut entries = [PollFd::from_borrowed_fd(me.signals.as_fd(), PollFlags::IN)];
-    wait(&mut entries, Some(Instant::now() + pause)).map_err(Error::io("poll"))?;
+    poll_until(&mut entries, Some(Instant::now() + pause)).map_err(Error::io("poll"))?;
     let told = me.signals.read().map_err(Error::io("signalfd"))?.is_some();
     if told || crate::list::find(engine, container.id().as_str()).is_err() {
         status.restarting = None;
