@@ -66,33 +66,63 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let layout = args.format.as_deref().filter(|format| *format != "table").unwrap_or(LAYOUT);
     let format = Format::parse("stats", layout)?.within(output::room(args.no_trunc, args.format.as_deref()));
     let engine = context.engine()?;
-    let mut before: BTreeMap<String, Usage> = BTreeMap::new();
     let mut told = false;
-    loop {
+    let again = (!args.no_stream).then_some(Again { after: Duration::from_secs(interval), below: args.no_reset });
+    watch(again, |looks| {
         let mut rows = Vec::new();
-        let mut now = BTreeMap::new();
         for container in chosen(&engine, &args)? {
-            let usage = containers::usage(&container)?;
-            if !usage.estimated.is_empty() && !std::mem::replace(&mut told, true) && output::stdout_is_terminal() {
-                let what = usage.estimated.join(", ");
+            let measured = looks.measure(&container)?;
+            let estimated = &measured.usage.estimated;
+            if !estimated.is_empty() && !std::mem::replace(&mut told, true) && output::stdout_is_terminal() {
+                let what = estimated.join(", ");
                 output::warn(&format!("{what}: summed up over the processes, no cgroup counts it"));
             }
-            let measured = Measured::new(&container, &usage, before.get(container.id().as_str()), args.no_trunc);
             rows.push(match format {
-                Format::Json => measured.shown(),
-                _ => measured.value(),
+                Format::Json => measured.shown(args.no_trunc),
+                _ => measured.value(args.no_trunc),
             });
-            now.insert(container.id().to_string(), usage);
         }
-        if !args.no_stream && !args.no_reset && output::stdout_is_terminal() {
+        format.list(rows, HEADINGS, true, 1)
+    })
+}
+
+/// How a table of what is used is shown more than once.
+pub struct Again {
+    pub after: Duration,
+    /// Each below the one before, also on a terminal.
+    pub below: bool,
+}
+
+/// Prints what `look` makes of what is used: once, or until somebody ends it.
+pub fn watch(
+    again: Option<Again>,
+    mut look: impl FnMut(&mut Looks) -> Result<String, Failure>,
+) -> Result<ExitCode, Failure> {
+    let mut looks = Looks::default();
+    loop {
+        let table = look(&mut looks)?;
+        if again.as_ref().is_some_and(|again| !again.below) && output::stdout_is_terminal() {
             output::painted("\x1b[H\x1b[2J")?;
         }
-        output::print(&format.list(rows, HEADINGS, true, 1)?)?;
-        if args.no_stream {
-            return Ok(ExitCode::Success);
-        }
-        before = now;
-        std::thread::sleep(Duration::from_secs(interval));
+        output::print(&table)?;
+        let Some(again) = &again else { return Ok(ExitCode::Success) };
+        looks.before = std::mem::take(&mut looks.now);
+        std::thread::sleep(again.after);
+    }
+}
+
+/// What containers had used, by id.
+#[derive(Default)]
+pub struct Looks {
+    before: BTreeMap<String, Usage>,
+    now: BTreeMap<String, Usage>,
+}
+
+impl Looks {
+    pub fn measure<'a>(&'a mut self, container: &'a Container) -> Result<Measured<'a>, Failure> {
+        let id = container.id();
+        self.now.insert(id.to_string(), containers::usage(container)?);
+        Ok(Measured::new(container, &self.now[id.as_str()], self.before.get(id.as_str())))
     }
 }
 
@@ -114,20 +144,18 @@ fn chosen(engine: &Engine, args: &Args) -> Result<Vec<Container>, Failure> {
 }
 
 /// What one look at a container has found.
-struct Measured<'a> {
+pub struct Measured<'a> {
     container: &'a Container,
-    usage: &'a Usage,
+    pub usage: &'a Usage,
     /// Percent of one processor since the start.
     average: f64,
     /// Percent of one processor since the last look.
-    cpu: f64,
-    /// Ids in full.
-    full: bool,
+    pub cpu: f64,
 }
 
 impl Measured<'_> {
     /// `before` is the last look at it: the share of the processor is that since then, at first that since its start.
-    fn new<'a>(container: &'a Container, usage: &'a Usage, before: Option<&Usage>, full: bool) -> Measured<'a> {
+    fn new<'a>(container: &'a Container, usage: &'a Usage, before: Option<&Usage>) -> Measured<'a> {
         let percent = |cpu: Duration, since: Timestamp| {
             let passed = usage.at.duration_since(since).as_secs_f64();
             if passed > 0.0 { cpu.as_secs_f64() / passed * 100.0 } else { 0.0 }
@@ -135,16 +163,17 @@ impl Measured<'_> {
         let average = usage.since.map_or(0.0, |since| percent(usage.cpu, since));
         let last = before.filter(|before| before.since == usage.since && before.since.is_some());
         let cpu = last.map_or(average, |before| percent(usage.cpu.saturating_sub(before.cpu), before.at));
-        Measured { container, usage, average, cpu, full }
+        Measured { container, usage, average, cpu }
     }
 
-    fn id(&self) -> &str {
+    /// In `full` or short.
+    fn id(&self, full: bool) -> &str {
         let id = self.container.id();
-        if self.full { id.as_str() } else { id.short() }
+        if full { id.as_str() } else { id.short() }
     }
 
     /// Percent of the limit.
-    fn memory_share(&self) -> f64 {
+    pub fn memory_share(&self) -> f64 {
         match self.usage.memory_limit {
             0 => 0.0,
             limit => self.usage.memory as f64 / limit as f64 * 100.0,
@@ -155,9 +184,15 @@ impl Measured<'_> {
         pair(self.usage.memory, self.usage.memory_limit)
     }
 
-    fn network(&self) -> String {
+    /// Bytes received and sent, over all its interfaces.
+    pub fn traffic(&self) -> (u64, u64) {
         let sum = |count: fn(&containers::Interface) -> u64| self.usage.network.values().map(count).sum::<u64>();
-        pair(sum(|interface| interface.received[0]), sum(|interface| interface.sent[0]))
+        (sum(|interface| interface.received[0]), sum(|interface| interface.sent[0]))
+    }
+
+    fn network(&self) -> String {
+        let (received, sent) = self.traffic();
+        pair(received, sent)
     }
 
     fn disk(&self) -> String {
@@ -165,9 +200,9 @@ impl Measured<'_> {
     }
 
     /// For `--format json`: what the table shows.
-    fn shown(&self) -> Value {
+    fn shown(&self, full: bool) -> Value {
         object! {
-            "id": self.id(),
+            "id": self.id(full),
             "name": self.container.name(),
             "cpu_time": go_duration(self.usage.cpu),
             "cpu_percent": percentage(self.cpu),
@@ -181,7 +216,7 @@ impl Measured<'_> {
     }
 
     /// For templates: the figures, and methods for what the table shows.
-    fn value(&self) -> Value {
+    fn value(&self, full: bool) -> Value {
         let usage = self.usage;
         let network = usage.network.iter().map(|(name, interface)| {
             let [rx_bytes, rx_packets, rx_errors, rx_dropped] = interface.received;
@@ -212,7 +247,7 @@ impl Measured<'_> {
             "UpTime": Value::Duration(usage.cpu),
             "Duration": nanoseconds(usage.cpu),
             fn "Up": Value::Duration(usage.cpu),
-            fn "ID": self.id(),
+            fn "ID": self.id(full),
             fn "CPUPerc": percentage(self.cpu),
             fn "AVGCPU": percentage(self.average),
             fn "MemUsage": self.memory(),
@@ -233,6 +268,6 @@ fn pair(a: u64, b: u64) -> String {
     format!("{} / {}", human::size4(a), human::size4(b))
 }
 
-fn percentage(percent: f64) -> String {
+pub fn percentage(percent: f64) -> String {
     format!("{percent:.2}%")
 }

@@ -1,11 +1,11 @@
 //! `creel pod stats`
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use containers::{Container, Engine, Usage};
+use containers::{Container, Engine};
 use pods::Pod;
 
+use crate::commands::stats::{self, Again, Measured, percentage};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::format::{Format, Headings, Value, human};
@@ -68,26 +68,16 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let format = format.within(output::room(false, args.format.as_deref()));
     let headings = if layout == LAYOUT { HEADINGS } else { OF_OWN_LAYOUT };
     let engine = context.engine()?;
-    let mut before: BTreeMap<String, Usage> = BTreeMap::new();
-    loop {
-        let (mut rows, mut now) = (Vec::new(), BTreeMap::new());
+    let again = (!args.no_stream).then_some(Again { after: INTERVAL, below: args.no_reset });
+    stats::watch(again, |looks| {
+        let mut rows = Vec::new();
         for pod in chosen(&engine, &args)? {
             for container in &pod.containers {
-                let usage = containers::usage(container)?;
-                rows.push(value(&pod, container, &usage, before.get(container.id().as_str())));
-                now.insert(container.id().to_string(), usage);
+                rows.push(value(&pod, container, &looks.measure(container)?));
             }
         }
-        if !args.no_stream && !args.no_reset && output::stdout_is_terminal() {
-            output::painted("\x1b[H\x1b[2J")?;
-        }
-        output::print(&format.list(rows, headings, true, 5)?)?;
-        if args.no_stream {
-            return Ok(ExitCode::Success);
-        }
-        before = now;
-        std::thread::sleep(INTERVAL);
-    }
+        format.list(rows, headings, true, 5)
+    })
 }
 
 /// Those that are asked for, anew each time: containers come and go meanwhile.
@@ -106,31 +96,20 @@ fn chosen(engine: &Engine, args: &Args) -> Result<Vec<Pod>, Failure> {
     args.pods.iter().map(find).collect()
 }
 
-fn value(pod: &Pod, container: &Container, usage: &Usage, before: Option<&Usage>) -> Value {
-    let last = before.filter(|before| before.since == usage.since && before.since.is_some());
-    let (cpu, since) = match last {
-        Some(before) => (usage.cpu.saturating_sub(before.cpu), Some(before.at)),
-        None => (usage.cpu, usage.since),
-    };
-    let passed = since.map_or(0.0, |since| usage.at.duration_since(since).as_secs_f64());
-    let cpu = if passed > 0.0 { cpu.as_secs_f64() / passed * 100.0 } else { 0.0 };
-    let share = if usage.memory_limit > 0 { usage.memory as f64 / usage.memory_limit as f64 * 100.0 } else { 0.0 };
-    let sum = |count: fn(&containers::Interface) -> u64| usage.network.values().map(count).sum::<u64>();
+fn value(pod: &Pod, container: &Container, measured: &Measured<'_>) -> Value {
+    let usage = measured.usage;
+    let (received, sent) = measured.traffic();
     let running = containers::running(container);
     let pair = |a: u64, b: u64, shown: fn(u64) -> String| match running {
         true => format!("{} / {}", shown(a), shown(b)),
         false => "-- / --".to_owned(),
     };
     object! {
-        "CPU": format!("{cpu:.2}%"),
+        "CPU": percentage(measured.cpu),
         "MemUsage": pair(usage.memory, usage.memory_limit, human::size4),
         "MemUsageBytes": pair(usage.memory, usage.memory_limit, human::binary_size),
-        "Mem": format!("{share:.2}%"),
-        "NetIO": pair(
-            sum(|interface| interface.received[0]),
-            sum(|interface| interface.sent[0]),
-            human::size4,
-        ),
+        "Mem": percentage(measured.memory_share()),
+        "NetIO": pair(received, sent, human::size4),
         "BlockIO": pair(usage.block_read, usage.block_written, human::size4),
         "PIDS": if running { usage.pids.to_string() } else { "--".to_owned() },
         "Pod": pod.id().short(),
