@@ -238,6 +238,11 @@ pub static VERBS: &[Verb] = &[
     verb!(rmi, ["rmi", "image rm"]),
     verb!(run, ["run", "container run"], order: Order::FlagsFirst, tolerance: CREATE_TOLERANCE),
     verb!(save, ["save", "image save"]),
+    verb!(quadlet::check, ["quadlet check"]),
+    verb!(quadlet::install, ["quadlet install"]),
+    verb!(quadlet::list, ["quadlet list"]),
+    verb!(quadlet::print, ["quadlet print"]),
+    verb!(quadlet::rm, ["quadlet rm"]),
     verb!(secret::create, ["secret create"]),
     verb!(secret::exists, ["secret exists"]),
     verb!(secret::inspect, ["secret inspect"]),
@@ -281,16 +286,7 @@ pub static VERBS: &[Verb] = &[
 ];
 
 /// Podman's commands that creel does not have: named, so that nobody takes them for a slip of the finger.
-const NOT_YET: &[&str] = &[
-    "compose",
-    "container runlabel",
-    "generate spec",
-    "generate systemd",
-    "quadlet install",
-    "quadlet list",
-    "quadlet print",
-    "quadlet rm",
-];
+const NOT_YET: &[&str] = &["compose", "container runlabel", "generate spec", "generate systemd"];
 
 /// Podman's commands that need real root, with what Podman says to everybody else.
 const ROOTS_OWN: &[(&str, &str)] = &[

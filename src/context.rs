@@ -276,7 +276,7 @@ pub fn home() -> Result<PathBuf, Failure> {
     })
 }
 
-fn below_home(variable_name: &str, default: &str) -> Result<PathBuf, Failure> {
+pub fn below_home(variable_name: &str, default: &str) -> Result<PathBuf, Failure> {
     match variable(variable_name).map(PathBuf::from).filter(|path| path.is_absolute()) {
         Some(path) => Ok(path),
         None => Ok(home()?.join(default)),

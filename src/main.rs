@@ -26,6 +26,7 @@ mod select;
 mod signal;
 mod state;
 mod style;
+mod systemctl;
 mod transfer;
 mod when;
 
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
     // A file that may not grow further (`ulimit -f`) is an error of write(2) then, and not the end of us. Programs in
     // containers get the default back.
     let _ = sys::signals::ignore(rustix::process::Signal::XFSZ.as_raw());
+    if let Some((program, words)) = commands::quadlet::generator_call() {
+        return commands::quadlet::generator_main(&program, words);
+    }
     let mut args = std::env::args_os().skip(1);
     let words = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
     match args.next().as_deref().map(OsStr::as_bytes) {

@@ -93,6 +93,7 @@ mod login;
 mod manifest;
 mod pull;
 mod push;
+mod quadlet;
 mod rmi;
 mod save;
 mod search;

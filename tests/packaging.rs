@@ -101,10 +101,14 @@ fn the_package_has_what_a_user_expects_of_one() {
         "./usr/share/fish/vendor_completions.d/creel.fish",
         "./usr/lib/systemd/user/creel-auto-update.service",
         "./usr/lib/systemd/user/creel-auto-update.timer",
+        "./usr/lib/systemd/user/creel-kube@.service",
+        "./usr/lib/systemd/user/creel-prune.service",
+        "./usr/lib/systemd/user/creel-prune.timer",
         "./usr/lib/systemd/user/creel-restart.service",
         "./usr/lib/systemd/user/creel.socket",
         "./usr/lib/systemd/user/creel.service",
         "./usr/share/doc/creel/copyright",
+        "./usr/lib/systemd/user-generators/creel-user-generator -> ../../../bin/creel",
     ] {
         let (mode, path) = file.split_once(" root/root ").unwrap_or(("", file));
         assert!(content.lines().any(|line| line.starts_with(mode) && line.ends_with(path)), "{file}: {content}");

@@ -1,7 +1,6 @@
 //! `creel auto-update`
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use containers::{AutoUpdate, Container, Engine, OnFailure, PodRole, Replaced, Replacing, SYSTEMD_UNIT, Source};
 use images::{Image, Platform, PullOptions, PullPolicy};
@@ -13,7 +12,7 @@ use crate::arguments;
 use crate::context::{self, Context};
 use crate::error::{ExitCode, Failure};
 use crate::format::{Format, Headings, Value};
-use crate::{object, output, transfer};
+use crate::{object, output, systemctl, transfer};
 
 /// Update containers whose image has changed
 ///
@@ -304,14 +303,14 @@ impl Update<'_> {
                 .context(format!("restarting unit {unit} during {when}"))
                 .hint(format!("see `systemctl{level} status {unit}`"))
         };
-        match restart_unit(unit) {
+        match systemctl::restart(unit) {
             Ok(()) => Ok(Outcome::Updated),
             Err(why) if !self.args.rollback => Err(failed("update", why)),
             Err(_) => {
                 for task in tasks.iter().filter(|task| task.outcome == Outcome::Pending) {
                     self.name_again(task)?;
                 }
-                restart_unit(unit).map(|()| Outcome::RolledBack).map_err(|why| failed("rollback", why))
+                systemctl::restart(unit).map(|()| Outcome::RolledBack).map_err(|why| failed("rollback", why))
             }
         }
     }
@@ -352,29 +351,4 @@ impl Update<'_> {
             }
         }
     }
-}
-
-/// Waits until the service manager is done with it; else why not, in the words of its D-Bus interface.
-fn restart_unit(unit: &str) -> Result<(), String> {
-    let mut systemctl = Command::new("systemctl");
-    if context::has_entered() {
-        systemctl.arg("--user");
-    }
-    let output =
-        systemctl.args(["restart", "--", unit]).stdin(Stdio::null()).output().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "the program systemctl is not there".to_owned(),
-            _ => format!("systemctl: {error}"),
-        })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.lines().next().unwrap_or_default();
-    Err(match said.strip_prefix(&format!("Failed to restart {unit}: ")) {
-        Some(why) => why.to_owned(),
-        None if said.starts_with("Job for ") => {
-            format!("error restarting systemd unit \"{unit}\" expected \"done\" but received \"failed\"")
-        }
-        None => said.to_owned(),
-    })
 }

@@ -53,6 +53,7 @@ pub mod port;
 pub mod ps;
 pub mod pull;
 pub mod push;
+pub mod quadlet;
 pub mod rename;
 pub mod restart;
 pub mod rm;

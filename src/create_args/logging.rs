@@ -1,18 +1,29 @@
 //! `--log-driver` and `--log-opt`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use containers::{LogConfig, LogDriver};
 
 use super::CreateArgs;
 use crate::arguments::go_quote;
 use crate::config::Config;
+use crate::context::variable;
 use crate::error::Failure;
 use crate::format::human;
+
+/// Nobody said where: what a unit of systemd runs (see `Quadlet`, `generate systemd`) writes to the journal, where the unit's
+/// other lines are, unless an option is for a file.
+fn wants_the_journal(args: &CreateArgs) -> bool {
+    let for_a_file = |option: &String| ["path=", "max-size=", "max-file="].iter().any(|key| option.starts_with(key));
+    variable("PODMAN_SYSTEMD_UNIT").is_some()
+        && Path::new("/run/systemd/journal/socket").exists()
+        && !args.log_opt.iter().any(for_a_file)
+}
 
 pub fn log(args: &CreateArgs, config: &Config) -> Result<LogConfig, Failure> {
     let from_config = config.text("containers", "log_driver");
     let driver = match args.log_driver.as_deref().or(from_config).unwrap_or_default() {
+        "" if wants_the_journal(args) => LogDriver::Journald,
         "" | "k8s-file" => LogDriver::K8sFile,
         "json-file" => LogDriver::JsonFile,
         "journald" => LogDriver::Journald,

@@ -63,6 +63,11 @@ fn engine() -> (Engine, &'static Path) {
     (*engine, program)
 }
 
+/// The file of the program under test.
+pub(crate) fn program() -> &'static Path {
+    engine().1
+}
+
 /// The folder of this whole test run. Those of earlier runs that were killed go first.
 fn base() -> &'static Path {
     static BASE: OnceLock<PathBuf> = OnceLock::new();

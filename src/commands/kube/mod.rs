@@ -173,7 +173,7 @@ fn read(name: &str) -> Result<File, Failure> {
 }
 
 /// curl knows the user's proxies and certificates.
-fn fetch(url: &str) -> Result<Vec<u8>, Failure> {
+pub fn fetch(url: &str) -> Result<Vec<u8>, Failure> {
     let fetched = Command::new("curl").args(["--silent", "--show-error", "--fail", "--location", "--", url]).output();
     match fetched {
         Ok(output) if output.status.success() => Ok(output.stdout),

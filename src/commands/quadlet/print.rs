@@ -1,0 +1,21 @@
+//! `creel quadlet print`
+
+use crate::arguments;
+use crate::context::Context;
+use crate::error::{ExitCode, Failure, on_path};
+use crate::output;
+
+/// Show a Quadlet as it was written
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The name of its file
+    #[arg(value_name = "QUADLET")]
+    quadlet: Vec<String>,
+}
+
+pub fn run(_: &Context, args: Args) -> Result<ExitCode, Failure> {
+    arguments::exactly(&args.quadlet, 1)?;
+    let path = super::find(&args.quadlet[0])?;
+    output::print(&std::fs::read_to_string(&path).map_err(on_path("read", &path))?)?;
+    Ok(ExitCode::Success)
+}
