@@ -168,6 +168,7 @@ pub static VERBS: &[Verb] = &[
     verb!(init, ["init", "container init"]),
     verb!(inspect, ["inspect"]),
     verb!(inspect::container, ["container inspect"]),
+    verb!(generate_systemd, ["generate systemd"]),
     verb!(kill, ["kill", "container kill"]),
     verb!(kube::apply, ["kube apply"]),
     verb!(kube::debug, ["kube debug"]),
@@ -286,7 +287,7 @@ pub static VERBS: &[Verb] = &[
 ];
 
 /// Podman's commands that creel does not have: named, so that nobody takes them for a slip of the finger.
-const NOT_YET: &[&str] = &["compose", "container runlabel", "generate spec", "generate systemd"];
+const NOT_YET: &[&str] = &["compose", "container runlabel"];
 
 /// Podman's commands that need real root, with what Podman says to everybody else.
 const ROOTS_OWN: &[(&str, &str)] = &[
@@ -297,6 +298,10 @@ const ROOTS_OWN: &[(&str, &str)] = &[
 /// Commands of Podman and Docker that creel will not have, and why.
 const NEVER: &[(&str, &str)] = &[
     ("context", "it works on this machine, without a server to choose"),
+    (
+        "generate spec",
+        "it is the input of Podman's own API, which creel does not speak; generate kube writes a manifest",
+    ),
     ("farm", "it builds on this machine only"),
     ("machine", "it runs on this machine, without a virtual one"),
     ("system connection", "it has no remote connections; run it on the other machine, over ssh"),
@@ -684,7 +689,7 @@ mod tests {
     fn unknown_commands_get_a_suggestion() {
         let text = unknown("creel", "runn").to_string();
         assert!(text.starts_with("unrecognized command `creel runn`\n\nDid you mean this?\n\trun\n"), "{text}");
-        assert_eq!(unknown("creel", "generate spec").to_string(), "creel has no \"generate spec\" yet");
+        assert_eq!(unknown("creel", "compose").to_string(), "creel has no \"compose\" yet");
         assert!(
             unknown("creel", "container zzzz")
                 .to_string()

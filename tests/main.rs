@@ -85,6 +85,7 @@ mod build;
 mod clone;
 mod commit;
 mod export;
+mod generate_systemd;
 mod history;
 mod images;
 mod import;

@@ -68,6 +68,11 @@ impl Engine {
         })
     }
 
+    /// Where a container's monitor writes its number while it runs, for units of systemd.
+    pub fn monitor_pid_file(&self, id: &ContainerId) -> PathBuf {
+        self.run_dir(id).join("conmon.pid")
+    }
+
     /// The directory of one container's run time: gone after a reboot.
     pub fn run_dir(&self, id: &ContainerId) -> PathBuf {
         self.store.dirs().runroot.join("containers").join(id)

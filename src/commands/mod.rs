@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod events;
 pub mod exec;
 pub mod export;
+pub mod generate_systemd;
 pub mod healthcheck_run;
 pub mod history;
 pub mod image_diff;

@@ -122,12 +122,13 @@ impl Released {
         }
     }
 
-    /// `--pidfile` and `--conmon-pidfile`.
-    pub(super) fn write_pid_files(&self, container: &Container, init: &Process) {
-        if let Some(path) = &container.spec().monitor_pidfile
-            && let Err(error) = std::fs::write(path, std::process::id().to_string())
-        {
-            tracing::warn!(path = %path.display(), %error, "cannot write the pid file");
+    /// `--pidfile`, `--conmon-pidfile`, and where the latter's number always is.
+    pub(super) fn write_pid_files(&self, engine: &Engine, container: &Container, init: &Process) {
+        let always = engine.monitor_pid_file(container.id());
+        for path in [Some(&always), container.spec().monitor_pidfile.as_ref()].into_iter().flatten() {
+            if let Err(error) = std::fs::write(path, std::process::id().to_string()) {
+                tracing::warn!(path = %path.display(), %error, "cannot write the pid file");
+            }
         }
         if let Some(path) = &container.spec().pidfile
             && let Err(error) = std::fs::write(path, init.pid.to_string())

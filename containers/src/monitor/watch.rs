@@ -99,7 +99,7 @@ pub(super) fn watch(
     };
     let since = Timestamp::now();
     // Whoever is told that it runs finds them.
-    released.write_pid_files(container, &init);
+    released.write_pid_files(engine, container, &init);
     put(container, State::Running { init: init.clone(), monitor, since })?;
     tell_of_start(engine, container, hold, attach.is_some() && starter.is_some());
     let started = FromMonitor::Started { init: init.clone() };
