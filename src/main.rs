@@ -57,6 +57,7 @@ fn main() -> ExitCode {
             Some(channel) => network::holder_main(channel),
             None => ExitCode::FAILURE,
         },
+        Some(b"__orphan") => containers::orphan_main(args),
         Some(b"__health") => containers::health_main(args),
         Some(b"__complete") => completion::main(args.map(words).collect(), completion::Descriptions::Shown),
         Some(b"__complete-bare") => completion::main(args.map(words).collect(), completion::Descriptions::Left),

@@ -62,7 +62,7 @@ fn a_new_container_is_made_by_the_command_line_that_made_it() {
     assert!(command.ends_with("box sh \\\n\t-c \"echo \\\"a b\\\" $$X; idle\""), "{command}");
     assert!(text.contains("\nRestart=always\n"), "{text}");
     let template = lab.ok("generate systemd --template --name --no-header web");
-    assert!(template.contains("# container-web@.service\n") && template.contains(" --name web-%i"), "{template}");
+    assert!(template.contains("# container-web@.service\n") && template.contains("\t--name web-%i"), "{template}");
     lab.ok("rm -f -t 0 web");
 }
 

@@ -104,7 +104,7 @@ pub use replace::{OnFailure, Replaced, Replacing};
 pub use secret_drivers::{check_secret_driver, create_secret, name as secret_driver_name, remove_secret, secret_data};
 pub use secrets::update_secret;
 pub use spec::*;
-pub use start::{Launch, StartRequest, Started, init, launch, start, why_no_limits};
+pub use start::{Launch, StartRequest, Started, init, launch, orphan_main, start, why_no_limits};
 pub use state::{Exit, State};
 pub use stats::{Interface, Usage, usage};
 pub use stop::{kill, restart, stop, stop_by, stop_to_remove};

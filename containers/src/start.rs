@@ -293,17 +293,37 @@ fn spawn(
     // The monitor's end is meant to be inherited, by this child alone.
     rustix::io::fcntl_setfd(theirs.as_fd(), rustix::io::FdFlags::empty())
         .map_err(|error| Error::Io { path: "socketpair".into(), source: error.into() })?;
-    let child = sys::memory::frugal(&mut Command::new("/proc/self/exe"))
-        .arg0("creel")
-        .args(["monitor", container.id().as_str(), &theirs.as_fd().as_raw_fd().to_string()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
+    let words = [container.id().to_string(), theirs.as_fd().as_raw_fd().to_string()];
+    let monitor = match engine.settings.notify_socket {
+        Some(_) => spawn_through_another(&words),
+        // Not waited for: it outlives us.
+        None => monitor_command("monitor", &words).stdout(Stdio::null()).spawn().map(|child| child.id()),
+    };
     drop(theirs);
-    // Not waited for: it outlives us.
-    let child = child.map_err(Error::io("/proc/self/exe"))?;
-    Ok((ours, message, passthrough, child.id()))
+    Ok((ours, message, passthrough, monitor.map_err(Error::io("/proc/self/exe"))?))
+}
+
+fn monitor_command(mode: &str, words: &[String]) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    sys::memory::frugal(&mut command).arg0("creel").arg(mode).args(words).stdin(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// A service manager waits for the end of its main process only where that is its own child when it is told of it, and
+/// kills what it does not wait for. So the monitor's parent is a process that ends first.
+fn spawn_through_another(words: &[String]) -> std::io::Result<u32> {
+    let output = monitor_command("__orphan", words).stdout(Stdio::piped()).output()?;
+    let monitor = String::from_utf8_lossy(&output.stdout).trim().parse();
+    monitor.map_err(|_| std::io::Error::other("the monitor was not started"))
+}
+
+/// Starts the monitor that these words are for, says its number and ends.
+pub fn orphan_main(words: impl Iterator<Item = std::ffi::OsString>) -> std::process::ExitCode {
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let spawned = monitor_command("monitor", &words).stdout(Stdio::null()).spawn();
+    let said = spawned
+        .and_then(|monitor| std::io::Write::write_all(&mut std::io::stdout(), monitor.id().to_string().as_bytes()));
+    if said.is_ok() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
 }
 
 /// The program's first look at its terminal must find the size: told later, it would see that as a change.

@@ -11,13 +11,16 @@ use crate::context::variable;
 use crate::error::Failure;
 use crate::format::human;
 
-/// Nobody said where: what a unit of systemd runs (see `Quadlet`, `generate systemd`) writes to the journal, where the unit's
-/// other lines are, unless an option is for a file.
+/// Whether a unit of systemd runs us (a Quadlet's, or one of `generate systemd`) where there is a journal: its other lines
+/// are there.
+pub fn unit_has_a_journal() -> bool {
+    variable("PODMAN_SYSTEMD_UNIT").is_some() && Path::new("/run/systemd/journal/socket").exists()
+}
+
+/// Nobody said where, and no option is for a file.
 fn wants_the_journal(args: &CreateArgs) -> bool {
     let for_a_file = |option: &String| ["path=", "max-size=", "max-file="].iter().any(|key| option.starts_with(key));
-    variable("PODMAN_SYSTEMD_UNIT").is_some()
-        && Path::new("/run/systemd/journal/socket").exists()
-        && !args.log_opt.iter().any(for_a_file)
+    unit_has_a_journal() && !args.log_opt.iter().any(for_a_file)
 }
 
 pub fn log(args: &CreateArgs, config: &Config) -> Result<LogConfig, Failure> {

@@ -31,7 +31,7 @@ use crate::signal;
 pub use environment::{add as add_variable, environment, from_file as variables_from_file, merge as merge_variables};
 pub use flags::{CreateArgs, HealthFlags, LimitFlags};
 pub use id_maps::{OwnIds, looks_at_own_ids};
-pub use logging::log;
+pub use logging::{log, unit_has_a_journal};
 pub use namespaces::{join_reference, user as user_namespace};
 pub use network::publish;
 

@@ -302,7 +302,8 @@ fn options(context: &Context, args: &Args) -> Result<Options, Failure> {
             },
         }));
     }
-    let log: Option<LogConfig> = match args.log_driver.is_some() || !args.log_opt.is_empty() {
+    let is_said = args.log_driver.is_some() || !args.log_opt.is_empty();
+    let log: Option<LogConfig> = match is_said || create_args::unit_has_a_journal() {
         true => {
             let flags = CreateArgs {
                 log_driver: args.log_driver.clone(),

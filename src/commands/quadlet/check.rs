@@ -32,7 +32,7 @@ pub fn run(_: &Context, args: Args) -> Result<ExitCode, Failure> {
     for Unreadable { path, why } in &found.unreadable {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if is_wanted(&name) || name.ends_with(".conf") {
-            output::error_text(&format!("error loading \"{}\", {why}", path.display()));
+            output::note(&format!("Error: loading \"{}\", {why}", path.display()));
             seen.push(name);
             failed = true;
         }
@@ -42,7 +42,7 @@ pub fn run(_: &Context, args: Args) -> Result<ExitCode, Failure> {
     {
         outcome.warnings.iter().for_each(|warning| output::warn(&format!("{}: {warning}", outcome.name)));
         if let Err(error) = &outcome.unit {
-            output::error_text(&format!("converting \"{}\": {error}", outcome.name));
+            output::note(&format!("Error: converting \"{}\": {error}", outcome.name));
             failed = true;
         }
         seen.push(outcome.name.clone());

@@ -16,7 +16,7 @@ use crate::{output, systemctl};
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Have systemd read its units again
-    #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     reload_systemd: bool,
     /// Put them in the place of those that are there
     #[arg(short, long)]

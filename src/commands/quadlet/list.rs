@@ -50,8 +50,12 @@ pub fn run(_: &Context, args: Args) -> Result<ExitCode, Failure> {
         BTreeMap::new()
     });
     let layout = match args.format.as_deref().filter(|format| *format != "table") {
-        Some(format) => format,
-        None => "table {{.Name}}\t{{.UnitName}}\t{{.Path}}\t{{.Status}}\t{{.App}}",
+        // Podman puts headings above every template.
+        Some(format) if format == "json" || format.contains("{{range") || format.starts_with("table") => {
+            format.to_owned()
+        }
+        Some(format) => format!("table {format}"),
+        None => "table {{.Name}}\t{{.UnitName}}\t{{.Path}}\t{{.Status}}\t{{.App}}".to_owned(),
     };
     let values = quadlets
         .iter()
@@ -65,7 +69,7 @@ pub fn run(_: &Context, args: Args) -> Result<ExitCode, Failure> {
             }
         })
         .collect();
-    let format = Format::parse("quadlet list", layout)?.within(output::room(false, args.format.as_deref()));
+    let format = Format::parse("quadlet list", &layout)?.within(output::room(false, args.format.as_deref()));
     output::print(&format.list(values, HEADINGS, true, 2)?)?;
     Ok(ExitCode::Success)
 }

@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(short, long)]
     ignore: bool,
     /// Have systemd read its units again
-    #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     reload_systemd: bool,
     /// Names of Quadlets, or of applications
     #[arg(value_name = "QUADLET...")]
