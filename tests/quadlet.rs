@@ -229,9 +229,16 @@ fn quadlets_are_installed_listed_shown_and_removed() {
     );
     let other = quadlet("install --reload-systemd=false notes.txt").fails(125);
     assert!(other.contains("\".txt\" is not a supported Quadlet file type"), "{other}");
+    let listed = quadlet("list --format '{{.Name}} {{.UnitName}} {{.App}}' --filter name=n").ok();
+    let rows: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(
-        quadlet("list --format '{{.Name}} {{.UnitName}} {{.App}}' --filter name=n").ok(),
-        "NAME UNIT NAME APPLICATION\na.container a.service .a.container.app\nm.container m.service .many.app\nn.volume n-volume.service .many.app"
+        rows,
+        [
+            &["NAME", "UNIT", "NAME", "APPLICATION"][..],
+            &["a.container", "a.service", ".a.container.app"],
+            &["m.container", "m.service", ".many.app"],
+            &["n.volume", "n-volume.service", ".many.app"],
+        ]
     );
     assert_eq!(quadlet("print a.container").ok(), "[Container]\n# mine\nImage=quay.io/a/b");
     assert_eq!(
