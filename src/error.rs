@@ -370,6 +370,10 @@ impl From<network::Error> for Failure {
             }
             Error::Storage(error) => error.into(),
             Error::NoSuchNetwork(_) => failure.hint("creel network ls shows the networks that are there"),
+            Error::Silent { pid, .. } => {
+                let hint = format!("kill -KILL {pid}: another one takes its place, and members keep their addresses");
+                failure.hint(hint)
+            }
             Error::NoUplink(_) => failure.hint("--network creel needs no package").suspect(Suspect::Network),
             Error::Invalid { .. }
             | Error::NotSupported(_)

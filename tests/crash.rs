@@ -247,3 +247,27 @@ fn a_container_is_removed_although_its_starter_was_killed() {
         assert!(comes_true(Duration::from_secs(10), || lab.processes().is_empty()), "{round}: {:?}", lab.processes());
     }
 }
+
+#[test]
+fn who_is_stopped_holds_up_nobody_for_ever() {
+    if differs_on_purpose("monitors and holders of networks are creel's") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("run -d --name one --network none box idle");
+    let monitor = lab.inspect("one", "{{.State.ConmonPid}}").parse().unwrap();
+    kill(Pid::from_raw(monitor), Signal::SIGSTOP).unwrap();
+    assert_eq!(lab.ok("ps --format {{.Names}}"), "one");
+    lab.ok("rm -f -t 0 one");
+    assert_eq!(lab.ok("ps -aq"), "");
+
+    lab.ok("network create net");
+    lab.ok("run -d --name two --network net box idle");
+    let holder = lab.processes().into_iter().find(|process| process.command.contains("network-holder")).unwrap().pid;
+    kill(Pid::from_raw(holder), Signal::SIGSTOP).unwrap();
+    let error = lab.creel("run --rm --network net box true").run().fails(126);
+    assert!(error.contains(&format!("network net: its holder, process {holder}, does not answer")), "{error}");
+    kill(Pid::from_raw(holder), Signal::SIGKILL).unwrap();
+    lab.ok("run --rm --network net box true");
+    lab.ok("rm -f -t 0 two");
+}

@@ -178,7 +178,13 @@ fn a_pod_that_has_lost_its_namespaces_heals_as_a_whole() {
     lab.write("pod.yaml", POD);
     lab.ok("kube play pod.yaml");
     let is_holder = |process: &crate::lab::Process| process.command.contains("__hold");
-    let holder = lab.processes().into_iter().find(is_holder).unwrap().pid;
+    // In the instant of its execve(2) a process has no command line.
+    let mut holder = None;
+    eventually("the holder is to be seen", || {
+        holder = lab.processes().into_iter().find(is_holder);
+        holder.is_some()
+    });
+    let holder = holder.unwrap().pid;
     kill_process(holder);
     let network = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     eventually("both members share the network of the holder that is there now", || {

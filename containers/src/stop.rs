@@ -398,7 +398,9 @@ fn until_recorded(
     let monitor = monitor.or(container.state().monitor());
     let monitor = monitor.and_then(Process::open);
     let Some(notice) = Notice::of(engine, container.id())? else { return Ok(()) };
-    let until = Instant::now() + KILL_TAKES;
+    let mut until = Instant::now() + KILL_TAKES;
+    // A removal by force needs nothing of it.
+    let mut may_kill = afterwards == Afterwards::Removed;
     loop {
         let Some(now) = list::read(engine, container.id())? else { return Ok(()) };
         let over = now.state().init() != Some(init);
@@ -416,11 +418,18 @@ fn until_recorded(
                 Some(_) | None => Ok(()),
             };
         }
-        if Instant::now() >= until {
+        if Instant::now() < until {
+            continue;
+        }
+        if !may_kill {
             return Err(Error::StateImproper {
                 what: format!("container {} has ended, but its monitor does not say so", container.id()),
             });
         }
+        // Somebody has stopped it, or it is stuck. That it has ended is seen with the next turn.
+        monitor.signal(SIGKILL).map_err(Error::io("the container's monitor"))?;
+        may_kill = false;
+        until += KILL_TAKES;
     }
 }
 

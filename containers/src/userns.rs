@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::thread::LinkNameSpaceType;
-use sys::clone::{CloneRequest, clone_child};
+use sys::clone::{CloneRequest, clone_idle};
 use sys::lock::FileLock;
 use sys::userns::MapLine;
 
@@ -276,14 +276,11 @@ fn maps_of(path: &Path) -> Result<(Vec<IdMap>, Vec<IdMap>)> {
         return Ok((Vec::new(), Vec::new()));
     }
     let (ready, told) = crate::exec::pipe()?;
-    let child = clone_child(&CloneRequest::default(), || {
+    let child = clone_idle(&CloneRequest::default(), || {
         let entered = rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::User));
         let word = if entered.is_ok() { b"y" } else { b"n" };
         // Whoever waits for it is gone otherwise.
         let _ = rustix::io::write(&told, word);
-        loop {
-            rustix::event::pause();
-        }
     })
     .map_err(Error::io(path))?;
     let mut word = [0u8; 1];

@@ -65,6 +65,10 @@ pub enum Error {
     #[error("network {network}: {reason}")]
     Holder { network: String, reason: String },
 
+    /// The holder of a network has heard the request and says nothing: somebody has stopped it.
+    #[error("network {network}: its holder, process {pid}, does not answer")]
+    Silent { network: String, pid: i32 },
+
     /// The records of networks are the store's.
     #[error(transparent)]
     Storage(#[from] storage::Error),

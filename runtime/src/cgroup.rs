@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use oci_spec::runtime::LinuxResources;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
-use sys::clone::{CloneRequest, clone_child};
+use sys::clone::{CloneRequest, clone_idle};
 
 use self::limits::{Wanted, file_refused, unified, wanted_limits};
 pub use self::manager::Manager;
@@ -199,11 +199,8 @@ impl Cgroup {
     /// Without a process in it a scope can be taken away by systemd at any moment.
     fn pin(&self) -> Result<()> {
         let request = CloneRequest { namespaces: 0, cgroup: Some(self.directory.as_fd()) };
-        let wait_for_the_end = || loop {
-            sys::signals::pause();
-        };
-        let child = clone_child(&request, wait_for_the_end)
-            .map_err(|source| Error::Cgroup { path: on_disk(&self.path), source })?;
+        let child =
+            clone_idle(&request, || {}).map_err(|source| Error::Cgroup { path: on_disk(&self.path), source })?;
         self.pin.replace(Some(Pin(child)));
         Ok(())
     }

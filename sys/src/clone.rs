@@ -32,6 +32,22 @@ pub fn clone_child(request: &CloneRequest<'_>, child: impl FnOnce() -> Infallibl
     clone3(request, 0, libc::SIGCHLD as u64, child)
 }
 
+/// A new process that does `first` and then nothing, for as long as its parent lives: it only has to be where it is. It has
+/// copies of all descriptors, so one that outlived a parent that was killed would keep others waiting for ever.
+pub fn clone_idle(request: &CloneRequest<'_>, first: impl FnOnce()) -> io::Result<Child> {
+    let parent = rustix::process::getpid();
+    clone_child(request, || {
+        let tied = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+        if tied.is_err() || rustix::process::getppid() != Some(parent) {
+            exit_now(1);
+        }
+        first();
+        loop {
+            crate::signals::pause();
+        }
+    })
+}
+
 /// As [`clone_child`], but the new process is a child of the caller's parent (`CLONE_PARENT`): for a process that only
 /// exists to enter namespaces on the way.
 pub fn clone_sibling(request: &CloneRequest<'_>, child: impl FnOnce() -> Infallible) -> io::Result<Child> {

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::fs::FlockOperation;
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 
-use crate::clone::{CloneRequest, clone_child};
+use crate::clone::{CloneRequest, clone_idle};
 use crate::passwd::{self, SubIds};
 use crate::process::{Process, boot_id};
 
@@ -202,18 +202,7 @@ fn record(dir: &Path) -> io::Result<()> {
 fn create(uid: u32, gid: u32) -> Result<Mapping, Error> {
     let refused = |source| Error::Refused { source };
     let request = CloneRequest { namespaces: libc::CLONE_NEWUSER as u64, cgroup: None };
-    let parent = rustix::process::getpid();
-    let child = clone_child(&request, || {
-        // A command that is killed before it has joined would leave it for ever.
-        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-        if rustix::process::getppid() != Some(parent) {
-            std::process::exit(1);
-        }
-        loop {
-            crate::signals::pause();
-        }
-    })
-    .map_err(refused)?;
+    let child = clone_idle(&request, || {}).map_err(refused)?;
     let pid = child.pid;
     let end = KillOnDrop(child);
     let mapping = map_child(pid, uid, gid)?;

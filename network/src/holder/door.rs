@@ -5,8 +5,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, MemfdFlags, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use sys::channel::Channel;
 use sys::lock::FileLock;
@@ -37,6 +40,8 @@ const TRIES: usize = 5;
 const SOCKET: &str = "socket";
 /// Bytes of a zone: beyond it the rest is not read, and the zone not taken.
 const LONGEST_ZONE: u64 = 64 << 20;
+/// How long a holder may take to answer: the first member waits for its way out, which a busy machine is slow to make.
+const ANSWER_TAKES: Duration = Duration::from_secs(20);
 
 impl Networks {
     /// A connection to the network's holder, which is made where there is none. A new one may still be at its
@@ -242,12 +247,31 @@ impl Link {
     }
 
     fn receive(&self) -> Result<(Answer, Vec<OwnedFd>)> {
+        let until = Instant::now() + ANSWER_TAKES;
+        loop {
+            let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).ok();
+            match poll(&mut [PollFd::new(&self.channel, PollFlags::IN)], left.as_ref()) {
+                Ok(0) => return Err(self.silent()),
+                Ok(_) => break,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(self.gone(&error.to_string())),
+            }
+        }
         let (message, fds) = self.channel.recv().map_err(|error| self.gone(&error.to_string()))?;
         if message.is_empty() {
             return Err(self.gone("its holder has ended"));
         }
         let answer = serde_json::from_slice(&message).map_err(|error| self.gone(&error.to_string()))?;
         Ok((answer, fds))
+    }
+
+    fn silent(&self) -> Error {
+        match rustix::net::sockopt::socket_peercred(&self.channel) {
+            // One that was just started is at the other end of a pair of our own.
+            _ if self.starting.is_some() => self.gone("its holder does not begin to serve"),
+            Ok(peer) => Error::Silent { network: self.network.clone(), pid: peer.pid.as_raw_nonzero().get() },
+            Err(error) => self.gone(&format!("its holder does not answer: {error}")),
+        }
     }
 
     fn gone(&self, reason: &str) -> Error {
@@ -289,7 +313,7 @@ fn connect_in(dir: &std::path::Path) -> io::Result<Option<Channel>> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) => Ok(Some(Channel::from(socket))),
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => Ok(None),
+        Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -298,7 +322,7 @@ fn connect_in(dir: &std::path::Path) -> io::Result<Option<Channel>> {
 pub(super) fn listen_in(dir: &std::path::Path) -> io::Result<OwnedFd> {
     let (handle, address) = socket_address(dir)?;
     match rustix::fs::unlinkat(&handle, SOCKET, rustix::fs::AtFlags::empty()) {
-        Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+        Ok(()) | Err(Errno::NOENT) => {}
         Err(error) => return Err(error.into()),
     }
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
