@@ -43,7 +43,13 @@ fn a_pod_is_played_without_its_token() {
 #[test]
 fn all_kinds_of_a_cluster_are_played() {
     let plan = planned(&format!("{DEPLOYMENT}---\n{LIST}"));
-    assert_eq!(warned(&plan), ["items[5].metadata.finalizers"]);
+    assert_eq!(
+        warned(&plan),
+        [
+            "items[3].metadata.annotations[\"nginx.ingress.kubernetes.io/rewrite-target\"]",
+            "items[5].metadata.finalizers"
+        ]
+    );
     let kinds: Vec<&str> = plan.metas().map(|meta| meta.id.kind.word()).collect();
     assert_eq!(
         kinds,
