@@ -147,7 +147,6 @@ pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) 
             &["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/ppc64le", "linux/riscv64", "linux/s390x"]
         }
         ("compression-format", _) => &["gzip", "zstd"],
-        ("image-pull-policy", _) => &["Always", "IfNotPresent", "Never"],
         ("profile", _) => &["baseline", "general", "netadmin", "restricted", "sysadmin"],
         ("storage-driver", _) => &["overlay", "vfs"],
         ("cgroup-manager", _) => &["cgroupfs", "systemd"],
