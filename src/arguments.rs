@@ -178,9 +178,14 @@ pub fn normalise(
 }
 
 /// Adds one flag; a boolean replaces what was said of it before, a comma list becomes one entry for each element.
-/// The flags that these words begin with, each with its long names (of several short ones in one word all) and its words; and
-/// what comes after them. For a command line that was taken once: what is no flag of the command's ends them.
-pub fn leading_flags<'a>(command: &Command, words: &'a [String]) -> (Vec<(Vec<String>, Vec<String>)>, &'a [String]) {
+/// One flag as it was written, or several short ones in one word: their long names, and the words.
+pub struct WrittenFlag {
+    pub names: Vec<String>,
+    pub words: Vec<String>,
+}
+
+/// The flags that these words begin with, and what comes after them. For a command line that was taken once: what is no flag of the command's ends them.
+pub fn leading_flags<'a>(command: &Command, words: &'a [String]) -> (Vec<WrittenFlag>, &'a [String]) {
     let mut flags = Vec::new();
     let mut at = 0;
     while let Some(word) = words.get(at).filter(|word| word.len() > 1 && word.starts_with('-') && *word != "--") {
@@ -207,7 +212,7 @@ pub fn leading_flags<'a>(command: &Command, words: &'a [String]) -> (Vec<(Vec<St
         let count = if has_value || needs_no_value(last) { 1 } else { 2 };
         let names = found.iter().filter_map(|flag| flag.get_long()).map(str::to_owned).collect();
         let end = (at + count).min(words.len());
-        flags.push((names, words[at..end].to_vec()));
+        flags.push(WrittenFlag { names, words: words[at..end].to_vec() });
         at = end;
     }
     let rest = if words.get(at).is_some_and(|word| word == "--") { at + 1 } else { at };

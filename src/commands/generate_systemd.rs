@@ -264,6 +264,6 @@ fn creation(words: &[String], name: &str) -> Result<Creation, Failure> {
     let (command, words) = words.split_at(command);
     let verb = cli::verb(&command.join(" ")).ok_or_else(unknown)?;
     let (flags, rest) = arguments::leading_flags(&verb.command(), words);
-    let flags = flags.into_iter().map(|(names, words)| Flag { names, words }).collect();
+    let flags = flags.into_iter().map(|flag| Flag { names: flag.names, words: flag.words }).collect();
     Ok(Creation { globals: globals.to_vec(), flags, rest: rest.to_vec() })
 }

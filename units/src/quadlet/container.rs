@@ -132,7 +132,8 @@ pub(super) fn exposed(of: &mut Translation<'_>) -> Result<()> {
             Some((first, last)) => is_port(first) && is_port(last),
             None => is_port(ports),
         };
-        if !entry.value.contains('%') && !(ports_are_right && matches!(protocol, "tcp" | "udp" | "sctp")) {
+        let is_right = ports_are_right && matches!(protocol, "tcp" | "udp" | "sctp");
+        if !is_right && !entry.value.contains('%') {
             return Err(Error::Value { why: format!("invalid port format '{}'", entry.value), at: entry.at.clone() });
         }
         flags.extend(["--expose".to_owned(), entry.value.clone()]);

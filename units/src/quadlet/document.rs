@@ -36,11 +36,11 @@ fn table(page: &mut String, keys: &[Key]) {
     keys.sort_by_key(|key| key.name.to_ascii_lowercase());
     for key in keys {
         let (becomes, often) = match key.becomes {
-            Becomes::Last(flag, prefix) if prefix.is_empty() => (format!("`{flag}`"), "the last one"),
+            Becomes::Last(flag, "") => (format!("`{flag}`"), "the last one"),
             Becomes::Last(flag, prefix) => (format!("`{flag} {prefix}`"), "the last one"),
             Becomes::Joined(flag) => (format!("`{flag}=`"), "the last one"),
             Becomes::Each(flag) => (format!("`{flag}`"), "each value"),
-            Becomes::Words(flag, prefix) if prefix.is_empty() => (format!("`{flag}`"), "each word"),
+            Becomes::Words(flag, "") => (format!("`{flag}`"), "each word"),
             Becomes::Words(flag, prefix) => (format!("`{flag} {prefix}`"), "each word"),
             Becomes::Pairs(flag) => (format!("`{flag}`"), "each word `NAME=VALUE`, of a NAME the last one"),
             Becomes::Paths(flag) => (format!("`{flag}`"), "each word, a path relative to the file"),
