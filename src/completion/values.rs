@@ -110,7 +110,6 @@ pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) 
         ("format", "commit" | "push" | "manifest push" | "build") => &["oci", "docker"],
         ("format", _) => return format(verb, current),
         ("restart", "kube run") => &["Always", "Never", "OnFailure"],
-        ("image-pull-policy", _) => &["Always", "IfNotPresent", "Never"],
         ("dry-run", "kube expose" | "kube run") => &["client", "none", "server"],
         ("type", "kube expose") => &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
         ("protocol", "kube expose") => &["SCTP", "TCP", "UDP"],

@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn the_last_file_has_it() {
-        let rows: [(&[&str], &[&str], bool, Option<&str>); 9] = [
+        type Row<'a> = (&'a [&'a str], &'a [&'a str], bool, Option<&'a str>);
+        let rows: [Row<'_>; 9] = [
             (&["/a"], &["/a"], true, None),
             (&["/a", "/b"], &["/a"], false, Some("/b")),
             (&["/a", "/b"], &["/b"], true, None),
