@@ -277,7 +277,7 @@ fn a_prune_beside_a_build_leaves_what_that_has_made() {
     let waits = "RUN touch /sync/waits; until [ -e /sync/go ]; do sleep 0.1; done";
     lab.write(
         "Containerfile",
-        &format!("FROM box AS one\nRUN echo made > /x\nFROM box\n{waits}\nCOPY --from=one /x /x\n"),
+        format!("FROM box AS one\nRUN echo made > /x\nFROM box\n{waits}\nCOPY --from=one /x /x\n"),
     );
     let sync = format!("{}:/sync", lab.path("sync").display());
     let build = lab.creel_words(&["build", "-v", &sync, "-t", "made", "."]).spawn();
