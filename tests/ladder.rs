@@ -17,7 +17,7 @@ const EDGES: [(&str, &[&str]); 12] = [
     ("build", &["containers", "images", "network", "storage", "sys"]),
     ("units", &[]),
     ("api", &["sys"]),
-    (".", &["api", "build", "containers", "images", "kube-play", "network", "pods", "storage", "sys"]),
+    (".", &["api", "build", "containers", "images", "kube-play", "network", "pods", "storage", "sys", "units"]),
 ];
 
 fn dependencies(manifest: &Path) -> BTreeSet<String> {
