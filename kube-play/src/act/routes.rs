@@ -288,7 +288,7 @@ fn balanced(service: &ServicePlan, port: &ServicePortPlan) -> Option<PortMapping
 fn outside(service: &ServicePlan, port: &ServicePortPlan) -> Vec<PortMapping> {
     let node = port.node_port.map(|number| on_host(port, None, number));
     let balanced = balanced(service, port).filter(|_| service.sources.is_empty());
-    let external = service.external_addresses.iter().map(|address| on_host(port, Some(*address), port.port));
+    let external = service.own_external_addresses().iter().map(|address| on_host(port, Some(*address), port.port));
     node.into_iter().chain(balanced).chain(external).collect()
 }
 

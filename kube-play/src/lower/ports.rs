@@ -162,7 +162,7 @@ impl Lowering<'_> {
                 if service.kind == ServiceType::LoadBalancer {
                     add(service.load_balancer_address, port.port, port.protocol, &at.key("port"));
                 }
-                for address in &service.external_addresses {
+                for address in service.own_external_addresses() {
                     add(Some(*address), port.port, port.protocol, &at.key("port"));
                 }
             }

@@ -38,6 +38,16 @@ pub struct ServicePlan {
     pub publish_not_ready: bool,
 }
 
+impl ServicePlan {
+    /// The external addresses that need a socket of their own: a load balancer at every address has them already.
+    pub(crate) fn own_external_addresses(&self) -> &[IpAddr] {
+        match self.kind == ServiceType::LoadBalancer && self.load_balancer_address.is_none() {
+            true => &[],
+            false => &self.external_addresses,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServicePortPlan {
     pub name: Option<String>,

@@ -465,6 +465,13 @@ fn both_owners_of_a_port_are_named() {
         wrong(deployment)[0]
             .ends_with("is wanted by more than one pod (a Service of type NodePort leads to all of them)")
     );
+    let service = |own: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{ name: s }}\nspec: {{ type: LoadBalancer, {own} selector: {{ a: b }}, ports: [{{ port: 80 }}], externalIPs: [192.0.2.1, 192.0.2.2] }}\n"
+        )
+    };
+    let of_balancer = |own: &str| planned(&service(own)).host_ports.iter().filter(|port| port.port == 80).count();
+    assert_eq!((of_balancer(""), of_balancer("loadBalancerIP: 192.0.2.3,")), (1, 3));
 }
 
 #[test]
