@@ -5,7 +5,7 @@ mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use containers::Engine;
 use network::PortMapping;
@@ -346,14 +346,25 @@ impl Work<'_> {
                 working.abandon();
             }
         }
+        // A turn of the supervisor makes pods of what it has read before.
+        let namespaces = self.plan.namespaces.iter().map(|namespace| &namespace.name);
+        let acting: Vec<FileLock> =
+            namespaces.filter_map(|namespace| self.shelf.act_in(namespace, self.actor.waits).ok()).collect();
         for id in self.made.iter().rev() {
             let _ = self.shelf.remove(id);
         }
-        for pod in &observe::pods(self.engine()).unwrap_or_default() {
-            if self.made.iter().any(|id| pod.belongs_to(id)) {
-                let _ = child::remove(self.engine(), pod.pod.id().as_str(), Some(0));
+        // Those that it has begun may still come.
+        let looks = if self.plan.kept_templates().next().is_some() { LAST_LOOKS } else { 1 };
+        let mut found_none = 0;
+        let until = Instant::now() + LONGEST_UNDO;
+        loop {
+            found_none = if self.remove_pods() { 0 } else { found_none + 1 };
+            if found_none == looks || Instant::now() >= until {
+                break;
             }
+            std::thread::sleep(LAST_PAUSE);
         }
+        drop(acting);
         for id in self.made.iter().rev() {
             if id.kind == Kind::Secret {
                 let _ = secrets::remove(self.engine(), id);
@@ -366,7 +377,22 @@ impl Work<'_> {
             networks::leave(self.engine(), &self.shelf, &namespace.name);
         }
     }
+
+    /// Whether there was a pod of what this play has made.
+    fn remove_pods(&self) -> bool {
+        let mut pods = observe::pods(self.engine()).unwrap_or_default();
+        pods.retain(|pod| self.made.iter().any(|id| pod.belongs_to(id)));
+        for pod in &pods {
+            let _ = child::remove(self.engine(), pod.pod.id().as_str(), Some(0));
+        }
+        !pods.is_empty()
+    }
 }
+
+/// How often in a row a play that failed finds no pod of its own, at what distance, until it believes that none comes.
+const LAST_LOOKS: u32 = 4;
+const LAST_PAUSE: Duration = Duration::from_millis(40);
+const LONGEST_UNDO: Duration = Duration::from_secs(10);
 
 /// The images are in the store already: whoever makes a pod takes them from there.
 fn without_pull(template: &PodTemplate) -> PodTemplate {
