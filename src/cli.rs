@@ -532,6 +532,19 @@ fn translate(command: &Command, error: clap::Error) -> Failure {
                 None => Failure::usage(why),
             }
         }
+        ErrorKind::MissingRequiredArgument => {
+            let missing = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::Strings(shown)) => shown.as_slice(),
+                _ => &[],
+            };
+            let name = |shown: &String| {
+                format!("\"{}\"", shown.trim_start_matches("--").split([' ', '=', '<']).next().unwrap_or_default())
+            };
+            Failure::usage(format!(
+                "required flag(s) {} not set",
+                missing.iter().map(name).collect::<Vec<_>>().join(", ")
+            ))
+        }
         _ => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default();
