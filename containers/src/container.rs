@@ -49,8 +49,8 @@ pub struct Record {
     pub id: ContainerId,
     pub name: String,
     pub created: Timestamp,
-    #[serde(serialize_with = "storage::record::without_defaults")]
     /// Most of a container's size; a list of them is sorted and moved.
+    #[serde(serialize_with = "storage::record::without_defaults")]
     pub spec: Box<ContainerSpec>,
     #[serde(serialize_with = "ImageDefaults::without_defaults")]
     pub image: Option<ImageDefaults>,

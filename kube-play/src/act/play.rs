@@ -109,9 +109,7 @@ impl Work<'_> {
     fn all(&mut self) -> Result<()> {
         let seen = observe::pods(self.engine())?;
         self.images(&self.compare(&seen)?)?;
-        let namespaces: BTreeSet<&str> = self.plan.namespaces.iter().map(|namespace| namespace.name.as_str()).collect();
-        let acting = namespaces.iter().map(|namespace| self.shelf.act_in(namespace, self.actor.waits));
-        let acting = acting.collect::<Result<Vec<FileLock>>>()?;
+        let acting = self.act()?;
         // While images were fetched others may have acted.
         let seen = observe::pods(self.engine())?;
         self.before = seen.iter().map(|pod| pod.pod.id().to_string()).collect();
@@ -129,6 +127,12 @@ impl Work<'_> {
             self.start_supervisor()?;
         }
         self.wait()
+    }
+
+    /// Nobody else acts in the namespaces of the plan; two plays ask for them in one order.
+    fn act(&self) -> Result<Vec<FileLock>> {
+        let namespaces: BTreeSet<&str> = self.plan.namespaces.iter().map(|namespace| namespace.name.as_str()).collect();
+        namespaces.iter().map(|namespace| self.shelf.act_in(namespace, self.actor.waits)).collect()
     }
 
     /// Where there is no supervisor.
@@ -347,9 +351,7 @@ impl Work<'_> {
             }
         }
         // A turn of the supervisor makes pods of what it has read before.
-        let namespaces = self.plan.namespaces.iter().map(|namespace| &namespace.name);
-        let acting: Vec<FileLock> =
-            namespaces.filter_map(|namespace| self.shelf.act_in(namespace, self.actor.waits).ok()).collect();
+        let acting = self.act();
         for id in self.made.iter().rev() {
             let _ = self.shelf.remove(id);
         }
