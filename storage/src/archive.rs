@@ -1,9 +1,11 @@
 //! Reading a tar archive from a stream that may be hostile: headers by the `tar` crate's layout, everything else here,
 //! because names and attributes must be bounded before they are read. Formats: v7, ustar, pax (POSIX.1-2001), GNU with
 //! long names and sparse files, and the three pax forms of sparse files that GNU tar writes (tar(5), "Sparse Formats").
+//! A pax header holds for the entry after it; global ones are passed over, as Go's reader and libarchive do.
 //!
 //! Nothing here touches a file system.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
 use crate::error::{Error, Result};
@@ -50,14 +52,13 @@ pub(crate) enum Kind {
 /// A stream of entries.
 pub(crate) struct Archive<R> {
     input: R,
-    global: Pax,
     /// Bytes of the current entry's data not yet read, and of the padding after it.
     data: u64,
     padding: u64,
 }
 
 /// The records of a pax header that matter; later ones win.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Pax {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
@@ -65,7 +66,7 @@ struct Pax {
     uid: Option<u64>,
     gid: Option<u64>,
     mtime: Option<(i64, u32)>,
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     sparse_major: Option<u64>,
     sparse_name: Option<Vec<u8>>,
     sparse_size: Option<u64>,
@@ -75,13 +76,13 @@ struct Pax {
 
 impl<R: BufRead> Archive<R> {
     pub(crate) fn new(input: R) -> Archive<R> {
-        Archive { input, global: Pax::default(), data: 0, padding: 0 }
+        Archive { input, data: 0, padding: 0 }
     }
 
     /// The next entry, or `None` at the end. What was not read of the one before is passed over.
     pub(crate) fn next(&mut self) -> Result<Option<Entry>> {
         self.skip_data()?;
-        let mut pax = self.global.clone();
+        let mut pax = Pax::default();
         let mut long_name = None;
         let mut long_link = None;
         loop {
@@ -95,14 +96,11 @@ impl<R: BufRead> Archive<R> {
             let raw_size = number(&header.as_old().size, "size")?;
             let size = u64::try_from(raw_size).map_err(|_| malformed(header, "its size is negative"))?;
             match header.entry_type().as_byte() {
-                b'x' => {
-                    let bytes = self.extension(size)?;
-                    parse_pax(&bytes, &mut pax)?;
-                }
+                // The last of several is the one that holds: added up, they would have no bound.
+                b'x' => pax = parse_pax(&self.extension(size)?)?,
                 b'g' => {
-                    let bytes = self.extension(size)?;
-                    parse_pax(&bytes, &mut self.global)?;
-                    pax = self.global.clone();
+                    (self.data, self.padding) = (size, padding_of(size));
+                    self.skip_data()?;
                 }
                 b'L' => long_name = Some(until_nul(self.extension(size)?)),
                 b'K' => long_link = Some(until_nul(self.extension(size)?)),
@@ -149,7 +147,7 @@ impl<R: BufRead> Archive<R> {
             uid: pax.uid.map_or_else(|| unsigned(&old.uid, "uid"), Ok)?,
             gid: pax.gid.map_or_else(|| unsigned(&old.gid, "gid"), Ok)?,
             mtime: pax.mtime.map_or_else(|| Ok((number(&old.mtime, "mtime")?, 0)), Ok)?,
-            xattrs: pax.xattrs,
+            xattrs: pax.xattrs.into_iter().collect(),
             size: 0,
             pieces: None,
         };
@@ -257,8 +255,7 @@ impl<R: BufRead> Archive<R> {
             return Err(bad("", "an extended header of more than 1 MiB"));
         }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-        self.data = size;
-        self.padding = padding_of(size);
+        (self.data, self.padding) = (size, padding_of(size));
         while let Some(some) = self.data(u64::MAX)? {
             bytes.extend_from_slice(some);
             let count = some.len();
@@ -361,7 +358,8 @@ fn check_sum(header: &tar::Header) -> Result<()> {
 }
 
 /// `LENGTH KEY=VALUE\n`, the length counting all of it.
-fn parse_pax(mut bytes: &[u8], pax: &mut Pax) -> Result<()> {
+fn parse_pax(mut bytes: &[u8]) -> Result<Pax> {
+    let mut pax = Pax::default();
     while !bytes.is_empty() && bytes[0] != 0 {
         let wrong = || bad("", "a pax header that does not parse");
         let space = bytes.iter().take(20).position(|byte| *byte == b' ').ok_or_else(wrong)?;
@@ -371,16 +369,16 @@ fn parse_pax(mut bytes: &[u8], pax: &mut Pax) -> Result<()> {
         }
         let record = &bytes[space + 1..length - 1];
         let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(wrong)?;
-        take_pax(&record[..equals], &record[equals + 1..], pax)?;
+        take_pax(&record[..equals], &record[equals + 1..], &mut pax)?;
         bytes = &bytes[length..];
     }
-    Ok(())
+    Ok(pax)
 }
 
 fn take_pax(key: &[u8], value: &[u8], pax: &mut Pax) -> Result<()> {
     let wrong = || bad("", &format!("the pax value of {} is absurd", String::from_utf8_lossy(key)));
     let number = || decimal(value).ok_or_else(wrong);
-    // An empty value takes back what a global header said.
+    // An empty value takes back what came before it.
     let empty = value.is_empty();
     match key {
         b"path" => pax.path = (!empty).then(|| value.to_owned()),
@@ -415,8 +413,7 @@ fn take_pax(key: &[u8], value: &[u8], pax: &mut Pax) -> Result<()> {
             if let Some(name) = key.strip_prefix(b"SCHILY.xattr.")
                 && !name.is_empty()
             {
-                pax.xattrs.retain(|(known, _)| known != name);
-                pax.xattrs.push((name.to_owned(), value.to_owned()));
+                pax.xattrs.insert(name.to_owned(), value.to_owned());
             }
         }
     }
@@ -552,6 +549,23 @@ mod tests {
         assert_eq!(entry.uid, 4_000_000_000);
         assert_eq!(entry.xattrs, vec![(b"user.x".to_vec(), b"a=b\nc".to_vec())]);
         assert_eq!(data, b"hello");
+    }
+
+    #[test]
+    fn only_the_last_pax_header_before_an_entry_holds() {
+        let mut bytes = pax(&[("path", b"everywhere"), ("SCHILY.xattr.user.global", b"1")]);
+        bytes[156] = b'g';
+        let sum: u64 = (0..BLOCK).map(|at| u64::from(if (148..156).contains(&at) { b' ' } else { bytes[at] })).sum();
+        bytes[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        for name in ["user.first", "user.second"] {
+            bytes.extend(pax(&[(&format!("SCHILY.xattr.{name}"), b"1")]));
+        }
+        bytes.extend(file("one", b""));
+        bytes.extend(file("two", b""));
+        let entries = read(&bytes).unwrap();
+        assert_eq!(entries[0].0.path, b"one");
+        assert_eq!(entries[0].0.xattrs, vec![(b"user.second".to_vec(), b"1".to_vec())]);
+        assert_eq!((entries[1].0.path.as_slice(), entries[1].0.xattrs.len()), (b"two".as_slice(), 0));
     }
 
     #[test]
