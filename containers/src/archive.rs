@@ -199,7 +199,7 @@ pub(crate) fn unpack(
     let mut archive = tar::Archive::new(input);
     let unpacker = Unpacker { root, dest, ids, options };
     // Directories get their times last, when nothing more is written into them.
-    let mut directories: Vec<(OwnedFd, u64)> = Vec::new();
+    let mut directories: Vec<(PathBuf, u64)> = Vec::new();
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = inner_path(&entry.path()?);
@@ -209,10 +209,8 @@ pub(crate) fn unpack(
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         match kind {
             tar::EntryType::Directory => {
-                if let Some(dir) = unpacker.directory(&path, &header).map_err(named)?
-                    && directories.len() < DEPTH_MAX
-                {
-                    directories.push((dir, time));
+                if unpacker.directory(&path, &header).map_err(named)? {
+                    directories.push((path, time));
                 }
             }
             tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
@@ -232,8 +230,14 @@ pub(crate) fn unpack(
             _ => {}
         }
     }
-    for (dir, time) in directories.into_iter().rev() {
-        rustix::fs::futimens(&dir, &times(time))?;
+    for (path, time) in directories {
+        // Not one descriptor for each: there may be more than a process can have. What a program in the container put
+        // in its place meanwhile is that program's.
+        match open(root, &dest.join(path), OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(dir) => rustix::fs::futimens(&dir, &times(time))?,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
@@ -256,7 +260,7 @@ pub(crate) fn put(
     let unpacker = Unpacker { root, dest: Path::new("/"), ids, options: &options };
     let path = inner_path(path);
     match header.entry_type() {
-        tar::EntryType::Directory => unpacker.directory(&path, header).map(drop),
+        tar::EntryType::Directory => unpacker.directory(&path, header).map(|_| ()),
         tar::EntryType::Symlink => unpacker.symlink(&path, target, header),
         _ => unpacker.file(&path, header, content),
     }
@@ -283,7 +287,7 @@ impl Unpacker<'_> {
     }
 
     fn make_directories(&self, path: &Path) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match open(self.root, path, flags) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
@@ -307,12 +311,12 @@ impl Unpacker<'_> {
         open(self.root, path, flags)
     }
 
-    fn directory(&self, path: &Path, header: &tar::Header) -> io::Result<Option<OwnedFd>> {
+    /// Whether it is the stream's own: the destination itself and a link to a directory keep what they are.
+    fn directory(&self, path: &Path, header: &tar::Header) -> io::Result<bool> {
         let mode = Mode::from_raw_mode(header.mode()? & 0o7777);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         if path.as_os_str().is_empty() {
-            // The destination itself keeps what it is.
-            return self.make_directories(self.dest).map(|_| None);
+            return self.make_directories(self.dest).map(|_| false);
         }
         let (parent, name) = self.place(path)?;
         match rustix::fs::mkdirat(&parent, &name, Mode::RWXU) {
@@ -320,7 +324,7 @@ impl Unpacker<'_> {
             Err(Errno::EXIST) => match kind_at(parent.as_fd(), &name)? {
                 Some(FileType::Directory) => {}
                 // A link to a directory will do as one.
-                Some(FileType::Symlink) if open(self.root, &self.dest.join(path), flags).is_ok() => return Ok(None),
+                Some(FileType::Symlink) if open(self.root, &self.dest.join(path), flags).is_ok() => return Ok(false),
                 _ if self.options.overwrite => {
                     rustix::fs::unlinkat(&parent, &name, AtFlags::empty())?;
                     rustix::fs::mkdirat(&parent, &name, Mode::RWXU)?;
@@ -332,7 +336,7 @@ impl Unpacker<'_> {
         let dir = rustix::fs::openat(&parent, &name, flags | OFlags::NOFOLLOW, Mode::empty())?;
         self.own(dir.as_fd(), self.owner(header)?)?;
         rustix::fs::fchmod(&dir, mode)?;
-        Ok(Some(dir))
+        Ok(true)
     }
 
     fn file(&self, path: &Path, header: &tar::Header, content: &mut dyn Read) -> io::Result<()> {
@@ -546,6 +550,26 @@ mod tests {
         unpack_bytes(&dest, "/", &one, &CopyOptions::default()).unwrap();
         assert_eq!(fs::read_to_string(to.join("one")).unwrap(), "text");
         fs::remove_dir_all(from).unwrap();
+        fs::remove_dir_all(to).unwrap();
+    }
+
+    #[test]
+    fn every_directory_has_its_time() {
+        let mut builder = tar::Builder::new(Vec::new());
+        for number in 0..=DEPTH_MAX {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::Directory);
+            header.set_mode(0o755);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(1_000_000_000);
+            header.set_size(0);
+            builder.append_data(&mut header, format!("{number}/inner"), io::empty()).unwrap();
+        }
+        let (to, dest) = tree("times");
+        unpack_bytes(&dest, "/", &builder.into_inner().unwrap(), &CopyOptions::default()).unwrap();
+        let modified = |number| fs::metadata(to.join(format!("{number}/inner"))).unwrap().mtime();
+        assert_eq!((modified(0), modified(DEPTH_MAX)), (1_000_000_000, 1_000_000_000));
         fs::remove_dir_all(to).unwrap();
     }
 
