@@ -17,7 +17,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     args.selected.check()?;
-    let signal = signal::wanted(&args.signal)?;
+    let signal = signal::parse(&args.signal)?;
     let engine = context.engine()?;
     let (mut chosen, failures) = args.selected.choose(&engine, Missing::Fails)?;
     if args.selected.all {

@@ -4,6 +4,7 @@ use crate::arguments::number;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::select::{Missing, Selected, each};
+use crate::signal;
 
 /// Stop containers
 ///
@@ -26,7 +27,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     args.selected.check()?;
     let time = args.time.map(patience);
-    let signal = args.signal.as_deref().map(crate::signal::wanted).transpose()?;
+    let signal = args.signal.as_deref().map(signal::parse).transpose()?;
     let engine = context.engine()?;
     let missing = if args.ignore { Missing::Ignored } else { Missing::Fails };
     let may_be_gone = args.ignore || args.selected.all;

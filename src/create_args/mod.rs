@@ -134,7 +134,7 @@ pub fn spec(args: &CreateArgs, around: &Surroundings<'_>) -> Result<ContainerSpe
         })?;
     }
     if let Some(text) = args.stop_signal.as_deref().filter(|text| !text.is_empty()) {
-        spec.stop_signal = Some(signal::wanted(text)?);
+        spec.stop_signal = Some(signal::parse(text)?);
     }
     spec.shm_size_systemd =
         resources::shm_size("shm-size-systemd", args.shm_size_systemd.as_deref())?.filter(|bytes| *bytes > 0);

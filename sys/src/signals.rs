@@ -170,8 +170,8 @@ impl AsFd for SignalFd {
     }
 }
 
-/// Names without `SIG`, by number, as signal(7) has them for x86 and ARM.
-const NAMES: [(i32, &str); 33] = [
+/// Names without `SIG`, by number, as signal(7) has them for x86 and ARM; the first of a number is the one that is shown.
+const NAMES: [(i32, &str); 34] = [
     (libc::SIGHUP, "HUP"),
     (libc::SIGINT, "INT"),
     (libc::SIGQUIT, "QUIT"),
@@ -203,17 +203,19 @@ const NAMES: [(i32, &str); 33] = [
     (libc::SIGPROF, "PROF"),
     (libc::SIGWINCH, "WINCH"),
     (libc::SIGIO, "IO"),
+    (libc::SIGPOLL, "POLL"),
     (libc::SIGPWR, "PWR"),
     (libc::SIGSYS, "SYS"),
 ];
 /// The real-time range that programs may use: glibc keeps 32 and 33.
 const RTMIN: i32 = 34;
-const RTMAX: i32 = 64;
+/// The largest number of a signal.
+pub const RTMAX: i32 = 64;
 
-/// Reads `9`, `KILL`, `SIGKILL`, `sigkill`, `RTMIN+3` or `RTMAX-1`.
+/// A number, or a name with or without `SIG`, in any case: `9`, `KILL`, `sigkill`, `RTMIN+3`, `RTMAX-1`.
 pub fn parse(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse::<i32>() {
-        return (0..=RTMAX).contains(&number).then_some(number);
+        return (1..=RTMAX).contains(&number).then_some(number);
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -223,22 +225,23 @@ pub fn parse(text: &str) -> Option<i32> {
     let real_time = match name {
         "RTMIN" => RTMIN,
         "RTMAX" => RTMAX,
-        _ if name.starts_with("RTMIN+") => RTMIN + name["RTMIN+".len()..].parse::<i32>().ok()?,
-        _ if name.starts_with("RTMAX-") => RTMAX - name["RTMAX-".len()..].parse::<i32>().ok()?,
+        _ if name.starts_with("RTMIN+") => RTMIN.checked_add(name["RTMIN+".len()..].parse().ok()?)?,
+        _ if name.starts_with("RTMAX-") => RTMAX.checked_sub(name["RTMAX-".len()..].parse().ok()?)?,
         _ => return None,
     };
     (RTMIN..=RTMAX).contains(&real_time).then_some(real_time)
 }
 
-/// `SIGTERM` for 15.
+/// `SIGTERM` for 15. A real-time signal is named from the end of its range that is nearer, as Podman does it.
 pub fn name(signal: i32) -> Option<String> {
     if let Some((_, name)) = NAMES.iter().find(|(number, _)| *number == signal) {
         return Some(format!("SIG{name}"));
     }
     match signal {
         RTMIN => Some("SIGRTMIN".into()),
+        35..=49 => Some(format!("SIGRTMIN+{}", signal - RTMIN)),
+        50..RTMAX => Some(format!("SIGRTMAX-{}", RTMAX - signal)),
         RTMAX => Some("SIGRTMAX".into()),
-        _ if (RTMIN..RTMAX).contains(&signal) => Some(format!("SIGRTMIN+{}", signal - RTMIN)),
         _ => None,
     }
 }
@@ -249,14 +252,29 @@ mod tests {
 
     #[test]
     fn signals_are_read_by_number_and_by_name() {
-        for (text, number) in [("9", 9), ("KILL", 9), ("SIGKILL", 9), ("sigterm", 15), ("IOT", 6), ("RTMIN+3", 37)] {
+        let table =
+            [("9", 9), ("KILL", 9), ("sigterm", 15), ("SIGRTMIN+3", 37), ("rtmax-1", 63), ("RTMIN", 34), ("IOT", 6)];
+        for (text, number) in table {
             assert_eq!(parse(text), Some(number), "{text}");
         }
-        for text in ["", "SIG", "NOSUCH", "65", "-1", "RTMIN+99"] {
+        for text in ["", "SIG", "NOSUCH", "0", "65", "-1", "RTMIN-1", "RTMIN+99", "RTMAX-2147483647"] {
             assert_eq!(parse(text), None, "{text}");
         }
-        assert_eq!(name(15).as_deref(), Some("SIGTERM"));
-        assert_eq!(name(6).as_deref(), Some("SIGABRT"));
-        assert_eq!(name(37).as_deref(), Some("SIGRTMIN+3"));
+    }
+
+    #[test]
+    fn numbers_are_shown_as_names() {
+        let table = [
+            (6, Some("SIGABRT")),
+            (15, Some("SIGTERM")),
+            (29, Some("SIGIO")),
+            (32, None),
+            (37, Some("SIGRTMIN+3")),
+            (50, Some("SIGRTMAX-14")),
+            (64, Some("SIGRTMAX")),
+        ];
+        for (number, expected) in table {
+            assert_eq!(name(number).as_deref(), expected, "{number}");
+        }
     }
 }

@@ -16,7 +16,7 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
-    let signal = signal::wanted(&args.signal)?;
+    let signal = signal::parse(&args.signal)?;
     let engine = context.engine()?;
     each(args.selected.choose(&engine)?, "killing", |pod| pods::kill(&engine, pod, signal), selected::id)
 }

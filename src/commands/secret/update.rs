@@ -20,7 +20,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::exactly(&args.words, 2)?;
-    let signal = args.signal.as_deref().map(signal::wanted).transpose()?;
+    let signal = args.signal.as_deref().map(signal::parse).transpose()?;
     let data = super::content(&args.words[1], args.env)?;
     let engine = context.engine()?;
     let (secret, reached) = containers::update_secret(&engine, &args.words[0], &data).map_err(|error| match error {

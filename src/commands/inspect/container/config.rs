@@ -7,7 +7,7 @@ use containers::{Container, Facts, HealthAction, HealthSpec, NamespaceMode, Remo
 use super::host_config::{seccomp_word, userns_word};
 use super::network::port_bindings;
 use crate::format::{Nil, Value};
-use crate::{object, signal, state};
+use crate::{object, state};
 
 pub fn value(container: &Container, facts: &Facts) -> Value {
     let spec = container.spec();
@@ -57,7 +57,7 @@ pub fn value(container: &Container, facts: &Facts) -> Value {
         "OnBuild": Value::Nil(Nil::List),
         "Labels": Value::map_or_nil(&spec.labels),
         "Annotations": annotations(container, facts),
-        "StopSignal": signal::name(facts.stop_signal),
+        "StopSignal": sys::signals::name(facts.stop_signal).unwrap_or_else(|| facts.stop_signal.to_string()),
         "Healthcheck"?: match spec.no_healthcheck {
             true => Some(object! { "Test": Value::List(vec!["NONE".into()]) }),
             false => health.map(health_value),
