@@ -1,16 +1,11 @@
-//! From the words of the command line to one command: the table of commands, the global flags, help.
+//! The table of commands: how each is called, what it accepts, and which of Podman's are not there.
 
-use std::process::ExitCode as ProcessExit;
-
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{ArgMatches, Command, FromArgMatches as _};
 
 use crate::arguments::{self, Order, Tolerance};
 use crate::commands;
-use crate::context::{Context, Globals};
+use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::help::{self, Paper};
-use crate::output;
 
 /// One command and all the ways to call it.
 #[derive(Clone, Copy)]
@@ -18,25 +13,22 @@ pub struct Verb {
     /// The first is the one that help shows.
     pub names: &'static [&'static str],
     arguments: fn(Command) -> Command,
-    run: fn(&Context, &ArgMatches) -> Result<ExitCode, Failure>,
-    order: Order,
-    tolerance: Tolerance,
+    pub run: fn(&Context, &ArgMatches) -> Result<ExitCode, Failure>,
+    pub order: Order,
+    pub tolerance: Tolerance,
     /// Not in the list of commands.
-    hidden: bool,
+    pub hidden: bool,
 }
 
 impl Verb {
     /// Its flags and arguments, as clap knows them.
     pub fn command(&self) -> Command {
-        (self.arguments)(bare_command(self))
-    }
-
-    pub fn is_hidden(&self) -> bool {
-        self.hidden
-    }
-
-    pub fn order(&self) -> Order {
-        self.order
+        let bare = Command::new(self.names[0])
+            .bin_name(format!("creel {}", self.names[0]))
+            .disable_help_flag(true)
+            .disable_version_flag(true)
+            .no_binary_name(true);
+        (self.arguments)(bare)
     }
 }
 
@@ -309,7 +301,7 @@ const NEVER: &[(&str, &str)] = &[
 ];
 
 /// Groups of commands, with what they are about.
-const GROUPS: &[(&str, &str)] = &[
+pub const GROUPS: &[(&str, &str)] = &[
     ("artifact", "Manage OCI artifacts"),
     ("builder", "Manage builds"),
     ("buildx", "Build images"),
@@ -328,103 +320,8 @@ const GROUPS: &[(&str, &str)] = &[
     ("volume", "Manage volumes"),
 ];
 
-/// `main` of everything that is not a hidden mode.
-pub fn main() -> ProcessExit {
-    let mut words = Vec::new();
-    for word in std::env::args_os() {
-        match word.into_string() {
-            Ok(word) => words.push(word),
-            Err(word) => {
-                Failure::plain(format!("argument {word:?} is not UTF-8")).print(None);
-                return ProcessExit::from(ExitCode::Failed.number());
-            }
-        }
-    }
-    let code = dispatch(words);
-    ProcessExit::from(code.number())
-}
-
-fn dispatch(command_line: Vec<String>) -> ExitCode {
-    let program = crate::context::program_of(command_line.first().map_or("", String::as_str));
-    let mut path = String::from(program);
-    match run(command_line, program, &mut path) {
-        Ok(code) => code,
-        Err(failure) => {
-            failure.print(Some(&path));
-            failure.exit_code()
-        }
-    }
-}
-
-/// Finds the command and runs it. `path` is left as the command's full name, for the pointer at its help.
-fn run(command_line: Vec<String>, program: &str, path: &mut String) -> Result<ExitCode, Failure> {
-    if program == "docker" && !std::path::Path::new("/etc/containers/nodocker").exists() {
-        output::note("Emulate Docker CLI using creel. Create /etc/containers/nodocker to quiet msg.");
-    }
-    let args = command_line.get(1..).unwrap_or_default();
-    // The global flags end at the first word.
-    let first = global_flags_end(args);
-    let (before, rest) = args.split_at(first);
-    let globals_command = globals_command();
-    let mut global_words = Vec::new();
-    if !before.is_empty() {
-        let read = arguments::normalise(&globals_command, &Command::new(""), before, Order::Mixed, &PLAIN.tolerance)?;
-        if read.help {
-            return help_of_all(program);
-        }
-        global_words = read.own;
-    }
-    if globals(global_words.clone())?.version {
-        let version = commands::version::of_program(program);
-        return output::line(format!("{program} version {version}")).map(|()| ExitCode::Success);
-    }
-    let Some(word) = rest.first() else {
-        help_of_all(program)?;
-        return Err(Failure::plain(format!("missing command '{program} COMMAND'")));
-    };
-    if word == "help" {
-        return help_for(program, &rest[1..]);
-    }
-
-    let group = GROUPS.iter().find(|(group, _)| group == word);
-    let (name, own) = match (group, rest.get(1)) {
-        (Some(_), Some(second)) if !second.starts_with('-') => (format!("{word} {second}"), &rest[2..]),
-        (Some(_), Some(second)) if second == "--help" || second == "-h" => return help_of_group(program, word),
-        (Some(_), Some(second)) => {
-            path.push_str(&format!(" {word}"));
-            return Err(Failure::usage(format!("unknown flag: {second}")));
-        }
-        (Some(_), None) => {
-            help_of_group(program, word)?;
-            return Err(Failure::plain(format!("missing command '{program} {word} COMMAND'")));
-        }
-        (None, _) => (word.clone(), &rest[1..]),
-    };
-    let name = canonical(&name);
-    let Some(verb) = VERBS.iter().find(|verb| verb.names.contains(&name.as_str())) else {
-        return Err(unknown(program, &name));
-    };
-    path.push_str(&format!(" {name}"));
-
-    let command = (verb.arguments)(bare_command(verb));
-    let read = arguments::normalise(&command, &globals_command, own, verb.order, &verb.tolerance)?;
-    if read.help {
-        return show_help(path, &command);
-    }
-    global_words.extend(read.global);
-    let globals = globals(global_words)?;
-    start_logging(&globals)?;
-    redirect_output(&globals)?;
-    let matches = command.clone().try_get_matches_from(read.own).map_err(|error| translate(&command, error))?;
-    tracing::debug!(command = name, "called");
-    let context = Context::new(globals, command_line);
-    (verb.run)(&context, &matches)
-        .map_err(|failure| crate::doctor::explain(&context, failure))
-        .map_err(|failure| crate::completion::did_you_mean(&context, failure))
-}
-
 /// Spellings that mean another name of the table.
-fn canonical(name: &str) -> String {
+pub fn canonical(name: &str) -> String {
     let (group, rest) = name.split_once(' ').unwrap_or(("", name));
     let alias = match (group, rest) {
         ("volume" | "network" | "secret" | "artifact", "list") => "ls",
@@ -461,99 +358,15 @@ pub fn command_names(group: Option<&str>) -> Vec<(String, String)> {
         }
     }
     if group.is_none() {
-        let has_members =
-            |group: &str| VERBS.iter().any(|verb| verb.names.iter().any(|name| name.starts_with(&format!("{group} "))));
-        names.extend(
-            GROUPS.iter().filter(|(group, _)| has_members(group)).map(|&(name, about)| (name.into(), about.into())),
-        );
+        names.extend(GROUPS.iter().map(|&(name, about)| (name.into(), about.into())));
         names.push(("help".into(), "Show help of a command".into()));
     }
     names.sort();
     names
 }
 
-/// How many of the words are global flags with their values.
-pub fn global_flags_end(args: &[String]) -> usize {
-    let mut at = 0;
-    while let Some(word) = args.get(at) {
-        if word == "--" || !word.starts_with('-') || word == "-" {
-            break;
-        }
-        let takes_value = !word.contains('=')
-            && match word.strip_prefix("--") {
-                Some(long) => !matches!(
-                    long,
-                    "debug" | "help" | "version" | "noout" | "remote" | "syslog" | "trace" | "transient-store"
-                ),
-                // `-c NAME` and `-H HOST` are the only short ones with a value.
-                None => word.ends_with(['c', 'H']),
-            };
-        at += if takes_value { 2 } else { 1 };
-    }
-    at.min(args.len())
-}
-
-pub fn globals_command() -> Command {
-    Globals::augment_args(Command::new("creel")).disable_help_flag(true).disable_version_flag(true).no_binary_name(true)
-}
-
-fn globals(words: Vec<String>) -> Result<Globals, Failure> {
-    if words.is_empty() {
-        return Ok(Globals::default());
-    }
-    let command = globals_command();
-    let matches = command.clone().try_get_matches_from(words).map_err(|error| translate(&command, error))?;
-    Globals::from_arg_matches(&matches).map_err(|error| Failure::plain(error.to_string()))
-}
-
-fn bare_command(verb: &Verb) -> Command {
-    Command::new(verb.names[0])
-        .bin_name(format!("creel {}", verb.names[0]))
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .no_binary_name(true)
-}
-
-/// clap's errors in pflag's words. After [`arguments::normalise`] only wrong values are left.
-fn translate(command: &Command, error: clap::Error) -> Failure {
-    let text_of = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.clone(),
-        _ => String::new(),
-    };
-    match error.kind() {
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
-            let shown = text_of(ContextKind::InvalidArg);
-            let long = shown.trim_start_matches("--").split([' ', '=', '<', '[']).next().unwrap_or_default();
-            let why =
-                std::error::Error::source(&error).map_or_else(|| "invalid value".into(), |source| source.to_string());
-            let flag = command.get_arguments().find(|arg| arg.get_long() == Some(long));
-            match flag {
-                Some(flag) => arguments::invalid(flag, &text_of(ContextKind::InvalidValue), &why),
-                None => Failure::usage(why),
-            }
-        }
-        ErrorKind::MissingRequiredArgument => {
-            let missing = match error.get(ContextKind::InvalidArg) {
-                Some(ContextValue::Strings(shown)) => shown.as_slice(),
-                _ => &[],
-            };
-            let name = |shown: &String| {
-                format!("\"{}\"", shown.trim_start_matches("--").split([' ', '=', '<']).next().unwrap_or_default())
-            };
-            Failure::usage(format!(
-                "required flag(s) {} not set",
-                missing.iter().map(name).collect::<Vec<_>>().join(", ")
-            ))
-        }
-        _ => {
-            let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default();
-            Failure::usage(line.trim_start_matches("error: "))
-        }
-    }
-}
-
-fn unknown(program: &str, name: &str) -> Failure {
+/// Why there is no command of that name, with what may have been meant.
+pub fn unknown(program: &str, name: &str) -> Failure {
     if NOT_YET.contains(&name) {
         return Failure::plain(format!("creel has no \"{name}\" yet"));
     }
@@ -591,100 +404,6 @@ fn unknown(program: &str, name: &str) -> Failure {
     Failure::plain(text)
 }
 
-pub fn paper() -> Paper {
-    Paper {
-        width: output::width().clamp(60, 120),
-        palette: crate::style::stdout(),
-        by_subject: output::stdout_is_terminal(),
-    }
-}
-
-fn show_help(path: &str, command: &Command) -> Result<ExitCode, Failure> {
-    output::painted(&help::of_command(path, command, paper()))?;
-    Ok(ExitCode::Success)
-}
-
-/// The groups that have members, with what they are about.
-pub fn groups() -> Vec<(String, String)> {
-    let has_members =
-        |group: &str| VERBS.iter().any(|verb| verb.names.iter().any(|name| name.starts_with(&format!("{group} "))));
-    let there = GROUPS.iter().filter(|(group, _)| has_members(group));
-    there.map(|&(name, about)| (name.to_owned(), about.to_owned())).collect()
-}
-
-fn help_of_all(program: &str) -> Result<ExitCode, Failure> {
-    output::painted(&help::of_all(program, &command_names(None), &groups(), &globals_command(), paper()))?;
-    Ok(ExitCode::Success)
-}
-
-fn help_of_group(program: &str, group: &str) -> Result<ExitCode, Failure> {
-    let about = GROUPS.iter().find(|(known, _)| *known == group).map_or("", |(_, about)| about);
-    let members = command_names(Some(group));
-    // A group of which none is there yet has nothing to show.
-    if !members.is_empty() {
-        output::painted(&help::of_group(&format!("{program} {group}"), about, &members, paper()))?;
-    }
-    Ok(ExitCode::Success)
-}
-
-/// `creel help run`.
-fn help_for(program: &str, words: &[String]) -> Result<ExitCode, Failure> {
-    match words {
-        [] => help_of_all(program),
-        [word, ..] if word == "help" => help_of_all(program),
-        [group] if is_group(group) => help_of_group(program, group),
-        words => {
-            // What comes after the command is no matter of its help.
-            let names = [words[..words.len().min(2)].join(" "), words[0].clone()];
-            match names.iter().find_map(|name| Some((name, verb(name)?))) {
-                Some((name, verb)) => show_help(&format!("{program} {}", canonical(name)), &verb.command()),
-                None => Err(unknown(program, &canonical(&names[0]))),
-            }
-        }
-    }
-}
-
-/// Warnings are shown; more and less by `--log-level`, `--debug` or `$CREEL_LOG`.
-fn start_logging(globals: &Globals) -> Result<(), Failure> {
-    use tracing_subscriber::filter::LevelFilter;
-    let wish = match &globals.log_level {
-        Some(level) => Some(level.clone()),
-        None if globals.debug => Some("debug".to_owned()),
-        None => crate::context::variable("CREEL_LOG"),
-    };
-    let wish = wish.unwrap_or_else(|| "warn".into());
-    let level = match wish.to_ascii_lowercase().as_str() {
-        "trace" => LevelFilter::TRACE,
-        "debug" => LevelFilter::DEBUG,
-        "info" => LevelFilter::INFO,
-        "warn" | "warning" => LevelFilter::WARN,
-        "error" => LevelFilter::ERROR,
-        "fatal" | "panic" => LevelFilter::OFF,
-        _ => {
-            let text = format!(
-                "Log Level {wish:?} is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic"
-            );
-            return Err(Failure::plain(text).code(ExitCode::No).bare());
-        }
-    };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
-    Ok(())
-}
-
-/// `--out FILE`, `--noout`.
-fn redirect_output(globals: &Globals) -> Result<(), Failure> {
-    let target = match (&globals.out, globals.noout) {
-        (_, true) => std::path::Path::new("/dev/null"),
-        (Some(path), false) => path,
-        (None, false) => return Ok(()),
-    };
-    let file = std::fs::File::create(target).map_err(|error| {
-        let failure = crate::error::on_path("open", target)(error);
-        failure.context("unable to open file for standard output").code(ExitCode::No).bare()
-    })?;
-    nix::unistd::dup2_stdout(&file).map_err(|error| Failure::plain(error.desc()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -719,22 +438,20 @@ mod tests {
     }
 
     #[test]
-    fn global_flags_end_at_the_command() {
-        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(global_flags_end(&words("--root /x --debug ps -a")), 3);
-        assert_eq!(global_flags_end(&words("--root=/x ps")), 1);
-        assert_eq!(global_flags_end(&words("ps")), 0);
-        assert_eq!(global_flags_end(&words("-v")), 1);
-    }
-
-    #[test]
     fn flags_have_no_two_meanings() {
         for verb in VERBS {
-            (verb.arguments)(bare_command(verb)).debug_assert();
-            let command = (verb.arguments)(bare_command(verb));
+            verb.command().debug_assert();
+            let command = verb.command();
             for name in verb.tolerance.not_yet.iter().chain(verb.tolerance.no_op).chain(verb.tolerance.obsolete) {
                 assert!(command.get_arguments().all(|arg| arg.get_long() != Some(name)), "{}: --{name}", verb.names[0]);
             }
+        }
+    }
+
+    #[test]
+    fn every_group_has_members() {
+        for (group, _) in GROUPS {
+            assert!(!command_names(Some(group)).is_empty(), "{group}");
         }
     }
 }

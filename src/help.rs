@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use clap::{Arg, ArgAction, Command};
 
+use crate::output;
 use crate::style::{Palette, Style};
 
 /// Command lines that show what a command is for, each with what it does.
@@ -176,6 +177,17 @@ pub struct Paper {
     pub palette: Palette,
     /// Commands and flags by subject, for people. A program that reads gets one list of each under Podman's headings.
     pub by_subject: bool,
+}
+
+impl Paper {
+    /// What standard output is.
+    pub fn stdout() -> Paper {
+        Paper {
+            width: output::width().clamp(60, 120),
+            palette: crate::style::stdout(),
+            by_subject: output::stdout_is_terminal(),
+        }
+    }
 }
 
 /// The first paragraph.
@@ -363,7 +375,7 @@ pub fn of_group(path: &str, about: &str, members: &[(String, String)], paper: Pa
 pub fn of_all(
     program: &str,
     commands: &[(String, String)],
-    groups: &[(String, String)],
+    groups: &[(&str, &str)],
     globals: &Command,
     paper: Paper,
 ) -> String {
@@ -380,7 +392,7 @@ pub fn of_all(
     for (chapter, names) in CHAPTERS.iter().filter(|_| paper.by_subject) {
         let mut rows: Vec<(String, String)> = Vec::new();
         if names.is_empty() {
-            rows.extend_from_slice(groups);
+            rows.extend(groups.iter().map(|&(name, about)| (name.to_owned(), about.to_owned())));
         }
         for name in *names {
             if let Some(at) = left.iter().position(|(known, _)| known == name) {
@@ -502,7 +514,7 @@ mod tests {
                 cli::verb(&words[0]).map(|verb| (verb, 1)).or_else(|| Some((cli::verb(&words[..2].join(" "))?, 2)));
             let (verb, own) = verb.unwrap_or_else(|| panic!("{line}"));
             let read =
-                normalise(&verb.command(), &cli::globals_command(), &words[own..], verb.order(), &Default::default());
+                normalise(&verb.command(), &crate::globals::command(), &words[own..], verb.order, &Default::default());
             assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
         }
     }
@@ -523,7 +535,7 @@ mod tests {
             }
             assert!(man_page(&format!("creel {}", verb.names[0]), &command, &[]).starts_with(".TH CREEL"));
         }
-        for flag in shown_flags(&cli::globals_command()) {
+        for flag in shown_flags(&crate::globals::command()) {
             assert!(!help_of(flag).is_empty());
         }
     }

@@ -14,11 +14,13 @@ mod config;
 mod context;
 mod create_args;
 mod credentials;
+mod dispatch;
 mod doctor;
 mod error;
 mod filters;
 mod format;
 mod glob;
+mod globals;
 mod hello;
 mod help;
 mod output;
@@ -68,6 +70,6 @@ fn main() -> ExitCode {
         Some(b"__kube-supervisor") => commands::kube::supervisor_main(),
         Some(b"__hello") => hello::serve(args),
         Some(b"__hold") => containers::hold_main(),
-        _ => cli::main(),
+        _ => dispatch::main(),
     }
 }

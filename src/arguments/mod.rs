@@ -10,6 +10,7 @@ mod count;
 mod csv;
 mod nearest;
 mod strconv;
+mod translate;
 mod written;
 
 use clap::builder::ArgAction;
@@ -21,6 +22,7 @@ pub use count::{at_least, at_most, between, exactly, none};
 pub use csv::csv;
 pub use nearest::{distance, nearest};
 pub use strconv::{go_bool, go_quote, number};
+pub use translate::translate;
 pub use written::leading_flags;
 
 /// Where flag parsing ends.

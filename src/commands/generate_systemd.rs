@@ -8,7 +8,7 @@ use crate::arguments::{self, number};
 use crate::context::{self, Context};
 use crate::error::{ExitCode, Failure, on_path};
 use crate::format::Value;
-use crate::{cli, output};
+use crate::{cli, globals, output};
 
 /// [DEPRECATED] Write services of systemd for a container, or for a pod and its containers
 ///
@@ -251,7 +251,7 @@ fn creation(words: &[String], name: &str) -> Result<Creation, Failure> {
             .hint("without --new the unit starts what is there")
     };
     let words = words.get(1..).ok_or_else(unknown)?;
-    let (globals, words) = words.split_at(cli::global_flags_end(words));
+    let (globals, words) = words.split_at(globals::end(words));
     let command = match words {
         [group, verb, ..]
             if matches!((group.as_str(), verb.as_str()), ("container", "run" | "create") | ("pod", "create")) =>

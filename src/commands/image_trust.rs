@@ -8,7 +8,7 @@ use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::format::{Format, Headings, Value};
-use crate::{cli, help, object, output};
+use crate::{help, object, output};
 
 /// Show or set which registries are trusted: `show`, or `set REGISTRY`
 #[derive(clap::Args)]
@@ -52,7 +52,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         None => {
             let members = COMMANDS.map(|(name, about)| (name.to_owned(), about.to_owned()));
             let path = format!("{} image trust", context.program());
-            output::print(&help::of_group(&path, "Show or set which registries are trusted", &members, cli::paper()))?;
+            output::print(&help::of_group(
+                &path,
+                "Show or set which registries are trusted",
+                &members,
+                help::Paper::stdout(),
+            ))?;
             Err(Failure::plain("missing command 'creel image trust COMMAND'"))
         }
     }

@@ -1,10 +1,12 @@
+//! `creel man`, for who makes a package.
+
 use std::path::PathBuf;
 
 use crate::arguments;
-use crate::cli;
+use crate::cli::{self, GROUPS};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::help;
+use crate::{globals, help};
 
 /// Write the man pages of all commands into a directory
 #[derive(clap::Args)]
@@ -29,16 +31,16 @@ pub fn run(_context: &Context, args: Args) -> Result<ExitCode, Failure> {
 fn pages() -> Vec<(String, String)> {
     let commands = cli::command_names(None);
     let mut pages = Vec::new();
-    let groups: Vec<String> = cli::groups().into_iter().map(|(group, _)| format!("creel-{group}")).collect();
+    let groups: Vec<String> = GROUPS.iter().map(|(group, _)| format!("creel-{group}")).collect();
     let about = "containers without root and without a daemon";
-    let text = help::man_overview("creel", about, &commands, Some(&cli::globals_command()), &groups);
+    let text = help::man_overview("creel", about, &commands, Some(&globals::command()), &groups);
     pages.push(("creel.1".to_owned(), text));
-    for (group, about) in cli::groups() {
-        let members = cli::command_names(Some(&group));
-        let text = help::man_overview(&format!("creel {group}"), &about, &members, None, &["creel".to_owned()]);
+    for (group, about) in GROUPS {
+        let members = cli::command_names(Some(group));
+        let text = help::man_overview(&format!("creel {group}"), about, &members, None, &["creel".to_owned()]);
         pages.push((format!("creel-{group}.1"), text));
     }
-    for verb in cli::VERBS.iter().filter(|verb| !verb.is_hidden()) {
+    for verb in cli::VERBS.iter().filter(|verb| !verb.hidden) {
         let first = verb.names[0];
         let also = match first.split_once(' ') {
             Some((group, _)) => vec!["creel".to_owned(), format!("creel-{group}")],

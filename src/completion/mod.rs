@@ -14,8 +14,9 @@ use clap::Command;
 
 use crate::arguments::Order;
 use crate::cli;
-use crate::context::{Context, Globals};
+use crate::context::Context;
 use crate::error::Failure;
+use crate::globals::{self, Globals};
 use crate::output;
 
 pub const BASH: &str = include_str!("creel.bash");
@@ -132,10 +133,10 @@ pub fn did_you_mean(context: &Context, failure: Failure) -> Failure {
 }
 
 fn offer(before: &[String], current: &str) -> Offer {
-    let globals_command = cli::globals_command();
-    let first = cli::global_flags_end(before);
+    let globals_command = globals::command();
+    let first = globals::end(before);
     let (global, rest) = before.split_at(first);
-    let context = Context::new(globals(global), Vec::new());
+    let context = Context::new(globals_of(global), Vec::new());
     let Some(word) = rest.first() else {
         // `global_flags_end` counts a flag without its value too.
         if let Some(flag) = waiting_flag(&globals_command, global) {
@@ -163,7 +164,7 @@ fn offer(before: &[String], current: &str) -> Offer {
     };
     let Some(verb) = cli::verb(&name) else { return Offer::default() };
     let command = verb.command();
-    let typed = read(&command, &globals_command, own, verb.order());
+    let typed = read(&command, &globals_command, own, verb.order);
     let verb_name = verb.names[0];
     match typed.state {
         Next::ValueOf(flag) => values::of_flag(&context, verb_name, &flag, current),
@@ -173,12 +174,12 @@ fn offer(before: &[String], current: &str) -> Offer {
 }
 
 /// The global flags that say where the store is; what cannot be read is passed over.
-fn globals(words: &[String]) -> Globals {
+fn globals_of(words: &[String]) -> Globals {
     let mut words = words.to_vec();
-    if waiting_flag(&cli::globals_command(), &words).is_some() {
+    if waiting_flag(&globals::command(), &words).is_some() {
         words.pop();
     }
-    let matches = cli::globals_command().ignore_errors(true).try_get_matches_from(words);
+    let matches = globals::command().ignore_errors(true).try_get_matches_from(words);
     matches.ok().and_then(|matches| clap::FromArgMatches::from_arg_matches(&matches).ok()).unwrap_or_default()
 }
 

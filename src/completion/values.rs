@@ -205,8 +205,8 @@ const EVENTS: &[&str] = &[
 
 /// A flag of which no more is known than what its value is called in the help.
 fn by_value_name(context: &Context, verb: &str, flag: &str, current: &str) -> Offer {
-    let command = crate::cli::verb(verb).map_or_else(crate::cli::globals_command, |verb| verb.command());
-    let globals = crate::cli::globals_command();
+    let command = crate::cli::verb(verb).map_or_else(crate::globals::command, |verb| verb.command());
+    let globals = crate::globals::command();
     let find = |command: &Command| command.get_arguments().find(|arg| arg.get_long() == Some(flag)).cloned();
     match find(&command).or_else(|| find(&globals)) {
         Some(arg) if arg.get_num_args().is_some_and(|range| range.min_values() == 0) => Offer::words(BOOL),
