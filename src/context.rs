@@ -8,6 +8,7 @@ use containers::{Engine, Settings};
 use storage::{Dirs, Driver, Store, StoreOptions};
 use sys::userns::Mapping;
 
+use crate::caller::{self, variable};
 use crate::config::{Config, Places, StorageConfig};
 use crate::error::Failure;
 use crate::globals::Globals;
@@ -22,118 +23,6 @@ pub struct Context {
     storage: OnceCell<StorageConfig>,
 }
 
-/// A variable of the caller; an empty one counts as unset.
-pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// The label of a container that is made by a unit of systemd; the unit says so itself.
-pub fn systemd_unit() -> Option<(String, String)> {
-    variable(containers::SYSTEMD_UNIT).map(|unit| (containers::SYSTEMD_UNIT.to_owned(), unit))
-}
-
-/// Whether we are root of the machine itself, not of a user namespace.
-fn is_real_root() -> bool {
-    nix::unistd::geteuid().is_root()
-        && sys::userns::uid_map().is_ok_and(|map| map.iter().any(|line| line.inside == 0 && line.outside == 0))
-}
-
-/// Refuses a command whose work is of use only to who is in the user namespace already.
-pub fn must_be_inside(command: &str) -> Result<(), Failure> {
-    if nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
-    let text = format!("cannot run command \"creel {command}\" in rootless mode, must execute `creel unshare` first");
-    Err(Failure::plain(text))
-}
-
-/// The caller's id outside of its user namespace. Whoever entered it before us said who that was (Podman's variable, which
-/// `unshare` sets).
-pub fn uid() -> u32 {
-    before_entering(ROOTLESS_UID).unwrap_or_else(|| nix::unistd::geteuid().as_raw())
-}
-
-/// Whether this process is root of a user namespace only: its own, once a command has entered it.
-pub fn has_entered() -> bool {
-    nix::unistd::geteuid().is_root() && !is_real_root()
-}
-
-/// The caller's id outside of the namespace that this process may have entered since.
-pub fn outside_uid() -> u32 {
-    let map = if has_entered() { sys::userns::uid_map().unwrap_or_default() } else { Vec::new() };
-    map.iter().find(|line| line.inside == 0).map_or_else(uid, |line| line.outside)
-}
-
-/// The caller's name, or its number where nobody knows one.
-pub fn name_of_user() -> String {
-    let uid = outside_uid();
-    sys::passwd::user_of(uid).map_or_else(|| uid.to_string(), |user| user.name)
-}
-
-fn gid() -> u32 {
-    before_entering(ROOTLESS_GID).unwrap_or_else(|| nix::unistd::getegid().as_raw())
-}
-
-const ROOTLESS_UID: &str = "_CONTAINERS_ROOTLESS_UID";
-const ROOTLESS_GID: &str = "_CONTAINERS_ROOTLESS_GID";
-
-/// Only believed where it can be so: by somebody who is root of a namespace.
-fn before_entering(name: &str) -> Option<u32> {
-    let id = variable(name)?.parse().ok()?;
-    (nix::unistd::geteuid().is_root() && !is_real_root()).then_some(id)
-}
-
-/// What a program that runs in the user namespace is told of who we are outside.
-pub fn identity(settings: &Settings) -> [(&'static str, String); 3] {
-    [
-        (ROOTLESS_UID, settings.uid.to_string()),
-        (ROOTLESS_GID, settings.gid.to_string()),
-        ("_CONTAINERS_USERNS_CONFIGURED", "done".to_owned()),
-    ]
-}
-
-/// `$HOME`, or what the password file says.
-pub fn home() -> Result<PathBuf, Failure> {
-    if let Some(home) = variable("HOME") {
-        return Ok(home.into());
-    }
-    let user = sys::passwd::user_of(uid());
-    user.map(|user| PathBuf::from(user.home)).ok_or_else(|| {
-        Failure::plain(format!("no home directory for user {}", uid())).hint("set HOME, or give --root and --runroot")
-    })
-}
-
-pub fn below_home(variable_name: &str, default: &str) -> Result<PathBuf, Failure> {
-    match variable(variable_name).map(PathBuf::from).filter(|path| path.is_absolute()) {
-        Some(path) => Ok(path),
-        None => Ok(home()?.join(default)),
-    }
-}
-
-/// `$XDG_RUNTIME_DIR`; without one `/run/user/UID` where it exists, else a directory of our own in /tmp.
-pub fn runtime_dir() -> PathBuf {
-    if let Some(path) = variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute()) {
-        return path;
-    }
-    if is_real_root() {
-        return "/run".into();
-    }
-    let usual = PathBuf::from(format!("/run/user/{}", uid()));
-    if nix::unistd::access(&usual, nix::unistd::AccessFlags::W_OK).is_ok() {
-        return usual;
-    }
-    format!("/tmp/creel-run-{}", uid()).into()
-}
-
-/// By the name of the file, as busybox does it.
-pub fn program_of(first_word: &str) -> &'static str {
-    match first_word.rsplit('/').next() {
-        Some("docker") => "docker",
-        Some("podman") => "podman",
-        _ => "creel",
-    }
-}
-
 impl Context {
     pub fn new(globals: Globals, command_line: Vec<String>) -> Context {
         Context { globals, command_line, config: OnceCell::new(), storage: OnceCell::new() }
@@ -141,13 +30,13 @@ impl Context {
 
     /// The name that the user called: `creel`, or another program's that creel stands in for.
     pub fn program(&self) -> &'static str {
-        program_of(self.command_line.first().map_or("", String::as_str))
+        caller::program_of(self.command_line.first().map_or("", String::as_str))
     }
 
     fn places(&self) -> Result<Places, Failure> {
         Ok(Places {
-            config_home: below_home("XDG_CONFIG_HOME", ".config")?,
-            uid: uid(),
+            config_home: caller::below_home("XDG_CONFIG_HOME", ".config")?,
+            uid: caller::uid(),
             only: variable("CONTAINERS_CONF").map(PathBuf::from),
             last: variable("CONTAINERS_CONF_OVERRIDE").map(PathBuf::from),
             modules: self.globals.module.clone(),
@@ -177,7 +66,7 @@ impl Context {
         if let Some(config) = self.storage.get() {
             return Ok(config);
         }
-        let uid = uid().to_string();
+        let uid = caller::uid().to_string();
         let config = StorageConfig::load(&self.places()?, |name| match name {
             "UID" => Some(uid.clone()),
             name => variable(name),
@@ -191,8 +80,8 @@ impl Context {
             Some(root) => absolute(root)?,
             None => match &self.storage_config()?.graphroot {
                 Some(graphroot) => graphroot.join("creel"),
-                None if is_real_root() => "/var/lib/creel".into(),
-                None => below_home("XDG_DATA_HOME", ".local/share")?.join("creel"),
+                None if caller::is_real_root() => "/var/lib/creel".into(),
+                None => caller::below_home("XDG_DATA_HOME", ".local/share")?.join("creel"),
             },
         };
         let runroot = match &self.globals.runroot {
@@ -200,11 +89,11 @@ impl Context {
             // A store of one's own has a state of its own: two stores never share the names in it.
             None if self.globals.root.is_some() => {
                 let name = root.to_string_lossy().trim_matches('/').replace('/', "-");
-                runtime_dir().join("creel/stores").join(name)
+                caller::runtime_dir().join("creel/stores").join(name)
             }
             None => match &self.storage_config()?.runroot {
                 Some(runroot) => runroot.join("creel"),
-                None => runtime_dir().join("creel"),
+                None => caller::runtime_dir().join("creel"),
             },
         };
         let tmp = match &self.globals.tmpdir {
@@ -253,64 +142,31 @@ impl Context {
         let from_environment = variable("STORAGE_OPTS").unwrap_or_default();
         let from_environment = from_environment.split(',').filter(|option| !option.is_empty()).map(str::to_owned);
         for option in from_environment.chain(self.globals.storage_opt.iter().cloned()) {
-            let (key, value) = option.split_once('=').unwrap_or((&option, ""));
-            let key = key.trim_start_matches("overlay.").trim_start_matches("vfs.").trim_start_matches(".");
-            match key {
-                "additionalimagestore" | "additionalimagestores" => {
-                    options.additional_stores.push(store_in(&absolute(Path::new(value))?));
-                }
-                "mount_program" => {
-                    options.mount_program = Some(value.into()).filter(|path: &PathBuf| !path.as_os_str().is_empty())
-                }
-                "ignore_chown_errors" => {
-                    options.ignore_chown_errors = crate::arguments::go_bool(value).ok_or_else(|| {
-                        Failure::plain(format!("--storage-opt {option}: {value:?} is neither true nor false"))
-                    })?;
-                }
-                _ => {
-                    let failure = Failure::plain(format!("--storage-opt {option}: creel has no such option"));
-                    return Err(failure.hint("there are additionalimagestore, ignore_chown_errors and mount_program"));
-                }
-            }
+            apply_storage_opt(&mut options, &option)?;
         }
         Ok(options)
     }
 
     /// The store, without entering the user namespace: for looking only.
     pub fn store(&self) -> Result<Store, Failure> {
-        if self.globals.is_remote() {
-            return Err(Failure::plain("creel has no remote connections").hint("run creel on that machine, over ssh"));
-        }
+        self.refuse_remote()?;
         // What is wrong with a flag is wrong for every command.
         self.cgroup_manager()?;
-        if let Some(name) = &self.globals.runtime {
-            find_runtime(name, self.config()?)?;
-        }
+        self.runtime()?;
         Ok(Store::open(self.dirs()?, self.store_options()?)?)
     }
 
     /// For commands that only read records.
     pub fn reader(&self) -> Result<Engine, Failure> {
-        let settings = Settings {
-            userns_dir: self.userns_dir(),
-            uid: uid(),
-            gid: gid(),
-            uplink: self.uplink()?,
-            network_config_dir: self.network_config_dir()?,
-            default_network: self.config()?.text("network", "default_network").map(str::to_owned),
-            default_subnet: self.config()?.default_subnet()?,
-            ..Settings::default()
-        };
+        let settings = Settings { uid: caller::uid(), gid: caller::gid(), ..self.settings()? };
         Ok(Engine { store: self.store()?, settings })
     }
 
     /// For commands that act: enters the user's namespace. The process must have one thread only.
     pub fn engine(&self) -> Result<Engine, Failure> {
+        self.refuse_remote()?;
         let config = self.config()?;
-        let runtime = match &self.globals.runtime {
-            Some(name) => Some(find_runtime(name, config)?),
-            None => None,
-        };
+        let runtime = self.runtime()?;
         if runtime.is_none() && !self.globals.runtime_flag.is_empty() {
             return Err(Failure::plain("--runtime-flag is for another OCI runtime").hint("name it with --runtime"));
         }
@@ -318,35 +174,46 @@ impl Context {
         let listed = self.globals.runtime.as_deref().map(|name| config.runtime_flags(name)).unwrap_or_default();
         let runtime_flags = listed.iter().chain(&self.globals.runtime_flag).map(|flag| format!("--{flag}")).collect();
         let mut settings = Settings {
-            userns_dir: self.userns_dir(),
             runtime,
             runtime_flags,
             cgroup_manager: self.cgroup_manager()?,
-            uplink: self.uplink()?,
-            network_config_dir: self.network_config_dir()?,
-            default_network: self.config()?.text("network", "default_network").map(str::to_owned),
-            default_subnet: self.config()?.default_subnet()?,
-            hooks_dirs: match self.globals.hooks_dir.as_slice() {
-                [] => config.list("engine", "hooks_dir").into_iter().map(PathBuf::from).collect(),
-                // The monitor is elsewhere.
-                typed => typed.iter().map(std::path::absolute).collect::<Result<_, _>>()?,
-            },
-            cdi_spec_dirs: match self.globals.cdi_spec_dir.as_slice() {
-                [] => config.list("engine", "cdi_spec_dirs").into_iter().map(PathBuf::from).collect(),
-                typed => typed.iter().map(std::path::absolute).collect::<Result<_, _>>()?,
-            },
+            hooks_dirs: directories(&self.globals.hooks_dir, "hooks_dir", config)?,
+            cdi_spec_dirs: directories(&self.globals.cdi_spec_dir, "cdi_spec_dirs", config)?,
             seccomp_profile: config.text("containers", "seccomp_profile").map(PathBuf::from),
             log_level: self.globals.log_level.clone(),
             notify_socket: variable("NOTIFY_SOCKET"),
-            ..Settings::default()
+            ..self.settings()?
         };
         // Paths of the user first: inside of the namespace we are root, and everything would be root's.
         let (dirs, options) = (self.dirs()?, self.store_options()?);
         self.enter(&mut settings)?;
-        if self.globals.is_remote() {
-            self.store()?;
-        }
         Ok(Engine { store: Store::open(dirs, options)?, settings })
+    }
+
+    /// What commands that read need, and those that act.
+    fn settings(&self) -> Result<Settings, Failure> {
+        let config = self.config()?;
+        Ok(Settings {
+            userns_dir: self.userns_dir(),
+            uplink: self.uplink()?,
+            network_config_dir: self.network_config_dir()?,
+            default_network: config.text("network", "default_network").map(str::to_owned),
+            default_subnet: config.default_subnet()?,
+            ..Settings::default()
+        })
+    }
+
+    fn refuse_remote(&self) -> Result<(), Failure> {
+        if self.globals.is_remote() {
+            return Err(Failure::plain("creel has no remote connections").hint("run creel on that machine, over ssh"));
+        }
+        Ok(())
+    }
+
+    /// The OCI runtime that was asked for instead of creel's own.
+    fn runtime(&self) -> Result<Option<PathBuf>, Failure> {
+        let name = self.globals.runtime.as_deref();
+        name.map(|name| find_runtime(name, self.config()?)).transpose()
     }
 
     /// `--cgroup-manager`, else what containers.conf says.
@@ -380,7 +247,7 @@ impl Context {
     pub fn enter(&self, settings: &mut Settings) -> Result<(), Failure> {
         let identity = sys::userns::enter(&settings.userns_dir)?;
         (settings.uid, settings.gid) = match identity.mapping {
-            Mapping::Given => (uid(), gid()),
+            Mapping::Given => (caller::uid(), caller::gid()),
             Mapping::Full | Mapping::Single { .. } => (identity.uid, identity.gid),
         };
         if let Mapping::Single { why } = identity.mapping {
@@ -394,15 +261,42 @@ impl Context {
         Ok(())
     }
 
-    /// Whether the caller is root of the machine, not of a namespace.
-    pub fn is_real_root(&self) -> bool {
-        is_real_root()
-    }
-
     /// The same for all stores of one user, so that all containers are in one namespace.
     pub fn userns_dir(&self) -> PathBuf {
-        runtime_dir().join("creel").join("userns")
+        caller::runtime_dir().join("creel").join("userns")
     }
+}
+
+/// `--storage-opt KEY=VALUE`, the key with or without the driver's name before it.
+fn apply_storage_opt(options: &mut StoreOptions, option: &str) -> Result<(), Failure> {
+    let (key, value) = option.split_once('=').unwrap_or((option, ""));
+    match key.trim_start_matches("overlay.").trim_start_matches("vfs.").trim_start_matches('.') {
+        "additionalimagestore" | "additionalimagestores" => {
+            options.additional_stores.push(store_in(&absolute(Path::new(value))?));
+        }
+        "mount_program" => {
+            options.mount_program = Some(PathBuf::from(value)).filter(|path| !path.as_os_str().is_empty())
+        }
+        "ignore_chown_errors" => {
+            options.ignore_chown_errors = crate::arguments::go_bool(value).ok_or_else(|| {
+                Failure::plain(format!("--storage-opt {option}: {value:?} is neither true nor false"))
+            })?;
+        }
+        _ => {
+            let failure = Failure::plain(format!("--storage-opt {option}: creel has no such option"));
+            return Err(failure.hint("there are additionalimagestore, ignore_chown_errors and mount_program"));
+        }
+    }
+    Ok(())
+}
+
+/// Directories that were typed, else those of containers.conf. The typed ones are made absolute: the monitor, which reads
+/// them, is elsewhere.
+fn directories(typed: &[impl AsRef<Path>], key: &str, config: &Config) -> Result<Vec<PathBuf>, Failure> {
+    if typed.is_empty() {
+        return Ok(config.list("engine", key).into_iter().map(PathBuf::from).collect());
+    }
+    typed.iter().map(|path| absolute(path.as_ref())).collect()
 }
 
 /// A directory that Podman has a store in has creel's below it, see [`Context::dirs`].

@@ -30,7 +30,7 @@ pub fn main() -> ProcessExit {
 }
 
 fn dispatch(command_line: Vec<String>) -> ExitCode {
-    let program = crate::context::program_of(command_line.first().map_or("", String::as_str));
+    let program = crate::caller::program_of(command_line.first().map_or("", String::as_str));
     let mut path = String::from(program);
     match run(command_line, program, &mut path) {
         Ok(code) => code,
@@ -167,7 +167,7 @@ fn start_logging(globals: &Globals) -> Result<(), Failure> {
     let wish = match &globals.log_level {
         Some(level) => Some(level.clone()),
         None if globals.debug => Some("debug".to_owned()),
-        None => crate::context::variable("CREEL_LOG"),
+        None => crate::caller::variable("CREEL_LOG"),
     };
     let wish = wish.unwrap_or_else(|| "warn".into());
     let level = match wish.to_ascii_lowercase().as_str() {

@@ -7,6 +7,7 @@
 #![expect(unreachable_pub, reason = "a program has no outside: pub means for its other modules")]
 
 mod arguments;
+mod caller;
 mod cli;
 mod commands;
 mod completion;

@@ -124,6 +124,6 @@ pub fn room(no_trunc: bool, format: Option<&str>) -> Option<usize> {
 /// Columns of the terminal that standard output is, else what `COLUMNS` says, else 80.
 pub fn width() -> usize {
     let of_terminal = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
-    let said = || crate::context::variable("COLUMNS").and_then(|columns| columns.parse().ok());
+    let said = || crate::caller::variable("COLUMNS").and_then(|columns| columns.parse().ok());
     of_terminal.filter(|columns| *columns > 0).or_else(said).unwrap_or(80)
 }

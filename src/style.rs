@@ -26,7 +26,7 @@ pub fn stderr() -> Palette {
 }
 
 fn allowed() -> bool {
-    let variable = crate::context::variable;
+    let variable = crate::caller::variable;
     variable("NO_COLOR").is_none() && variable("TERM").is_some_and(|term| term != "dumb")
 }
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::process::{Command, Output, Stdio};
 
-use crate::context;
+use crate::caller;
 
 /// systemctl of the manager that belongs to the caller.
 fn run(words: &[&str]) -> Result<Output, String> {
     let mut systemctl = Command::new("systemctl");
-    if context::has_entered() || context::uid() != 0 {
+    if caller::has_entered() || caller::uid() != 0 {
         systemctl.arg("--user");
     }
     systemctl.args(words).stdin(Stdio::null()).output().map_err(|error| match error.kind() {

@@ -9,7 +9,8 @@ use kube_play::act;
 
 use super::login;
 use crate::arguments;
-use crate::context::{self, Context};
+use crate::caller;
+use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::format::{Format, Headings, Value};
 use crate::{object, output, systemctl, transfer};
@@ -298,7 +299,7 @@ impl Update<'_> {
     /// By the service manager, which makes the containers of a unit anew.
     fn restart(&self, unit: &str, tasks: &[Task]) -> Result<Outcome, Failure> {
         let failed = |when: &str, why: String| {
-            let level = if context::has_entered() { " --user" } else { "" };
+            let level = if caller::has_entered() { " --user" } else { "" };
             Failure::plain(why)
                 .context(format!("restarting unit {unit} during {when}"))
                 .hint(format!("see `systemctl{level} status {unit}`"))

@@ -7,7 +7,8 @@ use images::{Platform, Progress, PullOptions};
 use network::Mode;
 
 use crate::arguments;
-use crate::context::{self, Context};
+use crate::caller;
+use crate::context::Context;
 use crate::create_args::{self, CreateArgs, OwnIds, Surroundings};
 use crate::error::{ExitCode, Failure};
 use crate::format::human;
@@ -59,7 +60,7 @@ pub fn make(
     check_time_zone(spec.timezone.as_deref())?;
     lift_oom_score(&mut spec);
     spec.create_command = context.command_line.clone();
-    spec.labels.extend(context::systemd_unit());
+    spec.labels.extend(caller::systemd_unit());
 
     let engine = early.map_or_else(|| context.engine(), Ok)?;
     resolve_names(&engine, &mut spec)?;

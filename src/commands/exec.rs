@@ -100,7 +100,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     let engine = context.engine()?;
     // On a kernel too old for it the runtime's own check is what is left.
-    let _ = sys::exe::seal(&crate::context::identity(&engine.settings));
+    let _ = sys::exe::seal(&crate::caller::identity(&engine.settings));
     let container = match (args.wait, &name) {
         (Some(seconds), Some(name)) => awaited(&engine, name, seconds)?,
         _ => select::one(&engine, name.as_deref(), args.latest)?,

@@ -5,7 +5,8 @@ use pods::Pod;
 use units::generate::{Creation, Flag, Place, Runs, Service, Setting, service};
 
 use crate::arguments::{self, number};
-use crate::context::{self, Context};
+use crate::caller;
+use crate::context::Context;
 use crate::error::{ExitCode, Failure, on_path};
 use crate::format::Value;
 use crate::{cli, globals, output};
@@ -124,7 +125,7 @@ fn units(context: &Context, args: &Args) -> Result<Vec<(String, String)>, Failur
     let now = jiff::Zoned::now().strftime("%a %b %e %H:%M:%S %Z %Y").to_string();
     let value_of = |text: &String| match text.contains('=') {
         true => Some(text.clone()),
-        false => context::variable(text).map(|value| format!("{text}={value}")),
+        false => caller::variable(text).map(|value| format!("{text}={value}")),
     };
     let environment: Vec<String> = args.env.iter().filter_map(value_of).collect();
     let runroot = engine.store.dirs().runroot.display().to_string();

@@ -5,7 +5,8 @@ use std::path::Path;
 use containers::Engine;
 
 use super::mount::is_json;
-use crate::context::{self, Context};
+use crate::caller;
+use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::format::{Value, table};
 use crate::{object, output};
@@ -31,7 +32,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("when using the --all switch, you may not pass any images names or IDs"));
     }
     let json = is_json(args.format.as_deref())?;
-    context::must_be_inside("image mount")?;
+    caller::must_be_inside("image mount")?;
     let engine = context.engine()?;
     if args.images.is_empty() && !args.all {
         return show(&engine, containers::mounted_images(&engine)?, json);

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use images::{LoadOptions, Progress, SaveOptions, SaveTarget};
 
 use crate::arguments;
+use crate::caller;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure, on_path};
 use crate::output;
@@ -80,7 +81,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     match (from, to) {
         (Place::Here, to) => {
             images::get(&context.store()?, image)?;
-            let mut other = start(command(context, &to, &load)?.stdin(Stdio::piped()))?;
+            let mut other = start(command(&to, &load)?.stdin(Stdio::piped()))?;
             let engine = context.engine()?;
             let options = SaveOptions { progress: Progress::Quiet, ..SaveOptions::default() };
             let mut stdin = other.stdin.take();
@@ -94,7 +95,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             saved?;
         }
         (from, Place::Here) => {
-            let mut other = start(command(context, &from, &save)?.stdout(Stdio::piped()))?;
+            let mut other = start(command(&from, &save)?.stdout(Stdio::piped()))?;
             let engine = context.engine()?;
             let progress = if args.quiet { Progress::Quiet } else { Progress::detect() };
             let options = LoadOptions { progress, ..LoadOptions::default() };
@@ -106,9 +107,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
             loaded?.iter().try_for_each(|name| output::line(format!("Loaded image: {name}")))?;
         }
         (from, to) => {
-            let mut one = start(command(context, &from, &save)?.stdout(Stdio::piped()))?;
+            let mut one = start(command(&from, &save)?.stdout(Stdio::piped()))?;
             let stdin = one.stdout.take().map_or_else(Stdio::null, Stdio::from);
-            let other = start(command(context, &to, &load)?.stdin(stdin))?;
+            let other = start(command(&to, &load)?.stdin(stdin))?;
             finish(one).and(finish(other))?;
         }
     }
@@ -116,7 +117,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 }
 
 /// A shell line at that place.
-fn command(context: &Context, place: &Place<'_>, line: &str) -> Result<Command, Failure> {
+fn command(place: &Place<'_>, line: &str) -> Result<Command, Failure> {
     let mut command;
     match place {
         Place::Here => {
@@ -132,7 +133,7 @@ fn command(context: &Context, place: &Place<'_>, line: &str) -> Result<Command, 
             if !sys::passwd::parse_users(&passwd).any(|known| known.name == *user) {
                 return Err(Failure::plain(format!("user: unknown user {user}")));
             }
-            if context.is_real_root() {
+            if caller::is_real_root() {
                 command = Command::new("su");
                 command.args(["-l", user, "-c", line]);
             } else {

@@ -9,7 +9,8 @@ use storage::{Driver, Store};
 use sys::userns::MapLine;
 
 use crate::arguments;
-use crate::context::{self, Context};
+use crate::caller;
+use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::format::{Nil, Value, yaml};
 use crate::{format, object, output};
@@ -131,8 +132,8 @@ fn host(context: &Context) -> Result<Value, Failure> {
         },
         "os" as "OS": "linux",
         "remoteSocket" as "RemoteSocket": object! {
-            "path" as "Path": context::runtime_dir().join("podman/podman.sock").display().to_string(),
-            "exists" as "Exists": context::runtime_dir().join("podman/podman.sock").exists(),
+            "path" as "Path": caller::runtime_dir().join("podman/podman.sock").display().to_string(),
+            "exists" as "Exists": caller::runtime_dir().join("podman/podman.sock").exists(),
         },
         "rootlessNetworkCmd" as "RootlessNetworkCmd": uplink,
         "serviceIsRemote" as "ServiceIsRemote": false,
@@ -155,7 +156,7 @@ fn host(context: &Context) -> Result<Value, Failure> {
 }
 
 fn default_cgroup_manager() -> String {
-    let bus = context::runtime_dir().join("systemd/private");
+    let bus = caller::runtime_dir().join("systemd/private");
     if bus.exists() { "systemd".into() } else { "cgroupfs".into() }
 }
 
@@ -200,7 +201,7 @@ fn lines(map: &[MapLine]) -> Value {
 
 /// Where a program is, and what it says of its version.
 fn program(name: &str) -> Value {
-    let path = context::variable("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    let path = caller::variable("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     let found = path.split(':').map(|dir| Path::new(dir).join(name)).find(|path| path.is_file());
     let said = found.as_ref().and_then(|path| Command::new(path).arg("--version").stdin(Stdio::null()).output().ok());
     let version = said.map(|said| String::from_utf8_lossy(&said.stdout).trim_end().to_owned());

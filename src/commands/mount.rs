@@ -4,7 +4,8 @@ use std::path::Path;
 
 use containers::{Container, Engine};
 
-use crate::context::{self, Context};
+use crate::caller;
+use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::format::Value;
 use crate::select::conclude;
@@ -38,7 +39,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::plain("--all, --latest and containers cannot be used together"));
     }
     let json = is_json(args.format.as_deref())?;
-    context::must_be_inside("mount")?;
+    caller::must_be_inside("mount")?;
     let engine = context.engine()?;
     if !choices.contains(&true) {
         return show(&engine, json, args.no_trunc);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use api::{Creel, Listener};
 
 use crate::arguments;
-use crate::context::{self, Context};
+use crate::caller;
+use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::output;
 
@@ -59,7 +60,7 @@ fn listener(uri: Option<&str>) -> Result<Listener, Failure> {
         if let Some(socket) = inherited() {
             return Ok(Listener::inherited(socket)?);
         }
-        let dir = context::runtime_dir().join("podman");
+        let dir = caller::runtime_dir().join("podman");
         std::fs::create_dir_all(&dir)?;
         return unix(dir.join("podman.sock"));
     };
@@ -93,7 +94,7 @@ fn unix(path: PathBuf) -> Result<Listener, Failure> {
 /// The first of the sockets that whoever started us listens at for us (sd_listen_fds(3)).
 fn inherited() -> Option<std::os::fd::OwnedFd> {
     const FIRST: i32 = 3;
-    let is_ours = context::variable("LISTEN_PID").is_none_or(|pid| pid == std::process::id().to_string());
-    let count: u32 = context::variable("LISTEN_FDS")?.parse().ok()?;
+    let is_ours = caller::variable("LISTEN_PID").is_none_or(|pid| pid == std::process::id().to_string());
+    let count: u32 = caller::variable("LISTEN_FDS")?.parse().ok()?;
     (is_ours && count > 0).then(|| sys::task::inherited_descriptor(FIRST)).flatten()
 }

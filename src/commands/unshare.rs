@@ -6,7 +6,8 @@ use std::process::Command;
 use containers::{Engine, Settings};
 use nix::sched::CloneFlags;
 
-use crate::context::{Context, identity, variable};
+use crate::caller::{identity, variable};
+use crate::context::Context;
 use crate::error::{ExitCode, Failure, folded};
 
 /// Run a command in the user namespace of the containers

@@ -6,8 +6,8 @@ use containers::{LogConfig, LogDriver};
 
 use super::CreateArgs;
 use crate::arguments::go_quote;
+use crate::caller::variable;
 use crate::config::Config;
-use crate::context::variable;
 use crate::error::Failure;
 use crate::format::human;
 

@@ -16,7 +16,7 @@ pub fn namespaces(args: &CreateArgs, around: &Surroundings<'_>) -> Result<Namesp
         None => {
             let mode = match &args.userns {
                 Some(mode) => mode.clone(),
-                None => crate::context::variable("PODMAN_USERNS")
+                None => crate::caller::variable("PODMAN_USERNS")
                     .or_else(|| config.text("containers", "userns").map(str::to_owned))
                     .unwrap_or_default(),
             };

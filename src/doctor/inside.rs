@@ -260,7 +260,7 @@ pub(super) fn cgroup(context: &Context) -> Rung {
     const DROP_IN: &str = "printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo install -D -m 644 /dev/stdin \
                            /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload, then log in again";
     let settings = containers::Settings {
-        uid: crate::context::uid(),
+        uid: crate::caller::uid(),
         cgroup_manager: context.cgroup_manager().unwrap_or_default(),
         ..containers::Settings::default()
     };
@@ -301,7 +301,7 @@ pub(super) fn cgroup(context: &Context) -> Rung {
             let cure = match (version, session) {
                 (true, _) => "boot with the kernel parameter systemd.unified_cgroup_hierarchy=1".to_owned(),
                 (_, true) => {
-                    format!("sudo loginctl enable-linger {}, then log in again", crate::context::name_of_user())
+                    format!("sudo loginctl enable-linger {}, then log in again", crate::caller::name_of_user())
                 }
                 _ => DROP_IN.to_owned(),
             };

@@ -104,7 +104,7 @@ pub fn explain(context: &Context, failure: Failure) -> Failure {
     let Some(suspect) = failure.suspected() else { return failure };
     let rungs = match suspect {
         // It was not entered, so everything can be tried as at first.
-        Suspect::UserNamespace if !crate::context::has_entered() => examine(context),
+        Suspect::UserNamespace if !crate::caller::has_entered() => examine(context),
         Suspect::UserNamespace | Suspect::Store => {
             let mut rungs = places::configuration(context);
             places::store(context, &mut rungs);

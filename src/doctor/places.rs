@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use storage::Store;
 
 use super::Rung;
-use crate::context::{self, Context};
+use crate::caller;
+use crate::context::Context;
 use crate::error::Failure;
 
 const MIB: u64 = 1 << 20;
@@ -79,7 +80,7 @@ pub(super) fn store(context: &Context, rungs: &mut Vec<Rung>) -> Option<Store> {
 /// Why a directory of ours cannot be used: found by looking at its nearest part that is there.
 fn unusable(name: &str, path: &Path, failure: &Failure) -> Rung {
     let there = path.ancestors().find(|part| part.exists()).unwrap_or(Path::new("/"));
-    let me = context::name_of_user();
+    let me = caller::name_of_user();
     let elsewhere = "use another place: creel --root DIR, or graphroot in ~/.config/containers/storage.conf";
     let read_only =
         rustix::fs::statvfs(there).is_ok_and(|stat| stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
@@ -158,15 +159,15 @@ fn space(root: &Path) -> Rung {
 /// XDG_RUNTIME_DIR, see the XDG Base Directory Specification: the user's own, mode 0700.
 pub(super) fn runtime_dir() -> Rung {
     const NAME: &str = "runtime directory";
-    let uid = context::uid();
+    let uid = caller::uid();
     let usual = PathBuf::from(format!("/run/user/{uid}"));
-    let me = context::name_of_user();
+    let me = caller::name_of_user();
     let log_in = match usual.is_dir() {
         true => format!("export XDG_RUNTIME_DIR={}", usual.display()),
         false => format!("sudo loginctl enable-linger {me} && export XDG_RUNTIME_DIR={}", usual.display()),
     };
-    let used = context::runtime_dir();
-    let Some(named) = context::variable("XDG_RUNTIME_DIR") else {
+    let used = caller::runtime_dir();
+    let Some(named) = caller::variable("XDG_RUNTIME_DIR") else {
         let found = format!("XDG_RUNTIME_DIR is not set, {} is used", used.display());
         return match try_runtime_dir(&used) {
             // The usual place of the usual user: as good as said.

@@ -13,7 +13,8 @@ use sys::passwd::{self, SubIds};
 use sys::userns::Mapping;
 
 use super::{Rung, Verdict, inside, machine};
-use crate::context::{self, Context};
+use crate::caller;
+use crate::context::Context;
 use crate::error::folded;
 
 /// What an image of ordinary making needs.
@@ -51,10 +52,10 @@ pub(super) fn climb(context: &Context, store: Option<&Store>, rungs: &mut Vec<Ru
 
 /// subuid(5), subgid(5) and newuidmap(1). Without them there are containers with one id.
 pub(super) fn sub_ids() -> Vec<Rung> {
-    let uid = context::outside_uid();
+    let uid = caller::outside_uid();
     let user = passwd::user_of(uid);
     let name = user.as_ref().map(|user| user.name.as_str());
-    let who = context::name_of_user();
+    let who = caller::name_of_user();
     let mut rungs = vec![ranges(name, uid, &who)];
     rungs.push(helpers());
     rungs
@@ -248,7 +249,7 @@ fn unmapped(error: &sys::userns::Error) -> Rung {
         let found = format!("{} is not set-user-id root", powerless.join(" and "));
         return Rung::broken(MAP, found, format!("sudo chown root {0} && sudo chmod u+s {0}", powerless.join(" ")));
     }
-    let uid = context::uid();
+    let uid = caller::uid();
     let user = passwd::user_of(uid);
     let name = user.as_ref().map(|user| user.name.as_str());
     for (file, map) in [("/etc/subuid", sys::userns::uid_map()), ("/etc/subgid", sys::userns::gid_map())] {

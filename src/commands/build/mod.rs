@@ -18,7 +18,8 @@ use images::lists::CreateOptions;
 use storage::Staging;
 
 use crate::arguments::{self, go_quote, number};
-use crate::context::{Context, variable};
+use crate::caller::variable;
+use crate::context::Context;
 use crate::create_args::{self, CreateArgs, LimitFlags, Surroundings};
 use crate::error::{ExitCode, Failure, on_path};
 use crate::format::human;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ::build::Secret;
 
 use super::Args;
-use crate::context::variable;
+use crate::caller::variable;
 use crate::error::{Failure, on_path};
 
 pub fn secrets(args: &Args) -> Result<BTreeMap<String, Secret>, Failure> {

@@ -12,8 +12,9 @@ use kube_play::{GeneratedKind, ObjectId, Severity, Unknown, Validate};
 use storage::Staging;
 
 use super::{DEFAULT_NAMESPACE, File, parse, read, refuse};
+use crate::caller::variable;
 use crate::commands::kube_generate;
-use crate::context::{Context, variable};
+use crate::context::Context;
 use crate::error::{ExitCode, Failure, on_path};
 use crate::output;
 

@@ -17,8 +17,9 @@ use sys::signals::SignalFd;
 use super::progress::Progress;
 use super::{File, build, parse, read, refuse, source, warn};
 use crate::arguments;
+use crate::caller;
 use crate::commands::login;
-use crate::context::{self, Context};
+use crate::context::Context;
 use crate::create_args::{self, CreateArgs, Surroundings};
 use crate::error::{ExitCode, Failure};
 use crate::{output, transfer};
@@ -330,7 +331,7 @@ fn options(context: &Context, args: &Args) -> Result<Options, Failure> {
         no_hostname: args.no_hostname,
         no_pod_prefix: args.no_pod_prefix,
         seccomp_root: args.seccomp_profile_root.as_deref().map(std::path::absolute).transpose()?,
-        unit: context::systemd_unit().map(|(_, unit)| unit),
+        unit: caller::systemd_unit().map(|(_, unit)| unit),
         replicas: args.replicas,
         directory: std::env::current_dir().unwrap_or_default(),
     })

@@ -8,8 +8,9 @@ use pods::{ExitPolicy, Infra, Pod, PodSpec, Share};
 
 use super::flags::PodFlags;
 use crate::arguments;
+use crate::caller;
 use crate::commands::create;
-use crate::context::{self, Context};
+use crate::context::Context;
 use crate::create_args::{self, CreateArgs, Surroundings};
 use crate::error::{ExitCode, Failure};
 use crate::output;
@@ -104,7 +105,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
     let mut spec = spec(&args, &around)?;
     spec.create_command.clone_from(&context.command_line);
-    spec.labels.extend(context::systemd_unit());
+    spec.labels.extend(caller::systemd_unit());
     check_others(&engine, &spec)?;
     let image = match &args.infra_image {
         Some(image) if !image.is_empty() => {

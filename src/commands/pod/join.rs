@@ -75,7 +75,7 @@ pub(crate) fn found(engine: &Engine, wanted: &Wanted, spec: &mut ContainerSpec) 
                 spec.network.mode = Mode::Default;
             }
             of_pod.create_command.clone_from(&spec.create_command);
-            of_pod.labels.extend(crate::context::systemd_unit());
+            of_pod.labels.extend(crate::caller::systemd_unit());
             let request = pods::CreateRequest { spec: of_pod, name: Some(name), replace: false, infra_image: None };
             Ok(Found { pod: pods::create(engine, request)?, is_new: true })
         }

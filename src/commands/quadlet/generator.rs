@@ -150,7 +150,7 @@ fn generate(call: &Call, called: &str, log: &mut Log) -> Result<(), crate::error
         return Ok(());
     }
     let program = sys::exe::path()?.display().to_string();
-    let whose = crate::context::program_of(called.trim_end_matches("-user-generator"));
+    let whose = crate::caller::program_of(called.trim_end_matches("-user-generator"));
     let network = match manager {
         Manager::User => format!("{whose}-user-wait-network-online.service"),
         Manager::System => "network-online.target".to_owned(),

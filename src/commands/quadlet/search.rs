@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use units::UnitFile;
 use units::quadlet::{Kind, drop_in_directories};
 
-use crate::context::{self, variable};
+use crate::caller::{self, variable};
 use crate::error::Failure;
 
 /// For whose manager services are made.
@@ -53,9 +53,9 @@ pub fn directories(manager: Manager) -> Result<Vec<PathBuf>, Failure> {
             .map(|root| Path::new(root).join("containers/systemd"))
             .collect());
     }
-    let uid = context::uid().to_string();
+    let uid = caller::uid().to_string();
     let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let config = context::below_home("XDG_CONFIG_HOME", ".config")?;
+    let config = caller::below_home("XDG_CONFIG_HOME", ".config")?;
     let of = |whose: &str| {
         let users = Path::new("/etc").join(whose).join("systemd/users");
         let own = [Some(config.join(whose).join("systemd")), Some(users.join(&uid)), Some(users)];
@@ -74,7 +74,7 @@ pub fn install_directory() -> Result<PathBuf, Failure> {
     let whose = if podman_generates() { "creel" } else { "containers" };
     match variable("QUADLET_UNIT_DIRS").and_then(|only| only.split(':').next().map(PathBuf::from)) {
         Some(directory) if !directory.as_os_str().is_empty() => Ok(directory),
-        _ => Ok(context::below_home("XDG_CONFIG_HOME", ".config")?.join(whose).join("systemd")),
+        _ => Ok(caller::below_home("XDG_CONFIG_HOME", ".config")?.join(whose).join("systemd")),
     }
 }
 

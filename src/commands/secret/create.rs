@@ -91,7 +91,7 @@ fn driver(context: &Context, args: &Args) -> Result<(SecretDriver, BTreeMap<Stri
     }
     if driver == SecretDriver::Pass && !options.contains_key("root") {
         // Where the program `pass` has its store.
-        let variable = crate::context::variable;
+        let variable = crate::caller::variable;
         let root = variable("PASSWORD_STORE_DIR").or_else(|| variable("HOME").map(|home| home + "/.password-store"));
         options.insert("root".into(), root.unwrap_or_default());
     }

@@ -63,7 +63,7 @@ pub fn all(engine: &Engine) -> Result<Vec<Secret>, Failure> {
 pub fn content(source: &str, env: bool) -> Result<Vec<u8>, Failure> {
     let mut data = Vec::new();
     if env {
-        let value = crate::context::variable(source).ok_or_else(|| {
+        let value = crate::caller::variable(source).ok_or_else(|| {
             Failure::plain(format!("cannot create store secret data: environment variable {source} is not set"))
         })?;
         return Ok(value.into_bytes());
