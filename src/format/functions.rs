@@ -181,11 +181,11 @@ pub fn method(receiver: &Value, name: &str, args: &[Value]) -> Option<Value> {
         (Value::Heading { words, .. }, "Label", [key]) => Some(Value::Heading { text: text(key).ok()?, words }),
         (Value::Time(time), "Unix", []) => Some(Value::Int(time.as_second())),
         (Value::Time(time), "UnixNano", []) => Some(Value::Int(i64::try_from(time.as_nanosecond()).ok()?)),
-        (Value::Time(time), "String", []) => Some(Value::String(super::value::go_time(*time))),
-        (Value::Time(time), "IsZero", []) => Some(Value::Bool(super::value::is_zero_time(*time))),
+        (Value::Time(time), "String", []) => Some(Value::String(super::go::go_time(*time))),
+        (Value::Time(time), "IsZero", []) => Some(Value::Bool(super::go::is_zero_time(*time))),
         (Value::Time(time), "Format", [layout]) => Some(Value::String(go_layout(*time, &text(layout).ok()?))),
         (Value::Duration(duration), "Seconds", []) => Some(Value::Float(duration.as_secs_f64())),
-        (Value::Duration(duration), "String", []) => Some(Value::String(super::value::go_duration(*duration))),
+        (Value::Duration(duration), "String", []) => Some(Value::String(super::go::go_duration(*duration))),
         _ => None,
     }
 }

@@ -1,7 +1,9 @@
 //! How lists and objects are shown: tables, Go templates, JSON.
 
 mod functions;
+mod go;
 pub mod human;
+mod json;
 mod printf;
 pub mod table;
 mod template;
@@ -9,9 +11,10 @@ mod types;
 mod value;
 mod yaml;
 
+pub use go::{go_duration, go_time, rfc3339, zero_time};
 pub use template::Template;
 pub use types::unknown_field;
-pub use value::{All, Asked, Field, Kind, Nil, Value, go_duration, go_time, rfc3339, zero_time};
+pub use value::{All, Asked, Field, Kind, Nil, Value};
 pub use yaml::yaml;
 
 use crate::error::Failure;

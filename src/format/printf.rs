@@ -1,6 +1,7 @@
 //! Go's `fmt.Sprintf` for the verbs that templates use.
 
-use super::value::{Value, go_exponent};
+use super::go::{go_exponent, go_float};
+use super::value::Value;
 
 #[derive(Default)]
 struct Flags {
@@ -206,9 +207,9 @@ fn pad(text: String, flags: &Flags) -> String {
 /// `None` is the shortest text that reads back.
 pub fn general(value: f64, digits: Option<usize>) -> String {
     if value == 0.0 || !value.is_finite() {
-        return super::value::go_float(value);
+        return go_float(value);
     }
-    let Some(digits) = digits else { return super::value::go_float(value) };
+    let Some(digits) = digits else { return go_float(value) };
     let digits = digits.max(1);
     let scientific = format!("{value:.*e}", digits - 1);
     let exponent: i32 = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
