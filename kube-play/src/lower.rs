@@ -255,11 +255,16 @@ impl<'a> Lowering<'a> {
 
     /// What is carried out neither here nor later: an error in strict reading, else a warning.
     fn unsupported(&mut self, at: &At<'_>, text: impl Into<String>) {
-        match self.validate {
-            Validate::Strict => self.wrong(at, text),
-            Validate::Warn => self.warn(at, text),
-            Validate::Ignore => {}
-        }
+        self.unsupported_with(at, text, None);
+    }
+
+    fn unsupported_with(&mut self, at: &At<'_>, text: impl Into<String>, hint: Option<&str>) {
+        let severity = match self.validate {
+            Validate::Strict => Severity::Error,
+            Validate::Warn => Severity::Warning,
+            Validate::Ignore => return,
+        };
+        self.problems.push(at.problem(severity, text, hint.map(str::to_owned)));
     }
 
     fn refer(&mut self, kind: Kind, namespace: &str, name: &str, at: &At<'_>) -> &mut Reference {

@@ -14,7 +14,7 @@ mod table;
 pub use age::age;
 pub use columns::custom_columns;
 pub use describe::{Event, describe_object, describe_pod, describe_service, describe_workload};
-pub use jsonpath::Template as JsonPath;
+pub use jsonpath::{Path as JsonValuePath, Template as JsonPath};
 pub use object::{
     job_status_value, list, object, object_json, object_yaml, pod_object, pod_status_value, service_object,
     workload_status_value,

@@ -12,7 +12,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW};
 
 use crate::error::{At, Error, Result};
-use crate::store::Store;
+use crate::store::{Store, make_private_dir};
 
 impl Store {
     fn changed_path(&self) -> PathBuf {
@@ -50,6 +50,8 @@ impl Watch {
     /// Where nobody can tell, since the disk is full or inotify used up, it is readable from time to time.
     pub fn of(store: &Store) -> Result<Watch> {
         let path = store.changed_path();
+        // A reboot takes it away.
+        make_private_dir(&store.dirs().runroot)?;
         match File::create_new(&path) {
             Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                 return sys::notice::clock(LOOK_AGAIN).at("cannot watch", &path).map(Watch);

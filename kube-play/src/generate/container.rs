@@ -144,6 +144,7 @@ fn resources(spec: &ContainerSpec) -> Value {
     for device in &spec.devices {
         limits.insert(format!("podman.io/device={}", device.host.display()), "1".into());
     }
+    limits.extend(spec.cdi_devices.iter().map(|name| (name.clone(), "1".into())));
     let mut all = Map::new();
     if !limits.is_empty() {
         all.insert("limits".into(), limits.into());

@@ -69,6 +69,7 @@ impl Lowering<'_> {
         self.stop_signal(container, &mut spec, at);
         limit(&mut spec.resources, &limits, &requests);
         spec.devices = devices(&limits);
+        spec.cdi_devices = limits.keys().filter(|name| is_cdi_device(name)).cloned().collect();
         let (run_as_non_root, group) = self.security(container, pod, &mut spec, at);
         let ports = self.ports(container, at);
         let probe = |lowering: &mut Self, probe: &Option<model::Probe>, word: &str| {
@@ -184,11 +185,13 @@ impl Lowering<'_> {
     ) -> (BTreeMap<String, Quantity>, BTreeMap<String, Quantity>) {
         for (map, word) in [(&resources.limits, "limits"), (&resources.requests, "requests")] {
             for name in map.keys() {
-                let device = name.starts_with(DEVICE) && word == "limits";
+                let device = is_device(name) && word == "limits";
                 let known = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
                 if !known && !device {
                     let text = "is no resource of this machine: there are cpu, memory, ephemeral-storage";
-                    self.unsupported(&at.key(word).key(name), text);
+                    // A cluster's device plugins count what they give out; here devices have names.
+                    let hint = "name a device among the limits: nvidia.com/gpu=all: 1 by CDI, or podman.io/device=/dev/PATH: 1";
+                    self.unsupported_with(&at.key(word).key(name), text, name.contains('/').then_some(hint));
                 }
             }
         }
@@ -203,7 +206,7 @@ impl Lowering<'_> {
                 None => drop(requests.insert(name.clone(), limit.clone())),
             }
         }
-        requests.retain(|name, _| !name.starts_with(DEVICE));
+        requests.retain(|name, _| !is_device(name));
         (resources.limits.clone(), requests)
     }
 
@@ -657,6 +660,15 @@ fn limit(resources: &mut Resources, limits: &BTreeMap<String, Quantity>, request
     if let Some(request) = some(requests, "cpu") {
         resources.cpu_shares = Some((request.millis().saturating_mul(1024) / 1000).clamp(2, 262_144));
     }
+}
+
+/// Whether a limit is a device: a path of the host, or what a CDI specification of this machine names.
+fn is_device(limit: &str) -> bool {
+    limit.starts_with(DEVICE) || is_cdi_device(limit)
+}
+
+fn is_cdi_device(limit: &str) -> bool {
+    !limit.starts_with(DEVICE) && containers::is_device_name(limit)
 }
 
 /// What limits name as Podman's kube play reads them.

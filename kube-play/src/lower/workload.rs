@@ -276,7 +276,17 @@ impl Lowering<'_> {
         let target = ObjectId::new(kind, &meta.id.namespace, &name);
         let mut metrics = Vec::new();
         for (index, metric) in spec.metrics.iter().enumerate() {
-            let at = at.key("metrics").index(index).key("resource");
+            let at = at.key("metrics").index(index);
+            let kind = metric.kind.unwrap_or_default();
+            if kind != model::MetricType::Resource {
+                // Where its own field is written, that was refused with the reason.
+                if !at.key(kind.field()).written() {
+                    let hint = "write type: Resource";
+                    self.unsupported_with(&at.key("type"), "only cpu and memory are measured", Some(hint));
+                }
+                continue;
+            }
+            let at = at.key("resource");
             let Some(resource) = &metric.resource else {
                 self.wrong(&at, "is required");
                 continue;

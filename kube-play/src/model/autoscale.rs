@@ -36,9 +36,9 @@ object! {
 
 object! {
     Metric {
+        "type" kind: Option<MetricType>,
         "resource" resource: Option<ResourceMetric>,
     }
-    checked { "type": MetricType, }
     refused {
         /// only cpu and memory are measured
         "pods",
@@ -55,6 +55,23 @@ words! {
     pub(crate) MetricType {
         #[default]
         Resource = "Resource",
+        Pods = "Pods",
+        Object = "Object",
+        External = "External",
+        ContainerResource = "ContainerResource",
+    }
+}
+
+impl MetricType {
+    /// The field that a metric of this type is written in.
+    pub(crate) fn field(self) -> &'static str {
+        match self {
+            MetricType::Resource => "resource",
+            MetricType::Pods => "pods",
+            MetricType::Object => "object",
+            MetricType::External => "external",
+            MetricType::ContainerResource => "containerResource",
+        }
     }
 }
 

@@ -15,9 +15,9 @@ enum Part {
     Range(Path, Vec<Part>),
 }
 
-/// From the object at hand (`.a`, `@.a`), or from the outermost one (`$.a`).
+/// Leads from the object at hand (`.a`, `@.a`), or from the outermost one (`$.a`), to values in it.
 #[derive(Debug, PartialEq)]
-pub(super) struct Path {
+pub struct Path {
     from_root: bool,
     steps: Vec<Step>,
 }
@@ -89,8 +89,11 @@ fn shown(value: &Value) -> String {
 }
 
 impl Path {
-    /// As columns have it: the braces and the first dot may be left out.
-    pub(super) fn relaxed(text: &str) -> Result<Path, String> {
+    /// As columns and `wait` have it: the braces and the first dot may be left out.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and where.
+    pub fn relaxed(text: &str) -> Result<Path, String> {
         let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
         let dotted = if inner.starts_with(['.', '[', '$', '@']) { inner.to_owned() } else { format!(".{inner}") };
         let mut reader = Reader { rest: &dotted };
@@ -99,7 +102,8 @@ impl Path {
         Ok(path)
     }
 
-    pub(super) fn find<'v>(&self, root: &'v Value, here: &'v Value) -> Vec<&'v Value> {
+    /// What is there; nothing where something on the way is not.
+    pub fn find<'v>(&self, root: &'v Value, here: &'v Value) -> Vec<&'v Value> {
         let mut found = vec![if self.from_root { root } else { here }];
         for step in &self.steps {
             found = found.into_iter().flat_map(|value| step.take(root, value)).collect();

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use images::PullOptions;
-use kube_play::act::{self, Actor, PlayOptions, Start};
+use kube_play::act::{self, PlayOptions, Start};
 use kube_play::{ObjectId, Options, Unknown, Validate, show};
 
 use super::play::PATIENCE;
-use super::progress::Progress;
 use super::{File, chosen, parse, refuse, warn};
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
@@ -63,18 +62,9 @@ pub(super) fn make(
         let find_image = |engine: &containers::Engine, wanted: &act::WantedImage<'_>| {
             super::image(engine, wanted, &PullOptions::default())
         };
-        let progress = Progress::new(false);
-        let actor = Actor {
-            engine: &engine,
-            find_image: &find_image,
-            progress: &|underway| progress.show(underway),
-            waits: &super::waits,
-            pod_program: super::pod_program,
-            supervisor_program: super::supervisor_program,
-        };
         let sources = BTreeMap::new();
         let how = PlayOptions { sources: &sources, replace: false, start: Start::Now, patience: PATIENCE };
-        act::play(&actor, &plan, how)?;
+        super::carry_out(&engine, &find_image, &plan, how, false)?;
     }
     match making.output.as_deref() {
         None => {

@@ -5,13 +5,17 @@ use std::path::Path;
 use std::process::{Command, ExitCode as ProcessExit};
 
 use images::{Credentials, PullOptions, PullPolicy as ImagePolicy};
-use kube_play::{Kind, Manifests, ObjectId, Problem, PullPolicy, Severity, Source, Unknown, Validate, act};
+use kube_play::act::{Actor, PlayOptions, Played};
+use kube_play::{Kind, Manifests, ObjectId, Plan, Problem, PullPolicy, Severity, Source, Unknown, Validate, act};
 
 use crate::error::{ExitCode, Failure};
 use crate::output;
 
+use progress::Progress;
+
 pub mod apply;
 mod build;
+mod changes;
 mod chosen;
 pub mod debug;
 pub mod delete;
@@ -94,6 +98,26 @@ fn forwarder_program() -> Command {
 /// For whoever has to wait for another command.
 pub(super) fn waits(namespace: &str) {
     output::note(&format!("another command acts in namespace {namespace:?}: waiting for its end"));
+}
+
+/// Carries a plan out, with images as `find_image` has them. A terminal shows what is waited for.
+fn carry_out(
+    engine: &containers::Engine,
+    find_image: &act::FindImage<'_>,
+    plan: &Plan,
+    how: PlayOptions<'_>,
+    quiet: bool,
+) -> Result<Played, Failure> {
+    let progress = Progress::new(quiet);
+    let actor = Actor {
+        engine,
+        find_image,
+        progress: &|underway| progress.show(underway),
+        waits: &waits,
+        pod_program,
+        supervisor_program,
+    };
+    Ok(act::play(&actor, plan, how)?)
 }
 
 /// The stored objects. Those whose records cannot be read are named.

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use containers::{ExitPropagation, LogConfig, UserNamespace};
 use images::PullOptions;
-use kube_play::act::{self, Actor, Claims, Meant, PlayOptions, Played, Start};
+use kube_play::act::{self, Claims, Meant, PlayOptions, Played, Start};
 use kube_play::{Change, Kind, ObjectId, Options, Plan, PublishedPort, PullPolicy, Stored, Unknown, Validate};
 use pods::ServiceContainer;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use sys::signals::SignalFd;
 
-use super::progress::Progress;
 use super::{File, build, parse, read, refuse, source, warn};
 use crate::arguments;
 use crate::caller;
@@ -216,23 +215,12 @@ pub fn run(context: &Context, mut args: Args) -> Result<ExitCode, Failure> {
         let policy = if is_built { PullPolicy::Never } else { wanted.pull };
         super::image(engine, &act::WantedImage { pull: policy, ..*wanted }, &pull)
     };
-    let progress = Progress::new(args.quiet);
-    let actor = Actor {
-        engine: &engine,
-        find_image: &find_image,
-        progress: &|underway| progress.show(underway),
-        waits: &super::waits,
-        pod_program: super::pod_program,
-        supervisor_program: super::supervisor_program,
-    };
     let start = if args.start { Start::Now } else { Start::Later };
     if args.wait {
         output::line("Use ctrl+c to clean up or wait for pods to exit")?;
     }
     let how = PlayOptions { sources: &sources, replace: args.replace, start, patience: PATIENCE };
-    let played = act::play(&actor, &plan, how);
-    drop(progress);
-    let played = played?;
+    let played = super::carry_out(&engine, &find_image, &plan, how, args.quiet)?;
     report(&played, args.replace)?;
     let former = former(&engine, &plan, &sources)?;
     match args.prune {

@@ -1,10 +1,9 @@
 //! `creel kube rollout status`, `history`, `undo`, `restart`, `pause` and `resume`
 
-use std::time::{Duration, Instant};
-
 use kube_play::act::{self, Body, Object};
 use kube_play::show::{self, RolloutState};
 
+use super::changes::{self, look_until};
 use super::{DEFAULT_NAMESPACE, not_found, one_object};
 use crate::arguments::{self, number};
 use crate::context::Context;
@@ -35,8 +34,6 @@ pub struct Args {
     words: Vec<String>,
 }
 
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_least(&args.words, 2)?;
     let id = one_object(&args.words[1..], &args.namespace)?;
@@ -58,9 +55,8 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
                 "0" | "0s" => None,
                 text => Some(human::parse_duration(text).map_err(Failure::plain)?),
             };
-            let begun = Instant::now();
             let mut said = String::new();
-            loop {
+            let over = look_until(&engine, changes::until(patience), || {
                 let (plan, _, generation) = found()?;
                 let kept = shelf.kept(&id)?;
                 let state = match kept.generation == generation {
@@ -73,7 +69,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
                 match state {
                     RolloutState::Done(text) => {
                         output::line(text)?;
-                        return Ok(ExitCode::Success);
+                        return Ok(Some(()));
                     }
                     RolloutState::Failed(text) => return Err(Failure::plain(text)),
                     RolloutState::Waiting(text) => {
@@ -83,13 +79,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
                         }
                     }
                 }
-                if !args.watch {
-                    return Ok(ExitCode::Success);
-                }
-                if patience.is_some_and(|patience| begun.elapsed() >= patience) {
-                    return Err(Failure::plain("timed out waiting for the condition"));
-                }
-                std::thread::sleep(LOOK_AGAIN);
+                Ok((!args.watch).then_some(()))
+            })?;
+            if over.is_none() {
+                return Err(Failure::plain("timed out waiting for the condition"));
             }
         }
         "history" => {

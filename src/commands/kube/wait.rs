@@ -1,11 +1,12 @@
 //! `creel kube wait`
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use kube_play::ObjectId;
 use kube_play::act::{self, Body, Shelf};
+use kube_play::{ObjectId, show};
 use serde_json::Value;
 
+use super::changes::{self, look_until};
 use super::chosen::{self, Chosen, Which};
 use super::{DEFAULT_NAMESPACE, get};
 use crate::arguments;
@@ -20,7 +21,7 @@ pub struct Args {
     /// All objects of these kinds
     #[arg(long)]
     all: bool,
-    /// condition=NAME[=true|false] (Ready, Available, Complete, ...), create, delete, or jsonpath={.PATH}=VALUE
+    /// condition=NAME[=true|false] (Ready, Available, Complete, ...), create, delete, or jsonpath={.PATH}[=VALUE]
     #[arg(long = "for", value_name = "WHAT", required = true)]
     aim: String,
     /// The namespace
@@ -29,15 +30,13 @@ pub struct Args {
     /// Objects with these labels (app=web,tier!=db)
     #[arg(short = 'l', long, value_name = "LABELS")]
     selector: Option<String>,
-    /// Give up after so long; 0 looks once
+    /// Give up after so long; 0 looks once, a negative one waits without an end
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     timeout: String,
     /// A kind and names, or KIND/NAME
     #[arg(value_name = "KIND [NAME...]")]
     words: Vec<String>,
 }
-
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What is waited for.
 #[derive(Debug, PartialEq)]
@@ -47,9 +46,10 @@ enum Aim {
         name: String,
         status: &'static str,
     },
+    /// What the path leads to is that; with no value: it leads to something.
     Field {
-        path: Vec<String>,
-        value: String,
+        path: show::JsonValuePath,
+        value: Option<String>,
     },
     Create,
     Delete,
@@ -61,7 +61,7 @@ impl std::str::FromStr for Aim {
     fn from_str(text: &str) -> Result<Aim, Failure> {
         let unknown = || {
             Failure::plain(format!("unrecognized condition: {text:?}"))
-                .hint("write condition=NAME, create, delete, or jsonpath={.PATH}=VALUE")
+                .hint("write condition=NAME, create, delete, or jsonpath={.PATH}[=VALUE]")
         };
         if let Some(condition) = text.strip_prefix("condition=") {
             let (name, status) = condition.split_once('=').unwrap_or((condition, "true"));
@@ -73,11 +73,7 @@ impl std::str::FromStr for Aim {
             return Ok(Aim::Condition { name: name.to_owned(), status });
         }
         if let Some(field) = text.strip_prefix("jsonpath=") {
-            let (path, value) = field.rsplit_once('=').ok_or_else(unknown)?;
-            let path = path.trim_matches('\'').trim_start_matches('{').trim_end_matches('}');
-            let path =
-                path.strip_prefix('.').filter(|path| !path.contains(['[', '*', '?', '@'])).ok_or_else(unknown)?;
-            return Ok(Aim::Field { path: path.split('.').map(str::to_owned).collect(), value: value.to_owned() });
+            return field_aim(field);
         }
         match text.to_ascii_lowercase().as_str() {
             "create" => Ok(Aim::Create),
@@ -87,12 +83,37 @@ impl std::str::FromStr for Aim {
     }
 }
 
+/// `PATH=VALUE`, or `PATH`.
+fn field_aim(text: &str) -> Result<Aim, Failure> {
+    // A filter has signs of its own.
+    let mut depth = 0;
+    let sign = text.find(|char| {
+        match char {
+            '{' | '[' | '(' => depth += 1,
+            '}' | ']' | ')' => depth -= 1,
+            _ => {}
+        }
+        char == '=' && depth == 0
+    });
+    let (path, value) = sign.map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])));
+    let value = value.map(|value| value.trim_matches(['\'', '"']).to_owned());
+    if value.as_deref() == Some("") {
+        let text = "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3";
+        return Err(Failure::plain(text));
+    }
+    let path = path.trim_matches('\'');
+    let wrong = |why| Failure::plain(format!("error parsing jsonpath {path}, {why}"));
+    Ok(Aim::Field { path: show::JsonValuePath::relaxed(path).map_err(wrong)?, value })
+}
+
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     arguments::at_least(&args.words, 1)?;
     let aim: Aim = args.aim.parse()?;
     let patience = match args.timeout.as_str() {
-        "0" => Duration::ZERO,
-        text => human::parse_duration(text).map_err(Failure::plain)?,
+        "0" => Some(Duration::ZERO),
+        // As long as it takes.
+        text if text.starts_with('-') => None,
+        text => Some(human::parse_duration(text).map_err(Failure::plain)?),
     };
     let which = match (&args.selector, args.all) {
         (Some(labels), _) => Which::Labelled(labels),
@@ -101,13 +122,14 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     };
     let engine = context.reader()?;
     let shelf = super::shelf(&engine)?;
-    let begun = Instant::now();
+    let until = changes::until(patience);
     let choose = || chosen::choose(&engine, &shelf, &args.words, &args.namespace, &which);
-    let is_late = || begun.elapsed() >= patience;
     let (mut chosen, mut failures) = choose()?;
-    while aim == Aim::Create && (!failures.is_empty() || chosen.is_empty()) && !is_late() {
-        std::thread::sleep(LOOK_AGAIN);
-        (chosen, failures) = choose()?;
+    if aim == Aim::Create {
+        look_until(&engine, until, || {
+            (chosen, failures) = choose()?;
+            Ok((failures.is_empty() && !chosen.is_empty()).then_some(()))
+        })?;
     }
     if aim == Aim::Delete {
         failures.clear();
@@ -116,12 +138,10 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     for id in chosen.iter().map(Chosen::id) {
         // One after the other: the patience is that of all.
-        while !holds(&engine, &shelf, &id, &aim)? {
-            if is_late() {
-                let what = format!("{}/{}", id.kind.plural(), id.name);
-                return Err(Failure::plain(format!("timed out waiting for the condition on {what}")));
-            }
-            std::thread::sleep(LOOK_AGAIN);
+        let met = look_until(&engine, until, || Ok(holds(&engine, &shelf, &id, &aim)?.then_some(())))?;
+        if met.is_none() {
+            let what = format!("{}/{}", id.kind.plural(), id.name);
+            return Err(Failure::plain(format!("timed out waiting for the condition on {what}")));
         }
         output::line(format_args!("{} condition met", id.resource()))?;
     }
@@ -141,7 +161,7 @@ fn holds(engine: &containers::Engine, shelf: &Shelf, id: &ObjectId, aim: &Aim) -
         // What is said of it was said of another one.
         _ if !is_observed(shelf, &one)? => false,
         Aim::Condition { name, status } => has_condition(&get::value(shelf, &one)?, name, status),
-        Aim::Field { path, value } => has_value(&get::value(shelf, &one)?, path, value),
+        Aim::Field { path, value } => has_value(&get::value(shelf, &one)?, path, value.as_deref())?,
     })
 }
 
@@ -162,10 +182,19 @@ fn has_condition(object: &Value, name: &str, status: &str) -> bool {
     of_name.any(|condition| condition["status"] == status)
 }
 
-fn has_value(object: &Value, path: &[String], value: &str) -> bool {
-    let found = path.iter().fold(object, |inside, step| &inside[step]);
-    let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
-    !found.is_null() && text == value
+/// `None`: any.
+fn has_value(object: &Value, path: &show::JsonValuePath, value: Option<&str>) -> Result<bool, Failure> {
+    let found = path.find(object, object);
+    let (found, value) = match (found.as_slice(), value) {
+        ([], _) | ([Value::Null], _) => return Ok(false),
+        (_, None) => return Ok(true),
+        ([Value::Array(_) | Value::Object(_)], Some(_)) => {
+            return Err(Failure::plain("jsonpath leads to a nested object or list which is not supported"));
+        }
+        ([found], Some(value)) => (*found, value),
+        (_, Some(_)) => return Err(Failure::plain("given jsonpath expression matches more than one value")),
+    };
+    Ok(found.as_str().map_or_else(|| found.to_string(), str::to_owned) == value)
 }
 
 #[cfg(test)]
@@ -177,9 +206,9 @@ mod tests {
     #[test]
     fn what_is_waited_for_is_read() {
         let condition = |name: &str, status| Aim::Condition { name: name.to_owned(), status };
-        let field = |path: &[&str], value: &str| Aim::Field {
-            path: path.iter().map(|step| (*step).to_owned()).collect(),
-            value: value.to_owned(),
+        let field = |path: &str, value: Option<&str>| Aim::Field {
+            path: show::JsonValuePath::relaxed(path).unwrap(),
+            value: value.map(str::to_owned),
         };
         for (text, expected) in [
             ("condition=Ready", Some(condition("Ready", "True"))),
@@ -187,9 +216,13 @@ mod tests {
             ("condition=ready=perhaps", None),
             ("delete", Some(Aim::Delete)),
             ("create", Some(Aim::Create)),
-            ("jsonpath={.status.phase}=Running", Some(field(&["status", "phase"], "Running"))),
-            ("jsonpath={.status.phase}", None),
-            ("jsonpath={.items[0]}=x", None),
+            ("jsonpath={.status.phase}=Running", Some(field(".status.phase", Some("Running")))),
+            ("jsonpath='{.status.phase}'='Running'", Some(field(".status.phase", Some("Running")))),
+            ("jsonpath=.status.podIP", Some(field(".status.podIP", None))),
+            ("jsonpath={.items[0]}=a=b", Some(field(".items[0]", Some("a=b")))),
+            ("jsonpath={.a[?(@.b==\"c\")].d}=e", Some(field(".a[?(@.b==\"c\")].d", Some("e")))),
+            ("jsonpath={.status.phase}=", None),
+            ("jsonpath={.status", None),
             ("ready", None),
         ] {
             assert_eq!(text.parse::<Aim>().ok(), expected, "{text}");
@@ -202,9 +235,15 @@ mod tests {
             "conditions": [{ "type": "Ready", "status": "True" }] } });
         assert!(has_condition(&object, "ready", "True") && !has_condition(&object, "ready", "False"));
         assert!(!has_condition(&object, "Available", "False"));
-        let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
-        assert!(has_value(&object, &path("status.phase"), "Running"));
-        assert!(has_value(&object, &path("status.replicas"), "2"));
-        assert!(!has_value(&object, &path("status.none"), "null"));
+        let has = |path: &str, value: Option<&str>| {
+            has_value(&object, &show::JsonValuePath::relaxed(path).unwrap(), value).map_err(|error| error.to_string())
+        };
+        assert_eq!(has(".status.phase", Some("Running")), Ok(true));
+        assert_eq!(has(".status.replicas", Some("2")), Ok(true));
+        assert_eq!(has(".status.none", Some("null")), Ok(false));
+        assert_eq!((has(".status.none", None), has(".status.conditions", None)), (Ok(false), Ok(true)));
+        assert_eq!(has(".status.conditions[?(@.type=='Ready')].status", Some("True")), Ok(true));
+        assert!(has(".status.conditions", Some("x")).unwrap_err().contains("a nested object or list"));
+        assert!(has(".status.conditions[0]['type','status']", Some("x")).unwrap_err().contains("more than one value"));
     }
 }

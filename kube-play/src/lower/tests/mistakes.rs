@@ -130,7 +130,8 @@ fn pods_that_contradict_themselves() {
         ),
         (
             "containers: [{ name: a, image: b, resources: { limits: { nvidia.com/gpu: 1 } } }]",
-            "containers[0].resources.limits[\"nvidia.com/gpu\"]: is no resource of this machine: there are cpu, memory, ephemeral-storage",
+            "containers[0].resources.limits[\"nvidia.com/gpu\"]: is no resource of this machine: there are cpu, memory, ephemeral-storage \
+             (name a device among the limits: nvidia.com/gpu=all: 1 by CDI, or podman.io/device=/dev/PATH: 1)",
         ),
         (
             "containers: [{ name: a, image: b, resources: { limits: { memory: -1 } } }]",
@@ -434,6 +435,10 @@ fn jobs_services_and_others() {
         (
             "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: x }\nspec: { maxReplicas: 3, scaleTargetRef: { kind: DaemonSet, name: y } }\n",
             "HorizontalPodAutoscaler/x: spec.scaleTargetRef.kind: a DaemonSet cannot be scaled",
+        ),
+        (
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: x }\nspec: { maxReplicas: 3, scaleTargetRef: { kind: Deployment, name: y }, metrics: [{ type: Pods }] }\n",
+            "HorizontalPodAutoscaler/x: spec.metrics[0].type: only cpu and memory are measured (write type: Resource)",
         ),
     ] {
         assert_eq!(told(text)[0], expected, "{text}");
