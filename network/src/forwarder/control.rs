@@ -30,6 +30,14 @@ pub struct Place {
     pub host_alias6: Option<Ipv6Addr>,
 }
 
+impl Place {
+    /// The namespace's own loopback. Its servers see every client there, as a program does that speaks with itself.
+    pub fn loopback() -> Place {
+        let (ipv4, ipv6) = (Some(Ipv4Addr::LOCALHOST), Some(Ipv6Addr::LOCALHOST));
+        Place { ipv4, ipv6, ipv6_prefix: 128, ..Place::default() }
+    }
+}
+
 impl From<&Addresses> for Place {
     fn from(addresses: &Addresses) -> Place {
         Place {
@@ -89,6 +97,9 @@ pub(super) enum Request {
     Listen { group: u32 },
     /// Stops listening. Connections that exist stay.
     Close { group: u32 },
+    /// One descriptor, the writing end of a pipe that does not block: each TCP client that is accepted is told there from
+    /// now on, by the number of its group or router, see [`Forwarder::report`].
+    Report,
     /// One descriptor before those of the request: a file with a request that is too long for a message.
     Written,
 }
@@ -208,6 +219,12 @@ impl Forwarder {
     /// Adds listening sockets to a group or router; they are duplicated, the caller may close its own.
     pub fn listen(&self, group: u32, sockets: &[BorrowedFd<'_>]) -> Result<()> {
         sockets.chunks(MAX_FDS).try_for_each(|sockets| self.ask(&Request::Listen { group }, sockets))
+    }
+
+    /// Tells of each TCP client that is accepted: four bytes with the number of its group or router, in the machine's order,
+    /// are written to the pipe. One that is full, or whose reader has gone, hears nothing.
+    pub fn report(&self, pipe: BorrowedFd<'_>) -> Result<()> {
+        self.ask(&Request::Report, &[pipe])
     }
 
     /// Closes the listening sockets of a group or router, and forgets it.

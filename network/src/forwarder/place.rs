@@ -83,6 +83,9 @@ impl Prepared {
     ) -> io::Result<Prepared> {
         whereabouts.forget(id);
         whereabouts.enter(id, &netns)?;
+        if place.ipv4.is_some_and(|address| address.is_loopback()) {
+            return Ok(Prepared::plain(netns, place));
+        }
         // A refusal is answered with the mark of what it refuses, as an acceptance is.
         let sysctl = |name: &str| std::fs::write(format!("/proc/sys/net/{name}"), "1").is_ok();
         let accept = sysctl("ipv4/tcp_fwmark_accept");
@@ -106,16 +109,21 @@ impl Prepared {
                 place.ipv6 = None;
             }
         }
-        Ok(Prepared {
+        Ok(Prepared { netlink, loopback, marks, reflects, ..Prepared::plain(netns, place) })
+    }
+
+    /// As it is: servers see who connects from inside of it.
+    fn plain(netns: OwnedFd, place: Place) -> Prepared {
+        Prepared {
             netns,
             place,
-            netlink,
-            loopback,
-            marks,
-            reflects,
+            netlink: None,
+            loopback: 0,
+            marks: [false; 2],
+            reflects: [false; 2],
             rules: HashSet::new(),
             clients: HashMap::new(),
-        })
+        }
     }
 
     /// Where a server may be found, in the order of trial: in the client's own family first.
@@ -139,6 +147,7 @@ impl Prepared {
     fn shown(&self, client: IpAddr, target: IpAddr) -> Option<IpAddr> {
         let is_own = Some(client) == self.place.ipv4.map(IpAddr::V4) || Some(client) == self.place.ipv6.map(IpAddr::V6);
         let means_another = client.is_loopback()
+            || target.is_loopback()
             || is_own
             || client.is_ipv6() != target.is_ipv6()
             || matches!(client, IpAddr::V6(v6) if v6.is_unicast_link_local());

@@ -172,6 +172,8 @@ struct Server {
     /// No descriptors were left: nothing is accepted until then.
     paused_until: Option<Instant>,
     next_sweep: Instant,
+    /// Hears of clients, see [`Request::Report`].
+    report: Option<OwnedFd>,
     /// Nobody needs it any more once it listens nowhere and the last client has gone.
     ends_idle: bool,
 }
@@ -195,6 +197,7 @@ impl Server {
             busy: Vec::new(),
             paused_until: None,
             next_sweep: Instant::now(),
+            report: None,
             ends_idle: false,
         })
     }
@@ -238,6 +241,7 @@ impl Server {
                 File::from(memory).read_to_string(&mut text)?;
                 self.obey(serde_json::from_str(&text)?, fds.collect())?;
             }
+            Request::Report => self.report = Some(fds.into_iter().next().ok_or(io::ErrorKind::InvalidInput)?),
             Request::Listen { group } => {
                 let protocol = match self.routes.groups.get(&group) {
                     Some(turns) => turns.group().protocol,
@@ -388,6 +392,10 @@ impl Server {
                 Err(_) => return,
             };
             let Ok(peer) = SocketAddr::try_from(peer) else { continue };
+            if let Some(pipe) = &self.report {
+                // It is for somebody to look at: no client waits for that.
+                let _ = rustix::io::write(pipe, &group.to_ne_bytes());
+            }
             if let Some(router) = self.routes.routers.get(&group) {
                 let Ok(tls) = router.tls.as_ref().map(Session::new).transpose() else { continue };
                 let key = self.connections.insert(Connection::reading(client, peer, group, tls));
