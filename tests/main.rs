@@ -76,6 +76,7 @@ mod kube_services;
 mod kube_tls;
 mod kube_verbs;
 mod kube_volumes;
+mod kube_watch;
 mod kube_workloads;
 mod pods;
 mod probes;

@@ -19,12 +19,14 @@ mod start;
 
 mod observe;
 
+mod happened;
 mod launch;
 mod services;
 mod zone;
 
 mod child;
 mod debug;
+mod forward;
 mod routes;
 
 mod supervisor;
@@ -34,17 +36,19 @@ mod down;
 mod play;
 mod resume;
 
-pub use change::{pause, restart, scale, undo};
+pub use change::{Noted, Notes, note, pause, restart, scale, set_images, undo};
 pub use child::pod_main;
 pub use debug::debug;
 pub use down::{Claims, Down, Meant, down, played_from, remove_pods};
 pub use error::{Error, Result};
+pub use forward::PortForward;
+pub use happened::{Chronicle, trouble};
 pub use launch::{FindImage, Launched, PodRequest, Start, WantedImage, node_name};
 pub use objects::{Body, Object, Shelf, Waits};
 pub use observe::{Seen, owner_of, pod_manifest, pod_uid, pods, template_of, uid_of};
 pub use play::{Actor, PlayOptions, Played, ShowProgress, have_ended, play, preview};
 pub use resume::resume;
-pub use routes::{endpoints, published};
+pub use routes::{behind, endpoints, published, target};
 pub use sources::{STANDARD_INPUT, Sources};
 pub use status::Kept;
 pub use supervisor::{end_supervisor, is_needed, start_supervisor, supervisor_main};

@@ -131,6 +131,43 @@ impl WorkloadPlan {
         self.template.hash = crate::lower::short_hash(&[&self.template.hash.as_str().into(), &at.into()]);
         self.meta.hash = format!("restarted-{}", self.template.hash);
     }
+    /// As `kube set image` does it: other images for containers by name, `*` for all. A template that was there before is
+    /// the same one again. Another play of the file leads back.
+    ///
+    /// # Errors
+    /// kubectl's words for a container that is not there.
+    pub fn set_images(&mut self, images: &[(String, String)], history: &History) -> Result<(), String> {
+        for (name, image) in images {
+            let mut found = false;
+            for (place, containers) in
+                [("initContainers", &mut self.template.init), ("containers", &mut self.template.containers)]
+            {
+                for (index, container) in containers.iter_mut().enumerate() {
+                    if name != "*" && *name != container.name {
+                        continue;
+                    }
+                    found = true;
+                    container.image.clone_from(image);
+                    let path = format!("/spec/template/spec/{place}/{index}");
+                    let Some(written) = self.meta.manifest.pointer_mut(&path) else { continue };
+                    written["image"] = image.as_str().into();
+                    if written.get("imagePullPolicy").is_none_or(Value::is_null) {
+                        container.pull = crate::lower::usual_pull_policy(image);
+                    }
+                }
+            }
+            if !found {
+                return Err(format!("unable to find container named {name:?}"));
+            }
+        }
+        let manifest = self.meta.manifest.pointer("/spec/template").cloned().unwrap_or_default();
+        match history.revisions.iter().find(|revision| revision.manifest == manifest) {
+            Some(revision) => self.template = revision.template.clone(),
+            None => self.template.hash = crate::lower::short_hash(&[&self.template.hash.as_str().into(), &manifest]),
+        }
+        self.meta.hash = format!("image-{}", self.template.hash);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +222,23 @@ mod tests {
         assert_ne!(fixed.meta.hash, again.meta.hash);
         again.adopt(&fixed);
         assert_eq!(again.replicas, 2);
+    }
+
+    #[test]
+    fn another_image_is_another_template_and_the_former_one_is_the_former() {
+        let images = |name: &str, image: &str| [(name.to_owned(), image.to_owned())];
+        let first = plan("a:1", "");
+        let mut history = History::default();
+        history.record(&first, &[], Timestamp::UNIX_EPOCH);
+        let mut set = first.clone();
+        set.set_images(&images("a", "a:2"), &history).unwrap();
+        assert_eq!(set.template.containers[0].image, "a:2");
+        assert_eq!(set.meta.manifest["spec"]["template"]["spec"]["containers"][0]["image"], "a:2");
+        assert!(set.template.hash != first.template.hash && set.meta.hash != first.meta.hash);
+        history.record(&set, &[], Timestamp::UNIX_EPOCH);
+        set.set_images(&images("*", "a:1"), &history).unwrap();
+        assert_eq!(set.template, first.template);
+        assert_eq!(set.set_images(&images("b", "x"), &history), Err("unable to find container named \"b\"".to_owned()));
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::plan::{HostPort, Kind, Meta, NamespacePlan, ObjectId, Objects, Plan, 
 use crate::problem::{Problem, Severity};
 
 use at::At;
+pub(crate) use container::usual_pull_policy;
 pub use hash::service_name;
 pub(crate) use hash::unmarked as short_hash;
 use references::Reference;

@@ -56,10 +56,6 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         None => None,
         Some(text) => Some(Format::parse_single("events", text)?),
     };
-    let store = context.store()?;
-    if store.options().events.backend == Backend::None {
-        return Err(Failure::plain("cannot read events with the \"none\" backend"));
-    }
     let show = |events: Vec<Event>| {
         let meant = events.iter().filter(|event| {
             let time = time(event);
@@ -70,7 +66,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         output::print(&shown?)
     };
     let past = !args.stream || since.is_some() || until.is_some();
-    let mut source = Source::open(&store, args.stream)?;
+    let mut source = Source::open(&context.store()?, args.stream)?;
     if args.stream {
         follow(&mut source, past, until, show)?;
     } else {
@@ -80,13 +76,17 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
 }
 
 /// Where events are read from.
-enum Source {
+pub enum Source {
     File(Tail, Option<Notice>),
     Journal(containers::JournalEvents),
 }
 
 impl Source {
-    fn open(store: &Store, follow: bool) -> Result<Source, Failure> {
+    /// `follow`: what comes later is to be waited for.
+    pub fn open(store: &Store, follow: bool) -> Result<Source, Failure> {
+        if store.options().events.backend == Backend::None {
+            return Err(Failure::plain("cannot read events with the \"none\" backend"));
+        }
         if store.options().events.backend == Backend::Journald {
             return Ok(Source::Journal(containers::JournalEvents::open(store, follow)?));
         }
@@ -96,7 +96,7 @@ impl Source {
     }
 
     /// What has come since the last call.
-    fn take(&mut self) -> Result<Vec<Event>, Failure> {
+    pub fn take(&mut self) -> Result<Vec<Event>, Failure> {
         match self {
             Source::File(tail, notice) => {
                 if let Some(notice) = notice {
@@ -126,11 +126,11 @@ impl Source {
 }
 
 /// Shows what is there, where that is wanted, and then what comes, to the given time.
-fn follow(
+pub fn follow(
     source: &mut Source,
     past: bool,
     until: Option<Timestamp>,
-    show: impl Fn(Vec<Event>) -> Result<(), Failure>,
+    mut show: impl FnMut(Vec<Event>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let there = source.take()?;
     if past {

@@ -116,6 +116,10 @@ pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) 
         ("for", "kube wait") => {
             &["condition=Available", "condition=Complete", "condition=Failed", "condition=Ready", "create", "delete"]
         }
+        ("sort-by", "kube top") => &["cpu", "memory"],
+        ("types", "kube events") => &["Normal", "Warning"],
+        ("for", "kube events") => return Offer::names(names::played(context)),
+        ("address", "kube port-forward") => &["0.0.0.0", "localhost"],
         ("output", "kube get" | "kube ps") => &["json", "name", "wide", "yaml"],
         ("output", "kube expose" | "kube run") => &["json", "name", "yaml"],
         ("output", "kube delete") => &["name"],
@@ -243,9 +247,12 @@ fn of_kind(context: &Context, verb: &str, kind: &str, current: &str) -> Offer {
         "IMAGE" | "LIST" => Offer::names(names::images(context, current)),
         "VOLUME" => Offer::names(names::volumes(context)),
         "NETWORK" => Offer::names(names::networks(context)),
+        "POD" if verb == "kube port-forward" => Offer::names(names::played(context)),
         "POD" => Offer::names(names::pods(context)),
         "SECRET" => Offer::names(names::secrets(context)),
+        "KIND" if verb == "kube top" => Offer::words(&["pod"]),
         "KIND" | "KIND/NAME" => Offer::names(names::played(context)),
+        "image" if verb == "kube set" => Offer::words(&["image"]),
         // What is pulled is not here yet.
         "ARTIFACT" if verb == "artifact pull" => Offer::default(),
         "ARTIFACT" => Offer::names(names::artifacts(context)),

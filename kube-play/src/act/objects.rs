@@ -87,6 +87,21 @@ impl Body {
             Body::Autoscaler(plan) => &plan.meta,
         })
     }
+
+    pub(super) fn meta_mut(&mut self) -> Option<&mut Meta> {
+        Some(match self {
+            Body::Namespace(plan) => return plan.meta.as_mut(),
+            Body::ConfigMap(plan) => &mut plan.meta,
+            Body::Volume(plan) => &mut plan.meta,
+            Body::Service { plan, .. } => &mut plan.meta,
+            Body::Pod(plan) => &mut plan.meta,
+            Body::Workload { plan, .. } => &mut plan.meta,
+            Body::Job { plan, .. } => &mut plan.meta,
+            Body::CronJob(plan) => &mut plan.meta,
+            Body::Ingress(plan) => &mut plan.meta,
+            Body::Autoscaler(plan) => &mut plan.meta,
+        })
+    }
 }
 
 impl Object {

@@ -225,12 +225,11 @@ impl Seen {
     /// As the steps see it. `stopping`: somebody takes it down now.
     pub(super) fn observed(&self, stopping: bool) -> ObservedPod {
         let exits = planned(&self.pod).filter_map(|container| match container.state() {
-            State::Exited(exit) => Some((container.name(), exit)),
+            State::Exited(exit) => Some((container, exit)),
             State::Created | State::Initialized { .. } | State::Running { .. } | State::Removing => None,
         });
-        let prefix = format!("{}-", self.pod.name());
         let exits: Vec<(String, &containers::Exit)> =
-            exits.map(|(name, exit)| (name.strip_prefix(&prefix).unwrap_or(name).to_owned(), exit)).collect();
+            exits.map(|(container, exit)| (self.name_of(container).to_owned(), exit)).collect();
         ObservedPod {
             name: self.name.clone(),
             hash: self.hash.clone(),
@@ -299,6 +298,12 @@ impl Seen {
             None => Some(ObjectId::new(Kind::Pod, &self.namespace, &self.name)),
             Some(_) => self.owner_id(),
         }
+    }
+
+    /// What its manifest calls a container of it.
+    pub fn name_of<'a>(&self, member: &'a Container) -> &'a str {
+        let own = || member.name().strip_prefix(self.pod.name())?.strip_prefix('-');
+        own().unwrap_or(member.name())
     }
 
     /// The labels that Services and workloads select by.

@@ -249,7 +249,7 @@ pub(super) fn front_prefix(id: &ObjectId, has_tls: bool) -> String {
 }
 
 /// Pods that are selected and take clients.
-fn behind<'a>(service: &ServicePlan, seen: &'a [Seen]) -> Vec<&'a Seen> {
+pub fn behind<'a>(service: &ServicePlan, seen: &'a [Seen]) -> Vec<&'a Seen> {
     if service.selector.is_empty() {
         return Vec::new();
     }
@@ -262,7 +262,8 @@ fn behind<'a>(service: &ServicePlan, seen: &'a [Seen]) -> Vec<&'a Seen> {
     seen.iter().filter(selected).collect()
 }
 
-fn target(port: &ServicePortPlan, template: Option<&PodTemplate>) -> Option<u16> {
+/// The port of a pod of that template that a Service's port leads to. `None`: the pod has none of that name.
+pub fn target(port: &ServicePortPlan, template: Option<&PodTemplate>) -> Option<u16> {
     match &port.target {
         PortRef::Number(number) => Some(*number),
         PortRef::Name(_) => template?.port(&port.target),

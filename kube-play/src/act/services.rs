@@ -6,6 +6,7 @@
 //! client's own address.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
@@ -195,10 +196,7 @@ impl Plane {
                 self.forget(pod)?;
             }
             let id = self.number();
-            let path = format!("/proc/{}/ns/net", server.init.pid);
-            let Ok(namespace) = std::fs::File::open(&path) else { continue };
-            // Another process may have the number by now.
-            let Some(init) = server.init.open() else { continue };
+            let Some((namespace, init)) = network_of(&server.init) else { continue };
             // One that is just dying takes nobody else's clients with it; the next round does without it.
             match self.forwarder()?.place(id, server.place.clone(), namespace.as_fd()) {
                 Ok(()) => drop(self.places.insert(pod.clone(), (id, init))),
@@ -291,6 +289,13 @@ impl Plane {
         let Some((link, _)) = self.networks.get_mut(network) else { return Ok(()) };
         Ok(link.publish(&Zone { owner: OWNER.into(), process: Process::me().ok(), ..zone.clone() })?)
     }
+}
+
+/// The network namespace of a process that lives, and the process. What was opened is of that one.
+pub(super) fn network_of(process: &Process) -> Option<(File, Pidfd)> {
+    let namespace = File::open(format!("/proc/{}/ns/net", process.pid)).ok()?;
+    // Another process may have the number by now.
+    Some((namespace, process.open()?))
 }
 
 fn has_ended(link: &Link) -> bool {

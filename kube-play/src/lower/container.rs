@@ -620,16 +620,22 @@ impl Lowering<'_> {
     }
 }
 
-/// As written; else the newest where the tag is `latest` or none.
 pub(super) fn pull_policy(written: Option<model::ImagePullPolicy>, image: &str) -> PullPolicy {
+    match written {
+        Some(model::ImagePullPolicy::Always) => PullPolicy::Always,
+        Some(model::ImagePullPolicy::IfNotPresent) => PullPolicy::IfNotPresent,
+        Some(model::ImagePullPolicy::Never) => PullPolicy::Never,
+        None => usual_pull_policy(image),
+    }
+}
+
+/// Where none is written: the newest where the tag is `latest` or none.
+pub(crate) fn usual_pull_policy(image: &str) -> PullPolicy {
     let name = image.rsplit_once('/').map_or(image, |(_, name)| name);
-    match (written, name.split_once(':')) {
-        (Some(model::ImagePullPolicy::Always), _) => PullPolicy::Always,
-        (Some(model::ImagePullPolicy::IfNotPresent), _) => PullPolicy::IfNotPresent,
-        (Some(model::ImagePullPolicy::Never), _) => PullPolicy::Never,
-        (None, _) if image.contains('@') => PullPolicy::IfNotPresent,
-        (None, Some((_, tag))) if tag != "latest" => PullPolicy::IfNotPresent,
-        (None, _) => PullPolicy::Newer,
+    match name.split_once(':') {
+        _ if image.contains('@') => PullPolicy::IfNotPresent,
+        Some((_, tag)) if tag != "latest" => PullPolicy::IfNotPresent,
+        Some(_) | None => PullPolicy::Newer,
     }
 }
 

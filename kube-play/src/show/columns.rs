@@ -9,7 +9,7 @@ use super::table::Table;
 ///
 /// # Errors
 /// What is wrong with the columns.
-pub fn custom_columns(text: &str, objects: &[Value], headers: bool) -> Result<String, String> {
+pub fn custom_columns(text: &str, objects: &[Value]) -> Result<Table, String> {
     let wrong = |column: &str| {
         let form = "expected <header>:<json-path-expr>";
         format!("unexpected custom-columns spec: {column}, {form}")
@@ -28,7 +28,7 @@ pub fn custom_columns(text: &str, objects: &[Value], headers: bool) -> Result<St
             if found.is_empty() { "<none>".to_owned() } else { found.join(",") }
         }));
     }
-    Ok(table.text(headers))
+    Ok(table)
 }
 
 /// At commas outside of brackets.
@@ -71,9 +71,13 @@ mod tests {
             json!({ "metadata": { "name": "web", "labels": { "app": "x" } }, "images": ["a", "b"] }),
             json!({ "metadata": { "name": "database" } }),
         ];
-        let text = custom_columns("NAME:.metadata.name,IMAGES:images[*],L:{.metadata.labels}", &pods, true).unwrap();
-        assert_eq!(text, "NAME       IMAGES   L\nweb        a,b      map[app:x]\ndatabase   <none>   <none>\n");
-        assert_eq!(custom_columns("N:.metadata['name','labels']", &pods[1..], false).as_deref(), Ok("database\n"));
-        assert!(custom_columns("NAME", &pods, true).unwrap_err().contains("expected <header>:<json-path-expr>"));
+        let text = custom_columns("NAME:.metadata.name,IMAGES:images[*],L:{.metadata.labels}", &pods).unwrap();
+        assert_eq!(
+            text.text(true),
+            "NAME       IMAGES   L\nweb        a,b      map[app:x]\ndatabase   <none>   <none>\n"
+        );
+        let names = custom_columns("N:.metadata['name','labels']", &pods[1..]).unwrap();
+        assert_eq!(names.text(false), "database\n");
+        assert!(custom_columns("NAME", &pods).unwrap_err().contains("expected <header>:<json-path-expr>"));
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::age::age;
+use super::events::Event;
 use super::rows::{access, cluster_ip, host_path_type, labels, took};
 use crate::ephemeral::Ephemeral;
 use crate::generate::yaml;
@@ -14,18 +14,6 @@ use crate::plan::{
     UpdateStrategy, VolumeSource, WorkloadPlan,
 };
 use crate::steps::{ContainerState, Ended, ObservedContainer, PodStatus, Progress, WorkloadStatus};
-
-/// Something that happened to an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    pub warning: bool,
-    pub reason: String,
-    pub at: Timestamp,
-    /// How often.
-    pub count: u32,
-    pub from: String,
-    pub message: String,
-}
 
 /// A text of names and values that line up, deeper by two blanks for each level.
 #[derive(Default)]
@@ -102,11 +90,10 @@ fn events(page: &mut Page, events: &[Event], now: Timestamp) {
     let mut table = super::Table::new(["Type", "Reason", "Age", "From", "Message"]);
     table.row(["----", "------", "----", "----", "-------"].map(str::to_owned));
     for event in events {
-        let times = if event.count > 1 { format!(" (x{})", event.count) } else { String::new() };
         table.row([
-            if event.warning { "Warning" } else { "Normal" }.to_owned(),
+            event.kind().to_owned(),
             event.reason.clone(),
-            format!("{}{times}", age(event.at, now)),
+            event.seen(now),
             event.from.clone(),
             event.message.clone(),
         ]);

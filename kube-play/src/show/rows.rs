@@ -24,8 +24,6 @@ pub struct Look {
     pub namespaces: bool,
     /// `--show-labels`.
     pub labels: bool,
-    /// `--no-headers`.
-    pub no_headers: bool,
 }
 
 /// What every row begins with.
@@ -123,15 +121,15 @@ pub struct AutoscalerRow<'a> {
     pub replicas: u32,
 }
 
-/// Adds what `-A` and `--show-labels` ask for, and writes it.
-fn finish(mut table: Table, heads: &[RowHead], look: Look) -> String {
+/// Adds what `-A` and `--show-labels` ask for.
+fn finish(mut table: Table, heads: &[RowHead], look: Look) -> Table {
     if look.labels {
         table.trail("LABELS", heads.iter().map(|head| labels(&head.labels)));
     }
     if look.namespaces {
         table.lead("NAMESPACE", heads.iter().map(|head| head.namespace.clone()));
     }
-    table.text(!look.no_headers)
+    table
 }
 
 /// `app=web,tier=front`, or `<none>`.
@@ -156,7 +154,7 @@ fn images(template: &PodTemplate) -> [String; 2] {
     [list(&|container| container.name.clone()), list(&|container| container.image.clone())]
 }
 
-pub fn pods(rows: &[PodRow], look: Look, now: Timestamp) -> String {
+pub fn pods(rows: &[PodRow], look: Look, now: Timestamp) -> Table {
     let mut table = headers(
         &["NAME", "READY", "STATUS", "RESTARTS", "AGE"],
         &["IP", "NODE", "NOMINATED NODE", "READINESS GATES"],
@@ -185,7 +183,7 @@ pub fn pods(rows: &[PodRow], look: Look, now: Timestamp) -> String {
 }
 
 /// Deployments, ReplicaSets, ReplicationControllers, DaemonSets or StatefulSets: one kind at a time.
-pub fn workloads(kind: Kind, rows: &[WorkloadRow<'_>], look: Look, now: Timestamp) -> String {
+pub fn workloads(kind: Kind, rows: &[WorkloadRow<'_>], look: Look, now: Timestamp) -> Table {
     let (plain, selector): (&[&str], bool) = match kind {
         Kind::Deployment => (&["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"], true),
         Kind::DaemonSet => {
@@ -220,7 +218,7 @@ pub fn workloads(kind: Kind, rows: &[WorkloadRow<'_>], look: Look, now: Timestam
     finish(table, &heads, look)
 }
 
-pub fn jobs(rows: &[JobRow<'_>], look: Look, now: Timestamp) -> String {
+pub fn jobs(rows: &[JobRow<'_>], look: Look, now: Timestamp) -> Table {
     let mut table =
         headers(&["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"], &["CONTAINERS", "IMAGES", "SELECTOR"], look);
     for row in rows {
@@ -255,7 +253,7 @@ pub fn job_word(status: &JobStatus) -> &'static str {
     }
 }
 
-pub fn cron_jobs(rows: &[CronJobRow<'_>], look: Look, now: Timestamp) -> String {
+pub fn cron_jobs(rows: &[CronJobRow<'_>], look: Look, now: Timestamp) -> Table {
     let mut table = headers(
         &["NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST SCHEDULE", "AGE"],
         &["CONTAINERS", "IMAGES", "SELECTOR"],
@@ -300,7 +298,7 @@ pub(super) fn cluster_ip(plan: &ServicePlan, address: Option<IpAddr>) -> String 
     }
 }
 
-pub fn services(rows: &[ServiceRow<'_>], look: Look, now: Timestamp) -> String {
+pub fn services(rows: &[ServiceRow<'_>], look: Look, now: Timestamp) -> Table {
     let mut table = headers(&["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"], &["SELECTOR"], look);
     for row in rows {
         let plan = row.plan;
@@ -328,7 +326,7 @@ pub fn services(rows: &[ServiceRow<'_>], look: Look, now: Timestamp) -> String {
     finish(table, &heads, look)
 }
 
-pub fn ingresses(rows: &[IngressRow<'_>], look: Look, now: Timestamp) -> String {
+pub fn ingresses(rows: &[IngressRow<'_>], look: Look, now: Timestamp) -> Table {
     let mut table = headers(&["NAME", "CLASS", "HOSTS", "ADDRESS", "PORTS", "AGE"], &[], look);
     for row in rows {
         let mut hosts: Vec<&str> = Vec::new();
@@ -358,7 +356,7 @@ pub fn ingresses(rows: &[IngressRow<'_>], look: Look, now: Timestamp) -> String 
 }
 
 /// ConfigMaps, or Secrets with their type.
-pub fn configs(kind: Kind, rows: &[ConfigRow], look: Look, now: Timestamp) -> String {
+pub fn configs(kind: Kind, rows: &[ConfigRow], look: Look, now: Timestamp) -> Table {
     let plain: &[&str] = if kind == Kind::Secret { &["NAME", "TYPE", "DATA", "AGE"] } else { &["NAME", "DATA", "AGE"] };
     let mut table = headers(plain, &[], look);
     for row in rows {
@@ -381,7 +379,7 @@ pub(super) fn access(modes: &[AccessMode]) -> String {
     words.collect::<Vec<_>>().join(",")
 }
 
-pub fn claims(rows: &[ClaimRow<'_>], look: Look, now: Timestamp) -> String {
+pub fn claims(rows: &[ClaimRow<'_>], look: Look, now: Timestamp) -> Table {
     let mut table = headers(
         &["NAME", "STATUS", "VOLUME", "CAPACITY", "ACCESS MODES", "STORAGECLASS", "VOLUMEATTRIBUTESCLASS", "AGE"],
         &["VOLUMEMODE"],
@@ -407,7 +405,7 @@ pub fn claims(rows: &[ClaimRow<'_>], look: Look, now: Timestamp) -> String {
     finish(table, &heads, look)
 }
 
-pub fn namespaces(rows: &[RowHead], look: Look, now: Timestamp) -> String {
+pub fn namespaces(rows: &[RowHead], look: Look, now: Timestamp) -> Table {
     let mut table = headers(&["NAME", "STATUS", "AGE"], &[], look);
     for row in rows {
         table.row([row.name.clone(), "Active".to_owned(), age(row.created, now)]);
@@ -415,7 +413,7 @@ pub fn namespaces(rows: &[RowHead], look: Look, now: Timestamp) -> String {
     finish(table, rows, Look { namespaces: false, ..look })
 }
 
-pub fn autoscalers(rows: &[AutoscalerRow<'_>], look: Look, now: Timestamp) -> String {
+pub fn autoscalers(rows: &[AutoscalerRow<'_>], look: Look, now: Timestamp) -> Table {
     let mut table = headers(&["NAME", "REFERENCE", "TARGETS", "MINPODS", "MAXPODS", "REPLICAS", "AGE"], &[], look);
     for row in rows {
         let plan = row.plan;

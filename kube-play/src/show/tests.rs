@@ -56,14 +56,14 @@ fn pods_are_listed_as_kubectl_lists_them() {
     };
     let rows = [row("web-1", "Running", 1, 0), row("database-0", "CrashLoopBackOff", 0, 4)];
     assert_eq!(
-        pods(&rows, Look::default(), now()),
+        pods(&rows, Look::default(), now()).text(true),
         "NAME         READY   STATUS             RESTARTS      AGE\n\
          web-1        1/1     Running            0             3m20s\n\
          database-0   0/1     CrashLoopBackOff   4 (30s ago)   3m20s\n"
     );
-    let look = Look { wide: true, namespaces: true, no_headers: true, ..Look::default() };
+    let look = Look { wide: true, namespaces: true, ..Look::default() };
     assert_eq!(
-        pods(&rows[..1], look, now()),
+        pods(&rows[..1], look, now()).text(false),
         "default   web-1   1/1   Running   0     3m20s   10.89.0.5   box   <none>   <none>\n"
     );
 }
@@ -73,17 +73,17 @@ fn workloads_and_services_are_listed_as_kubectl_lists_them() {
     let plan = planned(SITE);
     let row = WorkloadRow { plan: &plan.workloads[0], created: ago(7200), status: status(3, 2, Progress::Progressing) };
     assert_eq!(
-        workloads(Kind::Deployment, std::slice::from_ref(&row), Look::default(), now()),
+        workloads(Kind::Deployment, std::slice::from_ref(&row), Look::default(), now()).text(true),
         "NAME   READY   UP-TO-DATE   AVAILABLE   AGE\nweb    2/3     3            2           120m\n"
     );
     assert_eq!(
-        workloads(Kind::Deployment, &[row], Look { wide: true, ..Look::default() }, now()).lines().last(),
+        workloads(Kind::Deployment, &[row], Look { wide: true, ..Look::default() }, now()).text(true).lines().last(),
         Some("web    2/3     3            2           120m   server       nginx:1.27   app=web")
     );
     let row =
         ServiceRow { plan: &plan.services[0], created: ago(5), address: "10.89.0.9".parse().ok(), outside: vec![] };
     assert_eq!(
-        services(&[row], Look::default(), now()),
+        services(&[row], Look::default(), now()).text(true),
         "NAME   TYPE       CLUSTER-IP   EXTERNAL-IP   PORT(S)        AGE\n\
          web    NodePort   10.89.0.9    <none>        80:30080/TCP   5s\n"
     );
@@ -107,7 +107,7 @@ fn a_job_is_listed_with_its_duration() {
     let job = &plan.jobs[0];
     let row = JobRow { head: RowHead::new(&job.meta, ago(75)), template: &job.run.template, status, parallelism: 1 };
     assert_eq!(
-        jobs(&[row], Look::default(), now()),
+        jobs(&[row], Look::default(), now()).text(true),
         "NAME   STATUS    COMPLETIONS   DURATION   AGE\npi     Running   1/2           70s        75s\n"
     );
 }

@@ -175,8 +175,26 @@ pub fn is_meant(pod: &Seen, word: &str) -> bool {
 /// The container of that name, in the pod's own words, or all that are no init containers.
 pub fn containers<'a>(pod: &'a Seen, name: Option<&'a str>) -> impl Iterator<Item = &'a Container> {
     let is_chosen = move |member: &&Container| match name {
-        Some(name) => member.name() == format!("{}-{name}", pod.pod.name()) || member.name() == name,
+        Some(name) => pod.name_of(member) == name || member.name() == name,
         None => matches!(member.spec().pod_role, Some(PodRole::Member) | None),
     };
     pod.pod.members().filter(is_chosen)
+}
+
+/// The container that a command is meant for: of the pod, or of one that what is named keeps (`deploy/web`); the pod's
+/// first where no name is given.
+pub fn one_container(engine: &Engine, namespace: &str, word: &str, name: Option<&str>) -> Result<Container, Failure> {
+    let pod = one_pod(act::pods(engine)?, namespace, word)?;
+    let found = containers(&pod, name).next().cloned();
+    found.ok_or_else(|| {
+        Failure::plain(format!("container {} is not valid for pod {}", name.unwrap_or_default(), pod.name))
+    })
+}
+
+/// The pod that a word means; of several that a workload keeps, one that serves.
+pub fn one_pod(seen: Vec<Seen>, namespace: &str, word: &str) -> Result<Seen, Failure> {
+    let is_one = |pod: &Seen| pod.namespace == namespace && is_meant(pod, word);
+    // The first of those that serve, else the first.
+    let found = seen.into_iter().filter(is_one).min_by_key(|pod| !pod.ready);
+    found.ok_or_else(|| not_found(Kind::Pod, word))
 }

@@ -33,8 +33,11 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         let is_meant = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
         let mut found = Vec::new();
         if kind == Kind::Pod {
+            let events = super::events::of_pods(&engine, &seen)?;
+            let happened = |id: &ObjectId| show::gather(events.iter().filter(|event| event.object == *id).cloned());
             for pod in seen.iter().filter(|pod| pod.namespace == args.namespace && is_meant(&pod.name)) {
                 found.push(pod.name.clone());
+                let id = ObjectId::new(Kind::Pod, &pod.namespace, &pod.name);
                 let Some(template) = act::template_of(&shelf, pod)? else { continue };
                 let containers = pod.containers(&template);
                 let status = steps::pod_status(&template, &containers, false);
@@ -48,7 +51,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
                     &act::node_name(),
                     pod.addresses.first().copied(),
                     pod.owner_id().as_ref(),
-                    &[],
+                    &happened(&id),
                     now,
                 ));
             }
@@ -74,23 +77,10 @@ fn describe(
     seen: &[act::Seen],
     now: Timestamp,
 ) -> Result<String, Failure> {
-    let kept = shelf.kept(id)?;
-    // What could not be done is the one thing that is remembered of what happened.
-    let happened: Vec<show::Event> = kept
-        .error
-        .iter()
-        .map(|error| show::Event {
-            warning: true,
-            reason: "Failed".into(),
-            at: now,
-            count: 1,
-            from: "creel".into(),
-            message: error.clone(),
-        })
-        .collect();
+    let happened: Vec<show::Event> = act::trouble(shelf, id)?.into_iter().collect();
     Ok(match &object.body {
         Body::Workload { plan, .. } => {
-            let status = super::get::workload_status(plan, kept);
+            let status = super::get::workload_status(plan, shelf.kept(id)?);
             show::describe_workload(plan, &status, object.created, &happened, now)
         }
         Body::Service { plan, address } => {

@@ -1,8 +1,6 @@
 //! `creel kube exec`
 
-use kube_play::{Kind, act};
-
-use super::{DEFAULT_NAMESPACE, chosen, not_found};
+use super::{DEFAULT_NAMESPACE, chosen};
 use crate::arguments;
 use crate::commands::exec;
 use crate::context::Context;
@@ -35,16 +33,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     if words.is_empty() {
         return Err(Failure::plain("you must specify at least one command for the container"));
     }
-    let seen = act::pods(&context.reader()?)?;
-    let mut of_word: Vec<_> =
-        seen.iter().filter(|pod| pod.namespace == args.namespace && chosen::is_meant(pod, &word)).collect();
-    // Of several that a workload keeps, one that serves.
-    of_word.sort_by_key(|pod| !pod.ready);
-    let Some(pod) = of_word.first() else { return Err(not_found(Kind::Pod, &word)) };
-    let Some(container) = chosen::containers(pod, args.container.as_deref()).next() else {
-        let name = args.container.unwrap_or_default();
-        return Err(Failure::plain(format!("container {name} is not valid for pod {}", pod.name)));
-    };
+    let container = chosen::one_container(&context.reader()?, &args.namespace, &word, args.container.as_deref())?;
     words.insert(0, container.id().to_string());
     exec::run(context, exec::Args::new(words, args.stdin, args.tty))
 }

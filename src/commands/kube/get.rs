@@ -1,12 +1,14 @@
 //! `creel kube get`
 
+mod watch;
+
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use containers::Engine;
 use jiff::Timestamp;
 use kube_play::act::{self, Body, Seen, Shelf};
-use kube_play::show::{self, Look, RowHead};
+use kube_play::show::{self, Look, RowHead, Table};
 use kube_play::{Kind, ObjectId, Selector, steps};
 
 use super::chosen::{Chosen, meant, of_kind};
@@ -44,9 +46,18 @@ pub struct Showing {
     /// Only objects with these labels (app=web,tier!=db)
     #[arg(short = 'l', long, value_name = "LABELS")]
     selector: Option<String>,
+    /// With --watch: say before each object what has become of it (ADDED, MODIFIED, DELETED)
+    #[arg(long)]
+    output_watch_events: bool,
     /// Show labels
     #[arg(long)]
     show_labels: bool,
+    /// Go on and show what changes
+    #[arg(short, long)]
+    watch: bool,
+    /// Show what changes, not what is there
+    #[arg(long)]
+    watch_only: bool,
 }
 
 /// `-o`
@@ -96,39 +107,31 @@ pub fn run(context: &Context, Args { showing: args, words }: Args) -> Result<Exi
         None => None,
     };
     let engine = context.reader()?;
-    let shelf = super::shelf(&engine)?;
-    let namespaces = if args.all_namespaces { shelf.namespaces()? } else { vec![args.namespace.clone()] };
-    let seen = act::pods(&engine)?;
-    let look = Look {
-        wide: matches!(form, Form::Table { wide: true }),
-        namespaces: args.all_namespaces,
-        labels: args.show_labels,
-        no_headers: args.no_headers,
-    };
-    let mut failures = Vec::new();
-    let mut texts = Vec::new();
-    let mut values = Vec::new();
+    let view = View { shelf: super::shelf(&engine)?, engine, args: &args, selector };
+    if args.watch || args.watch_only {
+        return watch::run(&view, &wanted, &form);
+    }
+    if args.output_watch_events {
+        return Err(Failure::plain("--output-watch-events option can only be used with --watch or --watch-only"));
+    }
+    let seen = act::pods(&view.engine)?;
+    let (mut failures, mut texts, mut values) = (Vec::new(), Vec::new(), Vec::new());
     for (kind, names) in &wanted {
-        let mut shown = Vec::new();
-        for namespace in &namespaces {
-            shown.extend(of_kind(&engine, &shelf, *kind, namespace, &seen)?);
-        }
-        shown.retain(|one| selector.as_ref().is_none_or(|selector| selector.matches(one.labels())));
-        if !names.is_empty() {
-            let missing = |name: &&String| !shown.iter().any(|one| one.name() == name.as_str());
-            failures.extend(names.iter().filter(missing).map(|name| not_found(*kind, name)));
-            shown.retain(|one| names.iter().any(|name| name == one.name()));
-        }
+        let (shown, missing) = view.meant(*kind, names, &seen)?;
+        failures.extend(missing);
         match form {
             Form::Table { .. } if shown.is_empty() => {}
-            Form::Table { .. } => texts.push(table(&engine, &shelf, *kind, &shown, &seen, look)?),
+            Form::Table { wide } => {
+                let table = view.table(*kind, &shown, &seen, wide, Timestamp::now())?;
+                texts.push(table.text(!args.no_headers));
+            }
             Form::Name => {
                 for one in &shown {
                     output::line(one.id().resource())?;
                 }
             }
             Form::Json | Form::Yaml | Form::JsonPath(_) | Form::Columns(_) => {
-                values.extend(shown.iter().map(|one| value(&shelf, one)).collect::<Result<Vec<_>, _>>()?)
+                values.extend(shown.iter().map(|one| value(&view.shelf, one)).collect::<Result<Vec<_>, _>>()?)
             }
         }
     }
@@ -145,18 +148,48 @@ pub fn run(context: &Context, Args { showing: args, words }: Args) -> Result<Exi
         Form::Yaml => output::print(&show::object_yaml(&[root]))?,
         Form::JsonPath(template) => output::print(&template.text(&root))?,
         Form::Columns(columns) => {
-            output::print(&show::custom_columns(&columns, &values, !args.no_headers).map_err(Failure::plain)?)?;
+            let table = show::custom_columns(&columns, &values).map_err(Failure::plain)?;
+            output::print(&table.text(!args.no_headers))?;
         }
         Form::Name => {}
         Form::Table { .. } if texts.is_empty() && failures.is_empty() => {
-            output::note(&format!(
-                "No resources found in {} namespace.",
-                if args.all_namespaces { "any" } else { &args.namespace }
-            ));
+            super::none_found(args.all_namespaces, &args.namespace)
         }
         Form::Table { .. } => output::print(&texts.join("\n"))?,
     }
     crate::select::conclude(failures)
+}
+
+/// What is looked at, and for whom.
+struct View<'a> {
+    engine: Engine,
+    shelf: Shelf,
+    args: &'a Showing,
+    selector: Option<Selector>,
+}
+
+impl View<'_> {
+    /// The objects of a kind that are asked for (with no names: all), and what is not there. `seen` are all played pods.
+    fn meant(&self, kind: Kind, names: &[String], seen: &[Seen]) -> Result<(Vec<Chosen>, Vec<Failure>), Failure> {
+        let namespaces = match self.args.all_namespaces && !kind.global() {
+            true => self.shelf.namespaces()?,
+            false => vec![self.args.namespace.clone()],
+        };
+        let mut found = Vec::new();
+        for namespace in &namespaces {
+            found.extend(of_kind(&self.engine, &self.shelf, kind, namespace, seen)?);
+        }
+        found.retain(|one| self.selector.as_ref().is_none_or(|selector| selector.matches(one.labels())));
+        let is_missing = |name: &&String| !found.iter().any(|one| one.name() == name.as_str());
+        let missing = names.iter().filter(is_missing).map(|name| not_found(kind, name)).collect();
+        found.retain(|one| names.is_empty() || names.iter().any(|name| name == one.name()));
+        Ok((found, missing))
+    }
+
+    fn table(&self, kind: Kind, shown: &[Chosen], seen: &[Seen], wide: bool, now: Timestamp) -> Result<Table, Failure> {
+        let look = Look { wide, namespaces: self.args.all_namespaces, labels: self.args.show_labels };
+        table(&self.engine, &self.shelf, kind, shown, seen, look, now)
+    }
 }
 
 /// A pod's line, from what its containers do.
@@ -182,8 +215,8 @@ fn table(
     shown: &[Chosen],
     seen: &[Seen],
     look: Look,
-) -> Result<String, Failure> {
-    let now = Timestamp::now();
+    now: Timestamp,
+) -> Result<Table, Failure> {
     let stored = || {
         shown.iter().filter_map(|one| match one {
             Chosen::Stored(id, object) => Some((id, object)),

@@ -13,26 +13,34 @@ use crate::output;
 
 use progress::Progress;
 
+pub mod annotate;
 pub mod apply;
 mod build;
 mod changes;
 mod chosen;
+pub mod cp;
 pub mod debug;
 pub mod delete;
 pub mod describe;
 pub mod down;
+pub mod events;
 pub mod exec;
+pub mod explain;
 pub mod expose;
 pub mod get;
+pub mod label;
 pub mod logs;
 mod make;
 pub mod play;
+pub mod port_forward;
 mod progress;
 pub mod ps;
 pub mod resume;
 pub mod rollout;
 pub mod run;
 pub mod scale;
+pub mod set;
+pub mod top;
 pub mod wait;
 
 /// Where objects lie that name no namespace.
@@ -41,6 +49,15 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// kubectl's words for what is not there.
 fn not_found(kind: Kind, name: &str) -> Failure {
     Failure::plain(format!("{} {name:?} not found", kind.plural()))
+}
+
+/// kubectl's words where nothing is there to be shown.
+fn none_found(everywhere: bool, namespace: &str) {
+    let place = match everywhere {
+        true => "No resources found".to_owned(),
+        false => format!("No resources found in {namespace} namespace."),
+    };
+    output::note(&place);
 }
 
 /// `KIND NAME` or `KIND/NAME`.

@@ -98,7 +98,8 @@ fn field_aim(text: &str) -> Result<Aim, Failure> {
     let (path, value) = sign.map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])));
     let value = value.map(|value| value.trim_matches(['\'', '"']).to_owned());
     if value.as_deref() == Some("") {
-        let text = "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3";
+        let text =
+            "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3";
         return Err(Failure::plain(text));
     }
     let path = path.trim_matches('\'');

@@ -436,10 +436,6 @@ fn jobs_services_and_others() {
             "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: x }\nspec: { maxReplicas: 3, scaleTargetRef: { kind: DaemonSet, name: y } }\n",
             "HorizontalPodAutoscaler/x: spec.scaleTargetRef.kind: a DaemonSet cannot be scaled",
         ),
-        (
-            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: x }\nspec: { maxReplicas: 3, scaleTargetRef: { kind: Deployment, name: y }, metrics: [{ type: Pods }] }\n",
-            "HorizontalPodAutoscaler/x: spec.metrics[0].type: only cpu and memory are measured (write type: Resource)",
-        ),
     ] {
         assert_eq!(told(text)[0], expected, "{text}");
     }
@@ -572,4 +568,20 @@ fn a_volume_at_fault_is_told_of_once() {
         ["volumes[0].csi: is not supported: needs a driver that runs in a cluster"]
     );
     assert_eq!(mounted("secret: {}"), ["volumes[0].secret.secretName: is required"]);
+}
+
+#[test]
+fn a_metric_that_is_not_measured_is_told_once() {
+    for (metric, expected) in [
+        ("{ type: Pods, pods: { metric: { name: z } } }", "pods: is not supported: only cpu and memory are measured"),
+        ("{ type: Pods }", "type: only cpu and memory are measured (write type: Resource)"),
+        ("{ type: Resource }", "resource: is required"),
+    ] {
+        let text = format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{ name: x }}\nspec: {{ maxReplicas: 3, \
+             scaleTargetRef: {{ kind: Deployment, name: y }}, metrics: [{metric}] }}\n"
+        );
+        let told: Vec<String> = told(&text).into_iter().filter(|problem| problem.contains("metrics")).collect();
+        assert_eq!(told, [format!("HorizontalPodAutoscaler/x: spec.metrics[0].{expected}")], "{metric}");
+    }
 }
