@@ -177,8 +177,8 @@ impl Context {
             runtime,
             runtime_flags,
             cgroup_manager: self.cgroup_manager()?,
-            hooks_dirs: directories(&self.globals.hooks_dir, "hooks_dir", config)?,
-            cdi_spec_dirs: directories(&self.globals.cdi_spec_dir, "cdi_spec_dirs", config)?,
+            hooks_dirs: directories(&self.globals.hooks_dir, config.list("engine", "hooks_dir"))?,
+            cdi_spec_dirs: directories(&self.globals.cdi_spec_dir, config.list("engine", "cdi_spec_dirs"))?,
             seccomp_profile: config.text("containers", "seccomp_profile").map(PathBuf::from),
             log_level: self.globals.log_level.clone(),
             notify_socket: variable("NOTIFY_SOCKET"),
@@ -292,9 +292,9 @@ fn apply_storage_opt(options: &mut StoreOptions, option: &str) -> Result<(), Fai
 
 /// Directories that were typed, else those of containers.conf. The typed ones are made absolute: the monitor, which reads
 /// them, is elsewhere.
-fn directories(typed: &[impl AsRef<Path>], key: &str, config: &Config) -> Result<Vec<PathBuf>, Failure> {
+fn directories(typed: &[impl AsRef<Path>], listed: Vec<String>) -> Result<Vec<PathBuf>, Failure> {
     if typed.is_empty() {
-        return Ok(config.list("engine", key).into_iter().map(PathBuf::from).collect());
+        return Ok(listed.into_iter().map(PathBuf::from).collect());
     }
     typed.iter().map(|path| absolute(path.as_ref())).collect()
 }
