@@ -23,33 +23,22 @@ pub fn network(args: &CreateArgs, config: &Config, cwd: &Path) -> Result<Network
             Mode::parse_all(&named)?
         }
     };
-    let is_bridge = matches!(mode, Mode::Networks(_));
     let mut spec = NetworkSpec {
         expose: expose(&args.expose)?,
         publish_all: args.publish_all,
         aliases: args.network_alias.clone(),
-        dns_search: if args.dns_search.is_empty() {
-            config.list("containers", "dns_searches")
-        } else {
-            args.dns_search.clone()
-        },
-        dns_options: if args.dns_option.is_empty() {
-            config.list("containers", "dns_options")
-        } else {
-            args.dns_option.clone()
-        },
+        dns_search: typed_or_listed(&args.dns_search, config.list("containers", "dns_searches")),
+        dns_options: typed_or_listed(&args.dns_option, config.list("containers", "dns_options")),
         no_hosts: args.no_hosts || config.boolean("containers", "no_hosts").unwrap_or(false),
         hosts_file: hosts_file(args, config, cwd),
         egress: Egress::parse_all(&args.allow_egress)?,
         ..NetworkSpec::default()
     };
     publish(&mut spec.ports, &args.publish, config)?;
-    // The word alone, without whose or where.
-    let word = mode.to_string();
-    let word = word.split(':').next().unwrap_or_default();
     if !spec.ports.is_empty() && matches!(mode, Mode::Host | Mode::None | Mode::Container(_)) {
         crate::output::note(&format!(
-            "Port mappings have been discarded because \"{word}\" network namespace mode does not support them"
+            "Port mappings have been discarded because \"{}\" network namespace mode does not support them",
+            word_of(&mode)
         ));
         spec.ports.clear();
     }
@@ -59,37 +48,8 @@ pub fn network(args: &CreateArgs, config: &Config, cwd: &Path) -> Result<Network
              network namespace: invalid configuration",
         ));
     }
-    let servers = if args.dns.is_empty() { config.list("containers", "dns_servers") } else { args.dns.clone() };
-    if servers.iter().any(|server| server == "none") {
-        if servers.len() > 1 {
-            return Err(Failure::plain("none is not allowed to be specified with other DNS ip addresses"));
-        }
-        spec.dns_none = true;
-    } else {
-        for server in &servers {
-            let server: IpAddr =
-                server.parse().map_err(|_| Failure::plain(format!("{server} is not an ip address")))?;
-            spec.dns.push(server);
-        }
-    }
-    if spec.dns_none && !args.dns_search.is_empty() {
-        return Err(Failure::plain(
-            "invalid config provided: UseImageResolvConf and DNSSearch are mutually exclusive options",
-        ));
-    }
-    let asks_for_dns = !(args.dns.is_empty() && args.dns_search.is_empty() && args.dns_option.is_empty());
-    if asks_for_dns && matches!(mode, Mode::None | Mode::Container(_)) {
-        return Err(Failure::plain(format!("conflicting options: dns and the network mode: {word}")));
-    }
-    if args.dns_search.len() > 1 && args.dns_search.iter().any(|domain| domain == ".") {
-        return Err(Failure::plain("cannot pass additional search domains when also specifying '.'"));
-    }
-    for domain in args.dns_search.iter().filter(|domain| *domain != ".") {
-        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        if domain.is_empty() || !domain.chars().all(fine) {
-            return Err(Failure::plain(format!("{domain} is not a valid domain")));
-        }
-    }
+    name_servers(&mut spec, args, config)?;
+    check_dns(args, &spec, &mode)?;
     for text in &args.add_host {
         spec.add_hosts.push(add_host(text)?);
     }
@@ -106,37 +66,8 @@ pub fn network(args: &CreateArgs, config: &Config, cwd: &Path) -> Result<Network
         Some(text) => return Err(Failure::plain(format!("address {text}: invalid MAC address"))),
         None => None,
     };
-    let only_on_bridge = [
-        ("--ip", spec.ip.is_some()),
-        ("--ip6", spec.ip6.is_some()),
-        ("--mac-address", spec.mac.is_some()),
-        ("--network-alias", !spec.aliases.is_empty()),
-    ];
-    if let Some((flag, _)) = only_on_bridge.iter().find(|(_, given)| *given && !is_bridge) {
-        let in_pod = args.pod.is_some() || args.pod_id_file.is_some();
-        return Err(Failure::plain(match args.network.is_empty() {
-            true if in_pod && *flag != "--mac-address" => {
-                "invalid config provided: networks must be defined when the pod is created: network cannot be \
-                 configured when it is shared with a pod"
-                    .to_owned()
-            }
-            true => "invalid config provided: networks and static ip/mac address can only be used with Bridge mode \
-                     networking"
-                .to_owned(),
-            false => format!("{flag} can only be set when the network mode is bridge: invalid argument"),
-        }));
-    }
-    if let Mode::Networks(networks) = &mode {
-        let options = networks.iter().flat_map(|network| &network.options);
-        let mut names: Vec<&str> = options.filter_map(|option| option.strip_prefix("interface_name=")).collect();
-        names.sort_unstable();
-        if let Some([name, _]) = names.array_windows().find(|[one, next]| one == next) {
-            return Err(Failure::plain(format!(
-                "network interface name {} is already assigned to another network",
-                go_quote(name)
-            )));
-        }
-    }
+    check_addresses(args, &spec, &mode)?;
+    check_interface_names(&mode)?;
     spec.host_names = match config.text("containers", "host_containers_internal_ip") {
         None => HostNames::Uplink,
         Some("none") => HostNames::Nowhere,
@@ -145,6 +76,93 @@ pub fn network(args: &CreateArgs, config: &Config, cwd: &Path) -> Result<Network
     // Those are for the user-mode stacks, which have no place for a list.
     spec.mode = if spec.egress.is_some() { mode } else { with_options_of_the_file(mode, config) };
     Ok(spec)
+}
+
+/// The word of a mode alone, without whose or where.
+fn word_of(mode: &Mode) -> String {
+    let text = mode.to_string();
+    text.split(':').next().unwrap_or_default().to_owned()
+}
+
+/// What was typed, else the list of containers.conf.
+fn typed_or_listed(typed: &[String], listed: Vec<String>) -> Vec<String> {
+    if typed.is_empty() { listed } else { typed.to_vec() }
+}
+
+/// `--dns`, else what containers.conf says.
+fn name_servers(spec: &mut NetworkSpec, args: &CreateArgs, config: &Config) -> Result<(), Failure> {
+    let servers = typed_or_listed(&args.dns, config.list("containers", "dns_servers"));
+    if servers.iter().any(|server| server == "none") {
+        if servers.len() > 1 {
+            return Err(Failure::plain("none is not allowed to be specified with other DNS ip addresses"));
+        }
+        spec.dns_none = true;
+        return Ok(());
+    }
+    for server in &servers {
+        let server: IpAddr = server.parse().map_err(|_| Failure::plain(format!("{server} is not an ip address")))?;
+        spec.dns.push(server);
+    }
+    Ok(())
+}
+
+/// Refuses flags about names that cannot be meant together, or not in that mode.
+fn check_dns(args: &CreateArgs, spec: &NetworkSpec, mode: &Mode) -> Result<(), Failure> {
+    if spec.dns_none && !args.dns_search.is_empty() {
+        return Err(Failure::plain(
+            "invalid config provided: UseImageResolvConf and DNSSearch are mutually exclusive options",
+        ));
+    }
+    let asks_for_dns = !(args.dns.is_empty() && args.dns_search.is_empty() && args.dns_option.is_empty());
+    if asks_for_dns && matches!(mode, Mode::None | Mode::Container(_)) {
+        return Err(Failure::plain(format!("conflicting options: dns and the network mode: {}", word_of(mode))));
+    }
+    if args.dns_search.len() > 1 && args.dns_search.iter().any(|domain| domain == ".") {
+        return Err(Failure::plain("cannot pass additional search domains when also specifying '.'"));
+    }
+    for domain in args.dns_search.iter().filter(|domain| *domain != ".") {
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        if domain.is_empty() || !domain.chars().all(fine) {
+            return Err(Failure::plain(format!("{domain} is not a valid domain")));
+        }
+    }
+    Ok(())
+}
+
+/// Addresses and names in a network need one.
+fn check_addresses(args: &CreateArgs, spec: &NetworkSpec, mode: &Mode) -> Result<(), Failure> {
+    let only_on_bridge = [
+        ("--ip", spec.ip.is_some()),
+        ("--ip6", spec.ip6.is_some()),
+        ("--mac-address", spec.mac.is_some()),
+        ("--network-alias", !spec.aliases.is_empty()),
+    ];
+    let given = only_on_bridge.iter().find(|(_, given)| *given);
+    let (Some((flag, _)), false) = (given, matches!(mode, Mode::Networks(_))) else { return Ok(()) };
+    let in_pod = args.pod.is_some() || args.pod_id_file.is_some();
+    Err(Failure::plain(match args.network.is_empty() {
+        true if in_pod && *flag != "--mac-address" => {
+            "invalid config provided: networks must be defined when the pod is created: network cannot be \
+             configured when it is shared with a pod"
+                .to_owned()
+        }
+        true => "invalid config provided: networks and static ip/mac address can only be used with Bridge mode \
+                 networking"
+            .to_owned(),
+        false => format!("{flag} can only be set when the network mode is bridge: invalid argument"),
+    }))
+}
+
+fn check_interface_names(mode: &Mode) -> Result<(), Failure> {
+    let Mode::Networks(networks) = mode else { return Ok(()) };
+    let options = networks.iter().flat_map(|network| &network.options);
+    let mut names: Vec<&str> = options.filter_map(|option| option.strip_prefix("interface_name=")).collect();
+    names.sort_unstable();
+    if let Some([name, _]) = names.array_windows().find(|[one, next]| one == next) {
+        let name = go_quote(name);
+        return Err(Failure::plain(format!("network interface name {name} is already assigned to another network")));
+    }
+    Ok(())
 }
 
 /// A path of the host is relative to where the caller is; `none` and `image` are none.
