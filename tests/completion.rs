@@ -130,7 +130,7 @@ fn fish_completes_commands_flags_and_names() {
         return;
     }
     let lab = busy_lab();
-    let dir = lab.program_under_test().parent().unwrap().display().to_string();
+    let dir = crate::lab::program().parent().unwrap().display().to_string();
     let asked = |line: &str| {
         let script = format!("set -x PATH {dir} $PATH; creel completion fish | source; complete -C '{line}'");
         lab.program(&format!("fish --no-config -c \"{script}\"")).run().ok()

@@ -69,7 +69,7 @@ fn a_running_container_and_a_file_are_fine_and_a_terminal_is_not() {
 fn a_reader_of_an_archive_may_go_without_a_word() {
     let lab = Lab::new();
     lab.ok("create --name one --network none box true");
-    let program = lab.program_under_test().display().to_string();
+    let program = crate::lab::program().display().to_string();
     for line in ["export one", "save -q box", "cp one:/ -"] {
         let script = format!("{program} {line} | head -c 10 > /dev/null");
         let outcome = lab.shell(&script).run();

@@ -52,7 +52,7 @@ fn errors_are_red_on_a_terminal_unless_colours_are_unwanted() {
     let mut terminal = lab.terminal("ps --nope");
     terminal.expect("\u{1b}[1;31mError:\u{1b}[0m unknown flag: --nope");
     assert_eq!(terminal.end(), 125);
-    let program = lab.program_under_test().display().to_string();
+    let program = crate::lab::program().display().to_string();
     let mut terminal = lab.terminal_of(&["env", "NO_COLOR=1", &program, "ps", "--nope"]);
     assert!(!terminal.expect("Error: unknown flag: --nope").contains('\u{1b}'));
     assert_eq!(terminal.end(), 125);
@@ -119,7 +119,7 @@ fn called_by_another_name_it_answers_to_it() {
     let lab = Lab::new();
     let bin = lab.folder("bin");
     for name in ["docker", "podman"] {
-        std::os::unix::fs::symlink(lab.program_under_test(), bin.join(name)).unwrap();
+        std::os::unix::fs::symlink(crate::lab::program(), bin.join(name)).unwrap();
         let call = |line: &str| lab.program(&format!("{}/{name} {line}", bin.display())).run();
         let version = call("--version").ok();
         assert!(version.starts_with(&format!("{name} version 5.")), "{version}");

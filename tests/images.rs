@@ -232,7 +232,7 @@ fn images_are_copied_to_other_machines_and_users() {
     // The other machine is another store of this one.
     let there = format!(
         "{} --root {} --runroot {} \"$@\"",
-        lab.program_under_test().display(),
+        crate::lab::program().display(),
         lab.path("far").display(),
         lab.path("far-run").display()
     );

@@ -4,7 +4,7 @@ use crate::lab::{Lab, is_podman};
 
 /// Runs a script in the user namespace, with `$P` for the program under test.
 fn inside(lab: &Lab, script: &str) -> String {
-    let program = lab.program_under_test().display().to_string();
+    let program = crate::lab::program().display().to_string();
     lab.creel_words(&["unshare", "sh", "-c", &format!("P={program}; {script}")]).run().ok()
 }
 

@@ -19,9 +19,8 @@ fn run(command: &mut Command) -> Result<String, String> {
 
 /// The Debian package of the program under test.
 fn build_package(output: &Path) -> PathBuf {
-    let lab = Lab::empty();
     let mut command = Command::new(script("deb"));
-    command.arg("--binary").arg(lab.program_under_test()).arg("--output").arg(output);
+    command.arg("--binary").arg(crate::lab::program()).arg("--output").arg(output);
     PathBuf::from(run(&mut command).unwrap().trim())
 }
 
@@ -177,7 +176,7 @@ fn the_quickstart_serves_a_page_and_leaves_nothing() {
     let lab = Lab::empty();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/quickstart");
     let copy = lab.executable("quickstart", &std::fs::read_to_string(script).unwrap());
-    let line = format!("{} --binary {}", copy.display(), lab.program_under_test().display());
+    let line = format!("{} --binary {}", copy.display(), crate::lab::program().display());
     let text = lab.program(&line).within(120).run().ok();
     assert!(text.contains("it says: Hello from creel"), "{text}");
     assert!(text.contains("it works"), "{text}");

@@ -121,7 +121,6 @@ fn without_subordinate_ids_one_id_is_enough_to_run() {
         return crate::lab::skip("needs a root test run of creel, to have a user without subordinate ids");
     }
     // Ids that /etc/subuid cannot know.
-    let lab = Lab::empty();
     let base = std::path::PathBuf::from(format!("/dev/shm/creel-single-{}", std::process::id()));
     std::fs::create_dir(&base).unwrap();
     std::os::unix::fs::chown(&base, Some(54321), Some(54321)).unwrap();
@@ -129,7 +128,7 @@ fn without_subordinate_ids_one_id_is_enough_to_run() {
         let script = format!(
             "exec setpriv --reuid=54321 --regid=54321 --clear-groups env -i HOME={0} XDG_RUNTIME_DIR={0} PATH=$PATH {1} run --rm --network none {flags} localhost/creel/hello --version",
             base.display(),
-            lab.program_under_test().display()
+            crate::lab::program().display()
         );
         std::process::Command::new("sh").args(["-c", &script]).output().unwrap()
     };

@@ -49,8 +49,7 @@ fn the_program_is_one_static_file_of_fixed_address_and_small() {
     if differs_on_purpose("podman is many files") {
         return;
     }
-    let lab = Lab::empty();
-    let bytes = std::fs::read(lab.program_under_test()).unwrap();
+    let bytes = std::fs::read(crate::lab::program()).unwrap();
     assert_eq!(&bytes[..4], b"\x7fELF");
     let (executable, interpreter) = (2, 3);
     assert_eq!(

@@ -1,11 +1,14 @@
 //! The place in which one test works: an own home, an own store, own names, an own small image, and a guard that looks
 //! afterwards whether anything of it was left running, mounted or lying about.
 
+mod afterwards;
 pub(crate) mod archive;
 mod command;
+mod engine;
 mod greeter;
 pub(crate) mod image;
 pub(crate) mod name_server;
+mod ports;
 pub(crate) mod probe;
 mod processes;
 pub(crate) mod registry;
@@ -15,16 +18,17 @@ mod user;
 mod words;
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
+pub(crate) use afterwards::files;
 pub(crate) use command::{Background, Invocation, Outcome, comes_true, eventually};
+use engine::base;
+pub(crate) use engine::{differs_on_purpose, has_program, is_podman, program, skip};
 pub(crate) use greeter::greeter;
+pub(crate) use ports::{free_port, free_ports, ingress_port, ingress_tls_port, ingress_turn};
 pub(crate) use processes::Process;
 use processes::Tracker;
 pub(crate) use terminal::Terminal;
@@ -37,96 +41,6 @@ pub(crate) struct Lab {
     dir: PathBuf,
     runtime: PathBuf,
     tracker: Tracker,
-}
-
-/// What the tests are run against.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Engine {
-    Creel,
-    Podman,
-}
-
-fn engine() -> (Engine, &'static Path) {
-    static ENGINE: OnceLock<(Engine, PathBuf)> = OnceLock::new();
-    let (engine, program) = ENGINE.get_or_init(|| {
-        let named = std::env::var_os("CREEL_UNDER_TEST").map(PathBuf::from);
-        if let Some(program) = named.as_ref().filter(|program| program.ends_with("podman")) {
-            return (Engine::Podman, program.clone());
-        }
-        let program = named.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_creel")));
-        // The checkout may lie where the ordinary user cannot go.
-        let copy = base().join("creel");
-        fs::copy(&program, &copy).unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-        (Engine::Creel, copy)
-    });
-    (*engine, program)
-}
-
-/// The file of the program under test.
-pub(crate) fn program() -> &'static Path {
-    engine().1
-}
-
-/// The folder of this whole test run. Those of earlier runs that were killed go first.
-fn base() -> &'static Path {
-    static BASE: OnceLock<PathBuf> = OnceLock::new();
-    BASE.get_or_init(|| {
-        let parent = std::env::var_os("CREEL_TEST_DIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
-        for parent in [parent.as_path(), Path::new("/dev/shm")] {
-            for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-                let name = entry.file_name();
-                let Some(pid) = name.to_str().and_then(|name| name.strip_prefix("creel-")) else { continue };
-                if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
-                    let _ = fs::remove_dir_all(entry.path());
-                }
-            }
-        }
-        let base = parent.join(format!("creel-{}", std::process::id()));
-        fs::create_dir_all(&base).unwrap();
-        fs::set_permissions(&base, fs::Permissions::from_mode(0o755)).unwrap();
-        base
-    })
-}
-
-/// True under podman, where the behaviour that the test pins is another on purpose; the reason is printed.
-pub(crate) fn differs_on_purpose(reason: &str) -> bool {
-    let podman = engine().0 == Engine::Podman;
-    if podman {
-        record("DIFFERS", reason);
-    }
-    podman
-}
-
-pub(crate) fn is_podman() -> bool {
-    engine().0 == Engine::Podman
-}
-
-/// Says loudly that the test could not be made here, and counts it.
-pub(crate) fn skip(reason: &str) {
-    record("SKIP", reason);
-}
-
-fn record(word: &str, reason: &str) {
-    let thread = std::thread::current();
-    let line = format!("{word} {}: {reason}\n", thread.name().unwrap_or("?"));
-    // Not eprint!: the test harness would keep that to itself.
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(file) = std::env::var_os("CREEL_TEST_SKIPS") {
-        let mut file = fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
-        file.write_all(line.as_bytes()).unwrap();
-    }
-}
-
-/// Whether a program is there; else the test is skipped for that reason.
-pub(crate) fn has_program(name: &str) -> bool {
-    let found = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
-        .iter()
-        .any(|dir| Path::new(dir).join(name).exists());
-    if !found {
-        skip(&format!("no {name} on this machine"));
-    }
-    found
 }
 
 impl Lab {
@@ -267,7 +181,7 @@ impl Lab {
     }
 
     pub(crate) fn creel_words(&self, words: &[&str]) -> Invocation {
-        let mut command = self.command(&[engine().1.to_str().unwrap()]);
+        let mut command = self.command(&[program().to_str().unwrap()]);
         command.args(words);
         Invocation::new(command, format!("creel {}", words.join(" ")))
     }
@@ -280,16 +194,10 @@ impl Lab {
 
     /// A shell script as the ordinary user, in which `creel` is the program under test.
     pub(crate) fn shell(&self, script: &str) -> Invocation {
-        let program = engine().1.display();
-        let text = format!("creel() {{ {program} \"$@\"; }}; {script}");
+        let text = format!("creel() {{ {} \"$@\"; }}; {script}", program().display());
         let mut command = self.command(&["/bin/bash", "-c"]);
-        command.arg(text).env("CREEL", engine().1);
+        command.arg(text).env("CREEL", program());
         Invocation::new(command, script.to_owned())
-    }
-
-    /// A copy that any user may execute.
-    pub(crate) fn program_under_test(&self) -> &'static Path {
-        engine().1
     }
 
     /// Any other program as the ordinary user.
@@ -300,7 +208,7 @@ impl Lab {
 
     /// The program under test on a terminal of 24 rows and 80 columns.
     pub(crate) fn terminal(&self, line: &str) -> Terminal {
-        let mut command = self.command(&["setsid", "--ctty", engine().1.to_str().unwrap()]);
+        let mut command = self.command(&["setsid", "--ctty", program().to_str().unwrap()]);
         command.args(words::split(line)).env("TERM", "xterm");
         Terminal::start(command, format!("creel {line}"), 24, 80)
     }
@@ -419,167 +327,11 @@ impl Lab {
         let mut all = vec!["setsid", "--ctty"];
         all.extend(words);
         let mut command = self.command(&all);
-        let dir = engine().1.parent().unwrap().display();
+        let dir = program().parent().unwrap().display();
         command
             .env("TERM", "xterm")
             .env("PATH", format!("{dir}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"))
             .env("INPUTRC", "/dev/null");
         Terminal::start(command, words.join(" "), 24, 80)
     }
-
-    /// What is left that should not be; processes get some time to go.
-    fn leftovers(&self) -> Vec<String> {
-        let mut left = Vec::new();
-        let of_engine = |process: &Process| is_podman() && process.command.contains("catatonit");
-        comes_true(Duration::from_secs(20), || self.processes().iter().all(of_engine));
-        left.extend(self.processes().iter().filter(|process| !of_engine(process)).map(|process| {
-            let parent = fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default();
-            let parent = parent.lines().find(|line| line.starts_with("PPid:")).unwrap_or("").replace('\t', " ");
-            format!("process {} {} ({parent})", process.pid, process.command)
-        }));
-        for line in fs::read_to_string("/proc/self/mountinfo").unwrap().lines() {
-            if line.contains(&format!("{}/", self.dir.display()))
-                || line.contains(&format!("{}/", self.runtime.display()))
-            {
-                left.push(format!("mount {line}"));
-            }
-        }
-        if is_podman() {
-            return left;
-        }
-        for path in files(&self.runtime) {
-            let kind = fs::symlink_metadata(&path).map(|metadata| metadata.file_type());
-            let of_a_container =
-                path.iter().any(|part| part.len() == 64 && part.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit));
-            if of_a_container || kind.is_ok_and(|kind| kind.is_socket() || kind.is_fifo()) {
-                left.push(format!("file {}", path.display()));
-            }
-        }
-        left.extend(files(&self.tmp()).iter().map(|path| format!("file {}", path.display())));
-        left
-    }
-
-    /// What somebody wants to know who sees the failure later and elsewhere. Nothing in it panics.
-    fn tell_how_it_stands(&self) {
-        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        println!("load {}; the last commands:\n{}", load.trim(), command::remembered());
-        for process in self.processes() {
-            println!("process {} {}", process.pid, process.command);
-        }
-        let program = engine().1.display().to_string();
-        for words in [&["ps", "-a", "--pod"][..], &["events", "--stream=false", "--since", "5m"]] {
-            let command = [&["timeout", "-k", "1", "20", &program][..], words].concat();
-            if let Ok(output) = self.command(&command).output() {
-                let text = String::from_utf8_lossy(&output.stdout);
-                let last = text.lines().rev().take(60).collect::<Vec<_>>();
-                println!("{}: {}", words.join(" "), output.status);
-                last.iter().rev().for_each(|line| println!("    {line}"));
-            }
-        }
-    }
-
-    fn remove_all_containers(&self) -> Outcome {
-        if self.tracker.alive().is_empty() && is_podman() {
-            return self.program("true").run();
-        }
-        self.creel("rm --force --all --time 0").within(60).run()
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        let calm = !std::thread::panicking();
-        let mut complaints = Vec::new();
-        if calm {
-            let removed = self.remove_all_containers();
-            if removed.exit_code() != 0 {
-                complaints.push(removed.to_string());
-            }
-            complaints.extend(self.leftovers());
-        }
-        if !calm || !complaints.is_empty() {
-            self.tell_how_it_stands();
-        }
-        self.tracker.kill();
-        comes_true(Duration::from_secs(5), || {
-            self.tracker.kill();
-            self.processes().is_empty()
-        });
-        if fs::remove_dir_all(&self.dir).is_err() && !tests_are_root() {
-            // Files of subordinate ids can be removed only inside of the user namespace.
-            let _ = self.creel(&format!("unshare rm -rf {}", self.dir.display())).run();
-            self.tracker.kill();
-        }
-        let _ = fs::remove_dir_all(&self.dir);
-        let _ = fs::remove_dir_all(&self.runtime);
-        if !std::thread::panicking() {
-            assert!(complaints.is_empty(), "left behind:\n{}", complaints.join("\n"));
-        }
-    }
-}
-
-/// All that is no folder below a folder.
-pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.extend(files(&entry.path()));
-        } else {
-            found.push(entry.path());
-        }
-    }
-    found
-}
-
-/// Ports that the kernel gives to no outgoing connection (`ip_local_port_range` in ip(7)), nor creel to a Service.
-const FREE_PORTS: std::ops::Range<usize> = 16_000..30_000;
-
-/// A port of the loopback address that nobody listens on now, and that no other test was given.
-pub(crate) fn free_port() -> u16 {
-    free_ports(1)
-}
-
-/// `count` neighbouring free ports; the first.
-pub(crate) fn free_ports(count: u16) -> u16 {
-    static GIVEN: AtomicUsize = AtomicUsize::new(0);
-    // Test programs that run side by side begin at places of their own.
-    let begin = std::process::id() as usize * 389;
-    loop {
-        let given = GIVEN.fetch_add(usize::from(count), Ordering::Relaxed);
-        let first = u16::try_from(FREE_PORTS.start + (begin + given) % FREE_PORTS.len()).unwrap();
-        if (first..first + count).all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()) {
-            return first;
-        }
-    }
-}
-
-/// The port on which Ingresses are served.
-pub(crate) fn ingress_port() -> u16 {
-    if first_port() <= 80 { 80 } else { 8080 }
-}
-
-/// The port on which those with certificates are served, too.
-pub(crate) fn ingress_tls_port() -> u16 {
-    if first_port() <= 443 { 443 } else { 8443 }
-}
-
-/// The lowest that is not root's alone.
-fn first_port() -> u16 {
-    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
-    first.trim().parse().unwrap()
-}
-
-/// The ports of Ingresses are there once on a machine: tests take turns at them. `None` (and a skip) while somebody else
-/// has one.
-pub(crate) fn ingress_turn() -> Option<std::sync::MutexGuard<'static, ()>> {
-    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    for port in [ingress_port(), ingress_tls_port()] {
-        let is_free = || std::net::TcpListener::bind(("0.0.0.0", port)).is_ok();
-        if !comes_true(Duration::from_secs(10), is_free) {
-            skip(&format!("port {port} is in use on this machine"));
-            return None;
-        }
-    }
-    Some(turn)
 }
