@@ -85,7 +85,7 @@ pub use id::{ContainerId, ContainerName};
 pub use images::Image;
 pub use inspect::{Facts, MountFact, facts, mount_fact, size};
 pub use journal::JournalEvents;
-pub use list::{find, image_users, list, list_with_working, running};
+pub use list::{find, image_users, list, list_mentioning, list_with_working, running};
 pub use logs::{LogLine, LogQuery, LogStream, follow_logs, logs};
 pub use monitor::monitor_main;
 pub use mount::{Subject, difference, mount, mount_image, mounted, mounted_images, unmount, unmount_image};

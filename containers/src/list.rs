@@ -56,13 +56,26 @@ pub fn list(engine: &Engine) -> Result<Vec<Container>> {
     Ok(containers)
 }
 
+/// As [`list`], of those alone whose records have one of these words in them, in whatever place: ids or names, which are
+/// written as they are. The others are neither parsed nor asked how they are: that makes it cheap to look for few among
+/// many.
+pub fn list_mentioning(engine: &Engine, words: &[&str]) -> Result<Vec<Container>> {
+    let mut containers = list_where(engine, &|record| words.iter().any(|word| record.contains(word)))?;
+    containers.retain(|container| container.record.builder.is_none());
+    Ok(containers)
+}
+
 /// As [`list`], with the containers in which images are built: they use images and volumes, too.
 pub fn list_with_working(engine: &Engine) -> Result<Vec<Container>> {
+    list_where(engine, &|_| true)
+}
+
+fn list_where(engine: &Engine, wanted: Wanted<'_>) -> Result<Vec<Container>> {
     let dir = engine.store.containers_dir();
     let Some(all) = open_dir(&dir)? else { return Ok(Vec::new()) };
     let mut containers = Vec::new();
     for id in ids(engine)? {
-        match read_in(all.as_fd(), &dir, &id) {
+        match read_in(all.as_fd(), &dir, &id, wanted) {
             Ok(Some(container)) => containers.push(container),
             Ok(None) => {}
             Err(error) => tracing::warn!(%id, %error, "cannot read a container"),
@@ -92,7 +105,7 @@ pub fn running(container: &Container) -> bool {
 pub(crate) fn read(engine: &Engine, id: &ContainerId) -> Result<Option<Container>> {
     let dir = engine.store.containers_dir();
     match open_dir(&dir)? {
-        Some(all) => read_in(all.as_fd(), &dir, id),
+        Some(all) => read_in(all.as_fd(), &dir, id, &|_| true),
         None => Ok(None),
     }
 }
@@ -121,9 +134,16 @@ fn open_dir(path: &Path) -> Result<Option<OwnedFd>> {
     }
 }
 
-fn read_in(all: BorrowedFd<'_>, dir: &Path, id: &ContainerId) -> Result<Option<Container>> {
+/// Whether a container is wanted, by the text of its record.
+type Wanted<'a> = &'a dyn Fn(&str) -> bool;
+
+/// `None`: it is gone, or not wanted.
+fn read_in(all: BorrowedFd<'_>, dir: &Path, id: &ContainerId, wanted: Wanted<'_>) -> Result<Option<Container>> {
     let mut buffer = Vec::new();
-    let Some(record) = read_record::<Record>(all, dir, id, RECORD, &mut buffer)? else { return Ok(None) };
+    if !read_file(all, dir, id, RECORD, &mut buffer)? || std::str::from_utf8(&buffer).is_ok_and(|text| !wanted(text)) {
+        return Ok(None);
+    }
+    let Some(record) = parse::<Record>(dir, id, RECORD, &buffer)? else { return Ok(None) };
     // Both come into being with one rename; a status that is gone now went with its container.
     let Some(mut status) = read_record::<Status>(all, dir, id, STATUS, &mut buffer)? else { return Ok(None) };
     while status.state.is_abandoned() {
@@ -150,7 +170,6 @@ fn read_in(all: BorrowedFd<'_>, dir: &Path, id: &ContainerId) -> Result<Option<C
     Ok(Some(container))
 }
 
-/// One open, one read: a list of a thousand containers is made of these.
 fn read_record<T: storage::record::Record + DeserializeOwned>(
     all: BorrowedFd<'_>,
     dir: &Path,
@@ -158,21 +177,36 @@ fn read_record<T: storage::record::Record + DeserializeOwned>(
     file: &str,
     buffer: &mut Vec<u8>,
 ) -> Result<Option<T>> {
+    if read_file(all, dir, id, file, buffer)? { parse(dir, id, file, buffer) } else { Ok(None) }
+}
+
+/// One open, one read: a list of a thousand containers is made of these. `false`: there is no such file.
+fn read_file(all: BorrowedFd<'_>, dir: &Path, id: &ContainerId, file: &str, buffer: &mut Vec<u8>) -> Result<bool> {
     let name = format!("{id}/{file}");
     let failed = |error: std::io::Error| Error::Io { path: dir.join(&name), source: error };
     let opened = match rustix::fs::openat(all, name.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
         Ok(opened) => opened,
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
         Err(error) => return Err(failed(error.into())),
     };
     read_whole(&opened, buffer).map_err(|error| failed(error.into()))?;
+    Ok(true)
+}
+
+/// What was read of it. `None`: it was of an older version, and is gone by now.
+fn parse<T: storage::record::Record + DeserializeOwned>(
+    dir: &Path,
+    id: &ContainerId,
+    file: &str,
+    text: &[u8],
+) -> Result<Option<T>> {
     // The usual case without a second pass for the version.
-    if buffer.starts_with(format!("{{\"version\":{},", T::VERSION).as_bytes())
-        && let Ok(record) = serde_json::from_slice(buffer)
+    if text.starts_with(format!("{{\"version\":{},", T::VERSION).as_bytes())
+        && let Ok(record) = serde_json::from_slice(text)
     {
         return Ok(Some(record));
     }
-    let path = dir.join(&name);
+    let path = dir.join(id).join(file);
     match storage::record::read_optional(&path) {
         Err(error @ storage::Error::Damaged { .. }) => {
             if let Ok(aside) = storage::record::set_aside(&path) {

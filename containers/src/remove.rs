@@ -240,7 +240,8 @@ impl Taken {
         if volumes.is_empty() {
             return;
         }
-        let used: BTreeSet<String> = match list::list(engine) {
+        let names: Vec<&str> = volumes.iter().map(String::as_str).collect();
+        let used: BTreeSet<String> = match list::list_mentioning(engine, &names) {
             Ok(all) => all.iter().flat_map(|other| volumes_of(other.spec())).map(str::to_owned).collect(),
             Err(error) => return tracing::warn!(id = %self.id, %error, "cannot tell whether volumes are in use"),
         };
@@ -283,8 +284,8 @@ pub fn remove_image_if_unused(engine: &Engine, image: &str) {
 
 /// The containers that cannot be without this one.
 pub(crate) fn dependents(engine: &Engine, container: &Container) -> Result<Vec<Container>> {
-    let all = list::list(engine)?;
     let (id, name) = (container.id().as_str(), container.name());
+    let all = list::list_mentioning(engine, &[id, name])?;
     Ok(all
         .into_iter()
         .filter(|other| other.id() != container.id())

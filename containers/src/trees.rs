@@ -164,7 +164,7 @@ fn lent(engine: &Engine, lender: Option<&str>, path: &Path, below: Option<&Path>
 
 /// What another running container has mounted from this volume: the file system is one for all.
 fn borrowed(engine: &Engine, container: &Container, volume: &str) -> Result<Option<OwnedFd>> {
-    for other in list::list(engine)? {
+    for other in list::list_mentioning(engine, &[volume])? {
         let Some(init) = other.state().init().filter(|init| other.id() != container.id() && init.alive()) else {
             continue;
         };

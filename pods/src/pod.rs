@@ -172,7 +172,8 @@ pub(crate) fn read(engine: &Engine, id: &PodId) -> Result<Option<Record>> {
 pub fn find(engine: &Engine, name_or_id: &str) -> Result<Pod> {
     let record = find_record(engine, name_or_id)?;
     let id = record.id.clone();
-    let containers = containers::list(engine)?.into_iter().filter(|container| belongs(container, &id)).collect();
+    let mentioning = containers::list_mentioning(engine, &[id.as_str()])?;
+    let containers = mentioning.into_iter().filter(|container| belongs(container, &id)).collect();
     Ok(Pod::of(record, containers))
 }
 
