@@ -55,6 +55,35 @@ fn an_init_container_that_fails_is_tried_again() {
 }
 
 #[test]
+fn a_container_that_is_not_ready_at_first_is_asked_again_before_a_whole_period_is_over() {
+    if nobody_keeps() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write(
+        "pod.yaml",
+        "
+apiVersion: v1
+kind: Pod
+metadata: { name: one }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: it
+    image: localhost/box
+    command: [idle]
+    readinessProbe:
+      exec: { command: [sh, -c, 'test -e /asked || { touch /asked; exit 1; }'] }
+      periodSeconds: 3600
+      timeoutSeconds: 60
+",
+    );
+    lab.ok("kube play pod.yaml");
+    lab.ok("kube wait --for=condition=Ready pod/one --timeout=300s");
+    lab.ok("kube down pod.yaml");
+}
+
+#[test]
 fn an_init_container_of_type_once_runs_at_the_first_start_alone() {
     let lab = Lab::new();
     lab.write(

@@ -18,6 +18,10 @@ use crate::{events, pause};
 const SIGKILL: i32 = 9;
 /// A hook after the start may take its time.
 const HOOK_TAKES: Duration = Duration::from_secs(24 * 60 * 60);
+/// When a readiness probe is tried again that failed first, and twice as long after each failure, up to its period: programs
+/// take a moment until they listen, and nobody should wait for a whole period then. As in Kubernetes the period is that of
+/// a container that has been ready.
+const FIRST_TRIES: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -31,8 +35,23 @@ struct Timed {
     kind: Kind,
     probe: Probe,
     next: Instant,
+    /// The pause after the next failure, where that is shorter than the period: of a readiness probe until it succeeds.
+    early: Option<Duration>,
     score: Score,
     running: Option<Running>,
+}
+
+impl Timed {
+    /// Whether its time comes sooner than its period says, by its last result.
+    fn hurry(&mut self, succeeded: bool, now: Instant) {
+        self.early = match self.early {
+            Some(pause) if !succeeded => {
+                self.next = self.next.min(now + pause);
+                Some(pause.saturating_mul(2))
+            }
+            _ => None,
+        };
+    }
 }
 
 /// The container is being ended, by us.
@@ -61,7 +80,9 @@ impl Schedule {
         let now = Instant::now();
         let timed = |kind: Kind, probe: &Option<Probe>| {
             let probe = probe.clone()?;
-            Some(Timed { kind, next: now + probe.initial_delay, probe, score: Score::default(), running: None })
+            let next = now + probe.initial_delay;
+            let early = (kind == Kind::Readiness).then_some(FIRST_TRIES);
+            Some(Timed { kind, next, early, probe, score: Score::default(), running: None })
         };
         let probes = [
             timed(Kind::Startup, &wanted.startup),
@@ -153,6 +174,7 @@ impl Schedule {
             let timed = &mut self.probes[index];
             let Some(result) = timed.running.as_mut().and_then(Running::result) else { continue };
             timed.running = None;
+            timed.hurry(result.is_ok(), Instant::now());
             let (kind, grace) = (timed.kind, timed.probe.grace);
             let verdict = timed.score.add(&timed.probe, result.is_ok());
             let message = result.err().unwrap_or_default();
@@ -245,5 +267,34 @@ impl Schedule {
         };
         let event = Event { health: Some(health), ..events::event(container, "health_status") };
         storage::events::record(&engine.store, event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_has_not_been_ready_is_asked_sooner_than_its_period_says() {
+        let now = Instant::now();
+        let period = Duration::from_secs(1);
+        let mut timed = Timed {
+            kind: Kind::Readiness,
+            probe: Probe::default(),
+            next: now,
+            early: Some(FIRST_TRIES),
+            score: Score::default(),
+            running: None,
+        };
+        let mut pauses = |results: &[bool]| -> Vec<u128> {
+            let after = |succeeded: &bool| {
+                timed.next = now + period;
+                timed.hurry(*succeeded, now);
+                (timed.next - now).as_millis()
+            };
+            results.iter().map(after).collect()
+        };
+        assert_eq!(pauses(&[false, false, false, false]), [250, 500, 1000, 1000]);
+        assert_eq!(pauses(&[true, false, false]), [1000, 1000, 1000]);
     }
 }
