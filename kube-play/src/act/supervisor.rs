@@ -33,8 +33,10 @@ pub use process::{end_supervisor, is_needed, start_supervisor, supervisor_main};
 
 /// How long it sleeps at most: it is told of everything that happens, but a full disk may have kept somebody from telling.
 const LONGEST_SLEEP: Duration = Duration::from_secs(300);
-/// Changes come in bursts: from one look to the next at least this passes.
+/// Changes come in bursts: from one look to the next at least this passes, and where a look takes long, so many times as
+/// long: a hundred pods that begin at once need the processor more than the one who watches them.
 const BREATH: Duration = Duration::from_millis(20);
+const BREATH_OF_LOOK: u32 = 4;
 /// When it looks again at a namespace in which somebody else acts: the end of that is told by nobody.
 const OTHERS_ACT: Duration = Duration::from_millis(100);
 /// Before a sleep that may be this long it makes itself small.
@@ -96,8 +98,9 @@ impl<'a> Supervisor<'a> {
             if !more && self.working.is_empty() {
                 return Ok(());
             }
+            let breath = BREATH.max(begun.elapsed() * BREATH_OF_LOOK);
             self.wait();
-            std::thread::sleep(BREATH.saturating_sub(begun.elapsed()));
+            std::thread::sleep(breath.saturating_sub(begun.elapsed()));
         }
     }
 
