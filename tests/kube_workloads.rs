@@ -367,9 +367,12 @@ spec:
     let said = lab.ok("kube play db.yaml");
     assert_eq!(said.matches("Pod:\n").count(), 1, "{said}");
     eventually("it finds its volume again", || lab.creel("exec db-1-it cat /data/log").run().out() == "db-1\ndb-1");
-    lab.ok("kube down db.yaml");
+    let text = lab.ok("kube down db.yaml");
+    assert!(text.contains("Volumes kept:\ndata-db-0\ndata-db-1"), "{text}");
     assert_eq!(lab.ok("volume ls -q"), "data-db-0\ndata-db-1");
-    lab.ok("volume rm data-db-0 data-db-1");
+    lab.ok("kube play db.yaml");
+    lab.ok("kube down --force db.yaml");
+    assert_eq!(lab.ok("volume ls -q"), "");
 }
 
 #[test]

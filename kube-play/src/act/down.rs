@@ -70,7 +70,7 @@ pub fn down(
         let AllMeant { mut ids, taken_over } = all_meant(engine, &shelf, meant, &sources)?;
         ids.retain(|id| namespaces.contains(id.namespace.as_str()));
         down.taken_over = taken_over;
-        let of_sets = claims_of_sets(engine, &shelf, &ids)?;
+        let of_sets = claims_of_sets(engine, &shelf, &ids, claims)?;
         // Nobody makes their pods again. They can be found until all that is theirs is gone.
         for id in ids.iter().filter(|id| id.kind != Kind::Secret) {
             if shelf.leave(id)? && !matches!(id.kind, Kind::Pod | Kind::PersistentVolumeClaim) {
@@ -79,23 +79,13 @@ pub fn down(
         }
         let removed = pods_of(engine, pod_program, &ids, meant.timeout, &mut down)?;
         not_ours(engine, &ids, &removed, &mut down)?;
-        for name in of_sets {
-            match engine.store.remove_volume(&name) {
-                Ok(()) => down.volumes.push(name),
-                Err(error) => down.failed.push((name, error.to_string())),
-            }
+        for (name, what) in of_sets {
+            remove_claim(engine, name, what, &mut down);
         }
         for id in ids.iter().filter(|id| id.kind == Kind::PersistentVolumeClaim) {
             let name = volume_name(&id.namespace, &id.name);
-            if engine.store.volume(&name)?.is_none() {
-                continue;
-            }
-            match claims {
-                Claims::Keep => down.kept.push(name),
-                Claims::Remove => match engine.store.remove_volume(&name) {
-                    Ok(()) => down.volumes.push(name),
-                    Err(error) => down.failed.push((name, error.to_string())),
-                },
+            if engine.store.volume(&name)?.is_some() {
+                remove_claim(engine, name, claims, &mut down);
             }
         }
         for id in ids.iter().filter(|id| id.kind == Kind::Secret) {
@@ -179,24 +169,41 @@ fn all_meant(engine: &Engine, shelf: &Shelf, meant: &Meant, sources: &[&str]) ->
     Ok(all)
 }
 
-/// The volumes of StatefulSets that take them along (`whenDeleted: Delete`).
-fn claims_of_sets(engine: &Engine, shelf: &Shelf, ids: &[ObjectId]) -> Result<Vec<String>> {
+fn remove_claim(engine: &Engine, name: String, claims: Claims, down: &mut Down) {
+    match claims {
+        Claims::Keep => down.kept.push(name),
+        Claims::Remove => match engine.store.remove_volume(&name) {
+            Ok(()) => down.volumes.push(name),
+            Err(error) => down.failed.push((name, error.to_string())),
+        },
+    }
+}
+
+/// The volumes of StatefulSets' own claims, and what is to become of each: a set may take them along
+/// (`whenDeleted: Delete`).
+fn claims_of_sets(engine: &Engine, shelf: &Shelf, ids: &[ObjectId], claims: Claims) -> Result<Vec<(String, Claims)>> {
     let mut prefixes = Vec::new();
     for id in ids.iter().filter(|id| id.kind == Kind::StatefulSet) {
         let Some(Body::Workload { plan, .. }) = shelf.get_or_leaving(id).map(|object| object.body) else { continue };
-        let set = plan.stateful.filter(|set| set.when_deleted == RetentionPolicy::Delete);
-        // Before the number of the pod.
-        let prefix = |claim: &str| volume_name(&id.namespace, &claim_name(claim, &format!("{}-", id.name)));
-        prefixes.extend(set.iter().flat_map(|set| &set.claims).map(|claim| prefix(&claim.meta.id.name)));
+        let Some(set) = plan.stateful else { continue };
+        let claims = if set.when_deleted == RetentionPolicy::Delete { Claims::Remove } else { claims };
+        for claim in &set.claims {
+            // Before the number of the pod.
+            let claim = claim_name(&claim.meta.id.name, &format!("{}-", id.name));
+            prefixes.push((volume_name(&id.namespace, &claim), claims));
+        }
     }
     if prefixes.is_empty() {
         return Ok(Vec::new());
     }
-    let is_its = |name: &str| {
-        let number = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_str()));
-        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    let its = |name: String| {
+        let (_, claims) = prefixes.iter().find(|(prefix, _)| {
+            let number = name.strip_prefix(prefix.as_str());
+            number.is_some_and(|number| number.parse::<u32>().is_ok())
+        })?;
+        Some((name, *claims))
     };
-    Ok(engine.store.volumes()?.into_iter().map(|(name, _)| name).filter(|name| is_its(name)).collect())
+    Ok(engine.store.volumes()?.into_iter().filter_map(|(name, _)| its(name)).collect())
 }
 
 /// Removes the pods of these objects, and says which those were.

@@ -176,7 +176,7 @@ object! {
 
 object! {
     ClaimRetention {
-        /// `Retain`; `Delete` is refused: `kube down --force` removes volumes.
+        /// `kube down --force` removes them all the same.
         "whenDeleted" when_deleted: Option<RetentionPolicy>,
         "whenScaled" when_scaled: Option<RetentionPolicy>,
     }
