@@ -201,3 +201,35 @@ spec:
     eventually("everybody is served", || is_served(closed));
     lab.ok("kube down all.yaml");
 }
+
+#[test]
+fn a_load_balancers_port_that_is_for_root_alone_is_served_higher() {
+    if no_services() {
+        return;
+    }
+    let lab = Lab::new();
+    let is_free = |port: &u16| std::net::TcpListener::bind(("0.0.0.0", 8000 + port)).is_ok();
+    let from = 600 + u16::try_from(std::process::id() % 200).expect("less than 200");
+    let port = (from..1000).find(is_free).expect("a free port");
+    lab.write(
+        "all.yaml",
+        format!(
+            "{SERVED}
+---
+apiVersion: v1
+kind: Service
+metadata: {{ name: front }}
+spec: {{ type: LoadBalancer, selector: {{ app: site }}, ports: [{{ port: {port}, targetPort: web }}] }}
+"
+        ),
+    );
+    let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").expect("a port");
+    let is_for_root = port < first.trim().parse().expect("a number");
+    let played = lab.creel("kube play all.yaml").run();
+    played.ok();
+    let text = format!("Service/front: port {port} of the host is for root alone: served on port {}", 8000 + port);
+    assert_eq!(played.err().contains(&text), is_for_root, "{}", played.err());
+    let served = if is_for_root { 8000 + port } else { port };
+    eventually("it is served", || page(served).is_some_and(|text| text.contains("hello from the box")));
+    lab.ok("kube down all.yaml");
+}

@@ -48,7 +48,7 @@ pub use objects::{Body, Object, Shelf, Waits};
 pub use observe::{Seen, owner_of, pod_manifest, pod_uid, pods, template_of, uid_of};
 pub use play::{Actor, PlayOptions, Played, ShowProgress, have_ended, play, preview};
 pub use resume::resume;
-pub use routes::{behind, endpoints, published, target};
+pub use routes::{behind, endpoints, published, served_higher, target};
 pub use sources::{STANDARD_INPUT, Sources};
 pub use status::Kept;
 pub use supervisor::{end_supervisor, is_needed, start_supervisor, supervisor_main};

@@ -22,6 +22,8 @@ use crate::plan::{
 /// The ports on which Ingresses are served, in clear and by TLS: the first one of each that can be had.
 const INGRESS_PORTS: (u16, u16) = (80, 8080);
 const INGRESS_TLS_PORTS: (u16, u16) = (443, 8443);
+/// A LoadBalancer's port that is not an ordinary user's to have is served so much higher, as the Ingresses' are.
+const HIGHER: u16 = 8000;
 /// The keys of the fronts of all Ingresses.
 const INGRESS: &str = "Ingress/clear";
 const INGRESS_TLS: &str = "Ingress/tls";
@@ -282,7 +284,17 @@ fn on_host(port: &ServicePortPlan, host_ip: Option<IpAddr>, host_port: u16) -> P
 
 fn balanced(service: &ServicePlan, port: &ServicePortPlan) -> Option<PortMapping> {
     let balances = service.kind == ServiceType::LoadBalancer;
-    balances.then(|| on_host(port, service.load_balancer_address, port.port))
+    balances.then(|| {
+        let host_port = on_first_of((port.port, port.port.saturating_add(HIGHER))).host_port;
+        on_host(port, service.load_balancer_address, host_port)
+    })
+}
+
+/// The ports of a LoadBalancer that are served under another number of the host's, and which.
+pub fn served_higher(service: &ServicePlan) -> Vec<(u16, u16)> {
+    let mappings = service.ports.iter().filter_map(|port| balanced(service, port));
+    let moved = mappings.filter(|mapping| mapping.host_port != mapping.container_port);
+    moved.map(|mapping| (mapping.container_port, mapping.host_port)).collect()
 }
 
 /// The sockets on the host that take clients from everywhere.

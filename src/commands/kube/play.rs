@@ -208,6 +208,12 @@ pub fn run(context: &Context, mut args: Args) -> Result<ExitCode, Failure> {
     if let (Some(why), true) = (containers::why_no_limits(&engine)?, has_limits(&plan)) {
         output::warn(&format!("limits of resources are not enforced: they need cgroups, {why}"));
     }
+    for service in &plan.services {
+        for (port, higher) in act::served_higher(service) {
+            let id = &service.meta.id;
+            output::warn(&format!("{id}: port {port} of the host is for root alone: served on port {higher}"));
+        }
+    }
     let pull = pull_options(&args)?;
     let find_image = |engine: &containers::Engine, wanted: &act::WantedImage<'_>| {
         // No registry has what is made here.
