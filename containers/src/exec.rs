@@ -65,6 +65,9 @@ pub enum ExecEnd {
 
 /// Bytes copied at once.
 const CHUNK: usize = 32 * 1024;
+/// Bytes taken from a stream in one turn: no less than a pipe can hold (pipe(7), `pipe-max-size`), so that one turn has all
+/// that was there, and no more, so that a writer that never rests does not keep us from signals and the time.
+const TURN: usize = 1024 * 1024;
 const SIGWINCH: i32 = 28;
 
 /// Runs a process in a container.
@@ -84,7 +87,7 @@ pub fn exec(engine: &Engine, container: &Container, mut request: ExecRequest) ->
             if request.tty { Stdio::Terminal } else { Stdio::Fds { stdin: null()?, stdout: null()?, stderr: null()? } };
         let child = plan.run(&container, stdio, preserve_fds)?;
         events::record(engine, &container, "exec");
-        session.record(&child, &request.command)?;
+        session.record(&child, &request.command);
         if let Some(terminal) = child.terminal {
             hold_terminal(terminal)?;
         }
@@ -94,7 +97,7 @@ pub fn exec(engine: &Engine, container: &Container, mut request: ExecRequest) ->
     let (ours, stdio) = streams(&request)?;
     let child = plan.run(&container, stdio, preserve_fds)?;
     events::record(engine, &container, "exec");
-    session.record(&child, &request.command)?;
+    session.record(&child, &request.command);
     let _raw = RawTerminal::enter(request.tty && request.stdin)?;
     let mut copy = Copy::new(ours, child, &request)?;
     match copy.run(&signals)? {
@@ -168,12 +171,14 @@ pub(crate) fn output_of(
     }
 }
 
-/// Everything that is in the pipe now; what is above the limit is thrown away.
+/// One turn: what is in the pipe now; what is above the limit is thrown away.
 fn take_output(from: &mut Option<File>, output: &mut Vec<u8>, max: usize) {
     let mut buffer = [0; 4096];
-    while let Some(file) = from {
+    let mut taken = 0;
+    while let Some(file) = from.as_mut().filter(|_| taken < TURN) {
         match file.read(&mut buffer) {
             Ok(length) if length > 0 => {
+                taken += length;
                 let room = max.saturating_sub(output.len());
                 output.extend_from_slice(&buffer[..length.min(room)]);
             }
@@ -476,11 +481,15 @@ struct Ready {
     input: bool,
 }
 
-/// From one of the process's outputs to ours, as much as there is now.
+/// One turn from one of the process's outputs to ours: what is there now.
 fn pass(from: &mut Option<File>, to: BorrowedFd<'_>, name: &str, buffer: &mut [u8]) -> Result<()> {
-    while let Some(file) = from {
+    let mut taken = 0;
+    while let Some(file) = from.as_mut().filter(|_| taken < TURN) {
         match file.read(buffer) {
-            Ok(length) if length > 0 => write_all(to, &buffer[..length]).map_err(Error::io(name))?,
+            Ok(length) if length > 0 => {
+                taken += length;
+                write_all(to, &buffer[..length]).map_err(Error::io(name))?;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             // EIO: the last process has closed the terminal.
@@ -540,12 +549,13 @@ impl Session {
         Ok(Session { id, path, stays: false })
     }
 
-    fn record(&self, child: &ExecChild, command: &[String]) -> Result<()> {
+    /// The process runs already: that it cannot be shown, on a full disk, is no reason to leave it alone.
+    fn record(&self, child: &ExecChild, command: &[String]) {
         // It may have ended already: then there is nothing to show.
-        let Ok(process) = Process::of(child.pid) else { return Ok(()) };
+        let Ok(process) = Process::of(child.pid) else { return };
         let record = ExecRecord { process, command: command.to_vec() };
-        let text = serde_json::to_vec(&record).map_err(|error| Error::Invalid(error.to_string()))?;
         let write = || -> io::Result<()> {
+            let text = serde_json::to_vec(&record)?;
             if let Some(dir) = self.path.parent() {
                 match std::fs::create_dir(dir) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -556,8 +566,9 @@ impl Session {
         };
         match write() {
             // The container has ended, and its run directory with it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other.map_err(Error::io(&self.path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(path = %self.path.display(), %error, "cannot write what runs down"),
+            Ok(()) => {}
         }
     }
 
@@ -589,4 +600,18 @@ pub(crate) fn sessions(engine: &Engine, container: &Container) -> Vec<String> {
         .collect();
     ids.sort();
     ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_that_never_rests_gets_one_turn() {
+        let endless = || Some(File::open("/dev/zero").unwrap());
+        let mut output = Vec::new();
+        take_output(&mut endless(), &mut output, 100);
+        assert_eq!(output, [0; 100]);
+        pass(&mut endless(), null().unwrap().as_fd(), "null", &mut [0; CHUNK]).unwrap();
+    }
 }
