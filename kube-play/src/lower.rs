@@ -3,13 +3,18 @@
 mod at;
 mod config;
 mod container;
+mod environment;
+mod handlers;
 mod hash;
 mod job;
 mod pod;
 mod podman;
 mod ports;
 mod references;
+mod resources;
+mod security;
 mod service;
+mod volumes;
 mod workload;
 
 #[cfg(test)]
