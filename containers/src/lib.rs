@@ -3,11 +3,13 @@
 //! Everything here works on records that any process may read at any time, and on processes that it refers to by pidfd.
 //! It never parses arguments, never prints, and knows a pod only as namespaces to join and an id to show.
 
+mod apart;
 mod archive;
 mod attach;
 mod auto_update;
 mod beneath;
 mod cdi;
+mod commit;
 mod container;
 mod create;
 mod devices;
@@ -70,16 +72,14 @@ pub use attach::{AttachEnd, AttachRequest, Attached, Streams, attach, parse_deta
 pub use auto_update::{AutoUpdate, SYSTEMD_UNIT, auto_update, auto_update_authfile};
 pub use beneath::{Entry, EntryKind};
 pub use cdi::is_device_name;
+pub use commit::{CommitOptions, commit};
 pub use container::{Container, ImageDefaults, NetworkStatus, Record, Status};
 pub use create::{CreateRequest, create, image_health};
 pub use egress::confine;
 pub use engine::{Engine, Settings};
 pub use error::{Error, Result};
 pub use exec::{ExecEnd, ExecRequest, exec};
-pub use files::{
-    CommitOptions, CopyOptions, Endpoint, FileFact, FileKind, changes, commit, copy_in, copy_out, export,
-    is_made_by_creel,
-};
+pub use files::{CopyOptions, Endpoint, FileFact, FileKind, changes, copy_in, copy_out, export, is_made_by_creel};
 pub use health::{HealthEntry, HealthLog, HealthStatus, check_health, health_main, read_log as health_log};
 pub use id::{ContainerId, ContainerName};
 pub use images::Image;

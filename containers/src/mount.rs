@@ -11,6 +11,7 @@ use rustix::mount::UnmountFlags;
 use storage::{Change, RootfsRequest};
 use sys::lock::FileLock;
 
+use crate::apart;
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -35,7 +36,7 @@ pub fn mount(engine: &Engine, container: &Container) -> Result<PathBuf> {
     check_free(engine, &container)?;
     std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
     let read_only = false;
-    if let Err(error) = files::mount_root(engine, &container, read_only, &target) {
+    if let Err(error) = apart::mount_root(engine, &container, read_only, &target) {
         let _ = std::fs::remove_dir(&target);
         return Err(error);
     }
@@ -187,7 +188,7 @@ fn compare(engine: &Engine, new: Subject<'_>, below: &[PathBuf]) -> Result<Vec<C
             Ok(storage::tree_changes(&endpoint.path(), below)?)
         }
         Subject::Image(image) => {
-            let target = files::private_point(engine, "compared")?;
+            let target = apart::private_point(engine, "compared")?;
             let found = mount_layers(engine, image, &target).and_then(|()| Ok(storage::tree_changes(&target, below)?));
             // A fuse-overlayfs lives in our mount namespace, and keeps it.
             let _ = rustix::mount::unmount(&target, UnmountFlags::DETACH);

@@ -7,11 +7,11 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use crate::apart::{Mounted, apart};
 use crate::archive::{DEPTH_MAX, Ids, kind_at, names};
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::files::{Mounted, apart};
 use crate::spec::{IdMap, MountKind, VolumeGroup};
 use crate::users::Account;
 use crate::volume_options::Backing;

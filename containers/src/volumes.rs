@@ -7,10 +7,11 @@ use std::path::{Component, Path, PathBuf};
 use images::artifacts::BlobChoice;
 use storage::Volume;
 
+use crate::apart;
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::files::{self, CopyOptions, Endpoint};
+use crate::files::{CopyOptions, Endpoint};
 use crate::oci::VolumeMount;
 use crate::spec::{MountKind, MountSpec};
 use crate::volume_options::{self, Backing, set_volume_options};
@@ -143,7 +144,7 @@ fn artifact(engine: &Engine, container: &Container, mount: &MountSpec) -> Result
     let files = images::artifacts::blob_files(&artifact, &choice).map_err(unusable)?;
     let destination = clean(&mount.destination);
     let places = match files.as_slice() {
-        [_] if !files::has_directory(engine, container, &destination)? => vec![destination],
+        [_] if !apart::has_directory(engine, container, &destination)? => vec![destination],
         several => {
             let names: Vec<String> = match (name, several.len()) {
                 (Some(name), 1) => vec![name.clone()],
