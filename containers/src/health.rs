@@ -4,8 +4,7 @@
 //! streams. The results stand in `health.json` beside the container's record.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -16,12 +15,12 @@ use sys::lock::FileLock;
 use sys::process::Pidfd;
 
 use crate::container::{Container, ImageDefaults};
-use crate::engine::{Engine, Settings};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::exec::{Captured, capture};
 use crate::spec::{ContainerSpec, HealthAction, HealthSpec};
 use crate::state::State;
-use crate::{events, list, pause, stop};
+use crate::{checker, events, list, pause, stop};
 
 const SIGKILL: i32 = 9;
 /// The results, beside the container's record.
@@ -388,7 +387,7 @@ impl Schedule {
         let at_start = self.start.filter(|(_, until)| starting && now < *until).map(|(interval, _)| interval);
         self.next = Some(now + self.startup_interval.filter(|_| starting_up).or(at_start).unwrap_or(interval));
         if self.running.is_none() {
-            match spawn(engine, container) {
+            match checker::spawn(engine, container, "__health", (), Stdio::null()) {
                 Ok(child) => self.running = Some(child),
                 Err(error) => report(error),
             }
@@ -402,51 +401,12 @@ fn start_interval(check: &HealthSpec, began: Instant) -> Option<(Duration, Insta
     Some((interval, began.checked_add(check.start_period)?))
 }
 
-/// What a check in a process of its own is told.
-#[derive(Serialize, Deserialize)]
-struct Request {
-    id: String,
-    dirs: storage::Dirs,
-    options: storage::StoreOptions,
-    settings: Settings,
-}
-
-/// `creel __health REQUEST`, re-executed: nothing of the monitor's (its lock, its clients) may be held by a check, which
-/// may outlive it where it restarts the container.
-fn spawn(engine: &Engine, container: &Container) -> Result<(Child, Pidfd)> {
-    let request = Request {
-        id: container.id().to_string(),
-        dirs: engine.store.dirs().clone(),
-        options: engine.store.options().clone(),
-        settings: engine.settings.clone(),
-    };
-    let request = serde_json::to_string(&request).map_err(|error| Error::Invalid(error.to_string()))?;
-    let child = Command::new("/proc/self/exe")
-        .arg0("creel")
-        .args(["__health", &request])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(Error::io("/proc/self/exe"))?;
-    // It cannot be anybody else's pid: the child is ours to wait for.
-    let end = Pidfd::open(child.id().cast_signed()).map_err(Error::io("a health check"))?;
-    Ok((child, end))
-}
-
-/// What the hidden command `__health` runs: one check. It is in the user namespace already.
-pub fn health_main(mut args: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
+/// What the hidden command `__health` runs: one check.
+pub fn health_main() -> ExitCode {
     // Inherited from the monitor's start where that could do it.
     let _ = sys::exe::seal(&[]);
-    let mut check = || -> Result<HealthStatus> {
-        let text = args.next().unwrap_or_default();
-        let request: Request =
-            serde_json::from_slice(text.as_encoded_bytes()).map_err(|error| Error::Invalid(error.to_string()))?;
-        let store = storage::Store::open(request.dirs, request.options)?;
-        let engine = Engine { store, settings: request.settings };
-        check_health(&engine, &list::find(&engine, &request.id)?)
-    };
-    match check() {
+    let done = checker::told().and_then(|(engine, container, ())| check_health(&engine, &container));
+    match done {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::warn!(%error, "cannot check a container's health");

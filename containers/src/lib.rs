@@ -9,6 +9,7 @@ mod attach;
 mod auto_update;
 mod beneath;
 mod cdi;
+mod checker;
 mod commit;
 mod container;
 mod create;

@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -13,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use sys::process::Pidfd;
 
 use super::{Action, grpc, http};
+use crate::checker;
 use crate::container::Container;
-use crate::engine::{Engine, Settings};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::exec::{Captured, capture};
-use crate::list;
 use crate::spec::ContainerSpec;
 
 /// Bytes of what a failed action says that are kept.
@@ -29,11 +28,7 @@ const CURL: [&str; 3] = ["/usr/bin/curl", "/bin/curl", "/usr/local/bin/curl"];
 
 /// What the process is told.
 #[derive(Serialize, Deserialize)]
-struct Request {
-    id: String,
-    dirs: storage::Dirs,
-    options: storage::StoreOptions,
-    settings: Settings,
+struct Task {
     action: Action,
     timeout: Duration,
 }
@@ -47,27 +42,9 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// `creel __probe REQUEST`, re-executed: it holds nothing of ours.
     pub(super) fn spawn(engine: &Engine, container: &Container, action: &Action, timeout: Duration) -> Result<Running> {
-        let request = Request {
-            id: container.id().to_string(),
-            dirs: engine.store.dirs().clone(),
-            options: engine.store.options().clone(),
-            settings: engine.settings.clone(),
-            action: action.clone(),
-            timeout,
-        };
-        let request = serde_json::to_string(&request).map_err(|error| Error::Invalid(error.to_string()))?;
-        let child = Command::new("/proc/self/exe")
-            .arg0("creel")
-            .args(["__probe", &request])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(Error::io("/proc/self/exe"))?;
-        // It cannot be anybody else's pid: the child is ours to wait for.
-        let end = Pidfd::open(child.id().cast_signed()).map_err(Error::io("a probe"))?;
+        let task = Task { action: action.clone(), timeout };
+        let (child, end) = checker::spawn(engine, container, "__probe", task, Stdio::piped())?;
         Ok(Running { child, end, until: Instant::now() + timeout + LATE })
     }
 
@@ -129,12 +106,13 @@ fn container_end(container: &Container) -> Option<Pidfd> {
     container.state().init().and_then(sys::process::Process::open)
 }
 
-/// What the hidden command `__probe` runs. It is in the user namespace already.
-pub fn probe_main(mut args: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
+/// What the hidden command `__probe` runs.
+pub fn probe_main() -> ExitCode {
     // Inherited from the monitor's start where that could do it.
     let _ = sys::exe::seal(&[]);
-    let text = args.next().unwrap_or_default();
-    match perform_request(text.as_encoded_bytes()) {
+    let told = checker::told().map_err(|error| error.to_string());
+    match told.and_then(|(engine, container, Task { action, timeout })| perform(&engine, &container, &action, timeout))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             let message: String = message.chars().take(MAX_MESSAGE / 4).collect();
@@ -143,17 +121,6 @@ pub fn probe_main(mut args: impl Iterator<Item = std::ffi::OsString>) -> ExitCod
             ExitCode::FAILURE
         }
     }
-}
-
-fn perform_request(request: &[u8]) -> std::result::Result<(), String> {
-    let request: Request = serde_json::from_slice(request).map_err(|error| error.to_string())?;
-    let found = storage::Store::open(request.dirs, request.options).map_err(Error::from).and_then(|store| {
-        let engine = Engine { store, settings: request.settings };
-        let container = list::find(&engine, &request.id)?;
-        Ok((engine, container))
-    });
-    let (engine, container) = found.map_err(|error| error.to_string())?;
-    perform(&engine, &container, &request.action, request.timeout)
 }
 
 fn perform(
