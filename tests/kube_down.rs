@@ -192,3 +192,33 @@ spec:
     lab.ok("kube down site.yaml");
     nothing_is_left(&lab);
 }
+
+#[test]
+fn a_job_with_a_cron_job_s_name_in_its_own_stays() {
+    if differs_on_purpose("podman has no CronJobs") {
+        return;
+    }
+    let lab = Lab::new();
+    let pod = "restartPolicy: Never, terminationGracePeriodSeconds: 0, \
+               containers: [{ name: it, image: localhost/box, command: [idle] }]";
+    lab.write(
+        "cron.yaml",
+        format!(
+            "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{ name: tick }}\nspec:\n  schedule: '0 0 29 2 *'\n  \
+             jobTemplate: {{ spec: {{ template: {{ spec: {{ {pod} }} }} }} }}\n"
+        ),
+    );
+    let job = format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {{ name: tick-1 }}\nspec: {{ template: {{ spec: {{ {pod} }} }} }}\n"
+    );
+    lab.write("job.yaml", job);
+    lab.ok("kube play cron.yaml");
+    lab.ok("kube play job.yaml");
+    eventually("the Job's pod runs", || !lab.ok("pod ps -q --filter status=running").is_empty());
+    let before = lab.ok("pod ps -q");
+    lab.ok("kube down cron.yaml");
+    assert_eq!(lab.ok("pod ps -q"), before);
+    assert_eq!(lab.ok("kube get cronjob,job -o name"), "job.batch/tick-1");
+    lab.ok("kube down job.yaml");
+    nothing_is_left(&lab);
+}

@@ -77,7 +77,7 @@ pub fn down(
                 down.removed.push(id.clone());
             }
         }
-        let removed = pods_of(engine, pod_program, &ids, meant.timeout, &mut down)?;
+        let removed = pods_of(engine, &shelf, pod_program, &ids, meant.timeout, &mut down)?;
         not_ours(engine, &ids, &removed, &mut down)?;
         for (name, what) in of_sets {
             remove_claim(engine, name, what, &mut down);
@@ -209,15 +209,20 @@ fn claims_of_sets(engine: &Engine, shelf: &Shelf, ids: &[ObjectId], claims: Clai
 /// Removes the pods of these objects, and says which those were.
 fn pods_of(
     engine: &Engine,
+    shelf: &Shelf,
     pod_program: fn() -> Command,
     ids: &[ObjectId],
     timeout: Option<u32>,
     down: &mut Down,
 ) -> Result<Vec<Seen>> {
     let is_meant = |pod: &Seen| {
-        // What a CronJob has begun: its Jobs may be gone already.
+        // What a CronJob has begun: its Jobs may be gone already. One that is there is meant itself, or somebody else's.
         let job = pod.owner.as_deref().and_then(|owner| owner.strip_prefix("Job/"));
-        let cron_job = job.and_then(|job| Some(job.rsplit_once('-')?.0));
+        let is_gone = |job: &&str| {
+            let id = ObjectId { kind: Kind::Job, namespace: pod.namespace.clone(), name: (*job).to_owned() };
+            matches!(shelf.get(&id), Ok(None))
+        };
+        let cron_job = job.filter(is_gone).and_then(|job| Some(job.rsplit_once('-')?.0));
         let of_cron_job = |id: &ObjectId| {
             id.kind == Kind::CronJob && id.namespace == pod.namespace && cron_job == Some(id.name.as_str())
         };
