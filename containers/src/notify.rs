@@ -25,6 +25,9 @@ const SOCKET: &str = "notify.sock";
 
 /// One datagram, as systemd takes it.
 const MAX_MESSAGE: usize = 4096;
+/// Messages taken in one turn: as many as a socket can hold where systemd has set `net.unix.max_dgram_qlen`, and no more, so
+/// that a program that never rests does not keep the monitor from the rest of its work.
+const TURN: usize = 512;
 
 /// The value of [`VARIABLE`] in the container.
 pub(crate) fn socket_inside() -> String {
@@ -135,7 +138,8 @@ impl Proxy {
         let mut is_news = false;
         let mut buffer = [0u8; MAX_MESSAGE];
         // Descriptors that come along (of a barrier, or for the descriptor store) are closed by the kernel.
-        while let Ok((length, _)) = rustix::net::recv(&self.socket, &mut buffer, RecvFlags::empty()) {
+        for _ in 0..TURN {
+            let Ok((length, _)) = rustix::net::recv(&self.socket, &mut buffer, RecvFlags::empty()) else { break };
             let Some(message) = passed_on(&buffer[..length]) else { continue };
             match &self.hears {
                 Hears::Manager(manager) => {
