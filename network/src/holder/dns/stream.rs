@@ -14,6 +14,8 @@ use crate::holder::message::Code;
 
 /// A client that says nothing.
 const IDLE: Duration = Duration::from_secs(15);
+/// Aliases whose answers a server owes us; a client that asks for more is left alone.
+const MOST_ALIASES: usize = 256;
 
 /// A client over TCP: we answer what we know, and pass on the rest over one connection to a server.
 #[derive(Debug)]
@@ -82,6 +84,10 @@ impl Stream {
     pub(super) fn ask(&mut self, question: &[u8], alias: Option<Alias>, servers: Vec<SocketAddr>) {
         let asked = alias.as_ref().map_or_else(|| Some(question.to_vec()), Alias::asked);
         let Some(asked) = asked else { return };
+        if self.aliases.len() >= MOST_ALIASES {
+            self.is_over = true;
+            return;
+        }
         self.aliases.extend(alias);
         if self.server.is_some() {
             frame(&mut self.to_server, &asked);
