@@ -127,7 +127,7 @@ pub fn service(setting: &Setting<'_>, service: &Service<'_>) -> String {
         let _ = writeln!(text, "TimeoutStartSec={seconds}");
     }
     // Longer than creel waits for the container itself.
-    let _ = writeln!(text, "TimeoutStopSec={}", service.stop_timeout + 60);
+    let _ = writeln!(text, "TimeoutStopSec={}", service.stop_timeout.saturating_add(60));
     text.push_str(&commands(setting.program, service));
     text.push_str("\n[Install]\nWantedBy=default.target\n");
     text

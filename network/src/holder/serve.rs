@@ -44,14 +44,10 @@ pub fn holder_main(channel: RawFd) -> ExitCode {
         }
         Err(error) => {
             // Nobody listens any more: then nobody needs to know.
-            let _ = answer(&channel, &Answer::Refused(with_causes(&error)), &[]);
+            let _ = answer(&channel, &Answer::Refused(error.to_string()), &[]);
             ExitCode::FAILURE
         }
     }
-}
-
-fn with_causes(error: &Error) -> String {
-    error.to_string()
 }
 
 fn answer(channel: &Channel, answer: &Answer, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -337,7 +333,7 @@ impl Holder {
         let Ok(request) = serde_json::from_slice::<Request>(&message) else { return false };
         let (said, fds) = match self.obey(request, fds) {
             Ok(said) => said,
-            Err(error) => (Answer::Refused(with_causes(&error)), Vec::new()),
+            Err(error) => (Answer::Refused(error.to_string()), Vec::new()),
         };
         let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
         answer(&self.clients[number], &said, &fds).is_ok()
