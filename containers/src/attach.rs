@@ -196,33 +196,29 @@ impl Copy {
         }
     }
 
-    /// Everything the monitor has said, and what we still have to say to it.
+    /// What we still have to say to the monitor, and one message of what it has said: where our output is slower than the
+    /// container there is always one more, and signals and keys are not to wait for the last.
     fn output(&mut self, events: PollFlags) -> Result<Option<AttachEnd>> {
         self.flush();
         if !events.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
             return Ok(None);
         }
-        loop {
-            let message = match recv(&self.channel) {
-                Ok(message) => message,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) => return Err(connection(error)),
-            };
-            if message.is_empty() {
-                return Err(connection(io::ErrorKind::UnexpectedEof.into()));
-            }
-            match FromMonitor::decode(&message).map_err(connection)? {
-                FromMonitor::Stdout(bytes) => {
-                    write_all(rustix::stdio::stdout(), &bytes).map_err(Error::io("stdout"))?
-                }
-                FromMonitor::Stderr(bytes) => {
-                    write_all(rustix::stdio::stderr(), &bytes).map_err(Error::io("stderr"))?
-                }
-                FromMonitor::Exited { code } => return Ok(Some(AttachEnd::Exited(code))),
-                FromMonitor::Failed { exit_code, message } => return Err(Error::StartFailed { message, exit_code }),
-                FromMonitor::Started { .. } | FromMonitor::Done => {}
-            }
+        let message = match recv(&self.channel) {
+            Ok(message) => message,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(connection(error)),
+        };
+        if message.is_empty() {
+            return Err(connection(io::ErrorKind::UnexpectedEof.into()));
         }
+        match FromMonitor::decode(&message).map_err(connection)? {
+            FromMonitor::Stdout(bytes) => write_all(rustix::stdio::stdout(), &bytes).map_err(Error::io("stdout"))?,
+            FromMonitor::Stderr(bytes) => write_all(rustix::stdio::stderr(), &bytes).map_err(Error::io("stderr"))?,
+            FromMonitor::Exited { code } => return Ok(Some(AttachEnd::Exited(code))),
+            FromMonitor::Failed { exit_code, message } => return Err(Error::StartFailed { message, exit_code }),
+            FromMonitor::Started { .. } | FromMonitor::Done => {}
+        }
+        Ok(None)
     }
 
     /// True when the user typed the detach keys.
@@ -435,5 +431,17 @@ mod tests {
         assert_eq!(keys.feed(b"\x10\x10"), (b"\x10".to_vec(), false));
         assert_eq!(keys.feed(b"\x11rest"), (Vec::new(), true));
         assert_eq!(DetachKeys::new(Vec::new()).feed(b"\x10\x11"), (b"\x10\x11".to_vec(), false));
+    }
+
+    #[test]
+    fn signals_and_keys_come_between_two_messages() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        for message in [FromMonitor::Done, FromMonitor::Exited { code: 3 }] {
+            theirs.send(&message.encode(), &[]).unwrap();
+        }
+        let keys = DetachKeys::new(Vec::new());
+        let mut copy = Copy { channel: ours, pending: VecDeque::new(), input: false, keys, buffer: Vec::new() };
+        assert!(copy.output(PollFlags::IN).unwrap().is_none());
+        assert!(matches!(copy.output(PollFlags::IN).unwrap(), Some(AttachEnd::Exited(3))));
     }
 }

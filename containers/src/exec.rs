@@ -65,9 +65,9 @@ pub enum ExecEnd {
 
 /// Bytes copied at once.
 const CHUNK: usize = 32 * 1024;
-/// Bytes taken from a stream in one turn: no less than a pipe can hold (pipe(7), `pipe-max-size`), so that one turn has all
-/// that was there, and no more, so that a writer that never rests does not keep us from signals and the time.
-const TURN: usize = 1024 * 1024;
+/// What a pipe can hold at the most (pipe(7), `pipe-max-size`): so much is read of one whose writer has ended. Of one that
+/// is still written to less is read at once, or a writer that never rests would keep us from signals and the time.
+const FULL_PIPE: usize = 1024 * 1024;
 const SIGWINCH: i32 = 28;
 
 /// Runs a process in a container.
@@ -158,7 +158,7 @@ pub(crate) fn output_of(
         poll_until(&mut entries, until).map_err(Error::io("poll"))?;
         let ended = !entries[0].revents().is_empty();
         drop(entries);
-        take_output(&mut read, &mut output, max_output);
+        take_output(&mut read, &mut output, max_output, if ended { FULL_PIPE } else { CHUNK });
         if ended {
             let code = process.wait().map_err(failed)?.exit_code();
             return Ok(Captured { code: Some(code), output });
@@ -171,11 +171,11 @@ pub(crate) fn output_of(
     }
 }
 
-/// One turn: what is in the pipe now; what is above the limit is thrown away.
-fn take_output(from: &mut Option<File>, output: &mut Vec<u8>, max: usize) {
+/// What is in the pipe now, about `turn` bytes at the most; what is above the limit is thrown away.
+fn take_output(from: &mut Option<File>, output: &mut Vec<u8>, max: usize, turn: usize) {
     let mut buffer = [0; 4096];
     let mut taken = 0;
-    while let Some(file) = from.as_mut().filter(|_| taken < TURN) {
+    while let Some(file) = from.as_mut().filter(|_| taken < turn) {
         match file.read(&mut buffer) {
             Ok(length) if length > 0 => {
                 taken += length;
@@ -368,7 +368,7 @@ impl Copy {
                 self.signals(signals)?;
             }
             if ready.output {
-                self.take_output()?;
+                self.take_output(CHUNK)?;
             }
             if ready.write {
                 self.give_input();
@@ -378,7 +378,7 @@ impl Copy {
             }
             if ended {
                 // What it wrote before its end is in the pipes. Who else holds them is not waited for.
-                self.take_output()?;
+                self.take_output(FULL_PIPE)?;
                 let ended = self.pidfd.wait().map_err(Error::io("the process in the container"))?;
                 return Ok(Some(ended.exit_code()));
             }
@@ -426,11 +426,11 @@ impl Copy {
         Ok(())
     }
 
-    fn take_output(&mut self) -> Result<()> {
+    fn take_output(&mut self, turn: usize) -> Result<()> {
         let (stdout, stderr) = (rustix::stdio::stdout(), rustix::stdio::stderr());
-        pass(&mut self.terminal, stdout, "stdout", &mut self.buffer)?;
-        pass(&mut self.stdout, stdout, "stdout", &mut self.buffer)?;
-        pass(&mut self.stderr, stderr, "stderr", &mut self.buffer)
+        pass(&mut self.terminal, stdout, "stdout", &mut self.buffer, turn)?;
+        pass(&mut self.stdout, stdout, "stdout", &mut self.buffer, turn)?;
+        pass(&mut self.stderr, stderr, "stderr", &mut self.buffer, turn)
     }
 
     /// True when the user typed the detach keys.
@@ -481,10 +481,10 @@ struct Ready {
     input: bool,
 }
 
-/// One turn from one of the process's outputs to ours: what is there now.
-fn pass(from: &mut Option<File>, to: BorrowedFd<'_>, name: &str, buffer: &mut [u8]) -> Result<()> {
+/// From one of the process's outputs to ours: what is there now, about `turn` bytes at the most.
+fn pass(from: &mut Option<File>, to: BorrowedFd<'_>, name: &str, buffer: &mut [u8], turn: usize) -> Result<()> {
     let mut taken = 0;
-    while let Some(file) = from.as_mut().filter(|_| taken < TURN) {
+    while let Some(file) = from.as_mut().filter(|_| taken < turn) {
         match file.read(buffer) {
             Ok(length) if length > 0 => {
                 taken += length;
@@ -610,8 +610,8 @@ mod tests {
     fn a_writer_that_never_rests_gets_one_turn() {
         let endless = || Some(File::open("/dev/zero").unwrap());
         let mut output = Vec::new();
-        take_output(&mut endless(), &mut output, 100);
+        take_output(&mut endless(), &mut output, 100, CHUNK);
         assert_eq!(output, [0; 100]);
-        pass(&mut endless(), null().unwrap().as_fd(), "null", &mut [0; CHUNK]).unwrap();
+        pass(&mut endless(), null().unwrap().as_fd(), "null", &mut [0; CHUNK], FULL_PIPE).unwrap();
     }
 }
