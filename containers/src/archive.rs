@@ -209,9 +209,8 @@ pub(crate) fn unpack(
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         match kind {
             tar::EntryType::Directory => {
-                if unpacker.directory(&path, &header).map_err(named)? {
-                    directories.push((path, time));
-                }
+                let is_own = unpacker.directory(&path, &header).map_err(named)?;
+                directories.extend(is_own.then_some((path, time)));
             }
             tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
                 unpacker.file(&path, &header, &mut entry).map_err(named)?;
