@@ -94,7 +94,10 @@ impl Path {
     /// # Errors
     /// What is wrong with the text, and where.
     pub fn relaxed(text: &str) -> Result<Path, String> {
-        let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
+        let inner = match text.strip_prefix('{') {
+            Some(opened) => opened.strip_suffix('}').ok_or("a brace that is opened has to be closed")?,
+            None => text,
+        };
         let dotted = if inner.starts_with(['.', '[', '$', '@']) { inner.to_owned() } else { format!(".{inner}") };
         let mut reader = Reader { rest: &dotted };
         let path = reader.path()?;
