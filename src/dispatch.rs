@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::{ExitCode, Failure};
 use crate::globals::{self, Globals};
 use crate::help::{self, Paper};
+use crate::logging;
 use crate::output;
 
 /// `main` of everything that is not a hidden mode.
@@ -90,7 +91,7 @@ fn run(command_line: Vec<String>, program: &str, path: &mut String) -> Result<Ex
     }
     global_words.extend(read.global);
     let globals = Globals::read(&global_words)?;
-    start_logging(&globals)?;
+    logging::start(globals.log_level.as_deref(), globals.debug)?;
     redirect_output(&globals)?;
     let matches = command.clone().try_get_matches_from(read.own);
     let matches = matches.map_err(|error| arguments::translate(&command, error))?;
@@ -159,33 +160,6 @@ fn help_for(program: &str, words: &[String]) -> Result<ExitCode, Failure> {
             }
         }
     }
-}
-
-/// Warnings are shown; more and less by `--log-level`, `--debug` or `$CREEL_LOG`.
-fn start_logging(globals: &Globals) -> Result<(), Failure> {
-    use tracing_subscriber::filter::LevelFilter;
-    let wish = match &globals.log_level {
-        Some(level) => Some(level.clone()),
-        None if globals.debug => Some("debug".to_owned()),
-        None => crate::caller::variable("CREEL_LOG"),
-    };
-    let wish = wish.unwrap_or_else(|| "warn".into());
-    let level = match wish.to_ascii_lowercase().as_str() {
-        "trace" => LevelFilter::TRACE,
-        "debug" => LevelFilter::DEBUG,
-        "info" => LevelFilter::INFO,
-        "warn" | "warning" => LevelFilter::WARN,
-        "error" => LevelFilter::ERROR,
-        "fatal" | "panic" => LevelFilter::OFF,
-        _ => {
-            let text = format!(
-                "Log Level {wish:?} is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic"
-            );
-            return Err(Failure::plain(text).code(ExitCode::No).bare());
-        }
-    };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
-    Ok(())
 }
 
 /// `--out FILE`, `--noout`.

@@ -24,6 +24,7 @@ mod glob;
 mod globals;
 mod hello;
 mod help;
+mod logging;
 mod output;
 mod select;
 mod signal;
@@ -65,9 +66,15 @@ fn main() -> ExitCode {
         Some(b"__complete") => completion::main(args.map(words).collect(), completion::Descriptions::Shown),
         Some(b"__complete-bare") => completion::main(args.map(words).collect(), completion::Descriptions::Left),
         Some(b"__probe") => containers::probe_main(),
-        Some(b"__pull") => images::pull_worker(),
+        Some(b"__pull") => {
+            logging::start_for_worker();
+            images::pull_worker()
+        }
         Some(b"__init") => containers::init_main(args),
-        Some(b"__kube-pod") => commands::kube::pod_main(),
+        Some(b"__kube-pod") => {
+            logging::start_for_worker();
+            commands::kube::pod_main()
+        }
         Some(b"__kube-supervisor") => commands::kube::supervisor_main(),
         Some(b"__hello") => hello::serve(args),
         Some(b"__hold") => containers::hold_main(),

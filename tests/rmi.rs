@@ -1,5 +1,7 @@
 //! `rmi`
 
+use std::os::unix::fs::MetadataExt;
+
 use crate::lab::{Lab, image};
 
 #[test]
@@ -55,9 +57,9 @@ fn an_image_goes_or_a_container_is_made_of_it_never_both() {
     let lock = std::fs::File::open(lab.store().join("lock")).unwrap();
     lock.lock().unwrap();
     let removal = lab.creel("rmi box").spawn();
-    crate::lab::eventually("the removal waits", || waits_for_a_lock(&removal));
+    crate::lab::eventually("the removal waits", || has_open(&removal, &lock));
     let mut creation = lab.creel("create --name late --network none box true").spawn();
-    crate::lab::eventually("the creation waits or is done", || waits_for_a_lock(&creation) || creation.has_ended());
+    crate::lab::eventually("the creation waits or is done", || has_open(&creation, &lock) || creation.has_ended());
     drop(lock);
     let (removed, created) = (removal.end().exit_code() == 0, creation.end().exit_code() == 0);
     assert!(removed != created, "removed: {removed}, created: {created}");
@@ -65,11 +67,12 @@ fn an_image_goes_or_a_container_is_made_of_it_never_both() {
     assert_eq!(lab.ok("ps -aq").lines().count(), usize::from(created));
 }
 
-/// A lock that somebody waits for has a second line in /proc/locks, with an arrow (proc_locks(5)).
-fn waits_for_a_lock(command: &crate::lab::Background) -> bool {
-    let pid = command.pid().to_string();
-    let locks = std::fs::read_to_string("/proc/locks").unwrap();
-    locks.lines().any(|line| line.contains("-> FLOCK") && line.split_whitespace().any(|word| word == pid))
+/// Nobody opens the file but to lock it.
+fn has_open(command: &crate::lab::Background, lock: &std::fs::File) -> bool {
+    let lock = lock.metadata().unwrap();
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", command.pid())).into_iter().flatten().flatten();
+    let mut files = descriptors.filter_map(|one| std::fs::metadata(one.path()).ok());
+    files.any(|file| (file.dev(), file.ino()) == (lock.dev(), lock.ino()))
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! over sockets, pseudo-terminals, signals, capabilities, seccomp, mounts and locks.
 //!
 //! Every `unsafe` block of creel is in this crate. It knows no container, image or store, prints nothing and keeps no
-//! state.
+//! state; that a lock is waited for it tells as an event of `tracing`.
 
 #![expect(unsafe_code, reason = "this crate is the fence around the system calls that have no safe wrapper")]
 

@@ -9,6 +9,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, WaitId, WaitIdOptions};
 use serde::{Deserialize, Serialize};
 
+use crate::printable::printable;
+
 /// The identity of one process, safe against reuse of its pid and against a reboot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Process {
@@ -47,9 +49,33 @@ impl Process {
     }
 }
 
+/// Whether a process has been stopped, by SIGSTOP or by its terminal; also false when it is gone.
+pub fn is_stopped(pid: i32) -> bool {
+    stat(pid).is_ok_and(|now| now.stopped)
+}
+
+/// The command that a process was started with, for messages: short enough for one, and without control characters.
+/// `None` when it is gone, or shows none.
+pub fn command_line(pid: i32) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = printable(&line);
+    Some(match line.char_indices().nth(LONGEST_COMMAND) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.into_owned(),
+    })
+    .filter(|line| !line.is_empty())
+}
+
+/// Characters of a command in a message.
+const LONGEST_COMMAND: usize = 200;
+
 struct Stat {
     start_time: u64,
     dead: bool,
+    /// By a signal or by a tracer.
+    stopped: bool,
 }
 
 fn stat(pid: i32) -> io::Result<Stat> {
@@ -67,7 +93,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
     let state = fields.next()?;
     let start_time = fields.nth(18)?.parse().ok()?;
-    Some(Stat { start_time, dead: matches!(state, "Z" | "X" | "x") })
+    Some(Stat { start_time, dead: matches!(state, "Z" | "X" | "x"), stopped: matches!(state, "T" | "t") })
 }
 
 /// The kernel's random name of this boot.
@@ -171,7 +197,7 @@ mod tests {
         let text = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 1 1";
         let stat = parse_stat(text).unwrap();
         assert_eq!(stat.start_time, 4242);
-        assert!(!stat.dead);
+        assert!(!stat.dead && !stat.stopped);
     }
 
     #[test]

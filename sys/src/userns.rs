@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::fs::FlockOperation;
+use crate::lock::FileLock;
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 
 use crate::clone::{CloneRequest, clone_idle};
@@ -97,8 +97,7 @@ pub fn enter(dir: &Path) -> Result<Identity, Error> {
     }
     let in_dir = |source| Error::State { path: dir.to_owned(), source };
     fs::create_dir_all(dir).map_err(in_dir)?;
-    let lock = File::create(dir.join("userns.lock")).map_err(in_dir)?;
-    rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(|error| in_dir(error.into()))?;
+    let _lock = FileLock::exclusive(&dir.join("userns.lock")).map_err(in_dir)?;
     if join(dir)? {
         return Ok(Identity { uid, gid, mapping: current_mapping() });
     }
