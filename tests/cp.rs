@@ -1,6 +1,8 @@
 //! `cp`
 
-use crate::lab::Lab;
+use std::io::Write;
+
+use crate::lab::{Lab, differs_on_purpose, eventually};
 
 #[test]
 fn a_file_goes_in_and_comes_out() {
@@ -189,4 +191,32 @@ fn a_directory_becomes_no_file_and_a_slash_means_one_that_is_there() {
     let error = lab.creel("cp dir/ one:/new/").run().fails(125);
     assert!(error.contains("\"/new/\" could not be found on container one"), "{error}");
     lab.ok("cp dir/ one:/new");
+}
+
+#[test]
+fn a_copy_that_waits_for_its_input_holds_up_nobody() {
+    if differs_on_purpose("a start while files are copied is refused") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("create --name one --network none box true");
+    let copy = lab.creel("cp - one:/tmp").spawn();
+    eventually("the copy has the files open", || lab.files_are_open("one"));
+    let error = lab.creel("start one").run().fails(125);
+    assert!(error.contains(&format!("the files of container one are open in process {} (", copy.pid())), "{error}");
+    assert_eq!(lab.state("one"), "created");
+    lab.ok("rename one two");
+    lab.ok("rm two");
+    assert_eq!(lab.ok("ps -aq"), "");
+    copy.end().fails(125);
+
+    lab.ok("create --name one --network none box cat /tmp/name");
+    lab.write("name", "here");
+    let mut copy = lab.shell("cat | creel cp - one:/tmp").spawn();
+    eventually("the copy has the files open", || lab.files_are_open("one"));
+    let start = lab.creel("start -a one").spawn();
+    let archive = crate::lab::archive::Archive::new().file("name", 0o644, b"here".to_vec()).bytes();
+    copy.stdin.take().unwrap().write_all(&archive).unwrap();
+    copy.end().ok();
+    assert_eq!(start.end().ok(), "here", "a start waits for a copy that is nearly through");
 }

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 
 use crate::lab::image::{Compression, box_draft};
 use crate::lab::registry::{Guarded, Registry};
-use crate::lab::{Lab, comes_true, differs_on_purpose};
+use crate::lab::{Lab, comes_true, differs_on_purpose, eventually};
 
 /// Marsaglia's xorshift: chance that can be had again from its first number.
 pub(crate) struct Chance(u64);
@@ -270,4 +270,33 @@ fn who_is_stopped_holds_up_nobody_for_ever() {
     kill(Pid::from_raw(holder), Signal::SIGKILL).unwrap();
     lab.ok("run --rm --network net box true");
     lab.ok("rm -f -t 0 two");
+}
+
+#[test]
+fn who_waits_for_a_stopped_client_says_so() {
+    if differs_on_purpose("the words about locks are creel's") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("create --name one --network none box true");
+    let copy = lab.creel("cp - one:/").spawn();
+    eventually("the copy has the files open", || lab.files_are_open("one"));
+    copy.signal(Signal::SIGSTOP);
+    let waiting = lab.creel("cp /etc/hostname one:/name").spawn();
+    // It has spoken before it lets the kernel put it in the queue.
+    eventually("the other copy waits", || is_queued_for_a_lock(waiting.pid()));
+    copy.signal(Signal::SIGCONT);
+    let pid = copy.pid();
+    let _ = copy.end();
+    let outcome = waiting.end();
+    let error = outcome.err();
+    assert!(error.contains(&format!("waiting for process {pid} (")), "{error}");
+    assert!(error.contains(&format!("cp - one:/), which is stopped (`kill -CONT {pid}` lets it go on)")), "{error}");
+    assert_eq!(outcome.exit_code(), 0, "{error}");
+}
+
+/// A lock that somebody waits for has a second line in /proc/locks, with an arrow (proc_locks(5)).
+fn is_queued_for_a_lock(pid: i32) -> bool {
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|line| line.contains("-> FLOCK") && line.split_whitespace().any(|word| word == pid.to_string()))
 }

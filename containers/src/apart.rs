@@ -11,19 +11,20 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use storage::RootfsRequest;
 use sys::channel::Channel;
 use sys::clone::{CloneRequest, clone_child, exit_now};
-use sys::lock::FileLock;
 
 use crate::archive;
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::mount::Opened;
 use crate::spec::Source;
 
-/// A stopped container's root file system, mounted for us alone. Its lock keeps it from being started.
+/// A stopped container's root file system, mounted for us alone.
 #[derive(Debug)]
 pub(crate) struct Mounted {
     target: PathBuf,
-    _lock: Option<FileLock>,
+    /// Keeps the container from being started. `None` where its start is ours.
+    pub(crate) opened: Option<Opened>,
 }
 
 impl Mounted {
@@ -31,10 +32,10 @@ impl Mounted {
         engine: &Engine,
         container: &Container,
         read_only: bool,
-        lock: Option<FileLock>,
+        opened: Option<Opened>,
     ) -> Result<Mounted> {
         let target = private_point(engine, container.id().short())?;
-        let mounted = Mounted { target, _lock: lock };
+        let mounted = Mounted { target, opened };
         mount_root(engine, container, read_only, &mounted.target)?;
         Ok(mounted)
     }

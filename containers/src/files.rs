@@ -18,13 +18,14 @@ use crate::archive::{self, Ids};
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::mount::{self, Opened};
 use crate::oci::VolumeMount;
 use crate::spec::Source;
 use crate::start::settled;
 use crate::{events, exec, list, userns, users, volumes};
 
 /// One side of a copy: the files of a container, or the host's. It stays usable while it is held; a stopped container
-/// cannot be started meanwhile.
+/// cannot be started meanwhile, but removed.
 #[derive(Debug)]
 pub struct Endpoint {
     pub(crate) root: OwnedFd,
@@ -82,15 +83,16 @@ impl Endpoint {
         if let Some(endpoint) = Endpoint::of_running(engine, &container)? {
             return Ok(endpoint);
         }
-        let lock = engine.lock(container.id())?;
+        let opened = Opened::wait(engine, &container)?;
+        let _lock = engine.lock(container.id())?;
         // It may have been started until the lock was ours.
         let container = settled(engine, container.id())?;
         if let Some(endpoint) = Endpoint::of_running(engine, &container)? {
             return Ok(endpoint);
         }
-        crate::mount::check_free(engine, &container)?;
+        mount::check_not_occupied(engine, &container)?;
         let owner = users::account(engine, &container).map(|account| (account.uid, account.gid)).unwrap_or((0, 0));
-        let mounted = Mounted::mount_at(engine, &container, false, Some(lock))?;
+        let mounted = Mounted::mount_at(engine, &container, false, Some(opened))?;
         let root = mounted.open()?;
         Ok(Endpoint { root, ids: ids_of(engine, &container)?, owner, mounted: Some(mounted) })
     }
@@ -181,12 +183,22 @@ impl Endpoint {
     /// Writes the file or tree at `path` as a tar stream in which it is called `name`. With an empty name, what is in the
     /// directory.
     pub fn pack(&self, path: &Path, name: &Path, out: &mut dyn Write) -> Result<()> {
-        archive::pack(self.root.as_fd(), path, name, &self.ids, out).map_err(Error::io(path))
+        self.done(archive::pack(self.root.as_fd(), path, name, &self.ids, out).map_err(Error::io(path)))
     }
 
     /// Unpacks a tar stream below the directory `dest`.
     pub fn unpack(&self, dest: &Path, input: &mut dyn Read, options: &CopyOptions) -> Result<()> {
-        archive::unpack(self.root.as_fd(), dest, &self.ids, options, input).map_err(Error::io(dest))
+        self.done(archive::unpack(self.root.as_fd(), dest, &self.ids, options, input).map_err(Error::io(dest)))
+    }
+
+    /// What was done with the files, unless their container has gone meanwhile.
+    pub(crate) fn done<T>(&self, outcome: Result<T>) -> Result<T> {
+        match self.mounted.as_ref().and_then(|mounted| mounted.opened.as_ref()) {
+            Some(opened) if !opened.is_there() => {
+                Err(Error::StateImproper { what: "the container was removed meanwhile".to_owned() })
+            }
+            _ => outcome,
+        }
     }
 
     /// For what wants a path: valid while this lives, in this process only.
@@ -215,7 +227,7 @@ pub fn copy_out(engine: &Engine, container: &Container, path: &Path, out: &mut d
 /// Writes the container's whole root file system as a tar, without what is mounted in it.
 pub fn export(engine: &Engine, container: &Container, out: &mut dyn Write) -> Result<()> {
     let endpoint = Endpoint::without_volumes(engine, container)?;
-    engine.store.tree_tar(&endpoint.path(), out)?;
+    endpoint.done(engine.store.tree_tar(&endpoint.path(), out).map_err(Error::from))?;
     events::record(engine, container, "export");
     Ok(())
 }

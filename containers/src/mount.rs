@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::mount::UnmountFlags;
 use storage::{Change, RootfsRequest};
@@ -32,7 +33,7 @@ pub fn mount(engine: &Engine, container: &Container) -> Result<PathBuf> {
         return Ok(target);
     }
     // Not while it is being started.
-    let _lock = engine.lock(container.id())?;
+    let _lock = lock_closed(engine, container.id())?;
     check_free(engine, &container)?;
     std::fs::create_dir_all(&target).map_err(Error::io(&target))?;
     let read_only = false;
@@ -103,7 +104,7 @@ pub fn mounted_images(engine: &Engine) -> Result<Vec<(String, PathBuf)>> {
 /// # Errors
 /// It runs, or is mounted in a third container.
 pub(crate) fn occupy(engine: &Engine, container: &Container, by: &ContainerId) -> Result<FileLock> {
-    let lock = engine.lock(container.id())?;
+    let lock = lock_closed(engine, container.id())?;
     // One that has just ended takes its own mount down first.
     let now = crate::start::settled(engine, container.id())?;
     if !matches!(now.state(), State::Created | State::Exited(_)) {
@@ -119,9 +120,64 @@ pub(crate) fn occupy(engine: &Engine, container: &Container, by: &ContainerId) -
     Ok(lock)
 }
 
-/// Whether a container's root file system is mounted in no other container: two mounts of one upper directory would
-/// spoil it.
+/// How long a start waits for a copy into the container to be through.
+const COPY_TAKES: Duration = Duration::from_secs(5);
+
+/// Held by a command that has the files of a container open which does not run, for as long as that takes. The container's
+/// own lock is free meanwhile: whoever mounts its root file system looks for this one under it, see [`check_free`].
+#[derive(Debug)]
+pub(crate) struct Opened {
+    path: PathBuf,
+    _lock: FileLock,
+}
+
+impl Opened {
+    /// Waits for another command that has them open. The container's lock must not be held.
+    pub(crate) fn wait(engine: &Engine, container: &Container) -> Result<Opened> {
+        let path = opened_path(engine, container.id());
+        let lock = FileLock::exclusive(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::NotFound { name: container.name().to_owned() },
+            _ => Error::io(&path)(error),
+        })?;
+        Ok(Opened { path, _lock: lock })
+    }
+
+    /// False when the container was removed meanwhile: what is read may be half of it, what is written is lost.
+    pub(crate) fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+}
+
+fn opened_path(engine: &Engine, id: &ContainerId) -> PathBuf {
+    engine.container_dir(id).join("files.lock")
+}
+
+/// The lock of a container whose root file system is to be mounted: once no command has its files open, or when that takes
+/// too long, which [`check_free`] then tells.
+pub(crate) fn lock_closed(engine: &Engine, id: &ContainerId) -> Result<FileLock> {
+    let path = opened_path(engine, id);
+    if path.exists() {
+        FileLock::exclusive_within(&path, COPY_TAKES).map_err(Error::io(&path))?;
+    }
+    engine.lock(id)
+}
+
+/// Whether a container's root file system is mounted nowhere else: two mounts of one upper directory would spoil it. The
+/// caller holds the container's lock.
 pub(crate) fn check_free(engine: &Engine, container: &Container) -> Result<()> {
+    let path = opened_path(engine, container.id());
+    if path.exists() && FileLock::try_exclusive(&path).map_err(Error::io(&path))?.is_none() {
+        let by = sys::lock::holder(&path).unwrap_or_else(|| "another process".to_owned());
+        let name = container.name();
+        return Err(Error::StateImproper {
+            what: format!("the files of container {name} are open in {by}: wait for its end, or end it"),
+        });
+    }
+    check_not_occupied(engine, container)
+}
+
+/// Whether a container's root file system is mounted in no other container.
+pub(crate) fn check_not_occupied(engine: &Engine, container: &Container) -> Result<()> {
     let path = occupied_path(engine, container.id());
     let Ok(by) = std::fs::read_to_string(&path) else { return Ok(()) };
     let by = match list::find(engine, &by) {
@@ -185,7 +241,7 @@ fn compare(engine: &Engine, new: Subject<'_>, below: &[PathBuf]) -> Result<Vec<C
     match new {
         Subject::Container(container) => {
             let endpoint = Endpoint::without_volumes(engine, container)?;
-            Ok(storage::tree_changes(&endpoint.path(), below)?)
+            endpoint.done(storage::tree_changes(&endpoint.path(), below).map_err(Error::from))
         }
         Subject::Image(image) => {
             let target = apart::private_point(engine, "compared")?;

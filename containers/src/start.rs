@@ -150,7 +150,7 @@ fn begin(
 ) -> Result<Launch> {
     let id = container.id();
     // Two starts at once: the second waits here and then finds it running.
-    let lock = engine.lock(id)?;
+    let lock = crate::mount::lock_closed(engine, id)?;
     let container = list::find(engine, id.as_str())?;
     // It would start the container too, later; from here on it is our turn.
     crate::stop::give_up_restart(engine, &container)?;

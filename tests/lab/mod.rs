@@ -306,6 +306,12 @@ impl Lab {
         self.inspect(name, "{{.State.Status}}")
     }
 
+    /// Whether a command has the files of a container open that does not run. Of creel alone.
+    pub(crate) fn files_are_open(&self, name: &str) -> bool {
+        let lock = self.store().join("containers").join(self.inspect(name, "{{.Id}}")).join("files.lock");
+        std::fs::File::open(lock).is_ok_and(|lock| lock.try_lock().is_err())
+    }
+
     /// Waits until the log of a container holds the text; the log.
     #[track_caller]
     pub(crate) fn log_holds(&self, name: &str, text: &str) -> String {
