@@ -208,13 +208,16 @@ fn root_directory(text: &str) -> Result<Source, Failure> {
     Ok(Source::Directory { path, overlay })
 }
 
+/// The id of a container whose namespace is to be joined.
+pub fn joined_id(engine: &Engine, kind: &str, name: &str) -> Result<String, Failure> {
+    containers::find(engine, name)
+        .map(|container| container.id().to_string())
+        .map_err(|error| Failure::from(error).context(format!("looking up container to share {kind} namespace with")))
+}
+
 /// Names of other containers become ids: a container keeps its partners when they are renamed.
 fn resolve_names(engine: &Engine, spec: &mut ContainerSpec) -> Result<(), Failure> {
-    let id = |kind: &str, name: &str| {
-        containers::find(engine, name).map(|container| container.id().to_string()).map_err(|error| {
-            Failure::from(error).context(format!("looking up container to share {kind} namespace with"))
-        })
-    };
+    let id = |kind: &str, name: &str| joined_id(engine, kind, name);
     let resolve = |kind: &str, mode: &mut NamespaceMode| match create_args::join_reference(mode) {
         Some(name) => id(kind, name).map(|id| *mode = NamespaceMode::Container(id)),
         None => Ok(()),

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use containers::{ContainerSpec, Engine, IpcMode};
+use containers::{ContainerSpec, Engine, IpcMode, NamespaceMode, UserNamespace};
 use network::Mode;
 use pods::{ExitPolicy, Infra, Pod, PodSpec, Share};
 
 use super::flags::PodFlags;
 use crate::arguments;
 use crate::caller;
-use crate::commands::create;
+use crate::commands::create::{self, joined_id};
 use crate::context::Context;
 use crate::create_args::{self, CreateArgs, Surroundings};
 use crate::error::{ExitCode, Failure};
@@ -106,7 +106,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let mut spec = spec(&args, &around)?;
     spec.create_command.clone_from(&context.command_line);
     spec.labels.extend(caller::systemd_unit());
-    check_others(&engine, &spec)?;
+    resolve_others(&engine, &mut spec)?;
     let image = match &args.infra_image {
         Some(image) if !image.is_empty() => {
             Some(images::ensure(&engine.store, image, &images::PullOptions::default()).map_err(Failure::from)?)
@@ -224,7 +224,7 @@ fn spec(args: &Args, around: &Surroundings<'_>) -> Result<PodSpec, Failure> {
         return Err(Failure::plain("pods presently do not support network mode container"));
     }
     // The defaults of a configuration file are for containers; here only what was typed counts.
-    spec.user = if args.flags.choose_user_namespace() { spec.user } else { containers::UserNamespace::Host };
+    spec.user = if args.flags.choose_user_namespace() { spec.user } else { UserNamespace::Host };
     Ok(spec)
 }
 
@@ -295,17 +295,24 @@ fn without_infra(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// What is to be joined has to be there: not every member would say so.
-fn check_others(engine: &Engine, spec: &PodSpec) -> Result<(), Failure> {
+/// What is to be joined has to be there: not every member would say so. Names of containers become ids.
+fn resolve_others(engine: &Engine, spec: &mut PodSpec) -> Result<(), Failure> {
     if let Mode::Path(path) = &spec.network.mode
         && let Err(error) = std::fs::metadata(path)
     {
         let failure = crate::error::on_path("faccessat", path)(error);
         return Err(failure.context("cannot find specified network namespace path"));
     }
-    if let containers::UserNamespace::Container(name) = &spec.user {
-        containers::find(engine, name)
-            .map_err(|error| Failure::from(error).context("looking up container to share user namespace with"))?;
+    if let UserNamespace::Container(name) = &mut spec.user {
+        *name = joined_id(engine, "user", name)?;
+    }
+    // Without an infra container nobody joins them.
+    if spec.has_infra() {
+        for (kind, mode) in [("pid", &mut spec.pid), ("uts", &mut spec.uts)] {
+            if let NamespaceMode::Container(name) = mode {
+                *name = joined_id(engine, kind, name)?;
+            }
+        }
     }
     for (name, _) in &spec.volumes_from {
         containers::find(engine, name)

@@ -1,8 +1,8 @@
 //! `creel pod inspect`
 
-use containers::{Engine, RestartPolicy};
+use containers::{Engine, RestartPolicy, UserNamespace};
 use network::Mode;
-use pods::Pod;
+use pods::{Pod, PodSpec};
 
 use crate::commands::inspect::container::{self as of_container, namespace_word, port_bindings, userns_word};
 use crate::context::Context;
@@ -94,7 +94,7 @@ pub(crate) fn value(engine: &Engine, pod: &Pod) -> Value {
         "CreateInfra": spec.has_infra(),
         "InfraContainerID"?: pod.infra().map(|infra| infra.id().to_string()).unwrap_or_default(),
         "InfraConfig"?: if spec.has_infra() { infra_config(pod) } else { Value::Nil(Nil::Map) },
-        "SharedNamespaces"?: Value::list(&spec.share.names()),
+        "SharedNamespaces"?: Value::list(&shared_namespaces(spec)),
         "NumContainers": containers.len(),
         "Containers"?: containers,
         "cpu_period" as "CPUPeriod"?: resources.cpu_period.unwrap_or_default(),
@@ -117,6 +117,16 @@ pub(crate) fn value(engine: &Engine, pod: &Pod) -> Value {
         "security_opt" as "SecurityOpts"?: Value::list(&of_container::security_options(&spec.security)),
         "LockNumber": 0,
     }
+}
+
+/// As Podman: sorted, and the user namespace of the pod's own is one.
+fn shared_namespaces(spec: &PodSpec) -> Vec<&'static str> {
+    let mut names = spec.share.names();
+    if spec.user != UserNamespace::Host {
+        names.push("user");
+        names.sort_unstable();
+    }
+    names
 }
 
 fn infra_config(pod: &Pod) -> Value {
@@ -146,10 +156,15 @@ fn infra_config(pod: &Pod) -> Value {
             Mode::Pasta(options) if !options.is_empty() => options_of("pasta", options),
             _ => Value::Nil(Nil::Map),
         },
+        "cpu_period" as "CPUPeriod"?: spec.resources.cpu_period.unwrap_or_default(),
+        "cpu_quota" as "CPUQuota"?: spec.resources.cpu_quota.unwrap_or_default(),
+        "cpuset_cpus" as "CPUSetCPUs"?: spec.resources.cpuset_cpus.clone().unwrap_or_default(),
         "pid_ns" as "PidNS"?: namespace_word(&spec.pid, "private"),
-        "userns" as "UserNS"?: match userns_word(&spec.user) {
-            word if word.is_empty() => "host".to_owned(),
-            word => word,
+        // Podman's words, which are not a container's.
+        "userns" as "UserNS"?: match &spec.user {
+            UserNamespace::Host | UserNamespace::Auto { .. } => "host".to_owned(),
+            UserNamespace::KeepId { .. } => "private".to_owned(),
+            other => userns_word(other),
         },
         "uts_ns" as "UtsNS"?: namespace_word(&spec.uts, "private"),
     }
