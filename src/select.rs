@@ -169,9 +169,9 @@ pub fn conclude_inspect(failures: Vec<Failure>) -> Result<ExitCode, Failure> {
 }
 
 /// Does the deed for each and prints its label. A failure does not hold up the others; the last one is the command's.
-pub fn each(
+pub fn each<E: Into<Failure>>(
     (chosen, mut failures): (Vec<Chosen>, Vec<Failure>),
-    mut deed: impl FnMut(&Container) -> Result<(), containers::Error>,
+    mut deed: impl FnMut(&Container) -> Result<(), E>,
 ) -> Result<ExitCode, Failure> {
     for one in chosen {
         match deed(&one.container) {

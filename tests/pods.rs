@@ -334,6 +334,57 @@ fn a_pod_may_have_a_user_namespace_of_its_own() {
 }
 
 #[test]
+fn a_member_started_alone_has_the_limits_of_its_pod() {
+    if differs_on_purpose("what a killed update leaves is creel's") {
+        return;
+    }
+    let lab = Lab::new();
+    lab.ok("pod create --name a --cpu-shares 300");
+    lab.ok("create --pod a --name one box true");
+    let record = |name: &str| {
+        lab.store()
+            .join("containers")
+            .join(lab.ok(&format!("inspect --format {{{{.Id}}}} {name}")))
+            .join("container.json")
+    };
+    let record = record("one");
+    let before = std::fs::read_to_string(&record).unwrap();
+    lab.ok("pod update --cpu-shares 400 a");
+    let after = std::fs::read_to_string(&record).unwrap();
+    assert_ne!(before, after);
+    // As an update leaves it that was killed before it came to this member.
+    for line in ["start -a one", "restart -t 0 one"] {
+        std::fs::write(&record, &before).unwrap();
+        // Where the machine has no limits it does not start, and that is not the point.
+        let _ = lab.creel(line).run();
+        assert_eq!(std::fs::read_to_string(&record).unwrap(), after, "{line}");
+    }
+}
+
+#[test]
+fn what_a_pod_is_to_join_must_be_there() {
+    let lab = Lab::new();
+    for (flag, kind) in [("--pid", "pid"), ("--uts", "uts"), ("--userns", "user")] {
+        let error = lab.creel(&format!("pod create --name a {flag} container:none")).run().fails(125);
+        let text =
+            format!("looking up container to share {kind} namespace with: no container with name or ID \"none\"");
+        assert!(error.contains(&text), "{error}");
+    }
+    assert_eq!(lab.ok("pod ps -q"), "");
+    assert_eq!(lab.ok("ps -aq"), "");
+}
+
+#[test]
+fn a_pod_shows_its_user_namespace_and_its_limits_as_podman_does() {
+    let lab = Lab::new();
+    lab.ok("pod create --name own --userns keep-id --cpuset-cpus 0");
+    let shown =
+        lab.ok("pod inspect own --format '{{.SharedNamespaces}} {{.InfraConfig.UserNS}} {{.InfraConfig.CPUSetCPUs}}'");
+    assert_eq!(shown, "[ipc net user uts] private 0");
+    assert_eq!(lab.ok("pod inspect own --format {{.CPUSetCPUs}}"), "0");
+}
+
+#[test]
 fn a_pod_is_paused_as_a_whole() {
     let Some(lab) = Lab::with_cgroup() else { return };
     lab.ok("pod create --name a");

@@ -29,4 +29,4 @@ pub use remove::{is_orphan, prune, remove};
 pub use service::ServiceContainer;
 pub use spec::{ExitPolicy, Infra, MemoryVolume, PodSpec, Share};
 pub use start::start;
-pub use update::update;
+pub use update::{follow_pod, update};

@@ -1,6 +1,6 @@
 //! A pod is changed while it is there: published ports and limits, at once where it runs.
 
-use containers::Engine;
+use containers::{Container, Engine};
 use network::PortMapping;
 use storage::record::{self, Durability};
 use sys::lock::FileLock;
@@ -59,6 +59,21 @@ fn publish(engine: &Engine, pod: &Pod, ports: &[PortMapping]) -> Result<()> {
         spec.network.ports = ports.to_vec();
         Ok::<_, containers::Error>(())
     })?)
+}
+
+/// For who starts a member by itself: an update that was killed has left it old limits. A container in no pod, or in one that
+/// is gone, stays as it is.
+pub fn follow_pod(engine: &Engine, container: &Container) -> Result<()> {
+    let Some(id) = container.spec().pod.as_deref().and_then(|id| id.parse().ok()) else { return Ok(()) };
+    let pod = |record| Pod { record, containers: vec![container.clone()] };
+    let differs = |pod: &Pod| container.spec().pod_cgroup != pod.cgroup();
+    let Some(seen) = pod::read(engine, &id)?.map(pod).filter(differs) else { return Ok(()) };
+    // Another update may be at it now, and be through after this.
+    let _lock = pod::lock(engine, &seen, FileLock::shared)?;
+    match pod::read(engine, &id)?.map(pod) {
+        Some(now) => give_limits(engine, &now),
+        None => Ok(()),
+    }
 }
 
 /// Every container has the limits of its pod in its own record, as whoever starts first makes the cgroup. Where an update was

@@ -29,5 +29,8 @@ pub fn run(context: &Context, mut args: Args) -> Result<ExitCode, Failure> {
     if args.running {
         chosen.retain(|one| containers::running(&one.container));
     }
-    each((chosen, failures), |container| containers::restart(&engine, container, time))
+    each((chosen, failures), |container| -> Result<(), Failure> {
+        pods::follow_pod(&engine, container)?;
+        Ok(containers::restart(&engine, container, time)?)
+    })
 }

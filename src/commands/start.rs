@@ -53,10 +53,12 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
         let spec = one.container.spec();
         let streams = Streams { stdin: args.interactive && spec.stdin, stdout: true, stderr: true };
         let request = StartRequest { attach: is_attached.then_some(streams), ..StartRequest::default() };
-        let started = match containers::start(&engine, &one.container, request) {
+        let started = pods::follow_pod(&engine, &one.container)
+            .map_err(Failure::from)
+            .and_then(|()| containers::start(&engine, &one.container, request).map_err(Failure::from));
+        let started = match started {
             Ok(started) => started,
-            Err(error) => {
-                let failure = Failure::from(error);
+            Err(failure) => {
                 let id = one.container.id();
                 let context = match is_attached {
                     true => format!("unable to start container {id}"),
