@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use containers::{Engine, RemoveRequest};
 use images::{RemoveOptions, artifacts};
 use storage::{Depth, Finding, Used};
@@ -34,6 +36,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     let engine = context.engine()?;
     let depth = if args.quick { Depth::Records } else { Depth::Content };
     let mut found = look(&engine, depth)?;
+    forget_what_passes(&mut found, PAUSE, || look(&engine, Depth::Records))?;
     for finding in &found {
         output::line(describe(finding))?;
     }
@@ -66,6 +69,29 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     }
     let failure = Failure::plain("damage detected in local storage that has no repair");
     Err(failure.hint("pull the images in question again, or remove them: creel system check --repair --force"))
+}
+
+/// How often, and after which pause, findings are looked at again.
+const LOOKS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A command that removes something takes several steps, and what is between two of them looks like damage: what is found
+/// is looked for again until that has had its time. Content is read only once: it does not mend itself.
+fn forget_what_passes(
+    found: &mut Vec<Finding>,
+    pause: Duration,
+    look: impl Fn() -> Result<Vec<Finding>, Failure>,
+) -> Result<(), Failure> {
+    let lasts = |finding: &Finding| matches!(finding, Finding::DamagedBlob { .. });
+    for _ in 0..LOOKS {
+        if found.iter().all(lasts) {
+            break;
+        }
+        std::thread::sleep(pause);
+        let again = look()?;
+        found.retain(|finding| lasts(finding) || again.contains(finding));
+    }
+    Ok(())
 }
 
 /// What is wrong. A damaged record of an image hides what the image needs, so it comes alone.
@@ -153,5 +179,19 @@ fn describe(finding: &Finding) -> String {
         Finding::UnusedBlob { digest } => format!("blob {digest}: not used by any image"),
         Finding::NoRecord { path } => format!("{}: no record", path.display()),
         Finding::Stranger { path } => format!("{}: not creel's", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_at_the_second_look_is_no_damage() {
+        let [passing, lasting] = ["passing", "lasting"].map(|name| Finding::NoRecord { path: name.into() });
+        let content = Finding::DamagedBlob { digest: storage::Digest::of(b"x") };
+        let mut found = vec![passing, lasting.clone(), content.clone()];
+        forget_what_passes(&mut found, Duration::ZERO, || Ok(vec![lasting.clone()])).unwrap();
+        assert_eq!(found, [lasting, content]);
     }
 }
