@@ -36,6 +36,7 @@ object! {
 
 object! {
     Metric {
+        /// Resource; the others are refused.
         "type" kind: Option<MetricType>,
         "resource" resource: Option<ResourceMetric>,
     }
