@@ -74,9 +74,8 @@ impl std::str::FromStr for Wanted {
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
-    let [word, ports @ ..] = args.words.as_slice() else {
-        return Err(arguments::at_least(&args.words, 1).err().unwrap_or_else(|| Failure::plain("name a pod")));
-    };
+    arguments::at_least(&args.words, 1)?;
+    let (word, ports) = (&args.words[0], &args.words[1..]);
     if ports.is_empty() {
         return Err(Failure::plain("at least 1 PORT is required for port-forward"));
     }

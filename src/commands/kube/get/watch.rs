@@ -56,10 +56,9 @@ pub(super) fn run(view: &View<'_>, wanted: &[(Kind, Vec<String>)], form: &Form) 
             known.insert(id, now);
         }
         if !(std::mem::take(&mut is_first) && view.args.watch_only) {
-            let gone = former.into_values().map(|last| (DELETED, last));
-            let gone: Vec<(&str, Known)> = gone.collect();
+            let gone = former.values().map(|last| (DELETED, last));
             let there = changed.iter().filter_map(|(event, id)| Some((*event, known.get(id)?)));
-            writer.write(&gone.iter().map(|(event, last)| (*event, last)).chain(there).collect::<Vec<_>>(), &seen)?;
+            writer.write(&gone.chain(there).collect::<Vec<_>>(), &seen)?;
         }
         Ok(None::<()>)
     })?;
