@@ -101,6 +101,18 @@ fn runs_with_a_network_are_killed_at_any_moment() {
 }
 
 #[test]
+fn runs_on_fuse_overlayfs_are_killed_at_any_moment() {
+    if differs_on_purpose("podman needs its own repair after a crash") {
+        return;
+    }
+    let lab = Lab::new();
+    let lines = ["run --rm --network none box true", "run -d --rm --network none box sleep 0.1"];
+    let lines = lines.map(|line| format!("--storage-opt mount_program=fuse-overlayfs {line}"));
+    killed_at_random(&lab, rounds(60), 40, &lines);
+    sound(&lab);
+}
+
+#[test]
 fn life_goes_on_after_any_command_was_killed() {
     if differs_on_purpose("podman needs its own repair after a crash") {
         return;

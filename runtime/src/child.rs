@@ -197,6 +197,7 @@ fn mount_root(mount: &Root<'_>, target: &Path) -> Result<Rootfs> {
     match mount {
         Root::Mount(mount) => {
             mount.mount(target).map_err(step)?;
+            mount.close_copy();
             Rootfs::open(target).map_err(step)
         }
         Root::Tree(tree) => {
@@ -229,6 +230,7 @@ fn open_terminal(root: &Rootfs, devpts: Option<OwnedFd>, size: Option<(u16, u16)
 pub(crate) fn detach_root(mount: &RootMount, target: &Path) -> Result<OwnedFd> {
     let step = |error: std::io::Error| Error::kernel("mount the root file system", error);
     mount.mount(target).map_err(step)?;
+    mount.close_copy();
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     rustix::mount::open_tree(rustix::fs::CWD, target, flags).map_err(|error| step(error.into()))
 }

@@ -86,6 +86,14 @@ impl RootMount {
             }
         }
     }
+
+    /// For a forked child that has mounted it and drops nothing: without its copy of the connection it learns that the
+    /// server has died, instead of waiting for it.
+    pub fn close_copy(&self) {
+        if let RootMount::Fuse { fd, .. } = self {
+            let _ = nix::unistd::close(fd.as_raw_fd());
+        }
+    }
 }
 
 /// A program that serves a FUSE mount which somebody else makes.

@@ -308,6 +308,8 @@ pub(super) fn prepare(
     let preserved = std::mem::take(&mut inherited.preserved);
     let (made, kept) = Made::make(other, &bundle, stdio, released.cgroup.as_ref(), preserved)?;
     released.kept = kept;
+    // With it goes our copy of a FUSE connection: it would keep the container waiting for a server that was killed.
+    drop(bundle);
     let mut prepared =
         Prepared { made, terminals, log: None, notify: socket, released, status: Status::new(State::Created) };
     let connectivity = match &plan {
