@@ -27,7 +27,7 @@ pub(super) struct Destinations {
     gateway: Ipv4Addr,
     gateway6: Option<Ipv6Addr>,
     name_server: IpAddr,
-    /// The little network itself.
+    /// The little networks themselves.
     own: Vec<Cidr>,
     allow_host_loopback: bool,
     host: HostServers,
@@ -78,7 +78,10 @@ impl Destinations {
         }
         match () {
             () if self.is_stack(to.ip()) => Destination::Own,
-            () if self.own.iter().any(|network| network.contains(to.ip())) => Destination::Nowhere,
+            () if self.own.iter().any(|network| [network.address, network.last()].contains(&to.ip())) => {
+                Destination::Nowhere
+            }
+            // Also one of the little network: the host may have its own addresses there, as most virtual machines have.
             () => Destination::World(to),
         }
     }
@@ -137,7 +140,9 @@ mod tests {
         assert_eq!(find(&mut closed, "10.0.2.2:80"), Destination::Own);
         assert_eq!(find(&mut closed, "[fd00::2]:80"), Destination::Own);
         assert_eq!(find(&mut closed, "10.0.2.3:80"), Destination::Own);
-        assert_eq!(find(&mut closed, "10.0.2.7:80"), Destination::Nowhere);
+        assert_eq!(find(&mut closed, "10.0.2.0:80"), Destination::Nowhere);
+        assert_eq!(find(&mut closed, "10.0.2.255:80"), Destination::Nowhere);
+        assert_eq!(find(&mut closed, "10.0.2.15:80"), Destination::World("10.0.2.15:80".parse().unwrap()));
         assert_eq!(find(&mut closed, "192.0.2.7:80"), Destination::World("192.0.2.7:80".parse().unwrap()));
         let mut open = destinations(&["allow_host_loopback=true"]);
         assert_eq!(find(&mut open, "10.0.2.2:80"), Destination::Mapped("127.0.0.1:80".parse().unwrap()));
