@@ -1,55 +1,15 @@
 //! A store on a file system that fills up.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use crate::lab::{Lab, eventually, is_podman, skip, tests_are_root};
+use crate::lab::{Lab, Place, eventually, is_podman};
 
-/// A small file system of its own, mounted for one test.
-struct Small {
-    place: PathBuf,
-}
-
-impl Small {
-    /// `None` (and a skip) where it cannot be made.
-    fn mount(lab: &Lab, megabytes: u32) -> Option<Small> {
-        if !tests_are_root() {
-            skip("only root can mount a small file system");
-            return None;
-        }
-        let place = lab.folder("small");
-        let image = lab.path("small.img");
-        let script = format!(
-            "truncate -s {megabytes}M {0} && mkfs.ext4 -q -m 0 -O ^has_journal {0} && mount -o loop {0} {1}",
-            image.display(),
-            place.display()
-        );
-        let made = Command::new("sh").args(["-c", &format!("PATH=$PATH:/usr/sbin:/sbin; {script}")]).output().unwrap();
-        if !made.status.success() {
-            skip(&format!("no loop mount here: {}", String::from_utf8_lossy(&made.stderr).trim()));
-            return None;
-        }
-        let small = Small { place };
-        lab.give(&small.place);
-        Some(small)
-    }
-
-    fn options(&self) -> String {
-        format!("--root {0}/root --runroot {0}/run", self.place.display())
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        for _ in 0..200 {
-            if Command::new("umount").arg(&self.place).output().unwrap().status.success() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        let _ = Command::new("umount").arg("-l").arg(&self.place).output();
-        assert!(std::thread::panicking(), "something still uses {}", self.place.display());
-    }
+/// A small file system for a store.
+fn small(lab: &Lab, megabytes: u32) -> Option<Place> {
+    let script = format!(
+        "truncate -s {megabytes}M $own/image; mkfs.ext4 -q -m 0 -O ^has_journal $own/image; mount -o loop $own/image $place"
+    );
+    Place::mount(lab, &script)
 }
 
 fn free(place: &Path) -> u64 {
@@ -60,7 +20,7 @@ fn free(place: &Path) -> u64 {
 #[test]
 fn a_full_store_still_answers_and_can_be_emptied() {
     let lab = Lab::empty();
-    let Some(small) = Small::mount(&lab, 24) else { return };
+    let Some(small) = small(&lab, 24) else { return };
     let options = small.options();
     let creel = |line: &str| lab.creel(&format!("{options} {line}")).run();
     creel(&format!("load -q -i {}", lab.box_archive().display())).ok();
@@ -68,7 +28,7 @@ fn a_full_store_still_answers_and_can_be_emptied() {
     let outcome = creel("run --name fat --network none box dd if=/dev/zero of=/fat bs=64k");
     assert_eq!(outcome.exit_code(), 1, "{outcome}");
     assert!(outcome.err().contains("No space left on device"), "{outcome}");
-    assert!(free(&small.place) < 300_000);
+    assert!(free(&small.path) < 300_000);
     // Everything that only looks works, and so does what makes room.
     assert_eq!(creel("ps -a --format {{.Names}}").ok().lines().count(), 2);
     creel("inspect idle").ok();
@@ -94,11 +54,11 @@ fn a_full_store_still_answers_and_can_be_emptied() {
 #[test]
 fn an_image_that_does_not_fit_leaves_nothing() {
     let lab = Lab::empty();
-    let Some(small) = Small::mount(&lab, 12) else { return };
+    let Some(small) = small(&lab, 12) else { return };
     let options = small.options();
     let creel = |line: &str| lab.creel(&format!("{options} {line}")).run();
     creel("images").ok();
-    let before = free(&small.place);
+    let before = free(&small.path);
     let archive = lab.write("big.tar", big());
     for _ in 0..3 {
         let error = creel(&format!("load -q -i {}", archive.display())).fails(125);
@@ -106,7 +66,7 @@ fn an_image_that_does_not_fit_leaves_nothing() {
         assert_eq!(creel("images -q").ok(), "");
     }
     if !is_podman() {
-        let now = free(&small.place);
+        let now = free(&small.path);
         assert!(before.saturating_sub(now) < 500_000, "{before} free before, {now} now");
         creel("system check").ok();
     }
@@ -123,7 +83,7 @@ fn a_play_that_does_not_fit_says_so_and_leaves_nothing() {
         return;
     }
     let lab = Lab::empty();
-    let Some(small) = Small::mount(&lab, 24) else { return };
+    let Some(small) = small(&lab, 24) else { return };
     let options = small.options();
     let creel = |line: &str| lab.creel(&format!("{options} {line}")).within(60).run();
     creel(&format!("load -q -i {}", lab.box_archive().display())).ok();
@@ -131,9 +91,9 @@ fn a_play_that_does_not_fit_says_so_and_leaves_nothing() {
     // Once where all of it fits, for what the store keeps anyway.
     creel("kube play all.yaml").ok();
     creel("kube down --force all.yaml").ok();
-    let (filler, mut failed) = (small.place.join("filler"), 0);
+    let (filler, mut failed) = (small.path.join("filler"), 0);
     for left in [4, 16, 40, 80, 120, 160, 240, 400] {
-        let room = free(&small.place).saturating_sub(left * 1024);
+        let room = free(&small.path).saturating_sub(left * 1024);
         std::fs::write(&filler, vec![b'x'; usize::try_from(room).unwrap()]).unwrap();
         let played = creel("kube play all.yaml");
         if played.exit_code() != 0 {

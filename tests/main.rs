@@ -115,6 +115,7 @@ mod hostile;
 mod info;
 mod ladder;
 mod limits;
+mod nested;
 mod packaging;
 mod parallel;
 mod readme;

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{At, Error, Result};
 use crate::record::{self, Durability, Record};
+use crate::rootfs::FUSE_MARK;
 use crate::store::{Store, make_private_dir};
-use crate::unpack::{Owners, unpack};
+use crate::unpack::{Owners, Whiteouts, unpack};
 
 /// Environment variables that raise the limits; the surface reads them.
 pub const BYTES_SETTING: &str = "CREEL_LAYER_MAX_BYTES";
@@ -240,7 +241,7 @@ impl Store {
         let root = rustix::fs::open(&files, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .at("cannot open", &files)?;
         let algorithm = expected_diff_id.map_or(Algorithm::Sha256, Digest::algorithm);
-        let (diff_id, size) = pipeline(tar, algorithm, root, &files, &below, &owners, limits)?;
+        let (diff_id, size, whiteouts) = pipeline(tar, algorithm, root, &files, &below, &owners, limits)?;
         if let Some(expected) = expected_diff_id
             && *expected != diff_id
         {
@@ -249,6 +250,10 @@ impl Store {
                 expected: expected.to_string(),
                 found: diff_id.to_string(),
             });
+        }
+        if whiteouts == Whiteouts::Files {
+            let mark = self.image_path(FUSE_MARK);
+            fs::write(&mark, b"").at("cannot create", &mark)?;
         }
         let layer = Layer {
             chain_id: chain_id(parent, &diff_id),
@@ -358,7 +363,7 @@ fn pipeline(
     below: &[PathBuf],
     owners: &Owners,
     limits: &Limits,
-) -> Result<(Digest, u64)> {
+) -> Result<(Digest, u64, Whiteouts)> {
     let (to_hash, hash_input) = sync_channel::<Arc<Vec<u8>>>(CHUNKS);
     let (to_writer, writer_input) = sync_channel::<Arc<Vec<u8>>>(CHUNKS);
     let (give_back, spare) = sync_channel::<Vec<u8>>(2 * CHUNKS);
@@ -393,7 +398,7 @@ fn pipeline(
         // Where both failed, the stream's own error is the cause and "ends in the middle" what came of it.
         let size = read?;
         match (digest, unpacked) {
-            (Ok(digest), Ok(unpacked)) => unpacked.map(|()| (digest, size)),
+            (Ok(digest), Ok(unpacked)) => unpacked.map(|whiteouts| (digest, size, whiteouts)),
             (Err(panic), _) | (_, Err(panic)) => std::panic::resume_unwind(panic),
         }
     })

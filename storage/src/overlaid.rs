@@ -1,7 +1,7 @@
 //! Reading directories in overlay's form, whoever wrote them: the kernel (character devices 0:0, `user.overlay.opaque`),
 //! fuse-overlayfs (the same, or `.wh.` files), or [`crate::unpack`].
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -92,10 +92,12 @@ pub(crate) enum Below {
 /// and layers do not change: joining paths is safe.
 pub(crate) fn below(dirs: &[PathBuf], name: &CStr) -> io::Result<Below> {
     let mut merged = Vec::new();
+    let file_whiteout = [WHITEOUT, name.to_bytes()].concat();
     for dir in dirs {
-        let path = dir.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
+        let path = dir.join(OsStr::from_bytes(name.to_bytes()));
         let stat = match rustix::fs::lstat(&path) {
             Ok(stat) => stat,
+            Err(Errno::NOENT) if dir.join(OsStr::from_bytes(&file_whiteout)).symlink_metadata().is_ok() => break,
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             Err(error) => return Err(error.into()),
         };

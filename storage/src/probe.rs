@@ -13,6 +13,7 @@ use sys::mount::RootMount;
 
 use crate::error::{At, Result};
 use crate::record::{self, Durability, Record};
+use crate::rootfs::FUSE_MARK;
 use crate::staging::Staging;
 use crate::store::{Store, make_private_dir};
 
@@ -106,6 +107,11 @@ impl Store {
     }
 
     fn try_overlay(&self) -> Result<Verdict> {
+        if self.image_path(FUSE_MARK).exists() {
+            let why =
+                "layers of this store were unpacked where whiteouts cannot be made, and the kernel would misread them";
+            return Ok(Verdict::Refused(why.to_owned()));
+        }
         let staging = self.trial_layers()?;
         if let Err(error) =
             rustix::fs::setxattr(staging.join("mid/d"), crate::unpack::OPAQUE, b"y", rustix::fs::XattrFlags::empty())

@@ -23,7 +23,7 @@ use crate::store::{Driver, Store};
 use crate::{copy, fuse};
 
 /// In a container's directory: its upper directory was begun under fuse-overlayfs, and what that writes is not
-/// for the kernel to read (nor the other way round).
+/// for the kernel to read (nor the other way round). At the top of a store: some of its layers are of that kind.
 pub(crate) const FUSE_MARK: &str = "fuse-overlayfs";
 /// In a container's directory: its copy, with the vfs driver.
 pub(crate) const COPY: &str = "rootfs";

@@ -87,6 +87,16 @@ fn mapped(entry: &Entry, kind: &'static str, id: u64, map: &[sys::userns::MapLin
     Err(Error::UnmappedId { entry: text(&entry.path), kind, id, mapped })
 }
 
+/// How a layer hides what is below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whiteouts {
+    /// As the kernel's overlay does it.
+    Devices,
+    /// Some as files `.wh.NAME`, which only fuse-overlayfs understands: the file system takes no such devices, as another
+    /// overlay does not.
+    Files,
+}
+
 /// Unpacks a whole archive into `root`, which is empty and nobody else's. `below` are the layers beneath, top-most
 /// first: a directory that the archive uses without naming it looks like theirs.
 pub(crate) fn unpack<R: BufRead>(
@@ -96,7 +106,7 @@ pub(crate) fn unpack<R: BufRead>(
     below: &[PathBuf],
     owners: &Owners,
     limits: &Limits,
-) -> Result<()> {
+) -> Result<Whiteouts> {
     let mut unpacker = Unpacker {
         root: Rc::new(root),
         root_path,
@@ -105,7 +115,8 @@ pub(crate) fn unpack<R: BufRead>(
         limits,
         dirs: HashMap::new(),
         times: Vec::new(),
-        times_bytes: 0,
+        hidden: Vec::new(),
+        names_bytes: 0,
         written: 0,
         root_named: false,
     };
@@ -142,7 +153,11 @@ struct Unpacker<'a> {
     dirs: HashMap<Vec<u8>, Rc<OwnedFd>>,
     /// Modification times of directories, set when nothing is written into them any more.
     times: Vec<(Vec<u8>, (i64, u32))>,
-    times_bytes: usize,
+    /// Names in directories for which no whiteout could be made. Files take their place at the end, when it is known what
+    /// else the archive has of that name.
+    hidden: Vec<(Vec<u8>, CString)>,
+    /// What those names take.
+    names_bytes: usize,
     written: u64,
     root_named: bool,
 }
@@ -199,10 +214,15 @@ impl Unpacker<'_> {
         }
     }
 
-    fn finish(mut self) -> Result<()> {
+    fn finish(mut self) -> Result<Whiteouts> {
         if !self.root_named {
             let root = self.root.clone();
             self.like_below(root.as_fd(), b"")?;
+        }
+        let hidden = std::mem::take(&mut self.hidden);
+        let whiteouts = if hidden.is_empty() { Whiteouts::Devices } else { Whiteouts::Files };
+        for (parent, name) in hidden {
+            self.hide(&parent, &name)?;
         }
         for (path, mtime) in std::mem::take(&mut self.times) {
             let times = timestamps(mtime);
@@ -219,7 +239,33 @@ impl Unpacker<'_> {
                 Err(error) => return Err(Error::io("cannot set the times of", &self.shown(&path), error)),
             }
         }
-        Ok(())
+        Ok(whiteouts)
+    }
+
+    /// Hides what is below a name without a device: where the archive has something of that name itself, by that.
+    fn hide(&self, parent: &[u8], name: &CStr) -> Result<()> {
+        let path = [parent, b"/", name.to_bytes()].concat();
+        let failed = |error: Errno| Error::io("cannot create the whiteout", &self.shown(&path), error);
+        let dir = match self.resolve(parent) {
+            Ok(dir) => dir,
+            // The directory was replaced by a later entry.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) if file_type(&found) == FileType::Directory => {
+                let fd = open_dir(dir.as_fd(), name).map_err(failed)?;
+                self.make_opaque(fd.as_fd(), &path)
+            }
+            Ok(_) => Ok(()),
+            Err(Errno::NOENT) => {
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                rustix::fs::openat(&dir, [WHITEOUT, name.to_bytes()].concat(), flags, Mode::empty())
+                    .map(drop)
+                    .map_err(failed)
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 
     fn directory(&mut self, dir: BorrowedFd<'_>, name: &CStr, path: Vec<u8>, entry: &Entry) -> Result<()> {
@@ -351,6 +397,11 @@ impl Unpacker<'_> {
                 let shown = [parent, b"/", hidden].concat();
                 self.make_opaque(fd.as_fd(), &shown)
             }
+            Err(Errno::PERM) => {
+                self.count_name(parent.len() + hidden.len())?;
+                self.hidden.push((parent.to_owned(), name));
+                Ok(())
+            }
             Err(error) => Err(self.refused("cannot create the whiteout", entry, error)),
         }
     }
@@ -440,12 +491,18 @@ impl Unpacker<'_> {
     }
 
     fn remember_time(&mut self, path: Vec<u8>, mtime: (i64, u32)) -> Result<()> {
-        self.times_bytes += path.len() + 64;
-        if self.times_bytes > NAMES_MAX {
+        self.count_name(path.len())?;
+        self.times.push((path, mtime));
+        Ok(())
+    }
+
+    /// Refuses an archive that makes us keep too many names, of `length` bytes each.
+    fn count_name(&mut self, length: usize) -> Result<()> {
+        self.names_bytes += length + 64;
+        if self.names_bytes > NAMES_MAX {
             let what = "the memory for the directories of a layer";
             return Err(Error::Limit { what, limit: NAMES_MAX as u64, setting: ENTRIES_SETTING });
         }
-        self.times.push((path, mtime));
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod engine;
 mod greeter;
 pub(crate) mod image;
 pub(crate) mod name_server;
+mod place;
 mod ports;
 pub(crate) mod probe;
 mod processes;
@@ -28,6 +29,7 @@ pub(crate) use command::{Background, Invocation, Outcome, comes_true, eventually
 use engine::base;
 pub(crate) use engine::{differs_on_purpose, has_program, is_podman, program, skip};
 pub(crate) use greeter::greeter;
+pub(crate) use place::Place;
 pub(crate) use ports::{free_port, free_ports, ingress_port, ingress_tls_port, ingress_turn};
 pub(crate) use processes::Process;
 use processes::Tracker;
