@@ -153,8 +153,8 @@ pub static VERBS: &[Verb] = &[
     verb!(image_sign, ["image sign"]),
     verb!(image_tree, ["image tree"]),
     verb!(image_trust, ["image trust"]),
-    verb!(image_unmount, ["image unmount", "image umount"]),
-    verb!(images, ["images", "image ls", "image list"]),
+    verb!(image_unmount, ["image unmount"]),
+    verb!(images, ["images", "image list"]),
     verb!(import, ["import", "image import"]),
     verb!(info, ["info", "system info"]),
     verb!(init, ["init", "container init"]),
@@ -230,7 +230,7 @@ pub static VERBS: &[Verb] = &[
     verb!(pod::unpause, ["pod unpause"]),
     verb!(pod::update, ["pod update"]),
     verb!(port, ["port", "container port"]),
-    verb!(ps, ["ps", "container ps", "container ls", "container list"]),
+    verb!(ps, ["ps", "container ps", "container list"]),
     verb!(pull, ["pull", "image pull"], tolerance: PULL_TOLERANCE),
     verb!(push, ["push", "image push"], tolerance: PUSH_TOLERANCE),
     verb!(rename, ["rename", "container rename"]),
@@ -263,7 +263,7 @@ pub static VERBS: &[Verb] = &[
     verb!(system_service, ["system service"]),
     verb!(tag, ["tag", "image tag"]),
     verb!(top, ["top", "container top"], order: Order::FlagsFirst),
-    verb!(unmount, ["unmount", "umount", "container unmount"]),
+    verb!(unmount, ["unmount", "container unmount"]),
     verb!(unpause, ["unpause", "container unpause"]),
     verb!(unshare, ["unshare"], order: Order::FlagsFirst),
     verb!(untag, ["untag", "image untag"]),
@@ -311,8 +311,6 @@ const NEVER: &[(&str, &str)] = &[
 /// Groups of commands, with what they are about.
 pub const GROUPS: &[(&str, &str)] = &[
     ("artifact", "Manage OCI artifacts"),
-    ("builder", "Manage builds"),
-    ("buildx", "Build images"),
     ("container", "Manage containers"),
     ("generate", "Generate structured data based on containers, pods or volumes"),
     ("healthcheck", "Manage health checks on containers"),
@@ -320,7 +318,6 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("kube", "Play containers, pods or volumes from a structured file"),
     ("manifest", "Manipulate manifest lists and image indexes"),
     ("network", "Manage networks"),
-    ("play", "Play containers, pods or volumes from a structured file"),
     ("pod", "Manage pods"),
     ("quadlet", "Manage Quadlets"),
     ("secret", "Manage secrets"),
@@ -328,18 +325,50 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("volume", "Manage volumes"),
 ];
 
+/// Groups that are not in the list of commands: what is in them is in others, too.
+const SECOND_GROUPS: &[(&str, &str)] = &[
+    ("builder", "Manage builds"),
+    ("buildx", "Build images"),
+    ("play", "Play containers, pods or volumes from a structured file"),
+];
+
+/// Names with their other spellings, as help shows them.
+const ALIASES: &[(&str, &[&str])] = &[
+    ("artifact ls", &["list"]),
+    ("artifact rm", &["remove"]),
+    ("container list", &["ls"]),
+    ("container unmount", &["umount"]),
+    ("image list", &["ls"]),
+    ("image unmount", &["umount"]),
+    ("network ls", &["list"]),
+    ("network rm", &["remove"]),
+    ("pod ps", &["ls", "list"]),
+    ("quadlet print", &["cat"]),
+    ("secret ls", &["list"]),
+    ("unmount", &["umount"]),
+    ("volume ls", &["list"]),
+    ("volume rm", &["remove"]),
+];
+
+/// Those that help does not show: Podman does not have them.
+const UNLISTED_ALIASES: &[(&str, &[&str])] = &[("image rm", &["remove"]), ("volume unmount", &["umount"])];
+
+/// The other spellings of a command's last word.
+pub fn aliases(name: &str) -> &'static [&'static str] {
+    ALIASES.iter().find(|(known, _)| *known == name).map_or(&[], |(_, aliases)| aliases)
+}
+
+/// The name whose other spelling this is.
+fn aliased(name: &str) -> Option<&'static str> {
+    let (group, word) = name.rsplit_once(' ').unwrap_or(("", name));
+    let of = |known: &str| known.rsplit_once(' ').map_or("", |(group, _)| group) == group;
+    let mut all = ALIASES.iter().chain(UNLISTED_ALIASES);
+    all.find(|(known, aliases)| of(known) && aliases.contains(&word)).map(|(known, _)| *known)
+}
+
 /// Spellings that mean another name of the table.
 pub fn canonical(name: &str) -> String {
-    let (group, rest) = name.split_once(' ').unwrap_or(("", name));
-    let alias = match (group, rest) {
-        ("volume" | "network" | "secret" | "artifact", "list") => "ls",
-        ("pod", "ls" | "list") => "ps",
-        ("volume" | "network" | "artifact" | "image", "remove") => "rm",
-        ("quadlet", "cat") => "print",
-        ("container" | "volume", "umount") => "unmount",
-        _ => rest,
-    };
-    if group.is_empty() { alias.to_owned() } else { format!("{group} {alias}") }
+    aliased(name).unwrap_or(name).to_owned()
 }
 
 /// The command of that name, in any spelling.
@@ -349,7 +378,12 @@ pub fn verb(name: &str) -> Option<&'static Verb> {
 }
 
 pub fn is_group(word: &str) -> bool {
-    GROUPS.iter().any(|(group, _)| *group == word)
+    about_group(word).is_some()
+}
+
+/// What the group of that name is about.
+pub fn about_group(word: &str) -> Option<&'static str> {
+    GROUPS.iter().chain(SECOND_GROUPS).find(|(group, _)| *group == word).map(|(_, about)| *about)
 }
 
 /// The names that can stand first, or after a group's name, with what they are about.
@@ -395,7 +429,11 @@ pub fn unknown(program: &str, name: &str) -> Failure {
             _ => None,
         })
         .chain(GROUPS.iter().filter(|_| group.is_empty()).map(|(group, _)| *group))
-        .filter(|known| arguments::distance(word, known) <= 2 || known.starts_with(word))
+        // In a group every short name would be near.
+        .filter(|known| {
+            let near = group.is_empty() || word.len() > 3;
+            near && arguments::distance(word, known) <= 2 || known.starts_with(word)
+        })
         .collect();
     similar.sort_unstable();
     similar.dedup();

@@ -110,6 +110,9 @@ fn named<'a>(program: &str, word: &'a str, after: &'a [String], path: &mut Strin
             Some((second, _)) if second == "--help" || second == "-h" => return Ok(Named::Group(word)),
             Some((second, _)) => {
                 path.push_str(&format!(" {word}"));
+                // A group has no flags of its own: this says what is wrong.
+                let none = Command::new("");
+                arguments::normalise(&none, &none, after, Order::Mixed, &Tolerance::NONE)?;
                 return Err(Failure::usage(format!("unknown flag: {second}")));
             }
             None => {
@@ -128,7 +131,8 @@ fn named<'a>(program: &str, word: &'a str, after: &'a [String], path: &mut Strin
 }
 
 fn help_of_command(path: &str, command: &Command) -> Result<ExitCode, Failure> {
-    output::painted(&help::of_command(path, command, Paper::stdout()))?;
+    let name = path.split_once(' ').map_or("", |(_, name)| name);
+    output::painted(&help::of_command(path, cli::aliases(name), command, Paper::stdout()))?;
     Ok(ExitCode::Success)
 }
 
@@ -139,7 +143,7 @@ fn help_of_all(program: &str) -> Result<ExitCode, Failure> {
 }
 
 fn help_of_group(program: &str, group: &str) -> Result<ExitCode, Failure> {
-    let about = GROUPS.iter().find(|(known, _)| *known == group).map_or("", |(_, about)| about);
+    let about = cli::about_group(group).unwrap_or_default();
     let members = cli::command_names(Some(group));
     output::painted(&help::of_group(&format!("{program} {group}"), about, &members, Paper::stdout()))?;
     Ok(ExitCode::Success)

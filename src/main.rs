@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Some(b"__orphan") => containers::orphan_main(args),
         Some(b"__health") => containers::health_main(),
         Some(b"__complete") => completion::main(args.map(words).collect(), completion::Descriptions::Shown),
-        Some(b"__complete-bare") => completion::main(args.map(words).collect(), completion::Descriptions::Left),
+        Some(b"__completeNoDesc") => completion::main(args.map(words).collect(), completion::Descriptions::Left),
         Some(b"__probe") => containers::probe_main(),
         Some(b"__pull") => {
             logging::start_for_worker();

@@ -43,6 +43,53 @@ fn help_has_a_heading_an_example_and_every_flag() {
     assert_eq!(terminal.end(), 0);
 }
 
+/// Programs read the line under `Usage:` to learn what a command takes, and walk from group to group.
+#[test]
+fn usage_and_other_spellings_are_podman_s() {
+    let lab = Lab::empty();
+    let program = if differs_on_purpose("its own name in the same lines") { "podman" } else { "creel" };
+    for (command, usage, aliases) in [
+        ("inspect", "[options] {ARTIFACT|CONTAINER|IMAGE|POD|NETWORK|VOLUME} [...]", ""),
+        ("diff", "[options] {CONTAINER|IMAGE} [{CONTAINER|IMAGE}]", ""),
+        ("top", "[options] CONTAINER [FORMAT-DESCRIPTORS|ARGS...]", ""),
+        ("tag", "IMAGE TARGET_NAME [TARGET_NAME...]", ""),
+        ("untag", "IMAGE [IMAGE...]", ""),
+        ("unmount", "[options] CONTAINER [CONTAINER...]", "unmount, umount"),
+        ("container list", "[options]", "list, ls"),
+        ("image list", "[options] [IMAGE]", "list, ls"),
+        ("network rm", "[options] NETWORK [NETWORK...]", "rm, remove"),
+        ("pod ps", "[options]", "ps, ls, list"),
+        ("kube play", "[options] [KUBEFILE [KUBEFILE...]]|-", ""),
+        ("kube generate", "[options] {CONTAINER...|POD...|VOLUME...}", ""),
+        ("manifest add", "[options] LIST IMAGEORARTIFACT [IMAGEORARTIFACT...]", ""),
+        ("quadlet print", "QUADLET", "print, cat"),
+        ("system service", "[options] [URI]", ""),
+        ("volume import", "VOLUME [SOURCE]", ""),
+        ("volume unmount", "NAME", ""),
+    ] {
+        let help = lab.ok(&format!("{command} --help"));
+        assert!(help.contains(&format!("\nUsage:\n  {program} {command} {usage}\n")), "{command}: {help}");
+        let shown = match aliases {
+            "" => !help.contains("\nAliases:"),
+            aliases => help.contains(&format!("\nAliases:\n  {aliases}\n")),
+        };
+        assert!(shown, "{command}: {help}");
+    }
+    for (line, complaint) in [
+        ("pod -Z", "Error: unknown shorthand flag: 'Z' in -Z\nSee 'NAME pod --help'"),
+        ("pod --nope=1 x", "Error: unknown flag: --nope\nSee 'NAME pod --help'"),
+        ("pod a1", "Error: unrecognized command `NAME pod a1`\nTry 'NAME pod --help' for more information"),
+        ("volume unmount a b", "Error: accepts 1 arg(s), received 2"),
+        (
+            "build --cpu-shares x",
+            "Error: invalid argument \"x\" for \"-c, --cpu-shares\" flag: strconv.ParseUint: parsing \"x\": invalid syntax\nSee 'NAME build --help'",
+        ),
+    ] {
+        let error = lab.creel(line).run().fails(125);
+        assert_eq!(error.trim_end(), complaint.replace("NAME", program), "{line}");
+    }
+}
+
 #[test]
 fn errors_are_red_on_a_terminal_unless_colours_are_unwanted() {
     if differs_on_purpose("other texts") {

@@ -34,7 +34,7 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     };
     let mut text = completion::for_program(text, context.program());
     if args.no_desc {
-        text = text.replace("__complete ", "__complete-bare ");
+        text = text.replace("__complete ", "__completeNoDesc ");
     }
     match &args.file {
         Some(path) => std::fs::write(path, text).map_err(crate::error::on_path("open", path))?,

@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(short, long)]
     pub latest: bool,
     /// A container or image, and another one to compare it with
-    #[arg(value_name = "NAME [NAME]")]
+    #[arg(value_name = "{CONTAINER|IMAGE} [{CONTAINER|IMAGE}]")]
     pub containers: Vec<String>,
 }
 

@@ -68,7 +68,7 @@ pub struct Args {
     #[arg(long, value_name = "UNIT")]
     wants: Vec<String>,
     /// Name or id of a container or a pod
-    #[arg(value_name = "CONTAINER|POD")]
+    #[arg(value_name = "{CONTAINER|POD}")]
     names: Vec<String>,
 }
 

@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(short, long, value_name = "KIND")]
     pub r#type: Option<String>,
     /// Names or ids of pods, containers and volumes
-    #[arg(value_name = "NAME [NAME...]")]
+    #[arg(value_name = "{CONTAINER...|POD...|VOLUME...}")]
     pub names: Vec<String>,
 }
 

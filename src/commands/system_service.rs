@@ -32,7 +32,7 @@ pub struct Args {
     /// A key for TLS; creel's service has none
     #[arg(long, value_name = "FILE", hide = true)]
     tls_key: Option<PathBuf>,
-    #[arg(value_name = "URI")]
+    #[arg(value_name = "[URI]")]
     uri: Vec<String>,
 }
 

@@ -5,7 +5,7 @@ use crate::error::{ExitCode, Failure};
 /// Give an image further names
 #[derive(clap::Args)]
 pub struct Args {
-    #[arg(value_name = "IMAGE NAME...")]
+    #[arg(value_name = "IMAGE TARGET_NAME [TARGET_NAME...]")]
     words: Vec<String>,
 }
 

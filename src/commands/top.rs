@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(short, long)]
     pub latest: bool,
     /// The container, and which columns to show
-    #[arg(value_name = "CONTAINER [DESCRIPTOR...]")]
+    #[arg(value_name = "CONTAINER [FORMAT-DESCRIPTORS|ARGS...]")]
     pub words: Vec<String>,
 }
 

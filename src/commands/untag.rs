@@ -5,7 +5,7 @@ use crate::error::{ExitCode, Failure};
 /// Take names away from an image
 #[derive(clap::Args)]
 pub struct Args {
-    #[arg(value_name = "IMAGE [NAME...]")]
+    #[arg(value_name = "IMAGE [IMAGE...]")]
     words: Vec<String>,
 }
 

@@ -25,14 +25,20 @@ __creel_complete() {
     while IFS=$'\t' read -r word _; do
         [[ -z $word ]] || COMPREPLY+=("$word")
     done <<< "$reply"
-    case $also in
-    :files) compopt -o filenames; mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "${current#--*=}") ;;
-    :dirs) compopt -o filenames; mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "${current#--*=}") ;;
-    :nospace) compopt -o nospace ;;
-    esac
+    # 2: no space behind it, 4: nothing else, 16: a directory; with neither of the last two and no candidates it is a path.
+    local -i directive=${also#:}
+    local paths=
+    if ((directive & 16)); then paths=-d
+    elif ((!(directive & 4) && ${#COMPREPLY[@]} == 0)); then paths=-f
+    elif ((directive & 2)); then compopt -o nospace
+    fi
+    if [[ -n $paths ]]; then
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen "$paths" -- "${current#--*=}")
+    fi
     # What readline replaces begins behind the last of its word breaks.
     local breaks=${COMP_WORDBREAKS//[^:=]/} done=
-    if [[ -n $breaks && $also != :files && $also != :dirs ]]; then
+    if [[ -n $breaks && -z $paths ]]; then
         done=${current%"${current##*[$breaks]}"}
         for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=${COMPREPLY[i]#"$done"}; done
     fi

@@ -10,9 +10,12 @@ function __creel_complete
         printf '%s\n' $lines
     end
     switch $also
-        case :files
-            __fish_complete_path (string replace -r '^--[^=]*=' '' -- "$current")
-        case :dirs
+        # A path, where nothing else is offered.
+        case :0 :2
+            if test (count $lines) -eq 0
+                __fish_complete_path (string replace -r '^--[^=]*=' '' -- "$current")
+            end
+        case :16
             __fish_complete_directories (string replace -r '^--[^=]*=' '' -- "$current")
     end
 end

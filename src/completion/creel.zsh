@@ -17,7 +17,9 @@ _creel() {
         fi
     done
     local -a space
-    [[ $also == :nospace ]] && space=(-S '')
+    # 2: no space behind it, 4: nothing else, 16: a directory; with neither of the last two and no candidates it is a path.
+    local -i directive=${also#:}
+    (( directive & 2 )) && space=(-S '')
     if (( $#values )); then
         if [[ "${lines[*]}" == *$'\t'* ]]; then
             compadd -l -d shown $space -a values
@@ -25,10 +27,11 @@ _creel() {
             compadd $space -a values
         fi
     fi
-    case $also in
-    :files) compset -P '--*='; _files ;;
-    :dirs) compset -P '--*='; _files -/ ;;
-    esac
+    if (( directive & 16 )); then
+        compset -P '--*='; _files -/
+    elif (( !(directive & 4) && !$#values )); then
+        compset -P '--*='; _files
+    fi
 }
 
 # As a file in fpath it is the function itself; sourced, it registers.

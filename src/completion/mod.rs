@@ -1,10 +1,11 @@
 //! What could come next on a command line: `creel __complete WORD... CURRENT`, asked by the shells' scripts at every press
 //! of Tab.
 //!
-//! One candidate a line, a description behind a tab, and a last line that begins with a colon: `:files` and `:dirs` let the
-//! shell complete a path beside, `:nospace` keeps the cursor where it is. It only reads, enters nothing, and never says
-//! why it has nothing to offer.
+//! The protocol is the one that the scripts of cobra speak, and so Podman's own: one candidate a line, a description behind
+//! a tab, and a last line of a colon and a number that tells the shell what to do besides; the number in words on stderr.
+//! It only reads, enters nothing, and never says why it has nothing to offer.
 
+mod fields;
 mod names;
 mod values;
 
@@ -33,6 +34,21 @@ enum Also {
     Directories,
     /// The candidate goes on behind what is offered.
     NoSpace,
+    /// The same; with nothing to offer it may be a path.
+    NoSpaceOrFiles,
+}
+
+impl Also {
+    /// Cobra's ShellCompDirective: a sum of bits, and their names.
+    fn directive(self) -> (u8, &'static str) {
+        match self {
+            Also::Files => (0, "ShellCompDirectiveDefault"),
+            Also::NoSpaceOrFiles => (2, "ShellCompDirectiveNoSpace"),
+            Also::Nothing => (4, "ShellCompDirectiveNoFileComp"),
+            Also::NoSpace => (6, "ShellCompDirectiveNoSpace, ShellCompDirectiveNoFileComp"),
+            Also::Directories => (16, "ShellCompDirectiveFilterDirs"),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -98,14 +114,12 @@ pub fn main(words: Vec<String>, descriptions: Descriptions) -> ExitCode {
             });
         }
     }
-    text.push_str(match offer.also {
-        Also::Nothing => ":\n",
-        Also::Files => ":files\n",
-        Also::Directories => ":dirs\n",
-        Also::NoSpace => ":nospace\n",
-    });
+    let (bits, words) = offer.also.directive();
+    text.push_str(&format!(":{bits}\n"));
     // A shell that went away needs no answer.
-    let _ = output::print(&text);
+    if output::print(&text).is_ok() {
+        output::note(&format!("Completion ended with directive: {words}"));
+    }
     ExitCode::SUCCESS
 }
 
@@ -143,7 +157,7 @@ fn offer(before: &[String], current: &str) -> Offer {
             return values::of_flag(&context, "", &flag, current);
         }
         return match current.starts_with('-') {
-            true => flags(&[&globals_command], current, &context, ""),
+            true => flags(&globals_command, current, &context, ""),
             false => Offer::described(cli::command_names(None)),
         };
     };
@@ -168,7 +182,7 @@ fn offer(before: &[String], current: &str) -> Offer {
     let verb_name = verb.names[0];
     match typed.state {
         Next::ValueOf(flag) => values::of_flag(&context, verb_name, &flag, current),
-        Next::Word if current.starts_with('-') => flags(&[&command, &globals_command], current, &context, verb_name),
+        Next::Word if current.starts_with('-') => flags(&command, current, &context, verb_name),
         Next::Word | Next::OnlyWords => values::of_position(&context, verb_name, &command, &typed.words, current),
     }
 }
@@ -252,7 +266,7 @@ fn read(command: &Command, globals: &Command, own: &[String], order: Order) -> T
 }
 
 /// `--fl` becomes `--flag`, `--flag=va` becomes `--flag=value`.
-fn flags(commands: &[&Command], current: &str, context: &Context, verb: &str) -> Offer {
+fn flags(command: &Command, current: &str, context: &Context, verb: &str) -> Offer {
     if let Some((flag, value)) = current.strip_prefix("--").and_then(|long| long.split_once('=')) {
         let mut offer = values::of_flag(context, verb, flag, value);
         for (word, _) in &mut offer.candidates {
@@ -260,19 +274,19 @@ fn flags(commands: &[&Command], current: &str, context: &Context, verb: &str) ->
         }
         return offer;
     }
-    let mut candidates = vec![("--help".to_owned(), "Show this help".to_owned())];
-    for arg in commands.iter().flat_map(|command| command.get_arguments()) {
-        let Some(long) = arg.get_long().filter(|_| !arg.is_hide_set()) else { continue };
+    let mut flags: Vec<&clap::Arg> = command.get_arguments().collect();
+    flags.retain(|arg| arg.get_long().is_some() && !arg.is_hide_set());
+    flags.sort_by_key(|arg| arg.get_long());
+    let mut candidates = Vec::new();
+    for arg in flags {
         let help = arg.get_help().map(|help| help.to_string()).unwrap_or_default();
+        candidates.push((format!("--{}", arg.get_long().unwrap_or_default()), help.clone()));
         if !current.starts_with("--")
             && let Some(short) = arg.get_short()
         {
-            candidates.push((format!("-{short}"), help.clone()));
+            candidates.push((format!("-{short}"), help));
         }
-        candidates.push((format!("--{long}"), help));
     }
-    candidates.sort();
-    candidates.dedup_by(|one, other| one.0 == other.0);
     Offer::described(candidates)
 }
 

@@ -22,9 +22,7 @@ impl Which {
     pub(super) fn of_verb(verb: &str) -> Which {
         match verb {
             "start" => Which::Stopped,
-            "stop" | "kill" | "exec" | "attach" | "top" | "wait" | "healthcheck run" | "stats" | "port" => {
-                Which::Running
-            }
+            "stop" | "kill" | "exec" | "attach" | "healthcheck run" | "stats" => Which::Running,
             "pause" | "container checkpoint" => Which::Pausable,
             "unpause" => Which::Paused,
             "init" => Which::Created,
@@ -51,9 +49,9 @@ pub(super) fn containers(context: &Context, which: Which, current: &str) -> Vec<
     let Ok(engine) = context.reader() else { return Vec::new() };
     let Ok(mut all) = containers::list(&engine) else { return Vec::new() };
     all.retain(|container| which.has(container));
+    // The oldest first, as everywhere.
     let mut names: Vec<(String, String)> =
         all.iter().map(|container| (container.name().to_owned(), image_of(container))).collect();
-    names.sort();
     if names.iter().all(|(name, _)| !name.starts_with(current)) && current.bytes().all(|byte| byte.is_ascii_hexdigit())
     {
         names = all
@@ -68,16 +66,18 @@ fn image_of(container: &Container) -> String {
     container.record.image.as_ref().map(|image| image.name.clone()).unwrap_or_default()
 }
 
-/// Names with tags, without `localhost/` where that is how one begins; ids where one is being typed.
+/// Names with tags, of manifest lists too, without `localhost/` where that is how one begins; ids where one is being typed.
 pub(super) fn images(context: &Context, current: &str) -> Vec<String> {
     let Ok(store) = context.store() else { return Vec::new() };
-    let Ok(all) = images::list(&store) else { return Vec::new() };
+    let Ok(all) = images::everything(&store) else { return Vec::new() };
     let mut names: Vec<String> = Vec::new();
     for image in &all {
         for name in &image.names {
             names.push(name.to_string());
             // The short name is what people type.
-            if let Some(short) = name.to_string().strip_prefix("localhost/") {
+            if !current.is_empty()
+                && let Some(short) = name.to_string().strip_prefix("localhost/")
+            {
                 names.push(short.to_owned());
             }
         }

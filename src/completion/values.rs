@@ -84,31 +84,46 @@ const CAPABILITIES: &[&str] = &[
     "WAKE_ALARM",
 ];
 
+/// What `commit` and `import` can change of an image.
+const INSTRUCTIONS: &[&str] =
+    &["CMD", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"];
+
 /// The value of a flag, by its long name.
 pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) -> Offer {
     let words: &[&str] = match (flag, verb) {
         ("network" | "net", "pod update") => return Offer::names(names::networks(context)),
         ("network" | "net", _) => {
-            let mut all = ["none", "host", "private", "creel", "slirp4netns", "pasta"].map(str::to_owned).to_vec();
-            all.extend(names::networks(context));
-            return after_prefix(current, "container:", || first_of(names::containers(context, Which::Running, "")))
-                .unwrap_or_else(|| Offer::names(all));
+            let mut words = names::networks(context);
+            let modes = ["none", "host", "private", "container:", "ns:", "bridge", "slirp4netns", "pasta", "creel"];
+            words.extend(modes.map(str::to_owned));
+            return namespace(context, words, current);
         }
+        ("cgroupns" | "uts" | "pid", _) => return namespace(context, words(&["host", "private"]), current),
+        ("ipc", _) => return namespace(context, words(&["host", "none", "private", "shareable"]), current),
+        ("userns", _) => return namespace(context, words(&["auto", "host", "keep-id", "nomap", "private"]), current),
         ("pod", _) => return Offer::names(names::pods(context)),
         ("volumes-from" | "requires", _) => return Offer::described(names::containers(context, Which::All, current)),
         ("secret", _) => return Offer::names(names::secrets(context)),
         ("volume", _) if !current.starts_with(['/', '.', '~']) => {
             let names = names::volumes(context).into_iter().map(|name| name + ":").collect();
-            return Offer::names(names).and(Also::NoSpace);
+            return Offer::names(names).and(Also::NoSpaceOrFiles);
         }
         ("volume", _) => return Offer::nothing_but(Also::Files),
         ("mount", _) => {
-            return Offer::words(&["type=bind,", "type=image,", "type=tmpfs,", "type=volume,"]).and(Also::NoSpace);
+            return Offer::words(&["type=bind,", "type=image,", "type=tmpfs,", "type=volume,"])
+                .and(Also::NoSpaceOrFiles);
         }
         ("filter", _) => return filter(context, verb, current),
         ("format", "save") => &["docker-archive", "oci-archive", "oci-dir", "docker-dir"],
         ("format", "commit" | "push" | "manifest push" | "build") => &["oci", "docker"],
         ("format", _) => return format(verb, current),
+        ("change", _) => return Offer::words(INSTRUCTIONS).and(Also::NoSpaceOrFiles),
+        ("detach-keys", _) => return Offer::words(&["ctrl-"]).and(Also::NoSpaceOrFiles),
+        ("hosts-file", _) => return Offer::words(&["image", "none"]).and(Also::Files),
+        ("init-ctr", _) => &["always", "once"],
+        ("restart-policy", "generate systemd") => {
+            &["no", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "always"]
+        }
         ("restart", "kube run") => &["Always", "Never", "OnFailure"],
         ("dry-run", "kube expose" | "kube run") => &["client", "none", "server"],
         ("type", "kube expose") => &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
@@ -128,22 +143,18 @@ pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) 
         ("log-driver", _) => &["journald", "json-file", "k8s-file", "none", "passthrough", "passthrough-tty"],
         ("log-level", _) => &["debug", "error", "fatal", "info", "panic", "trace", "warn"],
         ("log-opt", _) => return Offer::words(&["max-file=", "max-size=", "path=", "tag="]).and(Also::NoSpace),
-        ("cgroupns" | "uts", _) => &["host", "private"],
         ("cgroups", _) => &["disabled", "enabled", "no-conmon", "split"],
-        ("ipc", _) => &["host", "none", "private", "shareable"],
-        ("pid", _) => &["host", "private"],
-        ("userns", _) => &["auto", "host", "keep-id", "nomap"],
         ("systemd", _) => &["always", "false", "true"],
         ("security-opt", _) => {
             let words = ["apparmor=", "label=", "mask=", "no-new-privileges", "proc-opts=", "seccomp=", "unmask="];
             return Offer::words(&words).and(Also::NoSpace);
         }
         ("cap-add" | "cap-drop", _) => CAPABILITIES,
-        ("signal" | "stop-signal", _) => SIGNALS,
+        ("signal" | "stop-signal", _) => return signals(current),
         ("attach", _) => &["stderr", "stdin", "stdout"],
         ("sdnotify", _) => &["conmon", "container", "healthy", "ignore"],
         ("health-on-failure", _) => &["kill", "none", "restart", "stop"],
-        ("image-volume", _) => &["anonymous", "ignore", "tmpfs"],
+        ("image-volume", _) => &["anonymous", "bind", "ignore", "tmpfs"],
         ("arch", _) => &["amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x"],
         ("os", _) => &["linux"],
         ("platform", _) => {
@@ -155,10 +166,21 @@ pub(super) fn of_flag(context: &Context, verb: &str, flag: &str, current: &str) 
         ("cgroup-manager", _) => &["cgroupfs", "systemd"],
         ("events-backend", _) => &["file", "journald", "none"],
         ("runtime", _) => &["crun", "runc", "youki"],
-        ("type", "inspect") => &["all", "container", "image", "network", "pod", "volume"],
-        ("condition", _) => {
-            &["configured", "created", "exited", "healthy", "initialized", "paused", "running", "stopped", "unhealthy"]
-        }
+        ("type", "inspect") => &["all", "artifact", "container", "image", "network", "pod", "volume"],
+        ("condition", _) => &[
+            "configured",
+            "created",
+            "exited",
+            "healthy",
+            "initialized",
+            "paused",
+            "removing",
+            "running",
+            "stopped",
+            "stopping",
+            "unhealthy",
+            "unknown",
+        ],
         ("sort", "ps") => &["command", "created", "id", "image", "names", "runningfor", "size", "status"],
         ("sort", "images") => &["created", "id", "repository", "size", "tag"],
         ("sort", "pod ps") => &["created", "id", "name", "number", "status"],
@@ -214,6 +236,8 @@ fn by_value_name(context: &Context, verb: &str, flag: &str, current: &str) -> Of
     let find = |command: &Command| command.get_arguments().find(|arg| arg.get_long() == Some(flag)).cloned();
     match find(&command).or_else(|| find(&globals)) {
         Some(arg) if arg.get_num_args().is_some_and(|range| range.min_values() == 0) => Offer::words(BOOL),
+        // Of processors and nodes, not of images.
+        Some(arg) if value_name(&arg) == "LIST" => Offer::default(),
         Some(arg) => of_kind(context, verb, &value_name(&arg), current),
         None => Offer::default(),
     }
@@ -230,21 +254,30 @@ pub(super) fn of_position(context: &Context, verb: &str, command: &Command, type
     let kinds: Vec<&str> = names.split(' ').collect();
     let repeats = kinds.last().is_some_and(|last| last.contains("..."));
     let kind = match kinds.get(typed.len()) {
+        Some(&"[...]") => kinds[typed.len() - 1],
         Some(kind) => kind,
-        None if repeats => kinds.last().unwrap_or(&""),
+        None if repeats => kinds.iter().rfind(|kind| **kind != "[...]").unwrap_or(&""),
         None => return Offer::default(),
     };
-    let mut offer = of_kind(context, verb, kind, current);
+    // `{CONTAINER|IMAGE}`: the names of all of them.
+    let mut offer = Offer::default();
+    for kind in kind.split('|').map(|kind| kind.trim_matches(['{', '}'])).filter(|kind| *kind != "-") {
+        let more = of_kind(context, verb, kind, current);
+        offer.candidates.extend(more.candidates);
+        offer.also = more.also;
+    }
     // `rm a b`: nobody names one twice.
     offer.candidates.retain(|(word, _)| !typed.contains(word));
     offer
 }
 
 fn of_kind(context: &Context, verb: &str, kind: &str, current: &str) -> Offer {
-    let bare = kind.trim_matches(['[', ']']).trim_end_matches("...").trim_end_matches(']');
+    let bare = kind.trim_matches(['[', ']', '.', '}']);
     match bare {
         "CONTAINER" => Offer::described(names::containers(context, Which::of_verb(verb), current)),
-        "IMAGE" | "LIST" => Offer::names(names::images(context, current)),
+        "IMAGE" | "LIST" | "MANIFEST" | "TARGET_NAME" | "IMAGEORARTIFACT" => {
+            Offer::names(names::images(context, current))
+        }
         "VOLUME" => Offer::names(names::volumes(context)),
         "NETWORK" => Offer::names(names::networks(context)),
         "POD" if verb == "kube port-forward" => Offer::names(names::played(context)),
@@ -256,33 +289,27 @@ fn of_kind(context: &Context, verb: &str, kind: &str, current: &str) -> Offer {
         // What is pulled is not here yet.
         "ARTIFACT" if verb == "artifact pull" => Offer::default(),
         "ARTIFACT" => Offer::names(names::artifacts(context)),
-        "NAME" if matches!(verb, "kube generate" | "generate kube") => {
-            let mut all = names::containers(context, Which::All, current);
-            let others = [names::pods(context), names::volumes(context)];
-            all.extend(others.into_iter().flatten().map(|name| (name, String::new())));
-            Offer::described(all)
-        }
-        "NAME" if verb == "inspect" => {
-            let mut all = names::containers(context, Which::All, current);
-            let others = [
-                names::images(context, current),
-                names::volumes(context),
-                names::networks(context),
-                names::pods(context),
-            ];
-            all.extend(others.into_iter().flatten().map(|name| (name, String::new())));
-            Offer::described(all)
-        }
+        "NAME" if matches!(verb, "volume mount" | "volume unmount") => Offer::names(names::volumes(context)),
         "CONTAINER:]SRC_PATH" | "CONTAINER:]DEST_PATH" => {
             let names = names::containers(context, Which::All, current);
             let offer = Offer::described(names.into_iter().map(|(name, of)| (name + ":", of)).collect());
-            if current.contains(['/', ':']) { Offer::nothing_but(Also::Files) } else { offer.and(Also::NoSpace) }
+            if current.contains(['/', ':']) { Offer::nothing_but(Also::Files) } else { offer.and(Also::NoSpaceOrFiles) }
         }
         "SHELL" => Offer::words(&["bash", "fish", "powershell", "zsh"]),
-        "SIGNAL" => Offer::words(SIGNALS),
+        "SIGNAL" => signals(current),
         "BOOL" => Offer::words(BOOL),
-        "FILE" | "FILE|-" | "FILE...]|-" | "PATH" | "KUBE-FILE" | "COMMAND" | "ARG" => Offer::nothing_but(Also::Files),
-        "DIR" | "DIRECTORY" | "CONTEXT" => Offer::nothing_but(Also::Directories),
+        "FILE"
+        | "KUBEFILE"
+        | "SOURCE"
+        | "PATH"
+        | "KUBE-FILE"
+        | "QUADLET-PATH-OR-URL"
+        | "FILES-PATH-OR-URL"
+        | "COMMAND"
+        | "ARG"
+        | "ARGS"
+        | "CONTEXT" => Offer::nothing_but(Also::Files),
+        "DIR" | "DIRECTORY" => Offer::nothing_but(Also::Directories),
         _ => Offer::default(),
     }
 }
@@ -291,23 +318,47 @@ fn first_of(candidates: Vec<(String, String)>) -> Vec<String> {
     candidates.into_iter().map(|(word, _)| word).collect()
 }
 
-/// `container:NAME`.
-fn after_prefix(current: &str, prefix: &str, names: impl FnOnce() -> Vec<String>) -> Option<Offer> {
-    current
-        .starts_with(prefix)
-        .then(|| Offer::names(names().into_iter().map(|name| format!("{prefix}{name}")).collect()))
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// A namespace: one of the words, that of a container, or one that a file keeps.
+fn namespace(context: &Context, mut words: Vec<String>, current: &str) -> Offer {
+    if current.starts_with("container:") {
+        let names = names::containers(context, Which::All, "").into_iter();
+        return Offer::names(names.map(|(name, _)| format!("container:{name}")).collect());
+    }
+    if current.starts_with("ns:") {
+        return Offer::nothing_but(Also::Files);
+    }
+    for more in ["container:", "ns:"].map(str::to_owned) {
+        if !words.contains(&more) {
+            words.push(more);
+        }
+    }
+    Offer::names(words).and(Also::NoSpace)
+}
+
+/// Their short names, unless the long one has begun.
+fn signals(current: &str) -> Offer {
+    let long = current.starts_with("SI");
+    Offer::names(SIGNALS.iter().map(|name| if long { *name } else { &name["SIG".len()..] }.to_owned()).collect())
 }
 
 fn filter(context: &Context, verb: &str, current: &str) -> Offer {
     let (group, word) = verb.split_once(' ').unwrap_or(("", verb));
     let keys: &[&str] = match (group, word) {
-        ("", "images") | ("image", "prune") => &[
+        ("container" | "image" | "network", "prune") => &["label", "until"],
+        ("", "images") => &[
+            "after",
             "before",
             "containers",
             "dangling",
+            "digest",
             "id",
             "intermediate",
             "label",
+            "manifest",
             "readonly",
             "reference",
             "since",
@@ -334,6 +385,7 @@ fn filter(context: &Context, verb: &str, current: &str) -> Offer {
             "network",
             "pod",
             "restart-policy",
+            "should-start-on-boot",
             "since",
             "status",
             "until",
@@ -344,7 +396,7 @@ fn filter(context: &Context, verb: &str, current: &str) -> Offer {
         let keys: Vec<String> = keys.iter().map(|key| format!("{key}=")).collect();
         return Offer::names(keys).and(Also::NoSpace);
     };
-    let known = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let known = words;
     let values: Vec<String> = match (key, group, word) {
         ("status", "", _) => known(&[
             "created",
@@ -378,146 +430,8 @@ fn filter(context: &Context, verb: &str, current: &str) -> Offer {
 
 /// `json`, or the fields of the command's rows once a template has begun.
 fn format(verb: &str, current: &str) -> Offer {
-    let Some(open) = current.rfind("{{.") else {
-        return Offer::words(&["json", "table {{.", "{{."]).and(Also::NoSpace);
-    };
-    let fields: &[&str] = match verb {
-        "ps" => &[
-            "AutoRemove",
-            "CIDFile",
-            "Command",
-            "Created",
-            "CreatedAt",
-            "CreatedHuman",
-            "ExitCode",
-            "Exited",
-            "ExitedAt",
-            "ExposedPorts",
-            "ID",
-            "Image",
-            "ImageID",
-            "IsInfra",
-            "Labels",
-            "Mounts",
-            "Names",
-            "Networks",
-            "Pid",
-            "Pod",
-            "PodName",
-            "Ports",
-            "Restarts",
-            "RunningFor",
-            "Size",
-            "StartedAt",
-            "State",
-            "Status",
-        ],
-        "images" => &[
-            "Containers",
-            "Created",
-            "CreatedAt",
-            "CreatedSince",
-            "Dangling",
-            "Digest",
-            "History",
-            "ID",
-            "Labels",
-            "Names",
-            "ReadOnly",
-            "RepoDigests",
-            "RepoTags",
-            "Repository",
-            "SharedSize",
-            "Size",
-            "Tag",
-            "VirtualSize",
-        ],
-        "pod ps" => &[
-            "Cgroup",
-            "ContainerIds",
-            "ContainerNames",
-            "ContainerStatuses",
-            "Created",
-            "ID",
-            "InfraID",
-            "Labels",
-            "Name",
-            "Networks",
-            "NumberOfContainers",
-            "Restarts",
-            "Status",
-        ],
-        "volume ls" | "volume inspect" => &[
-            "Anonymous",
-            "CreatedAt",
-            "Driver",
-            "GID",
-            "Labels",
-            "MountCount",
-            "Mountpoint",
-            "Name",
-            "Options",
-            "Scope",
-            "UID",
-        ],
-        "network ls" | "network inspect" => &[
-            "Created",
-            "DNSEnabled",
-            "Driver",
-            "ID",
-            "IPAMOptions",
-            "IPv6Enabled",
-            "Internal",
-            "Labels",
-            "Name",
-            "NetworkInterface",
-            "Options",
-            "Routes",
-            "Subnets",
-        ],
-        "artifact inspect" => &["Digest", "Manifest", "Name"],
-        "artifact ls" => &["Created", "Digest", "Repository", "Size", "Tag", "VirtualSize"],
-        "secret ls" => &["CreatedAt", "Driver", "ID", "Name", "UpdatedAt"],
-        "stats" => &[
-            "AVGCPU",
-            "BlockIO",
-            "CPU",
-            "CPUPerc",
-            "ContainerID",
-            "ID",
-            "MemLimit",
-            "MemPerc",
-            "MemUsage",
-            "MemUsageBytes",
-            "Name",
-            "NetIO",
-            "PIDS",
-            "UpTime",
-        ],
-        "history" => &["Comment", "Created", "CreatedAt", "CreatedBy", "CreatedSince", "ID", "Size", "Tags"],
-        "search" => &["Automated", "Description", "Index", "Name", "Official", "Stars", "Tag"],
-        "system df" => &["Active", "RawReclaimable", "RawSize", "Reclaimable", "Size", "Total", "Type"],
-        "doctor" => &["Cure", "Found", "Name", "Verdict"],
-        "inspect" | "container inspect" => &[
-            "Args",
-            "Config",
-            "Created",
-            "Driver",
-            "HostConfig",
-            "Id",
-            "Image",
-            "ImageName",
-            "Mounts",
-            "Name",
-            "NetworkSettings",
-            "Path",
-            "RestartCount",
-            "State",
-        ],
-        "info" => &["Host", "Plugins", "Registries", "Store", "Version"],
-        "version" => &["Client", "Server"],
-        _ => &[],
-    };
-    let before = &current[..open];
-    Offer::names(fields.iter().map(|field| format!("{before}{{{{.{field}}}}}")).collect()).and(Also::NoSpace)
+    match super::fields::complete(verb, current) {
+        Some(templates) => Offer::names(templates).and(Also::NoSpace),
+        None => Offer::words(&["json"]),
+    }
 }

@@ -142,12 +142,16 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// `creel run --help`. `path` is how the command was called, with the program's name.
-pub fn of_command(path: &str, command: &Command, paper: Paper) -> String {
+pub fn of_command(path: &str, aliases: &[&str], command: &Command, paper: Paper) -> String {
     let mut out = format!("{}\n", about(command));
     for paragraph in more(command).split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
         let _ = writeln!(out, "\n{}", wrap(paragraph, paper.width).join("\n"));
     }
     let _ = write!(out, "\n{}  {}\n", paper.heading("Usage"), usage(path, command));
+    if !aliases.is_empty() {
+        let name = path.rsplit(' ').next().unwrap_or(path);
+        let _ = write!(out, "\n{}  {name}, {}\n", paper.heading("Aliases"), aliases.join(", "));
+    }
     let program = path.split(' ').next().unwrap_or("creel");
     let rows: Vec<_> = examples(path).map(|(line, what)| (format!("{program} {line}"), (*what).to_owned())).collect();
     if !rows.is_empty() {

@@ -157,7 +157,7 @@ pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
         "Containers",
         &[
             "create", "init", "kill", "pause", "unpause", "wait", "attach", "debug", "cp", "diff", "export", "commit",
-            "rename", "update", "inspect", "top", "stats", "port", "mount", "unmount", "umount", "events",
+            "rename", "update", "inspect", "top", "stats", "port", "mount", "unmount", "events",
         ],
     ),
     ("Images", &["push", "tag", "untag", "rmi", "save", "load", "import", "history", "search", "login", "logout"]),

@@ -29,7 +29,7 @@ pub struct Args {
     /// Type of the artifact
     #[arg(long, value_name = "TYPE")]
     r#type: Option<String>,
-    #[arg(value_name = "ARTIFACT PATH [PATH...]")]
+    #[arg(value_name = "ARTIFACT PATH [...PATH]")]
     words: Vec<String>,
 }
 

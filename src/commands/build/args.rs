@@ -64,13 +64,13 @@ pub struct Args {
     #[arg(long, value_name = "FLAG")]
     pub cpp_flag: Vec<String>,
     /// Length of a period of the processor limit, in microseconds
-    #[arg(long, value_name = "MICROSECONDS")]
+    #[arg(long, value_name = "MICROSECONDS", value_parser = number::u64)]
     pub cpu_period: Option<u64>,
     /// Processor time in a period, in microseconds
-    #[arg(long, value_name = "MICROSECONDS")]
+    #[arg(long, value_name = "MICROSECONDS", value_parser = number::i64)]
     pub cpu_quota: Option<i64>,
     /// Share of the processors where they are busy
-    #[arg(short = 'c', long, value_name = "NUMBER")]
+    #[arg(short = 'c', long, value_name = "NUMBER", value_parser = number::u64)]
     pub cpu_shares: Option<u64>,
     /// Processors to use
     #[arg(long, value_name = "LIST")]

@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(short, long, value_name = "TYPE", default_value = "all")]
     pub r#type: String,
     /// Names or ids
-    #[arg(value_name = "NAME [NAME...]")]
+    #[arg(value_name = "{ARTIFACT|CONTAINER|IMAGE|POD|NETWORK|VOLUME} [...]")]
     pub names: Vec<String>,
 }
 

@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(short, long)]
     service: bool,
     /// Names or ids of containers, pods and volumes
-    #[arg(value_name = "NAME [NAME...]")]
+    #[arg(value_name = "[CONTAINER...|POD...|VOLUME...]")]
     names: Vec<String>,
 }
 

@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(long)]
     force: bool,
     /// Files, "-", or URLs
-    #[arg(value_name = "FILE [FILE...]|-")]
+    #[arg(value_name = "[KUBEFILE [KUBEFILE...]]|-")]
     files: Vec<String>,
 }
 

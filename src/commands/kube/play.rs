@@ -133,7 +133,7 @@ pub struct Args {
     #[arg(short, long)]
     wait: bool,
     /// Files, "-", or URLs
-    #[arg(value_name = "FILE [FILE...]|-")]
+    #[arg(value_name = "[KUBEFILE [KUBEFILE...]]|-")]
     files: Vec<String>,
 }
 

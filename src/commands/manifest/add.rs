@@ -35,7 +35,7 @@ pub struct Args {
     variant: Option<String>,
     #[command(flatten)]
     access: ListAccess,
-    #[arg(value_name = "LIST IMAGE [IMAGE...]")]
+    #[arg(value_name = "LIST IMAGEORARTIFACT [IMAGEORARTIFACT...]")]
     words: Vec<String>,
 }
 

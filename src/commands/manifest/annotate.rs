@@ -37,7 +37,7 @@ pub struct Args {
     /// Variant of the architecture
     #[arg(long)]
     variant: Option<String>,
-    #[arg(value_name = "LIST IMAGE")]
+    #[arg(value_name = "LIST IMAGEORARTIFACT")]
     words: Vec<String>,
 }
 

@@ -5,7 +5,7 @@ use crate::error::{ExitCode, Failure};
 /// Say by the exit code whether a manifest list exists: 0 yes, 1 no
 #[derive(clap::Args)]
 pub struct Args {
-    #[arg(value_name = "LIST")]
+    #[arg(value_name = "MANIFEST")]
     words: Vec<String>,
 }
 

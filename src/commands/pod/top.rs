@@ -14,7 +14,7 @@ pub struct Args {
     #[arg(short, long)]
     latest: bool,
     /// The pod, and which columns to show
-    #[arg(value_name = "POD [DESCRIPTOR...]")]
+    #[arg(value_name = "POD [FORMAT-DESCRIPTORS|ARGS...]")]
     words: Vec<String>,
 }
 

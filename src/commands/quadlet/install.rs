@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(short, long)]
     replace: bool,
     /// A Quadlet, a directory or a file of many (.quadlets), by path or URL; then other files that belong to it
-    #[arg(value_name = "PATH|URL [FILE...]")]
+    #[arg(value_name = "QUADLET-PATH-OR-URL [FILES-PATH-OR-URL...]")]
     files: Vec<String>,
 }
 

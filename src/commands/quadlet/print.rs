@@ -10,12 +10,12 @@ use crate::output;
 pub struct Args {
     /// The name of its file
     #[arg(value_name = "QUADLET")]
-    quadlet: Vec<String>,
+    names: Vec<String>,
 }
 
 pub fn run(_: &Context, args: Args) -> Result<ExitCode, Failure> {
-    arguments::exactly(&args.quadlet, 1)?;
-    let path = super::find(&args.quadlet[0])?;
+    arguments::exactly(&args.names, 1)?;
+    let path = super::find(&args.names[0])?;
     output::print(&std::fs::read_to_string(&path).map_err(on_path("read", &path))?)?;
     Ok(ExitCode::Success)
 }

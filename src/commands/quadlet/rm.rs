@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     reload_systemd: bool,
     /// Names of Quadlets, or of applications
-    #[arg(value_name = "QUADLET...")]
+    #[arg(value_name = "QUADLET [QUADLET...]")]
     quadlets: Vec<String>,
 }
 

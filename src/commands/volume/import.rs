@@ -10,7 +10,7 @@ use crate::output;
 /// Put the content of a tar archive into a volume
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    #[arg(value_name = "VOLUME FILE")]
+    #[arg(value_name = "VOLUME [SOURCE]")]
     words: Vec<String>,
 }
 

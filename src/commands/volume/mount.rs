@@ -8,7 +8,7 @@ use crate::output;
 /// Say where the content of a volume is: it is always mounted
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    #[arg(value_name = "VOLUME [VOLUME...]")]
+    #[arg(value_name = "NAME")]
     volumes: Vec<String>,
 }
 

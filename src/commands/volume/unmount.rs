@@ -3,24 +3,19 @@
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::{output, select};
+use crate::output;
 
 /// The other side of `volume mount`: there is nothing to undo
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    #[arg(value_name = "VOLUME [VOLUME...]")]
+    #[arg(value_name = "NAME")]
     volumes: Vec<String>,
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
-    arguments::at_least(&args.volumes, 1)?;
+    arguments::exactly(&args.volumes, 1)?;
     let engine = context.reader()?;
-    let mut failures = Vec::new();
-    for name in &args.volumes {
-        match super::find(&engine, name) {
-            Ok(volume) => output::line(volume.name)?,
-            Err(failure) => failures.push(failure.code(ExitCode::Failed)),
-        }
-    }
-    select::conclude(failures)
+    let volume = super::find(&engine, &args.volumes[0]).map_err(|failure| failure.code(ExitCode::Failed))?;
+    output::line(volume.name)?;
+    Ok(ExitCode::Success)
 }
