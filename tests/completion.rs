@@ -93,6 +93,58 @@ fn the_answer_is_one_that_podman_s_scripts_read() {
 }
 
 #[test]
+fn every_field_that_is_offered_is_there() {
+    if differs_on_purpose("offers methods of Go's types, too") {
+        return;
+    }
+    let lab = busy_lab();
+    lab.ok("pod create --name group");
+    lab.ok("network create net1");
+    lab.shell("echo x | $CREEL secret create key -").run().ok();
+    for (command, of) in [
+        ("ps", "--all"),
+        ("images", "box"),
+        ("pod ps", ""),
+        ("volume ls", ""),
+        ("network ls", ""),
+        ("secret ls", ""),
+        ("stats", "--no-stream web"),
+        ("history", "box"),
+        ("info", ""),
+        ("version", ""),
+        ("system df", ""),
+        ("events", "--stream=false --filter container=web"),
+        ("inspect", "old"),
+        ("image inspect", "box"),
+        ("volume inspect", "data"),
+        ("network inspect", "net1"),
+        ("pod inspect", "group"),
+        ("secret inspect", "key"),
+    ] {
+        let mut within = vec![String::new()];
+        while let Some(parent) = within.pop() {
+            let mut asked: Vec<&str> = std::iter::once("__completeNoDesc").chain(command.split(' ')).collect();
+            let open = format!("{{{{.{parent}");
+            asked.extend(["--format", open.as_str()]);
+            let offered = lab.creel_words(&asked).run().ok();
+            let mut template = String::new();
+            for field in offered.lines().filter(|line| line.starts_with(&open)) {
+                match field.strip_suffix('.') {
+                    Some(_) => within.push(field["{{.".len()..].to_owned()),
+                    // A function of the label's name.
+                    None if field == "{{.Label}}" => {}
+                    None => template.push_str(field),
+                }
+            }
+            assert!(!parent.is_empty() || offered.lines().count() > 1, "{command}: {offered}");
+            let mut words: Vec<&str> = command.split(' ').chain(["--format", &template]).collect();
+            words.extend(of.split_ascii_whitespace());
+            lab.creel_words(&words).run().ok();
+        }
+    }
+}
+
+#[test]
 fn an_answer_takes_no_time() {
     if differs_on_purpose("a program that starts more slowly") {
         return;

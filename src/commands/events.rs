@@ -238,7 +238,8 @@ fn value(event: &Event) -> Value {
         "OOMKilled"?: event.oom_killed,
         json "Attributes": attributes.clone(),
         fn "Attributes": attributes.clone(),
-        fn "Details": object! { "PodID"?: event.pod.as_str(), "Attributes": attributes },
+        fn "ContainerInspectData": "",
+        fn "Details": object! { "ContainerInspectData"?: "", "PodID"?: event.pod.as_str(), "Attributes": attributes },
     };
     // It is there or not, and 0 is there.
     if let (Value::Struct(fields), Some(_)) = (&mut value, event.exit_code) {

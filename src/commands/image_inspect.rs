@@ -133,6 +133,7 @@ fn config(image: &Image) -> Value {
         "WorkingDir"?: settings.working_dir.clone(),
         "Labels"?: Value::map(&settings.labels),
         "StopSignal"?: settings.stop_signal.clone(),
+        "ArgsEscaped"?: false,
     }
 }
 

@@ -254,6 +254,8 @@ fn value(row: &Row<'_>, users: &BTreeMap<String, usize>, args: &Args, now: Times
         "Containers": users.get(&image.id).copied().unwrap_or(0),
         "ReadOnly"?: image.is_read_only,
         "Dangling"?: image.is_untagged(),
+        fn "IsReadOnly": image.is_read_only,
+        fn "IsDangling": image.is_untagged(),
         "Digest": image.digest.to_string(),
         json "History": Value::list(&image.names_ever()),
         fn "History": former_names(image),

@@ -107,6 +107,8 @@ fn host(context: &Context) -> Result<Value, Failure> {
             "gidmap" as "GIDMap": lines(&gids),
             "uidmap" as "UIDMap": lines(&uids),
         },
+        "emulatedArchitectures" as "EmulatedArchitectures"?: Value::Nil(Nil::List),
+        "runtimeInfo" as "RuntimeInfo"?: Value::Nil(Nil::Map),
         "kernel" as "Kernel": name.release().to_string_lossy().into_owned(),
         "logDriver" as "LogDriver": config.text("containers", "log_driver").unwrap_or("k8s-file"),
         "memFree" as "MemFree": bytes("MemFree"),

@@ -7,7 +7,7 @@ use super::filters::Filters;
 use crate::arguments;
 use crate::context::Context;
 use crate::error::{ExitCode, Failure};
-use crate::format::{Format, Headings, Nil, Value, human};
+use crate::format::{Format, Headings, Value, human};
 use crate::{object, output, state};
 
 /// List pods
@@ -140,7 +140,7 @@ fn value(pod: &Pod, no_trunc: bool, now: Timestamp) -> Value {
     let networks = pod.infra().map(state::networks).unwrap_or_default();
     object! {
         "Cgroup": super::inspect::cgroup_parent(pod),
-        "Containers": if containers.is_empty() { Value::Nil(Nil::List) } else { Value::List(containers) },
+        "Containers": Value::List(containers),
         json "Created": pod.record.created,
         json "Id": pod.id().as_str(),
         json "InfraId": infra.clone(),

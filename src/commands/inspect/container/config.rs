@@ -76,8 +76,8 @@ pub fn value(container: &Container, facts: &Facts) -> Value {
             HealthAction::Stop => "stop",
         }),
         "HealthLogDestination"?: health.map_or_else(|| "local".to_owned(), |health| health.log_destination.clone()),
-        "HealthcheckMaxLogCount"?: health.map_or(5, |health| health.max_log_count),
-        "HealthcheckMaxLogSize"?: health.map_or(500, |health| health.max_log_size),
+        "HealthcheckMaxLogCount" as "HealthMaxLogCount"?: health.map_or(5, |health| health.max_log_count),
+        "HealthcheckMaxLogSize" as "HealthMaxLogSize"?: health.map_or(500, |health| health.max_log_size),
         "CreateCommand"?: Value::list(&spec.create_command),
         "Timezone"?: spec.timezone.clone().unwrap_or_default(),
         "SystemdMode"?: facts.runs_systemd,
@@ -93,6 +93,7 @@ pub fn value(container: &Container, facts: &Facts) -> Value {
             SdNotify::Healthy => "healthy",
             SdNotify::Ignore => "ignore",
         },
+        "sdNotifySocket" as "SdNotifySocket"?: "",
         "ExposedPorts"?: or_nil(exposed),
     }
 }

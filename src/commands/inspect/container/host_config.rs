@@ -155,6 +155,7 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts, run_dir: &Pa
             other => userns_word(other),
         },
         "IDMappings"?: id_mappings(facts),
+        "IntelRdtClosID"?: "",
         "ShmSize": spec.shm_size.unwrap_or(containers::SHM_SIZE),
         "Runtime": "oci",
         "ConsoleSize": Value::List(vec![0i64.into(), 0i64.into()]),

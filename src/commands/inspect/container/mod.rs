@@ -177,8 +177,13 @@ fn state_value(facts: &Facts) -> Value {
         "Health"?: health.clone(),
         fn "Healthcheck": health,
         "CgroupPath"?: facts.cgroup_path.clone().unwrap_or_default(),
+        "Checkpointed"?: false,
         "CheckpointedAt": Value::zero_time(),
+        "CheckpointLog"?: "",
+        "CheckpointPath"?: "",
+        "Restored"?: false,
         "RestoredAt": Value::zero_time(),
+        "RestoreLog"?: "",
         "StoppedByUser"?: exit.is_some_and(|exit| exit.stopped_by_user),
     }
 }
