@@ -98,6 +98,7 @@ fn every_field_that_is_offered_is_there() {
         return;
     }
     let lab = busy_lab();
+    lab.ok("create --name checked --health-cmd true --network none box true");
     lab.ok("pod create --name group");
     lab.ok("network create net1");
     lab.shell("echo x | $CREEL secret create key -").run().ok();
@@ -114,7 +115,7 @@ fn every_field_that_is_offered_is_there() {
         ("version", ""),
         ("system df", ""),
         ("events", "--stream=false --filter container=web"),
-        ("inspect", "old"),
+        ("inspect", "checked"),
         ("image inspect", "box"),
         ("volume inspect", "data"),
         ("network inspect", "net1"),

@@ -13,6 +13,12 @@ const FIELDS: &[(&str, &str, &str)] = &[
          Attributes.",
     ),
     ("history", "", "Created CreatedAt CreatedBy CreatedSince ID Size Tags Comment"),
+    (
+        "image inspect",
+        "",
+        "ID Digest RepoTags RepoDigests Parent Comment Created Config. Version Author Architecture Os Size VirtualSize \
+         GraphDriver. RootFS. Labels. Annotations. ManifestType User History NamesHistory HealthCheck",
+    ),
     ("image inspect", "Config.", "User ExposedPorts. Env Entrypoint Cmd Volumes. WorkingDir Labels. StopSignal"),
     ("image inspect", "GraphDriver.", "Name Data."),
     ("image inspect", "RootFS.", "Type Layers"),
@@ -71,7 +77,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
          Volumes. WorkingDir Entrypoint OnBuild Labels. Annotations. StopSignal StartupHealthCheck. Healthcheck. \
          HealthcheckOnFailureAction HealthLogDestination HealthMaxLogCount HealthMaxLogSize CreateCommand \
          Timezone SystemdMode Umask Secrets Timeout StopTimeout Passwd ChrootDirs SdNotifyMode SdNotifySocket \
-         ExposedPorts. V4PodmanCompatMarshal",
+         ExposedPorts.",
     ),
     (
         "inspect",

@@ -59,6 +59,7 @@ pub fn value(engine: &Engine, container: &Container, facts: &Facts) -> Value {
         "HairpinMode": false,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0i64,
+        "AdditionalMacAddresses"?: Value::Nil(Nil::List),
         "SecondaryIPAddresses"?: Value::Nil(Nil::List),
         "SecondaryIPv6Addresses"?: Value::Nil(Nil::List),
         "Ports": Value::Map(ports),
