@@ -112,7 +112,7 @@ fn named<'a>(program: &str, word: &'a str, after: &'a [String], path: &mut Strin
                 path.push_str(&format!(" {word}"));
                 // A group has no flags of its own: this says what is wrong.
                 let none = Command::new("");
-                arguments::normalise(&none, &none, after, Order::Mixed, &Tolerance::NONE)?;
+                arguments::normalise(&none, &none, after, Order::Mixed, &Tolerance::default())?;
                 return Err(Failure::usage(format!("unknown flag: {second}")));
             }
             None => {

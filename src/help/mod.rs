@@ -141,7 +141,8 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// `creel run --help`. `path` is how the command was called, with the program's name.
+/// `creel run --help`. `path` is how the command was called, with the program's name; `aliases` are other spellings of its
+/// last word.
 pub fn of_command(path: &str, aliases: &[&str], command: &Command, paper: Paper) -> String {
     let mut out = format!("{}\n", about(command));
     for paragraph in more(command).split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
