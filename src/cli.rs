@@ -126,11 +126,13 @@ pub static VERBS: &[Verb] = &[
     verb!(auto_update, ["auto-update"]),
     verb!(build, ["build", "image build", "builder build", "buildx build"], tolerance: BUILD_TOLERANCE),
     verb!(commit, ["commit", "container commit"]),
+    verb!(compose, ["compose"], order: Order::Verbatim),
     verb!(container_cleanup, ["container cleanup"]),
     verb!(container_clone, ["container clone"],
         tolerance: Tolerance { obsolete: &["cpu-rt-period", "cpu-rt-runtime", "memory-swappiness"], ..PLAIN.tolerance }),
     verb!(container_exists, ["container exists"]),
     verb!(container_prune, ["container prune"]),
+    verb!(container_runlabel, ["container runlabel"]),
     verb!(cp, ["cp", "container cp"], tolerance: Tolerance { no_op: &["extract", "pause"], ..PLAIN.tolerance }),
     verb!(create, ["create", "container create"], order: Order::FlagsFirst, tolerance: CREATE_TOLERANCE),
     verb!(debug, ["debug", "container debug"], order: Order::FlagsFirst),
@@ -286,9 +288,6 @@ pub static VERBS: &[Verb] = &[
     verb!(man, ["man"]),
 ];
 
-/// Podman's commands that creel does not have: named, so that nobody takes them for a slip of the finger.
-const NOT_YET: &[&str] = &["compose", "container runlabel"];
-
 /// Podman's commands that need real root, with what Podman says to everybody else.
 const ROOTS_OWN: &[(&str, &str)] = &[
     ("container checkpoint", "checkpointing a container requires root"),
@@ -409,9 +408,6 @@ pub fn command_names(group: Option<&str>) -> Vec<(String, String)> {
 
 /// Why there is no command of that name, with what may have been meant.
 pub fn unknown(program: &str, name: &str) -> Failure {
-    if NOT_YET.contains(&name) {
-        return Failure::plain(format!("creel has no \"{name}\" yet"));
-    }
     if let Some((_, why)) = ROOTS_OWN.iter().find(|(roots, _)| *roots == name) {
         return Failure::plain(*why);
     }
@@ -456,7 +452,7 @@ mod tests {
 
     #[test]
     fn no_name_is_in_two_places() {
-        let mut names: Vec<&str> = VERBS.iter().flat_map(|verb| verb.names).chain(NOT_YET).copied().collect();
+        let mut names: Vec<&str> = VERBS.iter().flat_map(|verb| verb.names).copied().collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();
@@ -467,7 +463,6 @@ mod tests {
     fn unknown_commands_get_a_suggestion() {
         let text = unknown("creel", "runn").to_string();
         assert!(text.starts_with("unrecognized command `creel runn`\n\nDid you mean this?\n\trun\n"), "{text}");
-        assert_eq!(unknown("creel", "compose").to_string(), "creel has no \"compose\" yet");
         assert!(
             unknown("creel", "container zzzz")
                 .to_string()
@@ -480,7 +475,6 @@ mod tests {
         assert!(
             unknown("creel", "machine").to_string().starts_with("creel has no \"machine\": it runs on this machine")
         );
-        assert!(NEVER.iter().chain(ROOTS_OWN).all(|(name, _)| !NOT_YET.contains(name)));
     }
 
     #[test]

@@ -18,3 +18,4 @@ pub use act::{
 };
 pub use error::{Error, Problem, Result};
 pub use pattern::Ignore;
+pub use words::{Lookup, shell_words};

@@ -1,7 +1,7 @@
 //! Words of an instruction: quotes, escapes and variables, as a shell has them and as Docker's reference describes.
 
 /// Where the value of a variable comes from.
-pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// One value: variables are replaced, quotes and escapes taken off, white space stays.
 pub(crate) fn expand(text: &str, escape: char, lookup: Lookup<'_>) -> Result<String, String> {
@@ -13,6 +13,11 @@ pub(crate) fn expand(text: &str, escape: char, lookup: Lookup<'_>) -> Result<Str
 /// Words at white space, each expanded. A variable with spaces in its value gives several words, as in a shell.
 pub(crate) fn expand_words(text: &str, escape: char, lookup: Lookup<'_>) -> Result<Vec<String>, String> {
     Reader { letters: text.chars().collect(), at: 0, escape, lookup, splits: true }.words(None)
+}
+
+/// The words of a command line, with a shell's quotes and variables.
+pub fn shell_words(text: &str, lookup: Lookup<'_>) -> Result<Vec<String>, String> {
+    expand_words(text, '\\', lookup)
 }
 
 /// Only variables are replaced, as in a here-document: quotes stay.

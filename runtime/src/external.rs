@@ -178,8 +178,11 @@ impl External {
             }
         }
         let kept: Vec<_> = preserve_fds.iter().map(|preserved| preserved.fd.as_fd()).collect();
-        let status =
-            sys::task::run_with_descriptors(&mut command, &kept).map_err(|error| self.failed(error.to_string()))?;
+        let failed = |error: std::io::Error| self.failed(error.to_string());
+        if !kept.is_empty() {
+            sys::task::pass_descriptors(&mut command, &kept).map_err(failed)?;
+        }
+        let status = command.status().map_err(failed)?;
         let text = fs::read_to_string(errors).unwrap_or_default();
         let _ = fs::remove_file(errors);
         self.check(&status, &text)

@@ -32,6 +32,8 @@ pub enum Order {
     Mixed,
     /// The first positional argument ends the flags: what follows belongs to the container's command.
     FlagsFirst,
+    /// Every word belongs to another program, flags too.
+    Verbatim,
 }
 
 /// A command line whose flags are sorted out.
@@ -87,6 +89,10 @@ pub fn normalise(
     order: Order,
     tolerance: &Tolerance,
 ) -> Result<Normalised, Failure> {
+    if order == Order::Verbatim {
+        let own = std::iter::once("--".to_owned()).chain(args.iter().cloned()).collect();
+        return Ok(Normalised { own, ..Normalised::default() });
+    }
     let mut reader = Reader { command, globals, tolerance, words: args.iter(), found: Vec::new() };
     let mut positional: Vec<String> = Vec::new();
     while let Some(word) = reader.words.next() {
@@ -396,6 +402,7 @@ mod tests {
         let line = ["-d", "img", "-t", "--help", "--", "x"];
         assert_eq!(read(&line, Order::FlagsFirst).unwrap(), ["--detach", "--", "img", "-t", "--help", "--", "x"]);
         assert_eq!(read(&["--", "-d"], Order::FlagsFirst).unwrap(), ["--", "-d"]);
+        assert_eq!(read(&["-x", "--help", "--"], Order::Verbatim).unwrap(), ["--", "-x", "--help", "--"]);
     }
 
     #[test]

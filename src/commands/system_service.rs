@@ -55,14 +55,19 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Success)
 }
 
+/// Where programs look for Podman's.
+pub fn usual_socket() -> PathBuf {
+    caller::runtime_dir().join("podman/podman.sock")
+}
+
 fn listener(uri: Option<&str>) -> Result<Listener, Failure> {
     let Some(uri) = uri else {
         if let Some(socket) = inherited() {
             return Ok(Listener::inherited(socket)?);
         }
-        let dir = caller::runtime_dir().join("podman");
-        std::fs::create_dir_all(&dir)?;
-        return unix(dir.join("podman.sock"));
+        let socket = usual_socket();
+        socket.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        return unix(socket);
     };
     let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
     match scheme {

@@ -231,6 +231,9 @@ struct Typed {
 /// Goes over what was typed before.
 fn read(command: &Command, globals: &Command, own: &[String], order: Order) -> Typed {
     let mut typed = Typed { words: Vec::new(), state: Next::Word };
+    if order == Order::Verbatim {
+        return Typed { words: own.to_vec(), state: Next::OnlyWords };
+    }
     let mut at = 0;
     while let Some(word) = own.get(at) {
         at += 1;

@@ -162,7 +162,7 @@ pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
     ),
     ("Images", &["push", "tag", "untag", "rmi", "save", "load", "import", "history", "search", "login", "logout"]),
     ("Groups of commands", &[]),
-    ("This machine", &["doctor", "info", "version", "unshare", "auto-update", "completion", "help"]),
+    ("This machine", &["doctor", "info", "version", "unshare", "auto-update", "compose", "completion", "help"]),
 ];
 
 /// Flags under their headings. Only `run` and `create` have so many that they need any.

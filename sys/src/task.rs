@@ -119,35 +119,26 @@ fn place(descriptors: Vec<(u32, BorrowedFd<'_>)>) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs a command to its end, with these descriptors open in it at 3 and up.
-pub fn run_with_descriptors(
-    command: &mut std::process::Command,
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<std::process::ExitStatus> {
+/// Lets a command have copies of these descriptors, open at 3 and up.
+pub fn pass_descriptors(command: &mut std::process::Command, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     use std::os::unix::process::CommandExt as _;
-    if descriptors.is_empty() {
-        return command.status();
-    }
     let above = 3 + RawFd::try_from(descriptors.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    // Out of the way of where they will be put, so that the child has only to put them there.
+    // Out of the way of where they will be put, so that the child has only to put them there. The command keeps them.
     let copies = descriptors.iter().map(|fd| out_of_the_way(*fd, above)).collect::<io::Result<Vec<_>>>()?;
-    let numbers: Vec<RawFd> = copies.iter().map(AsRawFd::as_raw_fd).collect();
     // SAFETY: between fork and exec only dup2 is called, which is async-signal-safe, and nothing is allocated. std's own
     // descriptor for reporting an exec error may be among the numbers that are taken over; then an error is reported as
     // an end without success, which the caller sees.
     unsafe {
         command.pre_exec(move || {
-            for (number, copy) in (3..).zip(&numbers) {
-                if libc::dup2(*copy, number) < 0 {
+            for (number, copy) in (3..).zip(&copies) {
+                if libc::dup2(copy.as_raw_fd(), number) < 0 {
                     return Err(io::Error::last_os_error());
                 }
             }
             Ok(())
         });
     }
-    let status = command.status();
-    drop(copies);
-    status
+    Ok(())
 }
 
 /// A close-on-exec copy whose number is `at_least` or more.

@@ -166,11 +166,10 @@ fn infra_config(pod: &Pod) -> Value {
         "cpu_quota" as "CPUQuota"?: spec.resources.cpu_quota.unwrap_or_default(),
         "cpuset_cpus" as "CPUSetCPUs"?: spec.resources.cpuset_cpus.clone().unwrap_or_default(),
         "pid_ns" as "PidNS"?: namespace_word(&spec.pid, "private"),
-        // Podman's words, which are not a container's.
-        "userns" as "UserNS"?: match &spec.user {
-            UserNamespace::Host | UserNamespace::Auto { .. } => "host".to_owned(),
-            UserNamespace::KeepId { .. } => "private".to_owned(),
-            other => userns_word(other),
+        // Podman knows two words here, whatever was asked for.
+        "userns" as "UserNS"?: match userns_word(&spec.user).split(':').next().unwrap_or_default() {
+            "" | "auto" | "host" => "host",
+            _ => "private",
         },
         "uts_ns" as "UtsNS"?: namespace_word(&spec.uts, "private"),
     }
