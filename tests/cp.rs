@@ -215,7 +215,7 @@ fn a_copy_that_waits_for_its_input_holds_up_nobody() {
     let mut copy = lab.shell("cat | creel cp - one:/tmp").spawn();
     eventually("the copy has the files open", || lab.files_are_open("one"));
     let start = lab.creel("start -a one").spawn();
-    let archive = crate::lab::archive::Archive::new().file("name", 0o644, b"here".to_vec()).bytes();
+    let archive = crate::lab::archive::Archive::new().file("name", 0o644, b"here").bytes();
     copy.stdin.take().unwrap().write_all(&archive).unwrap();
     copy.end().ok();
     assert_eq!(start.end().ok(), "here", "a start waits for a copy that is nearly through");
