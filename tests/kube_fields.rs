@@ -373,3 +373,18 @@ fn a_pod_is_found_in_a_given_network_by_its_name_and_those_of_its_containers() {
         assert!(found.contains("Name:"), "{name}: {found}");
     }
 }
+
+#[test]
+fn a_pod_in_the_hosts_network_is_called_as_the_host() {
+    let lab = Lab::new();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    lab.write("pod.yaml", idle("  hostNetwork: true\n", ""));
+    lab.ok("kube play pod.yaml");
+    assert_eq!(inside(&lab, "one-it", "hostname"), host);
+    if !differs_on_purpose("podman gives the name up, or the network") {
+        lab.ok("kube down pod.yaml");
+        lab.write("pod.yaml", idle("  hostNetwork: true\n  hostname: other\n", ""));
+        lab.ok("kube play pod.yaml");
+        assert_eq!(inside(&lab, "one-it", "hostname"), "other");
+    }
+}

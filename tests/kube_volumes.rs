@@ -59,3 +59,27 @@ fn a_claim_has_the_files_of_an_image() {
     assert!(error.contains("Error: ") && error.contains("localhost/none:latest"), "{error}");
     assert_eq!(lab.ok("volume ls -q"), "files");
 }
+
+#[test]
+fn a_volume_may_be_called_as_podman_calls_an_anonymous_one() {
+    let lab = Lab::new();
+    let id = "0123456789abcdef".repeat(4);
+    let pod = format!(
+        "
+apiVersion: v1
+kind: Pod
+metadata: {{ name: one }}
+spec:
+  containers:
+  - {{ name: c, image: localhost/box, command: [sleep, '1000'], volumeMounts: [{{ name: {id}-pvc, mountPath: /v }}] }}
+  volumes:
+  - {{ name: {id}-pvc, persistentVolumeClaim: {{ claimName: {id} }} }}
+"
+    );
+    lab.write("one.yaml", claim(&id, "") + "---" + &pod);
+    lab.ok("kube play one.yaml");
+    assert_eq!(
+        lab.inspect("one-c", "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}}{{end}}"),
+        format!("volume {id} /v")
+    );
+}

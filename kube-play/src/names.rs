@@ -22,6 +22,13 @@ pub(crate) fn label(text: &str) -> Rule {
     if label_like(text) && text.len() <= 63 { Ok(()) } else { Err(LABEL) }
 }
 
+/// A DNS label, as of a pod's volume; or what Podman's `kube generate` calls an anonymous volume, which is longer.
+pub(crate) fn volume(text: &str) -> Rule {
+    const ID: usize = 64;
+    let anonymous = text.strip_suffix("-pvc").is_some_and(|id| id.len() == ID && id.chars().all(lower));
+    if anonymous { Ok(()) } else { label(text) }
+}
+
 /// A DNS subdomain (RFC 1123).
 pub(crate) fn subdomain(text: &str) -> Rule {
     if text.len() <= 253 && text.split('.').all(label_like) { Ok(()) } else { Err(SUBDOMAIN) }
@@ -130,8 +137,10 @@ mod tests {
     #[test]
     fn names_follow_their_rules() {
         type Check = fn(&str) -> Rule;
-        let rows: [(Check, &[&str], &[&str]); 8] = [
+        let anonymous = format!("{}-pvc", "0".repeat(64));
+        let rows: [(Check, &[&str], &[&str]); 9] = [
             (label, &["a", "web-1", "1a"], &["", "Web", "a.b", "-a", "a-", "a_b", &"a".repeat(64)]),
+            (volume, &["data", &anonymous], &["", "a.b", &anonymous[1..], &"a".repeat(68)]),
             (subdomain, &["a.b", "web", "a-b.c-d"], &["a..b", ".a", "A", "a.-b", &"a.".repeat(130)]),
             (service, &["web", "a1"], &["1a", "a.b", "a-"]),
             (port_name, &["http", "a-1"], &["1", "a--b", "http_2", "more-than-fifteen"]),

@@ -319,8 +319,11 @@ fn pod_spec(engine: &Engine, request: &PodRequest, identity: &PodIdentity) -> Re
         PodRestartPolicy::OnFailure => RestartPolicy::OnFailure { max_retries: 0 },
         PodRestartPolicy::Never => RestartPolicy::No,
     };
+    // In the host's network a pod is the host, as in Kubernetes, unless it is called otherwise.
+    let is_host = template.network == PodNetwork::Host && template.hostname.is_none();
     Ok(PodSpec {
-        hostname: Some(identity.hostname.clone()),
+        hostname: (!is_host).then(|| identity.hostname.clone()),
+        uts: if is_host { NamespaceMode::Host } else { NamespaceMode::Private },
         no_hostname: template.no_hostname,
         labels: identity.labels.clone(),
         annotations,

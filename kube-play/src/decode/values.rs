@@ -347,8 +347,10 @@ macro_rules! texts {
 }
 
 texts! {
-    /// A name of up to 63 letters, as of a container, a volume, a namespace.
+    /// A name of up to 63 letters, as of a container, a namespace.
     Label, names::label;
+    /// The name of a volume of a pod.
+    VolumeName, names::volume;
     /// A name of labels with dots, as of most objects.
     Subdomain, names::subdomain;
     /// The name of a Service: it begins with a letter.

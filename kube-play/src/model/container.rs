@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::SecurityContext;
 use crate::decode::{
     DataKey, EnvName, FileMode, ImageName, InnerPath, Label, MountPath, Port, PortName, PortRef, Positive, Subdomain,
-    object, words,
+    VolumeName, object, words,
 };
 use crate::quantity::Quantity;
 
@@ -169,7 +169,7 @@ object! {
 
 object! {
     VolumeMount {
-        "name" name: Label,
+        "name" name: VolumeName,
         "mountPath" mount_path: MountPath,
         "readOnly" read_only: Option<bool>,
         "subPath" sub_path: Option<InnerPath>,

@@ -1,13 +1,13 @@
 //! Volumes of a pod.
 
 use super::{ClaimTemplate, ImagePullPolicy, KeyToPath, ObjectFieldSelector, ResourceFieldSelector};
-use crate::decode::{AbsolutePath, FileMode, ImageName, InnerPath, Label, Subdomain, object, words};
+use crate::decode::{AbsolutePath, FileMode, ImageName, InnerPath, Subdomain, VolumeName, object, words};
 use crate::quantity::Quantity;
 
 object! {
     /// A name and one source.
     Volume {
-        "name" name: Label,
+        "name" name: VolumeName,
         "emptyDir" empty_dir: Option<EmptyDirSource>,
         "hostPath" host_path: Option<HostPathSource>,
         "configMap" config_map: Option<ConfigMapSource>,
