@@ -15,7 +15,7 @@ use crate::process::{command_line, is_stopped};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two looks, until there was a word.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// A held lock. Dropping it frees it.
 #[derive(Debug)]
